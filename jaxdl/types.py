@@ -1,0 +1,107 @@
+"""The few types that every part of jaxdl speaks: batches, metrics, tasks and phases.
+
+Axis names used in shapes everywhere: `batch time height width channels dim heads classes vocab`.
+
+A `Batch` is a dictionary of arrays whose first axis is the batch:
+
+- `x`: what the model reads (an image `(batch, height, width, channels)`, a row of a table, tokens, ...);
+- `y`: what it should give (integer labels or distributions, values, ...);
+- `mask`: float32 `(batch,)`, 1 for an example and 0 for padding; sums are weighted by it, so that padding counts nowhere.
+
+Further keys (`length`, `index`, ...) belong to the data sets that need them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+
+Array = jax.Array
+Key = jax.Array
+"""A typed PRNG key (`jax.random.key`), not the legacy pair of uint32."""
+Batch = dict[str, Any]
+Params = Any
+ModelState = dict[str, Any]
+"""Every Linen collection but `params`: batch statistics, carried recurrent state, code-book counts."""
+Variables = tuple[Params, ModelState]
+Metrics = dict[str, tuple[Array, Array]]
+"""name -> (sum, weight): sums are added up over batches and devices and divided once, by the added weights."""
+
+Augment = Callable[[Key, Batch], Batch]
+"""A pure function of one key and a whole batch; the rows are told apart by `fold_in(key, row)` inside."""
+
+
+class Objective(Protocol):
+    """One loss to minimise: a pure function, differentiated with respect to `params`."""
+
+    def __call__(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]: ...
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of an update: minimise `objective` with respect to some of the parameters, `repeats` times.
+
+    The usual task has one phase over all parameters. A GAN has two: the critic `k` times, then the generator once.
+    `params` names the top-level entries of the parameter tree that the phase updates (None: all of them), `optimizer`
+    the entry of `Experiment.optimizer` where that is a dictionary.
+    """
+
+    objective: Objective
+    name: str = ""
+    params: tuple[str, ...] | None = None
+    repeats: int = 1
+    optimizer: str = ""
+
+
+class Task(Protocol):
+    """What is learned, as a few pure functions over `(params, model_state, batch)`; see `jaxdl/tasks/`."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]: ...
+
+    @property
+    def metric(self) -> tuple[str, str]:
+        """The metric that selects a model and its direction: `("accuracy", "max")`."""
+        ...
+
+    @property
+    def reduce(self) -> Mapping[str, str]:
+        """collection of `model_state` -> "mean" or "sum" over devices, or "example" (split with the batch)."""
+        ...
+
+    def init(self, key: Key, batch: Batch) -> Variables: ...
+
+    def objective(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]: ...
+
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any: ...
+
+    def report(self, outputs: Any, targets: Any) -> dict[str, Any]: ...
+
+
+_first_row: ContextVar[Any] = ContextVar("first_row", default=0)
+
+
+def first_row() -> Any:
+    """Which row of the global batch the first row of this batch is: 0, but for micro-batches and pmap's devices.
+
+    Layers that draw one key per example (dropout) add it to their row numbers; so the noise of an example does not
+    depend on how its batch was cut.
+    """
+    return _first_row.get()
+
+
+@contextmanager
+def rows_from(row: Any) -> Iterator[None]:
+    """While tracing inside this block, `first_row()` is `row`."""
+    token = _first_row.set(row)
+    try:
+        yield
+    finally:
+        _first_row.reset(token)
