@@ -1,0 +1,160 @@
+"""Reports on embeddings, in NumPy on the host: retrieval (recall@k, MAP@R) and verification (ROC, EER, folds as LFW).
+
+Retrieval asks whether the nearest neighbours of an example are of its class; verification, whether a threshold on the
+similarity of two examples tells if they are of one class. Both need the whole set: values within batches are not comparable.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Embeddings = Float[np.ndarray, "n dim"]
+Scores = Float[np.ndarray, "pairs"]
+Same = Bool[np.ndarray, "pairs"]
+
+
+def retrieval(
+    embeddings: Embeddings,
+    labels: Int[np.ndarray, "n"],
+    *,
+    gallery: tuple[Embeddings, Int[np.ndarray, "m"]] | None = None,
+    ks: Sequence[int] = (1, 5, 10),
+    chunk: int = 1024,
+) -> dict[str, float]:
+    """How well classes are found again by cosine similarity: `recall_at_k` for each k, `map_at_r`, `r_precision`.
+
+        recall@k    = share of queries with one of their class among their k nearest neighbours
+        R-precision = share of a query's R nearest neighbours that are of its class       R: how many there are in all
+        MAP@R       = 1/R Σ_{i ≤ R} [i-th is right] · precision@i                        averaged over queries
+
+    Without a `gallery` each example is sought among all others; with one, among its rows. Queries that have nothing to find
+    are left out. Memory: chunk x gallery.
+    Source: recall@k Jegou et al. 2011; the other two Musgrave et al. 2020, arXiv:2003.08505, section 3.2.
+
+    >>> e = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.8, 0.2]])
+    >>> retrieval(e, np.array([0, 0, 1, 1, 1]), ks=(1,))
+    {'recall_at_1': 0.8, 'map_at_r': 0.8, 'r_precision': 0.8}
+    """
+    queries, labels = _unit(embeddings), np.asarray(labels)
+    others, names = (queries, labels) if gallery is None else (_unit(gallery[0]), np.asarray(gallery[1]))
+    if len(queries) != len(labels) or len(others) != len(names):
+        raise ValueError(
+            f"{len(queries)} embeddings for {len(labels)} labels, {len(others)} for {len(names)} in the gallery"
+        )
+    known, count = np.unique(names, return_counts=True)
+    place = np.searchsorted(known, labels).clip(max=len(known) - 1)
+    relevant = np.where(known[place] == labels, count[place], 0) - (gallery is None)  # no example is its own neighbour
+    if not (relevant > 0).any():
+        raise ValueError("no class has a second example to be found")
+    width = min(max(*ks, relevant.max()), len(others) - (gallery is None))
+    found = {k: [] for k in ks}
+    precision, average = [], []
+    for start in range(0, len(queries), chunk):
+        rows = np.arange(start, min(start + chunk, len(queries)))
+        near = queries[rows] @ others.T
+        if gallery is None:
+            near[np.arange(len(rows)), rows] = -np.inf
+        nearest = np.argsort(-near, axis=1, kind="stable")[:, :width]
+        rows, nearest = rows[relevant[rows] > 0], nearest[relevant[rows] > 0]
+        right = names[nearest] == labels[rows, None]
+        r = relevant[rows]
+        rank = np.arange(1, width + 1)
+        within = right & (rank[None] <= r[:, None])
+        for k in ks:
+            found[k].append(right[:, :k].any(1))
+        precision.append(within.sum(1) / r)
+        average.append((within * np.cumsum(right, 1) / rank[None]).sum(1) / r)
+    recalls = {f"recall_at_{k}": float(np.concatenate(found[k]).mean()) for k in ks}
+    return {
+        **recalls,
+        "map_at_r": float(np.concatenate(average).mean()),
+        "r_precision": float(np.concatenate(precision).mean()),
+    }
+
+
+def verification(scores: Scores, same: Same, *, far: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> dict[str, float]:
+    """Tell pairs of one class from pairs of two by a threshold on their similarity (higher is more alike).
+
+    `roc_auc`, `eer` (equal error rate), and `tar_at_far_f`: how many pairs of one class are accepted at the threshold that
+    accepts a share f of the others. A rate is reported only if there are at least 1/f pairs of two classes to measure it.
+    """
+    fars, tars, _ = roc(scores, same)
+    strangers = len(same) - int(np.sum(same))
+    rates = {f"tar_at_far_{f:g}": tar_at_far(scores, same, far=f) for f in far if f * strangers >= 1}
+    return {"roc_auc": float(np.trapezoid(tars, fars)), "eer": equal_error_rate(scores, same), **rates}
+
+
+def roc(scores: Scores, same: Same) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """False and true accept rates at each threshold, from (0, 0) at infinity to (1, 1); a pair is accepted at score >= threshold.
+
+    Errors: `ValueError` unless there are pairs of both kinds and all scores are finite.
+    """
+    scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
+    if scores.shape != same.shape or scores.ndim != 1:
+        raise ValueError(f"scores of shape {scores.shape} do not fit pairs of shape {same.shape}")
+    if same.all() or not same.any():
+        raise ValueError("verification needs pairs of one class and pairs of two")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite")
+    order = np.argsort(-scores, kind="stable")
+    scores, same = scores[order], same[order]
+    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # of each group of equal scores
+    tar = np.append(0.0, np.cumsum(same)[last] / same.sum())
+    far = np.append(0.0, np.cumsum(~same)[last] / (~same).sum())
+    return far, tar, np.append(np.inf, scores[last])
+
+
+def equal_error_rate(scores: Scores, same: Same) -> float:
+    """The rate at which false accepts are as frequent as false rejects, on the line between the two nearest thresholds.
+
+    >>> equal_error_rate(np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), np.array([1, 1, 0, 1, 0, 0], bool))
+    0.3333333333333333
+    """
+    far, tar, _ = roc(scores, same)
+    gap = far - (1 - tar)  # rises from -1 to 1
+    i = int(np.argmax(gap >= 0))
+    weight = -gap[i - 1] / (gap[i] - gap[i - 1])
+    return float(far[i - 1] + weight * (far[i] - far[i - 1]))
+
+
+def tar_at_far(scores: Scores, same: Same, *, far: float) -> float:
+    """The share of pairs of one class accepted at the lowest threshold that accepts at most a share `far` of the others."""
+    fars, tars, _ = roc(scores, same)
+    return float(tars[fars <= far].max())
+
+
+def verification_accuracy(scores: Scores, same: Same, *, folds: int = 10) -> tuple[float, float]:
+    """Mean and standard error of the accuracy over folds, each with the threshold that is best on all the other folds.
+
+    The folds are consecutive parts of the list of pairs, as in the protocol of LFW (ten folds of 300 + 300 pairs, listed
+    one fold after the other): shuffle your own pairs first, with a fixed seed.
+    Source: Huang et al. 2007, Labeled Faces in the Wild, section 4.
+    """
+    scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
+    if not 2 <= folds <= len(scores):
+        raise ValueError(f"folds={folds} must lie between 2 and the number of pairs, {len(scores)}")
+    accuracies = []
+    for test in np.array_split(np.arange(len(scores)), folds):
+        train = np.setdiff1d(np.arange(len(scores)), test, assume_unique=True)
+        far, tar, thresholds = roc(scores[train], same[train])
+        share = same[train].mean()
+        threshold = thresholds[np.argmax(share * tar + (1 - share) * (1 - far))]
+        accuracies.append(np.mean((scores[test] >= threshold) == same[test]))
+    return float(np.mean(accuracies)), float(np.std(accuracies, ddof=1) / np.sqrt(folds))
+
+
+def all_pairs(embeddings: Embeddings, labels: Int[np.ndarray, "n"]) -> tuple[Scores, Same]:
+    """Cosine similarity of each of the n(n-1)/2 pairs, and whether the two are of one class."""
+    e, labels = _unit(embeddings), np.asarray(labels)
+    i, j = np.triu_indices(len(e), 1)
+    return (e @ e.T)[i, j], labels[i] == labels[j]
+
+
+def _unit(embeddings: Embeddings) -> Embeddings:
+    e = np.asarray(embeddings, np.float64)
+    if e.ndim != 2 or not len(e):
+        raise ValueError(f"embeddings must have the shape (n, dim) with n > 0, got {np.shape(embeddings)}")
+    if not np.isfinite(e).all():
+        raise ValueError(f"{(~np.isfinite(e).all(-1)).sum()} of {len(e)} embeddings are not finite")
+    return e / np.maximum(np.linalg.norm(e, axis=-1, keepdims=True), 1e-12)

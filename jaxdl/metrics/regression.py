@@ -1,0 +1,78 @@
+"""Reports over a whole set of predicted values, in NumPy on the host: errors in the target's units, and R².
+
+`predictions` and `targets` are (n,) or (n, outputs) arrays of one shape; where a target is NaN (not measured) it does not
+count. With several outputs the errors are means over all values, R² the unweighted mean over outputs.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+Values = Float[np.ndarray, "n outputs"]
+
+
+def report(predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """All the numbers that describe a regression on one set.
+
+    `examples`, `mse`, `rmse`, `mae`, `median_absolute_error`, `max_error` and `bias` (mean of prediction - target) in the
+    units of the target (`mse` in their square), `r2` and `pearson` without units.
+
+    >>> numbers = report(np.array([1.0, 2.0, 5.0]), np.array([1.0, 2.0, 3.0]))
+    >>> numbers["mae"], numbers["max_error"], numbers["r2"]
+    (0.6666666666666666, 2.0, -1.0)
+    """
+    p, t = paired(predictions, targets)
+    error = (p - t)[~np.isnan(t)]
+    return {
+        "examples": len(t),
+        "mse": float((error**2).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mae": float(np.abs(error).mean()),
+        "median_absolute_error": float(np.median(np.abs(error))),
+        "max_error": float(np.abs(error).max()),
+        "bias": float(error.mean()),
+        "r2": r2(p, t),
+        "pearson": pearson(p, t),
+    }
+
+
+def paired(predictions: np.ndarray, targets: np.ndarray) -> tuple[Values, Values]:
+    """Both as (n, outputs) in float64.
+
+    Errors: `ValueError` if the shapes differ: (n,) against (n, 1) is one column; anything else would broadcast in
+    silence. Also if nothing is measured or a prediction is not finite.
+    """
+    p, t = (np.atleast_1d(np.asarray(a, np.float64)) for a in (predictions, targets))
+    shapes = f"predictions of shape {p.shape} do not fit targets of shape {t.shape}"
+    p, t = (a.reshape(len(a), math.prod(a.shape[1:])) for a in (p, t))
+    if p.shape != t.shape:
+        raise ValueError(shapes)
+    if not np.isfinite(p).all():
+        raise ValueError(f"{(~np.isfinite(p).all(-1)).sum()} of {len(p)} predictions are not finite")
+    kept = ~np.isnan(t).all(-1)
+    if not kept.any():
+        raise ValueError("no measured target to report on")
+    return p[kept], t[kept]
+
+
+def r2(predictions: Values, targets: Values) -> float:
+    """The share of the target's variance that the predictions explain; 1 is perfect, 0 is as good as the mean.
+
+        R² = 1 - Σ (t - p)² / Σ (t - mean t)²
+
+    NaN for an output whose targets are all equal, which is left out of the mean over outputs.
+    """
+    residual = np.nansum((targets - predictions) ** 2, axis=0)
+    total = np.nansum((targets - np.nanmean(targets, axis=0, keepdims=True)) ** 2, axis=0)
+    varied = total > 0
+    return float(np.mean(1 - residual[varied] / total[varied])) if varied.any() else float("nan")
+
+
+def pearson(predictions: Values, targets: Values) -> float:
+    """The linear correlation of predictions and targets, the unweighted mean over outputs; NaN if all are constant."""
+    p = np.where(np.isnan(targets), np.nan, predictions)
+    p, t = (a - np.nanmean(a, axis=0, keepdims=True) for a in (p, targets))
+    norm = np.sqrt(np.nansum(p**2, axis=0) * np.nansum(t**2, axis=0))
+    varied = norm > 0
+    return float(np.mean(np.nansum(p * t, axis=0)[varied] / norm[varied])) if varied.any() else float("nan")

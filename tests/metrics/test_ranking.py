@@ -1,0 +1,129 @@
+"""Ranking reports against scikit-learn, pytorch-metric-learning and a direct reading of the definitions."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+
+from jaxdl.metrics import ranking
+
+
+def clusters(n=60, classes=5, dim=4, spread=0.8, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    return rng.normal(size=(classes, dim))[labels] + spread * rng.normal(size=(n, dim)), labels
+
+
+def by_the_definition(e, labels, ks):
+    """The formulas, one query and one neighbour at a time."""
+    e = e / np.linalg.norm(e, axis=1, keepdims=True)
+    recall, average, precision = {k: [] for k in ks}, [], []
+    for i in range(len(e)):
+        r = sum(labels[j] == labels[i] for j in range(len(e)) if j != i)
+        if not r:
+            continue
+        near = sorted((j for j in range(len(e)) if j != i), key=lambda j, i=i: -(e[i] @ e[j]))
+        right = [labels[j] == labels[i] for j in near]
+        for k in ks:
+            recall[k].append(any(right[:k]))
+        average.append(sum(right[m] * sum(right[: m + 1]) / (m + 1) for m in range(r)) / r)
+        precision.append(sum(right[:r]) / r)
+    recalls = {f"recall_at_{k}": np.mean(recall[k]) for k in ks}
+    return {**recalls, "map_at_r": np.mean(average), "r_precision": np.mean(precision)}
+
+
+@pytest.mark.parametrize("chunk", [7, 1024])
+def test_retrieval_follows_the_definitions(chunk):
+    e, labels = clusters()
+    e, labels = np.concatenate([e, e[:1] + 1]), np.append(labels, 99)  # one query has nothing to find
+    out = ranking.retrieval(e, labels, ks=(1, 2, 4), chunk=chunk)
+    expected = by_the_definition(e, labels, (1, 2, 4))
+    assert set(out) == set(expected)
+    for name, value in expected.items():
+        assert out[name] == pytest.approx(value, rel=1e-12), name
+
+
+def test_retrieval_agrees_with_pytorch_metric_learning():
+    torch = pytest.importorskip("torch")
+    accuracy = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+    inference = pytest.importorskip("pytorch_metric_learning.utils.inference")
+    distances = pytest.importorskip("pytorch_metric_learning.distances")
+    e, labels = clusters()
+    e32, y = torch.tensor(e, dtype=torch.float32), torch.tensor(labels)
+    names = ("precision_at_1", "mean_average_precision_at_r", "r_precision")
+    calculator = accuracy.AccuracyCalculator(
+        include=names,
+        k="max_bin_count",
+        device=torch.device("cpu"),
+        knn_func=inference.CustomKNN(distances.CosineSimilarity()),
+    )
+    peer = calculator.get_accuracy(e32, y)
+    ours = ranking.retrieval(e, labels)
+    for theirs, name in zip(names, ("recall_at_1", "map_at_r", "r_precision"), strict=True):
+        assert ours[name] == pytest.approx(peer[theirs], rel=1e-6), name
+    peer = calculator.get_accuracy(e32[:20], y[:20], e32[20:], y[20:])
+    ours = ranking.retrieval(e[:20], labels[:20], gallery=(e[20:], labels[20:]))
+    for theirs, name in zip(names, ("recall_at_1", "map_at_r", "r_precision"), strict=True):
+        assert ours[name] == pytest.approx(peer[theirs], rel=1e-6), name
+
+
+def test_roc_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    same = rng.uniform(size=300) < 0.4
+    scores = np.round(rng.normal(size=300) + same, 1)  # many ties
+    far, tar, thresholds = ranking.roc(scores, same)
+    for ours, theirs in zip((far, tar, thresholds), sk.roc_curve(same, scores, drop_intermediate=False), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    out = ranking.verification(scores, same, far=(0.1, 0.01, 0.001))
+    assert out["roc_auc"] == pytest.approx(sk.roc_auc_score(same, scores), rel=1e-12)
+    assert set(out) == {"roc_auc", "eer", "tar_at_far_0.1", "tar_at_far_0.01"}  # 180 pairs cannot measure 1 in 1000
+    assert out["tar_at_far_0.1"] == tar[far <= 0.1].max()
+
+
+def test_equal_error_rate_of_two_gaussians():
+    # unit variance, two standard deviations apart: both errors are Φ(-1) at the middle
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.normal(size=100_000) + 2, rng.normal(size=100_000)])
+    same = np.arange(200_000) < 100_000
+    assert ranking.equal_error_rate(scores, same) == pytest.approx(0.15866, abs=2e-3)
+    assert ranking.equal_error_rate(np.array([2.0, 1.0]), np.array([True, False])) == 0.0
+    assert ranking.equal_error_rate(np.array([1.0, 1.0]), np.array([True, False])) == 0.5
+
+
+def test_verification_accuracy_takes_its_threshold_from_the_other_folds():
+    # fold 1 is separable at 0.5, but the threshold comes from fold 2, which is separable at 10.5 only
+    scores = np.array([1.0, 1.0, 0.0, 0.0, 11.0, 11.0, 10.0, 10.0])
+    same = np.array([1, 1, 0, 0, 1, 1, 0, 0], bool)
+    mean, error = ranking.verification_accuracy(scores, same, folds=2)
+    assert mean == 0.5  # fold 1: all rejected at 11; fold 2: all accepted at 1
+    assert error == 0.0
+    rng = np.random.default_rng(0)
+    same = rng.permutation(np.arange(6000) % 2 == 0)
+    mean, error = ranking.verification_accuracy(rng.normal(size=6000) + 2 * same, same)
+    assert mean == pytest.approx(0.8413, abs=0.015)  # Φ(1)
+    assert 0 < error < 0.01
+
+
+def test_all_pairs():
+    e, labels = clusters(n=10)
+    scores, same = ranking.all_pairs(e, labels)
+    assert scores.shape == same.shape == (45,)
+    np.testing.assert_allclose(scores[0], e[0] @ e[1] / np.linalg.norm(e[0]) / np.linalg.norm(e[1]), rtol=1e-12)
+    assert same[0] == (labels[0] == labels[1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ranking.retrieval(np.zeros((2, 3)), np.array([0, 1])), "no class has a second example"),
+        (lambda: ranking.retrieval(np.zeros((2, 3)), np.zeros(3)), "2 embeddings for 3 labels"),
+        (lambda: ranking.retrieval(np.full((2, 3), np.nan), np.zeros(2)), "2 of 2 embeddings are not finite"),
+        (lambda: ranking.retrieval(np.zeros((0, 3)), np.zeros(0)), r"\(n, dim\) with n > 0"),
+        (lambda: ranking.roc(np.zeros(2), np.ones(2, bool)), "pairs of one class and pairs of two"),
+        (lambda: ranking.roc(np.zeros(3), np.ones(2, bool)), "do not fit"),
+        (lambda: ranking.roc(np.array([np.nan, 0]), np.array([True, False])), "1 of 2 scores"),
+        (lambda: ranking.verification_accuracy(np.zeros(4), np.ones(4, bool), folds=9), "folds=9"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
