@@ -14,7 +14,8 @@ Further keys (`length`, `index`, ...) belong to the data sets that need them.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -105,3 +106,42 @@ def rows_from(row: Any) -> Iterator[None]:
         yield
     finally:
         _first_row.reset(token)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["value", "step", "wait", "stopped", "weights"], meta_fields=[])
+@dataclass(frozen=True)
+class Best:
+    """What early stopping remembers: the best value so far, when, and the weights to go back to."""
+
+    value: Array
+    step: Array
+    wait: Array
+    stopped: Array
+    weights: Variables
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["step", "params", "model_state", "opt_state", "ema", "key", "bad", "skipped", "metrics", "best"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that a training run is at one step, as one tree: what a checkpoint holds, and nothing else matters."""
+
+    step: Array
+    params: Params
+    model_state: ModelState
+    opt_state: dict[str, Any]
+    ema: Params | None
+    key: Key
+    bad: Array
+    """Steps in a row whose loss or gradient was not finite; such a step changes nothing."""
+    skipped: Array
+    """All of them since the start."""
+    metrics: Metrics
+    """Sums and weights since the last line of the log."""
+    best: Best | None
+
+    def replace(self, **changes: Any) -> "TrainState":
+        return replace(self, **changes)

@@ -1,0 +1,321 @@
+"""Convolutions over one, two or three axes, channels last, kernels `(*kernel, in, out)` as in Linen.
+
+Beneath the layers are two pure functions, `convolve` and `convolve_transpose`. They, their gradients and the gradients of
+those (a WGAN's gradient penalty) are the same three bilinear maps; each has a plain form and, for CPUs, a fast one
+(`convolution_cpu.py`), chosen when the program is lowered. The price of own gradients: reverse mode only, so `jax.jvp` and
+`jax.jacfwd` raise; a Hessian-vector product is `grad(⟨grad f, v⟩)`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxdl.layers import convolution_cpu as cpu
+from jaxdl.layers.arithmetic import Padding, padding_pairs, per_axis, transposed_output_size
+from jaxdl.layers.convolution_cpu import Geometry, plain
+
+Sizes = int | Sequence[int]
+Initializer = Callable[..., Any]
+KernelMap = Callable[[], nn.Module] | None
+"""Makes the module that a layer's kernel goes through, called `(kernel, *, train)`: `SpectralNorm`, `WeightNorm`,
+`partial(DropConnect, rate=0.5)`."""
+
+lecun = nn.initializers.lecun_normal()
+
+
+# -- the three bilinear maps ------------------------------------------------------------------------------------------
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _forward(g: Geometry, x: Array, w: Array) -> Array:
+    return lax.platform_dependent(x, w, cpu=partial(cpu.forward, g), default=partial(plain, g))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _input_gradient(g: Geometry, dy: Array, w: Array) -> Array:
+    return lax.platform_dependent(dy, w, cpu=partial(cpu.input_gradient, g), default=partial(_plain_input, g))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _kernel_gradient(g: Geometry, x: Array, dy: Array) -> Array:
+    return lax.platform_dependent(x, dy, cpu=partial(cpu.kernel_gradient, g), default=partial(_plain_kernel, g))
+
+
+def _plain_input(g: Geometry, dy: Array, w: Array) -> Array:
+    x = jax.ShapeDtypeStruct((dy.shape[0], *g.sizes, w.shape[-2] * g.groups), dy.dtype)
+    return jax.linear_transpose(lambda x: plain(g, x, w), x)(dy)[0]
+
+
+def _plain_kernel(g: Geometry, x: Array, dy: Array) -> Array:
+    w = jax.ShapeDtypeStruct((*g.kernel, x.shape[-1] // g.groups, dy.shape[-1]), x.dtype)
+    return jax.linear_transpose(lambda w: plain(g, x, w), w)(dy)[0]
+
+
+# c is the cotangent of each map's result; the derivatives of three bilinear maps are the three maps.
+_forward.defvjp(
+    lambda g, x, w: (_forward(g, x, w), (x, w)),
+    lambda g, xw, c: (_input_gradient(g, c, xw[1]), _kernel_gradient(g, xw[0], c)),
+)
+_input_gradient.defvjp(
+    lambda g, dy, w: (_input_gradient(g, dy, w), (dy, w)),
+    lambda g, dw, c: (_forward(g, c, dw[1]), _kernel_gradient(g, c, dw[0])),
+)
+_kernel_gradient.defvjp(
+    lambda g, x, dy: (_kernel_gradient(g, x, dy), (x, dy)),
+    lambda g, xd, c: (_input_gradient(g, xd[1], c), _forward(g, xd[0], c)),
+)
+
+
+# -- pure functions ---------------------------------------------------------------------------------------------------
+
+
+def convolve(
+    x: Float[Array, "batch *spatial channels"],
+    kernel: Float[Array, "*kernel channels_per_group features"],
+    *,
+    strides: Sizes = 1,
+    padding: Padding = "symmetric",
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Float[Array, "batch *outputs features"]:
+    """Cross-correlation, what deep learning calls convolution.
+
+        y[n, o, j] = Σ_t Σ_i x[n, o·s + t·d - p, i] · w[t, i, j]
+
+    Padding as in `arithmetic.padding_pairs`; `"reflect"`, `"circular"` and `"replicate"` continue the input instead of
+    adding zeros. With `groups`, output channel j sees only the input channels of its group.
+
+    >>> convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0].tolist()
+    [[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]
+    """
+    size, rank = kernel.shape[:-2], kernel.ndim - 2
+    if x.ndim != rank + 2:
+        raise ValueError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
+    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
+        raise ValueError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
+    strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
+    pads = padding_pairs(padding, size, strides, dilation, x.shape[1:-1])
+    if padding in ("reflect", "circular", "replicate"):
+        mode = {"circular": "wrap", "replicate": "edge"}.get(padding, padding)
+        x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=mode), ((0, 0),) * rank
+    g = Geometry(x.shape[1:-1], size, strides, pads, dilation, groups)
+    if min(g.outputs) < 1:
+        raise ValueError(f"kernel_size={size} with dilation={dilation} does not fit {g.sizes} padded by {pads}")
+    return _forward(g, *promote_dtype(x, kernel, dtype=None))
+
+
+def convolve_transpose(
+    x: Float[Array, "batch *spatial channels"],
+    kernel: Float[Array, "*kernel channels_per_group features"],
+    *,
+    strides: Sizes = 1,
+    padding: Padding = "valid",
+    output_padding: Sizes | int = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Float[Array, "batch *outputs features"]:
+    """The transpose (with respect to the input) of a convolution: makes the sizes larger by the stride.
+
+        out = (in - 1)·s - 2p + d·(k - 1) + output_padding + 1
+
+    The kernel has Linen's form `(*kernel, in/groups, out)` and is not turned round: `y[o] = Σ_t x̂[o + t]·w[t]` on the input x̂
+    with s - 1 zeros put between its elements. PyTorch's `(in, out/groups, *kernel)` is turned round: move its first two
+    axes last and flip the spatial ones (with groups, `kernel_from_torch` in the tests shows it). `"same"` gives in·s.
+
+    >>> convolve_transpose(jnp.ones((1, 2, 1)), jnp.array([1.0, 2.0, 3.0])[:, None, None], strides=2)[0, :, 0].tolist()
+    [3.0, 2.0, 4.0, 2.0, 1.0]
+    """
+    size, rank = kernel.shape[:-2], kernel.ndim - 2
+    if x.ndim != rank + 2:
+        raise ValueError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
+    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
+        raise ValueError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
+    if padding in ("reflect", "circular", "replicate"):
+        raise ValueError(f"padding={padding!r} has no transpose: take 'symmetric', 'valid', 'same' or numbers")
+    strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
+    extra = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
+    if padding == "same":
+        outputs = tuple(n * s for n, s in zip(x.shape[1:-1], strides, strict=True))
+        pads = padding_pairs(padding, size, strides, dilation, outputs)
+    else:
+        pads = padding_pairs(padding, size, strides, dilation)
+        outputs = tuple(map(transposed_output_size, x.shape[1:-1], size, strides, pads, dilation, extra))
+    g = Geometry(outputs, size, strides, pads, dilation, groups)
+    if g.outputs != x.shape[1:-1] or min(outputs) < 1:
+        raise ValueError(f"output_padding={output_padding} must be smaller than strides={strides} or dilation={dilation}")
+    # the kernel of the convolution from the result to x, whose input gradient this is
+    kernel = cpu.swap_channels(jnp.flip(kernel, range(rank)), groups)
+    return _input_gradient(g, *promote_dtype(x, kernel, dtype=None))
+
+
+# -- layers -----------------------------------------------------------------------------------------------------------
+
+
+class Conv(nn.Module):
+    """`act ← convolve(x, kernel) + bias` over the spatial axes of `(batch, *spatial, channels)`.
+
+    `kernel_size` is an integer (for every spatial axis of the input) or one per axis; padding is symmetric unless said
+    otherwise (`arithmetic.padding_pairs`), as PyTorch's users expect, and `"same"` is TensorFlow's. Parameters: `kernel`
+    `(*kernel, channels/groups, features)`, variance 1/fan_in (LeCun), and `bias`, zeros. `features · (channels/groups · Π k + 1)`
+    of them. `kernel_map` makes a module that the kernel goes through first (spectral or weight norm, DropConnect).
+    """
+
+    features: int
+    kernel_size: Sizes = 3
+    strides: Sizes = 1
+    padding: Padding = "symmetric"
+    dilation: Sizes = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = lecun
+    bias_init: Initializer = nn.initializers.zeros
+    kernel_map: KernelMap = None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
+    ) -> Float[Array, "batch *outputs features"]:
+        kernel = _kernel(self, x, train)
+        options = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
+        return _biased(self, convolve(x, kernel, padding=self.padding, **options))
+
+
+class ConvTranspose(nn.Module):
+    """`convolve_transpose(x, kernel) + bias`; the usual doubling is `kernel_size=4, strides=2, padding=1`."""
+
+    features: int
+    kernel_size: Sizes = 4
+    strides: Sizes = 2
+    padding: Padding = 1
+    output_padding: Sizes | int = 0
+    dilation: Sizes = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = lecun
+    bias_init: Initializer = nn.initializers.zeros
+    kernel_map: KernelMap = None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
+    ) -> Float[Array, "batch *outputs features"]:
+        kernel = _kernel(self, x, train)
+        options = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
+        y = convolve_transpose(x, kernel, padding=self.padding, output_padding=self.output_padding, **options)
+        return _biased(self, y)
+
+
+class DepthwiseConv(nn.Module):
+    """Every channel has kernels of its own, `multiplier` of them; kernel `(*kernel, 1, channels·multiplier)`."""
+
+    kernel_size: Sizes = 3
+    multiplier: int = 1
+    strides: Sizes = 1
+    padding: Padding = "symmetric"
+    dilation: Sizes = 1
+    use_bias: bool = True
+    kernel_init: Initializer = lecun
+    bias_init: Initializer = nn.initializers.zeros
+    kernel_map: KernelMap = None
+
+    @property
+    def features(self) -> int:
+        raise AttributeError("a depthwise convolution has channels·multiplier features")
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
+    ) -> Float[Array, "batch *outputs features"]:
+        channels = x.shape[-1]
+        kernel = _kernel(self, x, train, groups=channels, features=channels * self.multiplier)
+        options = {"strides": self.strides, "dilation": self.dilation, "groups": channels}
+        return _biased(self, convolve(x, kernel, padding=self.padding, **options))
+
+
+class SeparableConv(nn.Module):
+    """A depthwise convolution, then a 1x1 one that mixes channels: k²·C + C·features weights instead of k²·C·features."""
+
+    features: int
+    kernel_size: Sizes = 3
+    strides: Sizes = 1
+    padding: Padding = "symmetric"
+    dilation: Sizes = 1
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
+    ) -> Float[Array, "batch *outputs features"]:
+        options = {"strides": self.strides, "padding": self.padding, "dilation": self.dilation}
+        x = DepthwiseConv(self.kernel_size, use_bias=False, name="depthwise", **options)(x, train=train)
+        return Conv(self.features, 1, use_bias=self.use_bias, name="pointwise")(x, train=train)
+
+
+class LocalConv(nn.Module):
+    """A convolution whose kernel is not shared: every output position has its own.
+
+    Parameters: `kernel` `(*outputs, Π k · channels, features)`, the patch in order (kernel, channels), and `bias` `(*outputs, features)`.
+    """
+
+    features: int
+    kernel_size: Sizes = 3
+    strides: Sizes = 1
+    padding: Padding = "symmetric"
+    dilation: Sizes = 1
+    use_bias: bool = True
+    kernel_init: Initializer = nn.initializers.lecun_normal(batch_axis=())
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
+    ) -> Float[Array, "batch *outputs features"]:
+        del train
+        rank = x.ndim - 2
+        size, strides, dilation = (
+            per_axis(v, rank, n)
+            for v, n in ((self.kernel_size, "kernel_size"), (self.strides, "strides"), (self.dilation, "dilation"))
+        )
+        pads = padding_pairs(self.padding, size, strides, dilation, x.shape[1:-1])
+        g = Geometry(x.shape[1:-1], size, strides, pads, dilation, 1)
+        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+        patches = jnp.concatenate([x[:, *window] for _, window in cpu.taps(g)], axis=-1)
+        shape = (*patches.shape[1:], self.features)
+        init = partial(_local_init, self.kernel_init)
+        kernel = self.param("kernel", init, shape)
+        y = jnp.einsum("b...i,...io->b...o", *promote_dtype(patches, kernel, dtype=None))
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", nn.initializers.zeros, y.shape[1:]).astype(y.dtype)
+        return y + jnp.broadcast_to(bias, y.shape)
+
+
+def _local_init(init: Initializer, key: Array, shape: tuple[int, ...]) -> Array:
+    """One kernel per position, each with the fan-in of its own patch."""
+    positions = shape[:-2]
+    kernels = jax.vmap(lambda k: init(k, shape[-2:], jnp.float32))(
+        jax.random.split(key, int(jnp.prod(jnp.array(positions))))
+    )
+    return kernels.reshape(shape)
+
+
+def _kernel(m: Any, x: Array, train: bool, groups: int = 0, features: int = 0) -> Array:
+    size = per_axis(m.kernel_size, x.ndim - 2, "kernel_size")
+    groups, features = groups or m.groups, features or m.features
+    if x.shape[-1] % groups or features % groups:
+        raise ValueError(f"groups={groups} must divide both the {x.shape[-1]} channels and features={features}")
+    kernel = m.param("kernel", m.kernel_init, (*size, x.shape[-1] // groups, features), jnp.float32)
+    return kernel if m.kernel_map is None else m.kernel_map(name="kernel_map")(kernel, train=train)
+
+
+def _biased(m: Any, y: Array) -> Array:
+    if not m.use_bias:
+        return y
+    bias = m.param("bias", m.bias_init, (y.shape[-1],), jnp.float32)
+    return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)

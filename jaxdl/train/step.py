@@ -1,0 +1,204 @@
+"""The one train step: phases, micro-batches, precision, the non-finite guard and EMA, for every task.
+
+Everything here is pure and traced: `init_state` and `train_step` are what `program.py` compiles.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxdl.train import stopping
+from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, rows_from
+
+
+def select(params: Params, names: tuple[str, ...] | None) -> Params:
+    """The top-level entries of the parameters that a phase updates (None: all)."""
+    if names is None:
+        return params
+    missing = [name for name in names if name not in params]
+    if missing:
+        raise ValueError(f"a phase updates {missing}, but the parameters are {sorted(params)}")
+    return {name: params[name] for name in names}
+
+
+def cast(tree: Any, precision: str) -> Any:
+    """Floating-point leaves in the precision of the computation; the stored parameters stay float32."""
+    if precision == "float32":
+        return tree
+    dtype = jnp.dtype(precision)
+    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+
+
+def prepare(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
+    """Raw batch -> what the model reads: prepare, augment (only with a key: in training), standardise, cast."""
+    batch = exp.data.prepare(batch)
+    if key is not None:
+        for i, augment in enumerate(exp.augment):
+            batch = augment(jax.random.fold_in(key, i), batch)
+    batch = exp.data.standardise(batch)
+    return {**batch, "x": cast(batch["x"], exp.precision)}
+
+
+def add(a: Metrics, b: Metrics) -> Metrics:
+    """Sums and weights of both; a name in one of them only is kept."""
+    return {
+        name: tuple(jnp.add(p, q) for p, q in zip(a[name], b[name], strict=True))
+        if name in a and name in b
+        else (a.get(name) or b[name])
+        for name in {**a, **b}
+    }
+
+
+def init_state(exp: Any) -> TrainState:
+    """The state before the first step; `metrics` is filled in by the program, which knows their names."""
+    init_key, run_key = jax.random.split(jax.random.key(exp.seed))
+    batch = prepare(exp, {name: jnp.asarray(value) for name, value in exp.data.example().items()})
+    params, model_state = exp.task.init(init_key, {**batch, "x": cast(batch["x"], "float32")})
+    opt_state: dict[str, Any] = {}
+    for phase in exp.task.phases:
+        if phase.optimizer not in exp.optimizers:
+            raise ValueError(f"phase {phase.name!r} wants optimizer {phase.optimizer!r}, got {sorted(exp.optimizers)}")
+        opt_state[phase.optimizer] = exp.optimizers[phase.optimizer].init(select(params, phase.params))
+    state = TrainState(
+        step=jnp.int32(0),
+        params=params,
+        model_state=model_state,
+        opt_state=opt_state,
+        ema=jax.tree.map(jnp.copy, params) if exp.ema is not None else None,
+        key=run_key,
+        bad=jnp.int32(0),
+        skipped=jnp.int32(0),
+        metrics={},
+        best=None,
+    )
+    if exp.stop is not None:
+        state = state.replace(best=stopping.start((exp.eval_params(state), model_state), exp.select[1]))
+    return state
+
+
+def gradient(
+    exp: Any, phase: Phase, state: TrainState, batch: Batch, key: Key, axis: str | None
+) -> tuple[Array, Params, Any, Metrics, Callable[..., Any]]:
+    """Loss, gradient, new model state and metrics of one phase: in `accumulate` micro-batches, over all devices of `axis`."""
+    parts = exp.accumulate
+    rows = batch["mask"].shape[0]
+    if rows % parts:
+        raise ValueError(f"accumulate = {parts} must divide the batch of {rows}")
+    offset = 0 if axis is None else jax.lax.axis_index(axis) * rows
+
+    def objective(trained: Params, model_state: Any, part: Batch, first: Any) -> Any:
+        params = {**state.params, **trained} if phase.params is not None else trained
+        with rows_from(first):
+            loss, (new_state, metrics) = phase.objective(
+                cast(params, exp.precision), model_state, part, key, state.step, train=True
+            )
+        return loss.astype(jnp.float32), (new_state, metrics)
+
+    grad_of = jax.value_and_grad(jax.checkpoint(objective) if exp.remat else objective, has_aux=True)
+    trained = select(state.params, phase.params)
+
+    def weighted(trained: Params, model_state: Any, part: Batch, first: Any) -> Any:
+        """Loss and gradient times the weight of the examples they are the mean of."""
+        (loss, (model_state, metrics)), grads = grad_of(trained, model_state, part, first)
+        weight = metrics["loss"][1] if "loss" in metrics else part["mask"].sum()
+        return (jax.tree.map(lambda g: g * weight, (loss, grads)), weight), model_state, metrics
+
+    if parts == 1 and axis is None:
+        (loss, (model_state, metrics)), grads = grad_of(trained, state.model_state, batch, offset)
+    else:
+        split = jax.tree.map(lambda a: a.reshape(parts, rows // parts, *a.shape[1:]), batch)
+
+        def micro(carry: Any, indexed: tuple[Array, Batch]) -> tuple[Any, Metrics]:
+            sums, model_state = carry
+            i, part = indexed
+            new, model_state, metrics = weighted(trained, model_state, part, offset + i * (rows // parts))
+            return (jax.tree.map(jnp.add, sums, new), model_state), metrics
+
+        zeros = ((jnp.float32(0), jax.tree.map(jnp.zeros_like, trained)), jnp.float32(0))
+        (sums, model_state), stacked = jax.lax.scan(micro, (zeros, state.model_state), (jnp.arange(parts), split))
+        metrics = jax.tree.map(lambda a: a.sum(0), stacked)
+        if axis is not None:
+            sums, metrics = jax.lax.psum((sums, metrics), axis)
+            reduce = {"mean": jax.lax.pmean, "sum": jax.lax.psum}
+            model_state = {
+                name: reduce[how](value, axis) if (how := exp.task.reduce.get(name, "mean")) in reduce else value
+                for name, value in model_state.items()
+            }
+        (loss, grads), weight = sums
+        loss, grads = jax.tree.map(lambda a: a / jnp.maximum(weight, 1e-12), (loss, grads))
+
+    def grad_fn(params: Params, *_: Any) -> Params:
+        """The gradient of the same batch elsewhere, for optimizers that look around (SAM)."""
+        grads = grad_of(params, state.model_state, batch, offset)[1]
+        return grads if axis is None else jax.lax.pmean(grads, axis)
+
+    return loss, grads, model_state, metrics, grad_fn
+
+
+def run_phase(
+    exp: Any, phase: Phase, state: TrainState, batch: Batch, key: Key, axis: str | None
+) -> tuple[TrainState, Metrics, Array]:
+    """One update of one phase. Returns the state, its metrics and whether all was finite."""
+    loss, grads, model_state, metrics, grad_fn = gradient(exp, phase, state, batch, key, axis)
+    norm = optax.tree.norm(grads)
+    trained = select(state.params, phase.params)
+    tx = optax.with_extra_args_support(exp.optimizers[phase.optimizer])
+    updates, opt_state = tx.update(
+        grads, state.opt_state[phase.optimizer], trained, value=loss, grad=grads, grad_fn=grad_fn
+    )
+    updated = optax.apply_updates(trained, updates)
+    params = {**state.params, **updated} if phase.params is not None else updated
+    prefix = f"{phase.name}_" if phase.name else ""
+    metrics = {**metrics, f"{prefix}gradient_norm": (norm, jnp.float32(1))}
+    state = state.replace(params=params, model_state=model_state, opt_state={**state.opt_state, phase.optimizer: opt_state})
+    return state, metrics, jnp.isfinite(loss) & jnp.isfinite(norm)
+
+
+def train_step(
+    exp: Any, state: TrainState, batch_at: Callable[[Array], Batch], axis: str | None = None
+) -> tuple[TrainState, Metrics]:
+    """One step: every phase in turn, each repeat on a batch of its own; a step that is not finite changes nothing but counts.
+
+    Args:
+        exp: the Experiment, its float knobs possibly traced.
+        batch_at: draw -> raw batch; step t reads draws t·n … t·n+n-1 where n is the largest `repeats` of the phases.
+        axis: the name of the device axis under pmap.
+    """
+    draws = max(phase.repeats for phase in exp.task.phases)
+    key = jax.random.fold_in(state.key, state.step)
+    new, metrics, ok = state, {}, jnp.bool_(True)
+    for i, phase in enumerate(exp.task.phases):
+
+        def once(r: Any, new: TrainState, i: int = i, phase: Phase = phase) -> tuple[TrainState, Metrics, Array]:
+            draw_key = jax.random.fold_in(key, r)
+            raw = batch_at(state.step * draws + r)
+            first = 0 if axis is None else jax.lax.axis_index(axis) * raw["mask"].shape[0]
+            with rows_from(first):
+                batch = prepare(exp, raw, jax.random.fold_in(draw_key, 0))
+            return run_phase(exp, phase, new, batch, jax.random.fold_in(draw_key, 1 + i), axis)
+
+        if phase.repeats == 1:
+            new, phase_metrics, finite = once(0, new)
+        else:
+
+            def body(carry: TrainState, r: Array, once: Callable[..., Any] = once) -> tuple[TrainState, Any]:
+                carry, phase_metrics, finite = once(r, carry)
+                return carry, (phase_metrics, finite)
+
+            new, (phase_metrics, finite) = jax.lax.scan(body, new, jnp.arange(phase.repeats))
+            phase_metrics, finite = jax.tree.map(lambda a: a.sum(0), phase_metrics), finite.all()
+        metrics, ok = add(metrics, phase_metrics), ok & finite
+    if exp.ema is not None:
+        new = new.replace(ema=jax.tree.map(lambda e, p: e + (1 - exp.ema) * (p - e), state.ema, new.params))
+    metrics = {**metrics, **exp.monitor(new)}
+    kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new.replace(key=None), state.replace(key=None))
+    metrics = jax.tree.map(lambda a: jnp.where(ok, a, jnp.zeros_like(a)), metrics)  # a mean over the good steps
+    return kept.replace(
+        key=state.key,
+        step=state.step + 1,
+        bad=jnp.where(ok, 0, state.bad + 1),
+        skipped=state.skipped + (1 - ok.astype(jnp.int32)),
+    ), metrics

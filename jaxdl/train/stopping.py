@@ -1,0 +1,71 @@
+"""Early stopping: a pure update of a small state that is part of the checkpoint."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.types import Array, Best, Variables
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when a validation metric has not improved by more than `min_delta` in `patience` evaluations in a row.
+
+    Args:
+        metric: any metric of the evaluation; None: the task's own (accuracy, R², ...).
+        mode: "max" or "min"; None: the task's direction for its own metric, "min" for a loss or an error.
+        patience: evaluations without improvement that are allowed; 0 stops at the first.
+        min_delta: what counts as an improvement; an equal value never does.
+        start_from: evaluations before this step are neither counted nor remembered.
+        restore_best: the run ends with the weights of the best evaluation, also when it was not stopped early.
+    """
+
+    metric: str | None = None
+    mode: Literal["max", "min"] | None = None
+    patience: int = 5
+    min_delta: float = 0.0
+    start_from: int = 0
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in (None, "max", "min"):
+            raise ValueError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
+        if self.patience < 0:
+            raise ValueError(f"patience = {self.patience} must be 0 or more")
+
+
+def direction(metric: str, task_metric: tuple[str, str]) -> str:
+    """Whether more or less of a metric is better.
+
+    >>> direction("loss", ("accuracy", "max")), direction("accuracy", ("accuracy", "max"))
+    ('min', 'max')
+    """
+    if metric == task_metric[0]:
+        return task_metric[1]
+    lower = ("loss", "error", "nll", "mse", "mae", "perplexity", "bits", "wer", "brier", "fid", "kid", "eer")
+    return "min" if any(word in metric for word in lower) else "max"
+
+
+def start(weights: Variables, mode: str) -> Best:
+    """Nothing seen yet: the worst value there is, and the initial weights."""
+    worst = -jnp.inf if mode == "max" else jnp.inf
+    copied = jax.tree.map(jnp.copy, weights)  # its own buffers: the state is donated as a whole
+    return Best(jnp.float32(worst), jnp.int32(0), jnp.int32(0), jnp.bool_(False), copied)
+
+
+def update(rule: EarlyStopping, mode: str, best: Best, value: Array, step: Array, weights: Variables) -> Best:
+    """One evaluation. A NaN is no improvement. Once stopped, nothing changes any more (a population trains on)."""
+    gain = value - best.value if mode == "max" else best.value - value
+    counts = (step >= rule.start_from) & ~best.stopped
+    better = (gain > rule.min_delta) & counts
+    wait = jnp.where(better, 0, best.wait + counts)
+    new = Best(
+        value=jnp.where(better, value, best.value),
+        step=jnp.where(better, step, best.step),
+        wait=wait,
+        stopped=best.stopped | (counts & (wait > rule.patience)),
+        weights=best.weights,
+    )
+    return replace(new, weights=jax.tree.map(lambda a, b: jnp.where(better, a, b), weights, best.weights))
