@@ -149,7 +149,9 @@ def convolve_transpose(
         outputs = tuple(map(transposed_output_size, x.shape[1:-1], size, strides, pads, dilation, extra))
     g = Geometry(outputs, size, strides, pads, dilation, groups)
     if g.outputs != x.shape[1:-1] or min(outputs) < 1:
-        raise ValueError(f"output_padding={output_padding} must be smaller than strides={strides} or dilation={dilation}")
+        raise ValueError(
+            f"output_padding={output_padding} must be smaller than strides={strides} or dilation={dilation}"
+        )
     # the kernel of the convolution from the result to x, whose input gradient this is
     kernel = cpu.swap_channels(jnp.flip(kernel, range(rank)), groups)
     return _input_gradient(g, *promote_dtype(x, kernel, dtype=None))
@@ -182,7 +184,7 @@ class Conv(nn.Module):
     def __call__(
         self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
     ) -> Float[Array, "batch *outputs features"]:
-        kernel = _kernel(self, x, train)
+        kernel = _kernel(self, x, train, self.groups, self.features)
         options = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
         return _biased(self, convolve(x, kernel, padding=self.padding, **options))
 
@@ -206,7 +208,7 @@ class ConvTranspose(nn.Module):
     def __call__(
         self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
     ) -> Float[Array, "batch *outputs features"]:
-        kernel = _kernel(self, x, train)
+        kernel = _kernel(self, x, train, self.groups, self.features)
         options = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
         y = convolve_transpose(x, kernel, padding=self.padding, output_padding=self.output_padding, **options)
         return _biased(self, y)
@@ -225,16 +227,12 @@ class DepthwiseConv(nn.Module):
     bias_init: Initializer = nn.initializers.zeros
     kernel_map: KernelMap = None
 
-    @property
-    def features(self) -> int:
-        raise AttributeError("a depthwise convolution has channels·multiplier features")
-
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
     ) -> Float[Array, "batch *outputs features"]:
         channels = x.shape[-1]
-        kernel = _kernel(self, x, train, groups=channels, features=channels * self.multiplier)
+        kernel = _kernel(self, x, train, channels, channels * self.multiplier)
         options = {"strides": self.strides, "dilation": self.dilation, "groups": channels}
         return _biased(self, convolve(x, kernel, padding=self.padding, **options))
 
@@ -258,56 +256,8 @@ class SeparableConv(nn.Module):
         return Conv(self.features, 1, use_bias=self.use_bias, name="pointwise")(x, train=train)
 
 
-class LocalConv(nn.Module):
-    """A convolution whose kernel is not shared: every output position has its own.
-
-    Parameters: `kernel` `(*outputs, Π k · channels, features)`, the patch in order (kernel, channels), and `bias` `(*outputs, features)`.
-    """
-
-    features: int
-    kernel_size: Sizes = 3
-    strides: Sizes = 1
-    padding: Padding = "symmetric"
-    dilation: Sizes = 1
-    use_bias: bool = True
-    kernel_init: Initializer = nn.initializers.lecun_normal(batch_axis=())
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
-    ) -> Float[Array, "batch *outputs features"]:
-        del train
-        rank = x.ndim - 2
-        size, strides, dilation = (
-            per_axis(v, rank, n)
-            for v, n in ((self.kernel_size, "kernel_size"), (self.strides, "strides"), (self.dilation, "dilation"))
-        )
-        pads = padding_pairs(self.padding, size, strides, dilation, x.shape[1:-1])
-        g = Geometry(x.shape[1:-1], size, strides, pads, dilation, 1)
-        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        patches = jnp.concatenate([x[:, *window] for _, window in cpu.taps(g)], axis=-1)
-        shape = (*patches.shape[1:], self.features)
-        init = partial(_local_init, self.kernel_init)
-        kernel = self.param("kernel", init, shape)
-        y = jnp.einsum("b...i,...io->b...o", *promote_dtype(patches, kernel, dtype=None))
-        if not self.use_bias:
-            return y
-        bias = self.param("bias", nn.initializers.zeros, y.shape[1:]).astype(y.dtype)
-        return y + jnp.broadcast_to(bias, y.shape)
-
-
-def _local_init(init: Initializer, key: Array, shape: tuple[int, ...]) -> Array:
-    """One kernel per position, each with the fan-in of its own patch."""
-    positions = shape[:-2]
-    kernels = jax.vmap(lambda k: init(k, shape[-2:], jnp.float32))(
-        jax.random.split(key, int(jnp.prod(jnp.array(positions))))
-    )
-    return kernels.reshape(shape)
-
-
-def _kernel(m: Any, x: Array, train: bool, groups: int = 0, features: int = 0) -> Array:
+def _kernel(m: Any, x: Array, train: bool, groups: int, features: int) -> Array:
     size = per_axis(m.kernel_size, x.ndim - 2, "kernel_size")
-    groups, features = groups or m.groups, features or m.features
     if x.shape[-1] % groups or features % groups:
         raise ValueError(f"groups={groups} must divide both the {x.shape[-1]} channels and features={features}")
     kernel = m.param("kernel", m.kernel_init, (*size, x.shape[-1] // groups, features), jnp.float32)

@@ -206,18 +206,18 @@ def _depthwise_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.
     """One example after the other: the sums of products of all taps stay in the cache."""
     x = jnp.pad(x, ((0, 0), *g.pads, (0, 0)))
     channels, many = x.shape[-1], dy.shape[-1] // x.shape[-1]
-    taps = [window for _, window in taps(g)]
+    windows = [window for _, window in taps(g)]
 
     def example(sums, pair):
         row, d = pair
         d = d.reshape(*d.shape[:-1], channels, many)
         return tuple(
-            a + d * jnp.broadcast_to(row[window][..., None], d.shape) for a, window in zip(sums, taps, strict=True)
+            a + d * jnp.broadcast_to(row[window][..., None], d.shape) for a, window in zip(sums, windows, strict=True)
         ), None
 
     # varying like the data under shard_map, hence made from it
     zero = jnp.zeros_like(dy[0]).reshape(*dy.shape[1:-1], channels, many)
-    sums, _ = lax.scan(example, (zero,) * len(taps), (x, dy))
+    sums, _ = lax.scan(example, (zero,) * len(windows), (x, dy))
     spatial = tuple(range(g.rank))
     return jnp.stack([a.sum(spatial) for a in sums]).reshape(*g.kernel, 1, channels * many)
 
@@ -228,5 +228,5 @@ def _grouped_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Ar
     i, o = x.shape[-1] // g.groups, dy.shape[-1] // g.groups
     x = jnp.moveaxis(x.reshape(*x.shape[:-1], g.groups, i), -2, 0)
     dy = jnp.moveaxis(dy.reshape(-1, g.groups, o), 1, 0)
-    taps = [jnp.einsum("gni,gno->gio", x[:, :, *window].reshape(g.groups, -1, i), dy) for _, window in taps(g)]
-    return jnp.stack(taps).transpose(0, 2, 1, 3).reshape(*g.kernel, i, g.groups * o)
+    products = [jnp.einsum("gni,gno->gio", x[:, :, *window].reshape(g.groups, -1, i), dy) for _, window in taps(g)]
+    return jnp.stack(products).transpose(0, 2, 1, 3).reshape(*g.kernel, i, g.groups * o)

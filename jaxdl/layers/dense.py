@@ -1,0 +1,34 @@
+"""The dense layer, with the same door for its kernel as the convolutions have."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+from jaxtyping import Array, Float
+
+from jaxdl.layers.convolution import Initializer, KernelMap, lecun
+
+
+class Dense(nn.Module):
+    """`y = x·W + b` over the last axis: `(in + 1)·features` parameters, `kernel` `(in, features)` and `bias`.
+
+    `kernel` starts with variance 1/in (LeCun), `bias` at zero. `kernel_map` makes a module that the kernel goes through
+    first: `SpectralNorm`, `WeightNorm`, `partial(DropConnect, rate=0.5)`.
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Initializer = lecun
+    bias_init: Initializer = nn.initializers.zeros
+    kernel_map: KernelMap = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch channels"], *, train: bool = False) -> Float[Array, "*batch features"]:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        if self.kernel_map is not None:
+            kernel = self.kernel_map(name="kernel_map")(kernel, train=train)
+        x, kernel = promote_dtype(x, kernel, dtype=None)
+        y = x @ kernel
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
+        return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)

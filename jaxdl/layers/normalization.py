@@ -1,0 +1,233 @@
+"""Normalisation: subtract a mean, divide by a deviation, over one or another set of axes; statistics in float32.
+
+    y = γ · (x - μ) / √(σ² + ε) + β
+
+    batch norm     μ, σ² per channel, over batch and space         running averages for evaluation
+    layer norm     per position, over channels                     RMS norm: the same without μ and β
+    group norm     per example and group of channels, over space   instance norm: as many groups as channels
+
+All take `train` as keyword, so that any of them fits where a model asks for `norm`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+ones, zeros = nn.initializers.ones, nn.initializers.zeros
+
+
+def data_axis() -> str | None:
+    """`"data"` where that axis is bound (pmap, shard_map, vmap with a name), else None: under jit a batch is global anyway."""
+    try:
+        lax.axis_index("data")
+    except NameError:
+        return None
+    return "data"
+
+
+def standardize(x: Array, axes: Sequence[int], eps: float) -> Array:
+    """(x - μ) / √(σ² + ε) in float32, μ and the biased σ² over `axes`."""
+    x = x.astype(jnp.float32)
+    centred = x - x.mean(axes, keepdims=True)
+    return centred * lax.rsqrt(jnp.square(centred).mean(axes, keepdims=True) + eps)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over every axis but the last.
+
+    Training uses the statistics of the batch (biased variance) and moves the running ones,
+
+        running ← momentum · running + (1 - momentum) · batch,    of the variance n/(n - 1) times as much
+
+    so `momentum` is the part kept: 0.9 is PyTorch's 0.1, and like PyTorch's (unlike Linen's) the running variance is the
+    unbiased one. Parameters `scale`, `bias`; collection `batch_stats` with `mean`, `var`. Statistics are global: over the whole
+    batch under jit, averaged over the axis `data` where one is bound. `mask` `(batch,)` leaves padding out of them.
+    `frozen` uses the running statistics also while training and changes nothing (also the parameters get no gradient).
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+    """
+
+    momentum: float = 0.9
+    eps: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: Any = ones
+    frozen: bool = False
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *axes channels"], *, train: bool, mask: Float[Array, "batch"] | None = None
+    ) -> Float[Array, "batch *axes channels"]:
+        channels = (x.shape[-1],)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        if train and not self.frozen:
+            mean, var, n = moments(x, mask)
+            if not self.is_initializing():
+                unbiased = var * n / jnp.maximum(n - 1, 1)
+                kept = jnp.asarray(self.momentum, jnp.float32)
+                running_mean.value = kept * running_mean.value + (1 - kept) * lax.stop_gradient(mean)
+                running_var.value = kept * running_var.value + (1 - kept) * lax.stop_gradient(unbiased)
+        else:
+            mean, var = running_mean.value, running_var.value
+        factor = lax.rsqrt(var + self.eps)
+        if self.use_scale:
+            factor = factor * self._parameter("scale", self.scale_init, channels)
+        shift = -mean * factor
+        if self.use_bias:
+            shift = shift + self._parameter("bias", zeros, channels)
+        y = x.astype(jnp.float32) * jnp.broadcast_to(factor, x.shape) + jnp.broadcast_to(shift, x.shape)
+        return y.astype(x.dtype)
+
+    def _parameter(self, name: str, init: Any, shape: tuple[int, ...]) -> Array:
+        value = self.param(name, init, shape, jnp.float32).astype(jnp.float32)
+        return lax.stop_gradient(value) if self.frozen else value
+
+
+def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
+    """Mean, biased variance and count per channel, over all devices of the axis `data` where it is bound.
+
+    The variance is the mean squared distance from the mean, in a second pass: E[x²] - μ² would lose it to rounding where
+    the mean is large.
+    """
+    x, axis, axes = x.astype(jnp.float32), data_axis(), tuple(range(x.ndim - 1))
+    total = (lambda v: v) if axis is None else (lambda v: lax.psum(v, axis))
+    weight = None if mask is None else mask.astype(jnp.float32).reshape(-1, *(1,) * (x.ndim - 1))
+    per_row = 1
+    for size in x.shape[1:-1]:
+        per_row *= size
+    n = total(jnp.asarray(x.shape[0], jnp.float32) if mask is None else weight.sum()) * per_row
+    n = jnp.maximum(n, 1)
+
+    def mean(v: Array) -> Array:
+        return total((v if weight is None else v * jnp.broadcast_to(weight, v.shape)).sum(axes)) / n
+
+    mu = mean(x)
+    return mu, mean(jnp.square(x - jnp.broadcast_to(mu, x.shape))), n
+
+
+class LayerNorm(nn.Module):
+    """Over the last axis of every position; ε = 1e-5 is PyTorch's (BERT and ViT use 1e-12 and 1e-6).
+
+    Source: Ba et al. 2016, arXiv:1607.06450.
+    """
+
+    eps: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*axes channels"], *, train: bool = False) -> Float[Array, "*axes channels"]:
+        del train
+        return _affine(self, standardize(x, (-1,), self.eps)).astype(x.dtype)
+
+
+class RMSNorm(nn.Module):
+    """Layer norm without the mean: x / √(mean(x²) + ε) · γ. Source: Zhang and Sennrich 2019, arXiv:1910.07467."""
+
+    eps: float = 1e-6
+    use_scale: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*axes channels"], *, train: bool = False) -> Float[Array, "*axes channels"]:
+        del train
+        wide = x.astype(jnp.float32)
+        y = wide * lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + self.eps)
+        if self.use_scale:
+            y = y * jnp.broadcast_to(self.param("scale", ones, (x.shape[-1],), jnp.float32), y.shape)
+        return y.astype(x.dtype)
+
+
+class GroupNorm(nn.Module):
+    """Per example and group of channels, over space: does not depend on the batch. Source: Wu and He 2018, arXiv:1803.08494."""
+
+    groups: int = 32
+    eps: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *axes channels"], *, train: bool = False
+    ) -> Float[Array, "batch *axes channels"]:
+        del train
+        if x.shape[-1] % self.groups:
+            raise ValueError(f"groups={self.groups} does not divide {x.shape[-1]} channels")
+        grouped = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
+        return _affine(self, standardize(grouped, (1, 3), self.eps).reshape(x.shape)).astype(x.dtype)
+
+
+class InstanceNorm(nn.Module):
+    """Per example and channel, over space; without γ and β by default, as in PyTorch. Source: Ulyanov et al. 2016."""
+
+    eps: float = 1e-5
+    use_scale: bool = False
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *axes channels"], *, train: bool = False
+    ) -> Float[Array, "batch *axes channels"]:
+        del train
+        return _affine(self, standardize(x, tuple(range(1, x.ndim - 1)), self.eps)).astype(x.dtype)
+
+
+def _affine(m: Any, y: Array) -> Array:
+    if m.use_scale:
+        y = y * jnp.broadcast_to(m.param("scale", ones, (y.shape[-1],), jnp.float32), y.shape)
+    if m.use_bias:
+        y = y + jnp.broadcast_to(m.param("bias", zeros, (y.shape[-1],), jnp.float32), y.shape)
+    return y
+
+
+# -- normalised kernels: `kernel_map` of Conv and Dense ---------------------------------------------------------------
+
+
+class WeightNorm(nn.Module):
+    """w = γ · v / |v|, one length γ per output feature (the last axis), learned apart from the direction.
+
+    γ starts as |v|, so the layer starts as it would without. Source: Salimans and Kingma 2016, arXiv:1602.07868.
+    """
+
+    @nn.compact
+    def __call__(self, kernel: Float[Array, "*shape features"], *, train: bool) -> Float[Array, "*shape features"]:
+        del train
+        length = jnp.sqrt(jnp.square(kernel.astype(jnp.float32)).sum(tuple(range(kernel.ndim - 1))))
+        scale = self.param("scale", lambda key: lax.stop_gradient(length))
+        return kernel * jnp.broadcast_to((scale / length).astype(kernel.dtype), kernel.shape)
+
+
+class SpectralNorm(nn.Module):
+    """w / σ(w), σ the largest singular value of the kernel as a matrix (inputs x features): a layer that is 1-Lipschitz.
+
+        v ← W u / |W u|,    u ← Wᵀ v / |Wᵀ v|,    σ = vᵀ W u
+
+    One power iteration a training step (`steps`), u kept in the collection `spectral_stats`; no gradient flows through u and
+    v. Source: Miyato et al. 2018, arXiv:1802.05957.
+    """
+
+    steps: int = 1
+    eps: float = 1e-12
+
+    @nn.compact
+    def __call__(self, kernel: Float[Array, "*shape features"], *, train: bool) -> Float[Array, "*shape features"]:
+        w = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
+        u = self.variable("spectral_stats", "u", self._start, w.shape[-1])
+        fixed, u_hat = lax.stop_gradient(w), u.value
+        for _ in range(self.steps if train else 0):
+            u_hat = self._unit(fixed.T @ self._unit(fixed @ u_hat))
+        if train and not self.is_initializing():
+            u.value = u_hat
+        v = self._unit(fixed @ u_hat)
+        sigma = v @ w @ u_hat
+        return kernel / sigma.astype(kernel.dtype)
+
+    def _start(self, features: int) -> Array:
+        return self._unit(jax.random.normal(self.make_rng("params"), (features,)))
+
+    def _unit(self, v: Array) -> Array:
+        return v / jnp.maximum(jnp.sqrt(jnp.square(v).sum()), self.eps)

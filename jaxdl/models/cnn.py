@@ -1,0 +1,48 @@
+"""The cheat sheet's convolutional network."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from jaxdl.layers.convolution import Conv
+from jaxdl.layers.dense import Dense
+from jaxdl.layers.dropout import Dropout, Rate
+from jaxdl.layers.pooling import max_pool
+
+
+class CNN(nn.Module):
+    """conv 3x3, ReLU, pool 2 — once for every width in `features` —, flatten, dense.
+
+    PyTorch's line for 224x224 colour images, 2,026,442 parameters:
+
+        Sequential(Conv2d(3, 32, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(32, 64, 3, padding=1), ReLU(), MaxPool2d(2),
+                   Flatten(), Linear(64 * 56 * 56, 10))
+
+    The flattened order is (height, width, channels) here and (channels, height, width) there. `norm` makes a normalisation layer
+    (`BatchNorm`), put before or after the activation; dropout comes before the dense layer. Kernels start with variance
+    1/fan_in (LeCun), biases at zero.
+    """
+
+    classes: int = 10
+    features: Sequence[int] = (32, 64)
+    act: Callable[[Array], Array] = nn.relu
+    norm: Callable[[], nn.Module] | None = None
+    norm_position: Literal["before", "after"] = "before"
+    rate: Rate = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, "batch classes"]:
+        if self.norm_position not in ("before", "after"):
+            raise ValueError(f"norm_position={self.norm_position!r}: take 'before' or 'after' (the activation)")
+        for width in self.features:
+            x = Conv(width, 3)(x)
+            if self.norm is not None and self.norm_position == "before":
+                x = self.norm()(x, train=train)
+            x = self.act(x)
+            if self.norm is not None and self.norm_position == "after":
+                x = self.norm()(x, train=train)
+            x = max_pool(x, 2)
+        x = Dropout(self.rate)(x.reshape(x.shape[0], -1), train=train)
+        return Dense(self.classes)(x)
