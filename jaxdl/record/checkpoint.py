@@ -30,6 +30,7 @@ import numpy as np
 
 from jaxdl.record.leaves import Leaves, Tree, check_fit, data_of, describe, digest, flatten, is_key, nest
 from jaxdl.record.manifest import find_damage, write_manifest, write_synced
+from jaxdl.record.processes import anywhere, is_first_process
 
 __all__ = ["CheckpointError", "Checkpoints", "digest", "preload"]
 
@@ -143,9 +144,9 @@ class Checkpoints:
             if self._writer is None:
                 self._writer = _orbax().AsyncCheckpointer(_orbax().PyTreeCheckpointHandler())
                 self._tidy()
-            if _is_first_process():
+            if is_first_process():
                 saving.mkdir(parents=True, exist_ok=True)
-            _anywhere(False)  # the folder exists before any process writes to it
+            anywhere(False)  # the folder exists before any process writes to it
             arrays = {
                 path: data_of(leaf) for path, leaf in leaves.items() if 0 not in leaf.shape
             }  # orbax refuses empty
@@ -162,14 +163,14 @@ class Checkpoints:
             return
         thread.join()
         error, self._error = self._error, None
-        if _anywhere(error is not None):
+        if anywhere(error is not None):
             raise error or CheckpointError(f"another process could not write its part of a checkpoint to {self.folder}")
 
     def _commit(self, step: int, text: str) -> None:
         saving, final = self.folder / f"{step}.saving", self.folder / str(step)
         try:
             self._writer.wait_until_finished()
-            if not _is_first_process():
+            if not is_first_process():
                 return
             write_synced(saving / META, text)
             write_manifest(saving)
@@ -201,12 +202,12 @@ class Checkpoints:
         shutil.rmtree(trash, ignore_errors=True)
 
     def _tidy(self) -> None:
-        if _is_first_process() and self.folder.is_dir():
+        if is_first_process() and self.folder.is_dir():
             for path in [*self.folder.glob("*.saving"), self.folder / "trash"]:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _failure(self, step: int, error: BaseException) -> CheckpointError:
-        if _is_first_process():
+        if is_first_process():
             shutil.rmtree(self.folder / f"{step}.saving", ignore_errors=True)  # gives a full disk its room back
         good = [s for s in self.steps() if s not in self._bad and s != step]
         rest = f"step {good[-1]} is the last good one" if good else "there is no earlier one"
@@ -341,16 +342,3 @@ def _reason(error: BaseException) -> str:
         return error.strerror
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= 200 else line[:197] + "..."
-
-
-def _is_first_process() -> bool:
-    return jax.process_index() == 0
-
-
-def _anywhere(flag: bool) -> bool:
-    """Whether the flag is up in any process; a meeting point of all."""
-    if jax.process_count() == 1:
-        return flag
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.process_allgather(np.asarray(flag)).any())

@@ -34,6 +34,7 @@ def digest(state: Tree) -> str:
 
 
 def flatten(tree: Tree) -> Leaves:
+    """Name every leaf of a state by its path; Python numbers become 32-bit arrays."""
     leaves: Leaves = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         names = [str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path] or ["value"]
@@ -55,14 +56,17 @@ def is_key(leaf: Any) -> bool:
 
 
 def data_of(leaf: Any) -> Any:
+    """The numbers of a leaf: for typed keys, their words."""
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def describe(leaf: Any) -> list[Any]:
+    """`["float32", [8, 4]]`, as JSON keeps it."""
     return [str(leaf.dtype), list(leaf.shape)]
 
 
 def nest(leaves: Leaves) -> dict[str, Any]:
+    """Named leaves as nested dictionaries, whatever they were before."""
     tree: dict[str, Any] = {}
     for path, leaf in leaves.items():
         *folders, name = path.split("/")

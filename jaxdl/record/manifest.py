@@ -4,6 +4,7 @@ import json
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 MANIFEST = "MANIFEST.json"
 
