@@ -1,0 +1,169 @@
+"""Optimizers that see a weight as a matrix, not as a bag of numbers: Muon and Adafactor.
+
+Written as those in `optimizers.py`, with the same letters; decay is decoupled. A kernel's last axis is its outputs.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxdl.optim.composition import Rate, compose, known_preset, rate_at, scale_by_learning_rate
+from jaxdl.optim.groups import Mask, decayed, hidden_matrices
+from jaxdl.optim.optimizers import scale_by_adam
+from jaxdl.optim.schedules import Knob
+
+
+def muon(
+    lr: Rate,
+    *,
+    b: Knob = 0.95,
+    decay: Knob = 0.1,
+    mask: Mask = decayed,
+    orthogonal: Mask = hidden_matrices,
+    nesterov: bool = True,
+    iterations: int = 5,
+    preset: Literal["original", "match_rms_adamw"] = "original",
+    b1: Knob = 0.9,
+    b2: Knob = 0.999,
+    eps: Knob = 1e-8,
+    adam_scale: Knob = 1.0,
+) -> optax.GradientTransformationExtraArgs:
+    """Momentum whose matrices are made orthogonal: every direction of a weight matrix moves equally fast.
+
+        m ← b m + (1 - b) g        u = b m + (1 - b) g (Nesterov) or m        w ← w - η (c · orthogonal(u) + λ w)
+
+    orthogonal(U Σ Vᵀ) ≈ U Vᵀ by Newton-Schulz (`orthogonalize`). The preset is PyTorch's `adjust_lr_fn`:
+    "original", Keller Jordan's c = √max(1, out/in); "match_rms_adamw", Moonshot's c = 0.2 √max(out, in), with which the
+    learning rate and decay of AdamW can be kept. PyTorch computes the iteration in bfloat16, here it is float32.
+    A kernel with more than two axes is flattened to (rest, out). What `orthogonal` leaves out (vectors, embeddings, the
+    head) is trained by AdamW with b1, b2, eps, at η · adam_scale. When to use: hidden layers of Transformers.
+    Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv:2502.16982.
+    """
+    size = known_preset(
+        preset,
+        {
+            "original": lambda rows, out: max(1, out / rows) ** 0.5,
+            "match_rms_adamw": lambda rows, out: 0.2 * max(rows, out) ** 0.5,
+        },
+    )
+
+    def orthogonal_step(updates, params):
+        def one(u):
+            matrix = u.reshape(-1, u.shape[-1])
+            return size(*matrix.shape) * orthogonalize(matrix, iterations=iterations).reshape(u.shape)
+
+        return jax.tree.map(one, updates)
+
+    ema = optax.GradientTransformation(
+        lambda params: optax.TraceState(optax.tree.zeros_like(params)),
+        lambda grads, state, params=None: _averaged(grads, state.trace, b, nesterov),
+    )
+    return compose(
+        optax.partition(
+            {"muon": optax.chain(ema, optax.stateless(orthogonal_step)), "adam": scale_by_adam(b1, b2, eps)},
+            lambda params: jax.tree.map(lambda use: "muon" if use else "adam", orthogonal(params)),
+        ),
+        optax.add_decayed_weights(decay, mask),
+        optax.masked(optax.scale(adam_scale), lambda params: jax.tree.map(lambda use: not use, orthogonal(params))),
+        scale_by_learning_rate(lr),
+    )
+
+
+def _averaged(grads, mean, b, nesterov):
+    mean = optax.tree.update_moment(grads, mean, b, 1)
+    updates = optax.tree.update_moment(grads, mean, b, 1) if nesterov else mean
+    return updates, optax.TraceState(mean)
+
+
+def orthogonalize(
+    matrix: Float[Array, "rows columns"], *, iterations: int = 5, eps: Knob = 1e-7
+) -> Float[Array, "rows columns"]:
+    """The nearest orthogonal matrix, roughly: singular values land in about [0.7, 1.2], which is enough for Muon.
+
+        X ← X / ‖X‖        X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        a, b, c = 3.4445, -4.7750, 2.0315
+
+    >>> x = orthogonalize(jnp.diag(jnp.array([9.0, 1.0])))
+    >>> [round(float(s), 1) for s in jnp.diag(x)]
+    [0.7, 0.8]
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / jnp.maximum(jnp.linalg.norm(wide), eps)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+class FactoredState(NamedTuple):
+    """Mean squares of `adafactor`: of rows and columns for matrices, of every element (`full`) for the rest."""
+
+    count: Int[Array, ""]
+    rows: Any
+    columns: Any
+    full: Any
+
+
+def adafactor(
+    lr: Rate = 0.01,
+    *,
+    decay_power: Knob = 0.8,
+    clip_rms: Knob = 1.0,
+    min_rms: Knob = 1e-3,
+    eps: Knob = 1.1920929e-07,
+    decay: Knob = 0.0,
+    mask: Mask = decayed,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam's second moment from row and column means only, no first moment, steps relative to the size of the weights.
+
+        β = 1 - t^-decay_power        R ← β R + (1 - β) mean_columns(g²)        C ← β C + (1 - β) mean_rows(g²)
+        v = R C / mean(R)             u = g / √v        u ← u / max(1, rms(u) / clip_rms)
+        w ← w - ρ (max(min_rms, rms(w)) u + λ w)        ρ = min(η, 1/√t)
+
+    As PyTorch (ε bounds mean(R), ε² bounds v), but that decay follows ρ instead of η. optax factors only axes of 128 and
+    more, has no 1/√t and no η in its decay. When to use: memory is short.
+    Source: Shazeer & Stern 2018, arXiv:1804.04235, algorithms 4 and 5.
+    """
+
+    def init(params):
+        # what a leaf does not use is an empty array, so that the tree is the same for rows, columns and full
+        rows = jax.tree.map(lambda p: jnp.zeros_like(p, shape=_but(p, -1)), params)
+        columns = jax.tree.map(lambda p: jnp.zeros_like(p, shape=_but(p, -2)), params)
+        full = jax.tree.map(lambda p: jnp.zeros_like(p, shape=(0,) if p.ndim > 1 else p.shape), params)
+        return FactoredState(jnp.zeros((), jnp.int32), rows, columns, full)
+
+    def update(grads, state, params=None):
+        t = state.count + 1
+        new = jnp.power(t.astype(jnp.result_type(float)), -decay_power)
+
+        def mix(old, fresh):
+            return old + new.astype(old.dtype) * (fresh - old)
+
+        def mean(g, axis):
+            return jnp.mean(g * g, axis, keepdims=True)
+
+        rows = jax.tree.map(lambda r, g: mix(r, mean(g, -1)) if g.ndim > 1 else r, state.rows, grads)
+        columns = jax.tree.map(lambda c, g: mix(c, mean(g, -2)) if g.ndim > 1 else c, state.columns, grads)
+        full = jax.tree.map(lambda f, g: f if g.ndim > 1 else mix(f, g * g), state.full, grads)
+
+        def step(g, r, c, f):
+            v = r * c / jnp.maximum(jnp.mean(r, -2, keepdims=True), eps) if g.ndim > 1 else f
+            return g / jnp.sqrt(jnp.maximum(v, eps * eps))
+
+        return jax.tree.map(step, grads, rows, columns, full), FactoredState(t, rows, columns, full)
+
+    return compose(
+        optax.GradientTransformation(init, update),
+        optax.clip_by_block_rms(clip_rms),
+        optax.scale_by_param_block_rms(min_rms),
+        optax.add_decayed_weights(decay, mask),
+        scale_by_learning_rate(lambda t: jnp.minimum(rate_at(lr, t), 1 / jnp.sqrt(t + 1.0))),
+    )
+
+
+def _but(p, axis):
+    """The shape with one axis reduced to 1; (0,) for a vector or scalar."""
+    return tuple(1 if i == p.ndim + axis else n for i, n in enumerate(p.shape)) if p.ndim > 1 else (0,)

@@ -1,0 +1,191 @@
+"""Optimizers that came after the sheet's eight: Lion, NAdam, Adan, Prodigy.
+
+Written as those in `optimizers.py`, with the same letters; decay is decoupled, w ← w - η (step + λw), and off by default.
+Muon and Adafactor are in `matrices.py`, schedule-free AdamW in `schedule_free.py`, SAM in `sharpness.py`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxdl.optim.composition import LearningRateState, Rate, compose, rate_at, scale_by_learning_rate, start_rate
+from jaxdl.optim.groups import Mask, decayed
+from jaxdl.optim.schedules import Knob
+
+
+def lion(
+    lr: Rate, *, b1: Knob = 0.9, b2: Knob = 0.99, decay: Knob = 0.0, mask: Mask = decayed
+) -> optax.GradientTransformationExtraArgs:
+    """Only the sign of a momentum: every weight moves by η, and one buffer is enough.
+
+        w ← w - η (sign(b₁ m + (1 - b₁) g) + λ w)            m ← b₂ m + (1 - b₂) g
+
+    Takes a learning rate 3 to 10 times smaller, and a decay as much larger, than AdamW; optax's default decay is 1e-3, timm's 0.
+    When to use: large batches, little memory. Source: Chen et al. 2023, arXiv:2302.06675, algorithm 2.
+    """
+    return compose(optax.scale_by_lion(b1, b2), optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
+
+
+class NAdamState(NamedTuple):
+    """Moments of `nadam` and the product of its momenta so far."""
+
+    count: Int[Array, ""]
+    product: Float[Array, ""]
+    mu: Any
+    nu: Any
+
+
+def nadam(
+    lr: Rate,
+    *,
+    b1: Knob = 0.9,
+    b2: Knob = 0.999,
+    eps: Knob = 1e-8,
+    momentum_decay: Knob = 4e-3,
+    decay: Knob = 0.0,
+    mask: Mask = decayed,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam with Nesterov's look ahead.
+
+        μₜ = b₁ (1 - ½ · 0.96^(t ψ))                         ψ = momentum_decay: b₁ is reached slowly
+        w ← w - η ((1 - μₜ) g / (1 - Πμ) + μₜ₊₁ m / (1 - μₜ₊₁ Πμ)) / (√v̂ + ε)
+
+    As PyTorch; optax's `nadam` holds μ constant. PyTorch's decay is coupled unless `decoupled_weight_decay`.
+    Source: Dozat 2016, "Incorporating Nesterov momentum into Adam", algorithm 2.
+    """
+
+    def init(params):
+        zeros = optax.tree.zeros_like
+        return NAdamState(jnp.zeros((), jnp.int32), jnp.ones((), jnp.result_type(float)), zeros(params), zeros(params))
+
+    def update(grads, state, params=None):
+        t = state.count + 1
+        now = b1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+        ahead = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
+        product = (state.product * now).astype(state.product.dtype)
+        m = optax.tree.update_moment(grads, state.mu, b1, 1)
+        v = optax.tree.update_moment(grads, state.nu, b2, 2)
+        of_g, of_m = (1 - now) / (1 - product), ahead / (1 - ahead * product)
+
+        def step(g, m, v):
+            return (of_g * g + of_m * m) / (jnp.sqrt(v / (1 - b2**t)) + eps)
+
+        return jax.tree.map(step, grads, m, v), NAdamState(t, product, m, v)
+
+    scale_by_nadam = optax.GradientTransformation(init, update)
+    return compose(scale_by_nadam, optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
+
+
+class AdanState(NamedTuple):
+    """Moments of the gradient, of its change, of both squared; the previous gradient."""
+
+    count: Int[Array, ""]
+    m: Any
+    v: Any
+    n: Any
+    previous: Any
+
+
+def adan(
+    lr: Rate,
+    *,
+    b1: Knob = 0.98,
+    b2: Knob = 0.92,
+    b3: Knob = 0.99,
+    eps: Knob = 1e-8,
+    decay: Knob = 0.0,
+    mask: Mask = decayed,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam with Nesterov momentum made of differences of gradients.
+
+        d = g - g_previous  (0 at t = 1)
+        m ← b₁ m + (1 - b₁) g      v ← b₂ v + (1 - b₂) d      n ← b₃ n + (1 - b₃) (g + b₂ d)²
+        w ← w - η ((m̂ + b₂ v̂) / (√n̂ + ε) + λ w)
+
+    The authors' and timm's with `no_prox=True`. optax 0.2.8 weighs d and v̂ by 1 - b₂, the paper's letters (there β₂ is
+    our 1 - b₂) with the authors' values. When to use: vision transformers with large learning rates.
+    Source: Xie et al. 2022, arXiv:2208.06677, algorithm 1.
+    """
+
+    def init(params):
+        zeros = [optax.tree.zeros_like(params) for _ in range(4)]
+        return AdanState(jnp.zeros((), jnp.int32), *zeros)
+
+    def update(grads, state, params=None):
+        t = state.count + 1
+        change = jax.tree.map(lambda g, old: jnp.where(t == 1, 0, g - old), grads, state.previous)
+        m = optax.tree.update_moment(grads, state.m, b1, 1)
+        v = optax.tree.update_moment(change, state.v, b2, 1)
+        n = optax.tree.update_moment(jax.tree.map(lambda g, d: g + b2 * d, grads, change), state.n, b3, 2)
+        m_hat, v_hat, n_hat = (optax.tree.bias_correction(x, b, t) for x, b in ((m, b1), (v, b2), (n, b3)))
+        step = jax.tree.map(lambda m, v, n: (m + b2 * v) / (jnp.sqrt(n) + eps), m_hat, v_hat, n_hat)
+        return step, AdanState(t, m, v, n, grads)
+
+    scale_by_adan = optax.GradientTransformation(init, update)
+    return compose(scale_by_adan, optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
+
+
+class ProdigyState(NamedTuple):
+    """`rate.value` is d · η, the learning rate in effect; `distance` is d."""
+
+    rate: LearningRateState
+    distance: Float[Array, ""]
+    numerator: Float[Array, ""]
+    mu: Any
+    nu: Any
+    total: Any
+    start: Any
+
+
+def prodigy(
+    lr: Rate = 1.0,
+    *,
+    b1: Knob = 0.9,
+    b2: Knob = 0.999,
+    b3: Knob | None = None,
+    eps: Knob = 1e-8,
+    initial: Knob = 1e-6,
+    growth: Knob = 1.0,
+    decay: Knob = 0.0,
+    mask: Mask = decayed,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam that finds its own learning rate: d grows to the distance between the start and the solution.
+
+        r ← b₃ r + (d/d₀) d η ⟨g, w₀ - w⟩        s ← b₃ s + (d/d₀) d η g          b₃ = √b₂
+        m ← b₁ m + (1 - b₁) d g                  v ← b₂ v + (1 - b₂) d² g²
+        w ← w - η d (m / (√v + d' ε) + λ w)      d' = max(d, growth · r / ‖s‖₁) is the d of the next update
+
+    Leave `lr` at 1, or a schedule with peak 1. The authors' package with its defaults; optax's also corrects Adam's bias.
+    When to use: no time to tune. Source: Mishchenko & Defazio 2023, arXiv:2306.06101, algorithm 4.
+    """
+    b3 = b2**0.5 if b3 is None else b3
+
+    def init(params):
+        d0 = jnp.asarray(initial, jnp.result_type(float))
+        zeros = [optax.tree.zeros_like(params) for _ in range(3)]
+        begin = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
+        rate = start_rate(lr)
+        return ProdigyState(rate._replace(value=rate.value * d0), d0, jnp.zeros_like(d0), *zeros, begin)
+
+    def update(grads, state, params=None):
+        d, eta = state.distance, rate_at(lr, state.rate.count)
+        weight = (d / initial) * d * eta
+        travelled = optax.tree.vdot(grads, optax.tree.sub(state.start, params))
+        numerator = b3 * state.numerator + weight * travelled
+        mu = optax.tree.update_moment(optax.tree.scale(d, grads), state.mu, b1, 1)
+        nu = optax.tree.update_moment(optax.tree.scale(d, grads), state.nu, b2, 2)
+        total = jax.tree.map(lambda s, g: b3 * s + weight * g, state.total, grads)
+        size = optax.tree.norm(total, ord=1)
+        estimate = jnp.where(size > 0, growth * numerator / jnp.where(size > 0, size, 1), d)
+        distance = jnp.maximum(d, estimate)
+        shrink = jax.tree.map(lambda p, on: decay * p if on else jnp.zeros_like(p), params, mask(params))
+        step = jax.tree.map(
+            lambda m, v, s: -d * eta * (m / jnp.maximum(jnp.sqrt(v) + distance * eps, 1e-38) + s), mu, nu, shrink
+        )
+        rate = LearningRateState(state.rate.count + 1, d * eta)
+        return step, ProdigyState(rate, distance, numerator, mu, nu, total, state.start)
+
+    return compose(optax.GradientTransformation(init, update))

@@ -1,0 +1,106 @@
+"""Schedule-free optimizers: an average of the iterates takes the place of a falling learning rate.
+
+Training moves y, the model to evaluate is x, and `evaluation_params` gets x out of the optimizer's state.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxdl.optim.composition import LearningRateState, Rate, compose, find_states, rate_at, start_rate
+from jaxdl.optim.groups import Mask, decayed
+from jaxdl.optim.schedules import Knob
+
+
+class ScheduleFreeState(NamedTuple):
+    """The fast iterate z and the weights of the average."""
+
+    rate: LearningRateState
+    highest: Float[Array, ""]
+    weights: Float[Array, ""]
+    b1: Float[Array, ""]
+    z: Any
+
+
+def schedule_free(lr: Rate, *, b1: Knob = 0.9, power: Knob = 2.0) -> optax.GradientTransformation:
+    """The last part of a schedule-free optimizer, in place of `scale_by_learning_rate`; u is the step so far.
+
+        z ← z - η u           x ← (1 - c) x + c z           y = b₁ x + (1 - b₁) z           c = ηₘₐₓ^power / Σ ηₘₐₓ^power
+
+    The parameters are y, where gradients are taken; x, where the model is evaluated, is found back from y and z and need not be
+    stored: y ← y + c (z - y) + η (b₁ (1 - c) - 1) u. `lr` should be constant after a warm-up (`schedules.linear_warmup`).
+    Source: Defazio et al. 2024, arXiv:2405.15682, eqs. 3-5.
+    """
+
+    def init(params):
+        zero = jnp.zeros((), jnp.result_type(float))
+        z = jax.tree.map(lambda p: jnp.array(p, copy=True), params)  # a buffer of its own: both are donated
+        return ScheduleFreeState(start_rate(lr), zero, zero, jnp.asarray(b1, zero.dtype), z)
+
+    def update(updates, state, params=None):
+        eta = rate_at(lr, state.rate.count)
+        highest = jnp.maximum(state.highest, eta)
+        weight = highest**power
+        weights = state.weights + weight
+        c = jnp.where(weights > 0, weight / jnp.where(weights > 0, weights, 1), 0)
+        pull = eta * (b1 * (1 - c) - 1)
+        step = jax.tree.map(lambda y, z, u: c * (z - y) + pull * u, params, state.z, updates)
+        z = jax.tree.map(lambda z, u: z - eta * u, state.z, updates)
+        rate = LearningRateState(state.rate.count + 1, eta)
+        return step, ScheduleFreeState(rate, highest, weights, state.b1, z)
+
+    return optax.GradientTransformation(init, update)
+
+
+def schedule_free_sgd(
+    lr: Rate, *, b1: Knob = 0.9, decay: Knob = 0.0, mask: Mask = decayed, power: Knob = 2.0
+) -> optax.GradientTransformationExtraArgs:
+    """SGD with momentum, without a schedule: u = g + λ y in `schedule_free`. A good `lr` is 10 to 50 times SGD's."""
+    return compose(optax.add_decayed_weights(decay, mask), schedule_free(lr, b1=b1, power=power))
+
+
+def schedule_free_adamw(
+    lr: Rate,
+    *,
+    b1: Knob = 0.9,
+    b2: Knob = 0.999,
+    eps: Knob = 1e-8,
+    decay: Knob = 0.0,
+    mask: Mask = decayed,
+    power: Knob = 2.0,
+) -> optax.GradientTransformationExtraArgs:
+    """AdamW without a schedule: u = g / (√v̂ + ε) + λ y in `schedule_free`, whose average replaces the first moment.
+
+    As the authors' package; optax's reads the learning rate one step ahead. A good `lr` is 1 to 10 times AdamW's.
+    When to use: the length of the run is not known ahead. Source: Defazio et al. 2024, arXiv:2405.15682, algorithm 1.
+    """
+    return compose(
+        optax.scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True),
+        optax.add_decayed_weights(decay, mask),
+        schedule_free(lr, b1=b1, power=power),
+    )
+
+
+def evaluation_params(opt_state: Any, params: Any) -> Any:
+    """The parameters to evaluate: x of every schedule-free optimizer found in the state, else `params` themselves.
+
+        x = (y - (1 - b₁) z) / b₁
+
+    >>> from jaxdl.optim import adamw, evaluation_params
+    >>> params = {"w": jnp.ones(2)}
+    >>> evaluation_params(adamw(1e-3).init(params), params) is params
+    True
+    """
+    for state in find_states(opt_state, ScheduleFreeState):
+        b1 = state.b1
+
+        def average(y, z, b1=b1):
+            if isinstance(z, optax.MaskedNode):  # a parameter that another optimizer trains
+                return y
+            return ((y - (1 - b1) * z) / b1).astype(y.dtype)
+
+        params = jax.tree.map(average, params, state.z)
+    return params
