@@ -124,11 +124,9 @@ def roc_auc(probabilities: Probabilities, labels: Labels) -> float:
     With more than two classes, the unweighted mean of one class against the rest, over the classes that occur. NaN if all
     examples are of one class.
     """
-    from sklearn.metrics import roc_auc_score
-
     classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
     ours = [(labels == c, probabilities[:, c]) for c in classes]
-    aucs = [roc_auc_score(positive, scores) for positive, scores in ours if positive.any() and not positive.all()]
+    aucs = [_auc(scores, positive) for positive, scores in ours if positive.any() and not positive.all()]
     return float(np.mean(aucs)) if aucs else float("nan")
 
 
@@ -170,3 +168,11 @@ def calibration_error(probabilities: Probabilities, labels: Labels, *, bins: int
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, NaN where whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+
+
+def _auc(scores: Float[np.ndarray, "n"], positive: np.ndarray) -> float:
+    """Mann-Whitney: (Σ ranks of the positives - the least they could be) / number of pairs; ties share their mean rank."""
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    n = positive.sum()
+    return (rank[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n))

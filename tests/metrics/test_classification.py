@@ -42,6 +42,12 @@ def test_report_agrees_with_scikit_learn(classes):
     np.testing.assert_allclose(out["per_class_accuracy"], sk.recall_score(y, best, average=None), rtol=1e-12)
 
 
+def test_tied_scores_share_their_rank():
+    rng = np.random.default_rng(0)
+    p, y = rng.integers(0, 4, 100) / 4, rng.integers(0, 2, 100)
+    assert c.report(p, y)["roc_auc"] == pytest.approx(sk.roc_auc_score(y, p), rel=1e-12)
+
+
 def test_calibration_by_hand():
     # two bins of five: (0.6, 0.8] holds 0.7 (right) and 0.75 (wrong), (0.8, 1] holds 0.9 (right) and 1.0 (right)
     top = np.array([0.7, 0.75, 0.9, 1.0])
