@@ -38,8 +38,9 @@ def flatten(tree: Tree) -> Leaves:
     leaves: Leaves = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         names = [str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path] or ["value"]
+        names = [name or "_" for name in names]  # a single optimizer has the name ""
         for name in names:
-            if "." in name or "/" in name or not name:
+            if "." in name or "/" in name:
                 # orbax joins names by dots: {"a": {"b": x}, "a.b": y} would come back with y in both places
                 raise ValueError(
                     f"a state's entry is called {name!r}: names with '.' or '/' cannot be saved, rename it"

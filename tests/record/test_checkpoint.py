@@ -26,7 +26,7 @@ class State:
     key: jax.Array
     params: dict
     model_state: dict
-    opt_state: tuple
+    opt_state: dict
     ema: dict | None = None
 
 
@@ -44,7 +44,7 @@ def make_state(seed=0):
     }
     floats = {"Dense_0": params["Dense_0"]}
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.identity(), optax.adam(1e-3))
-    return State(jnp.int32(seed), key, params, {}, tx.init(floats))
+    return State(jnp.int32(seed), key, params, {}, {"": tx.init(floats)})
 
 
 def structs(tree):
@@ -233,7 +233,7 @@ def test_part_of_a_state(tmp_path):
         checkpoints.restore_partial({"params": {"scalar": jax.ShapeDtypeStruct((), jnp.float32)}})
 
 
-@pytest.mark.parametrize("name", ["a.b", "a/b", ""])
+@pytest.mark.parametrize("name", ["a.b", "a/b"])
 def test_names_that_would_collide_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match="rename it"):
         Checkpoints(tmp_path).save(1, {name: jnp.ones(1)})

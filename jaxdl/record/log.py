@@ -1,0 +1,196 @@
+"""The metrics of a run: `metrics.jsonl`, one JSON object a line, and TensorBoard events beside it.
+
+    {"kind": "train", "step": 50, "loss": 0.31, "accuracy": 0.9}
+    {"kind": "eval", "step": 100, "split": "validation", "loss": 0.28, "confusion": [[9, 1], [0, 10]]}
+    {"kind": "checkpoint", "step": 100, "digest": "0f3c..."}
+    {"kind": "end", "step": 200, "reason": "finished", "seconds": 3.1}
+
+A number is written so that `np.float32(value)` has the bits it had; NaN and infinities are the strings "nan", "inf" and
+"-inf", which `read` turns back. Every line is flushed: whoever is killed loses at most the line being written.
+
+Resuming from step s moves the lines after s, and every "end", to `metrics.dropped.jsonl`, for they will be written
+again: but for the fields in `WALL_CLOCK`, the file of a resumed run equals that of an undisturbed one. For that, a
+step's lines must be written before its checkpoint.
+"""
+
+import json
+import math
+import os
+import queue
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdl.record.processes import is_first_process
+
+LOG = "metrics.jsonl"
+DROPPED = "metrics.dropped.jsonl"
+
+WALL_CLOCK = frozenset({"time", "seconds", "compile_seconds", "train_seconds", "steps_per_second"})
+"""Fields that differ between two runs of the same numbers."""
+
+Line = dict[str, Any]
+
+
+class MetricsLog:
+    """Appends to the log of the run in `folder`; `resume` is the step a resumed run continues from.
+
+    Only the first process writes. A folder that cannot be written is a PermissionError of `open`.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with MetricsLog(folder, tensorboard=False) as log:
+    ...     log.line({"kind": "train", "step": 1, "loss": np.float32(0.1), "norm": float("nan")})
+    >>> print((Path(folder) / LOG).read_text().strip())
+    {"kind": "train", "step": 1, "loss": 0.1, "norm": "nan"}
+    >>> read(folder)
+    [{'kind': 'train', 'step': 1, 'loss': 0.1, 'norm': nan}]
+    """
+
+    def __init__(self, folder: str | os.PathLike, *, resume: int | None = None, tensorboard: bool = True):
+        self.folder = Path(folder)
+        self._file = self._events = None
+        if not is_first_process():
+            return
+        _repair(self.folder, resume)
+        self._file = open(self.folder / LOG, "a", encoding="utf-8")  # noqa: SIM115
+        if tensorboard:
+            self._events = _Events(self.folder / "tensorboard", resume)
+
+    def line(self, line: Mapping[str, Any]) -> None:
+        """Write one line: at least `kind` and `step`; values are numbers, arrays, strings, lists, None."""
+        if self._file is None:
+            return
+        plain = {name: _plain(value) for name, value in line.items()}
+        self._file.write(json.dumps(plain, allow_nan=False) + "\n")
+        self._file.flush()
+        if self._events is not None:
+            self._events.put(plain)
+
+    def close(self) -> None:
+        for part in (self._file, self._events):
+            if part is not None:
+                part.close()
+        self._file = self._events = None
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def read(run: str | os.PathLike) -> list[Line]:
+    """The lines of a run folder (or of a `.jsonl` file), in order; a torn last line is left out."""
+    path = Path(run)
+    path = path / LOG if path.is_dir() else path
+    lines = []
+    texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, text in enumerate(texts, 1):
+        if not text or number == len(texts):  # what follows the last newline was never finished
+            continue
+        try:
+            lines.append({name: _number(value) for name, value in json.loads(text).items()})
+        except (ValueError, AttributeError):
+            raise ValueError(f"{path}, line {number}: not a JSON object: {text[:60]!r}") from None
+    return lines
+
+
+def comparable(lines: Iterable[Line]) -> list[str]:
+    """What must be equal between two runs of the same experiment: training and evaluation without the wall clock."""
+    kept = (
+        {k: v for k, v in line.items() if k not in WALL_CLOCK} for line in lines if line["kind"] in ("train", "eval")
+    )
+    return [json.dumps(line, sort_keys=True) for line in kept]  # text, since nan != nan
+
+
+def _repair(folder: Path, resume: int | None) -> None:
+    """Drop a torn last line; on a resume, move aside what will be written again."""
+    path = folder / LOG
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")
+    torn, lines = lines[-1], lines[:-1]
+    kept, dropped = [], [torn] if torn else []
+    for line in lines:
+        try:
+            record = json.loads(line)
+            again = resume is not None and (record["step"] > resume or record["kind"] == "end")
+        except (ValueError, LookupError, TypeError):
+            again = True
+        (dropped if again else kept).append(line)
+    if not dropped:
+        return
+    with open(folder / DROPPED, "ab") as file:
+        file.writelines(line + b"\n" for line in dropped)
+    new = folder / f"{LOG}.new"
+    new.write_bytes(b"".join(line + b"\n" for line in kept))
+    new.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """A value as strict JSON."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    array = np.asarray(value)
+    if array.ndim:
+        return [_plain(item) for item in array]
+    number = array.item()
+    if not isinstance(number, float):
+        return number
+    if not math.isfinite(number):
+        return str(number)
+    if array.dtype == np.float32:
+        short = float(str(array[()]))  # 0.1 rather than 0.10000000149011612
+        if np.float32(short) == array:
+            return short
+    return number
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return float(value) if isinstance(value, str) and value in ("nan", "inf", "-inf") else value
+
+
+class _Events:
+    """TensorBoard scalars, written by a thread: tensorboardX takes up to a second to import (it looks for torch)."""
+
+    def __init__(self, folder: Path, resume: int | None):
+        self._lines: queue.Queue[Line | None] = queue.Queue()
+        # on a resume TensorBoard hides what an earlier process wrote from that step on
+        self._options = {"logdir": str(folder), "purge_step": None if resume is None else resume + 1}
+        self._thread: threading.Thread | None = None
+
+    def put(self, line: Line) -> None:
+        if line.get("kind") not in ("train", "eval"):
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="tensorboard", daemon=True)
+            self._thread.start()
+        self._lines.put(line)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._lines.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        from tensorboardX import SummaryWriter
+
+        with SummaryWriter(**self._options) as writer:
+            while (line := self._lines.get()) is not None:
+                group = line.get("split", line["kind"])
+                for name, value in line.items():
+                    value = _number(value)
+                    if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+                        writer.add_scalar(f"{name}/{group}", value, line["step"])
+                if self._lines.empty():
+                    writer.flush()

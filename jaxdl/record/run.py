@@ -1,0 +1,187 @@
+"""The run folder: everything a run leaves behind, where a person and `jaxdl` find it again.
+
+runs/<experiment>/<date-time>-s<seed>/
+  config.json       every knob and recorded option, the experiment's path and the hash of its content
+  experiment.py     a copy of the file as it was
+  env.json          versions, devices, git commit, command line
+  metrics.jsonl     what was measured (`record/log.py`), and tensorboard/
+  checkpoints/      `record/checkpoint.py`
+  plots/            `record/plots.py`
+  report.md         `record/report.py`
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxdl.record.manifest import write_synced
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxdl")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and its configuration."""
+
+    folder: Path
+    config: dict[str, Any] = field(repr=False)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def plots(self) -> Path:
+        return self.folder / "plots"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.md"
+
+    @property
+    def experiment(self) -> Path:
+        """The copy of the experiment file."""
+        return self.folder / "experiment.py"
+
+    @property
+    def env(self) -> dict[str, Any]:
+        return json.loads((self.folder / "env.json").read_text())
+
+
+def create_run(
+    root: str | os.PathLike, experiment: str, *, seed: int, config: Mapping[str, Any], source: str | os.PathLike | None
+) -> Run:
+    """Make `root/<experiment>/<date-time>-s<seed>/`, never one that exists, and record what will run and where.
+
+    `config` is any JSON (`{"knobs": {...}, "options": {...}}`); `experiment`, `seed`, `source` (the file's absolute
+    path) and `source_hash` are added to it. PermissionError, in one line, if the folder cannot be written.
+    """
+    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-s{seed}"
+    parent = Path(root).absolute() / experiment
+    entry = dict(config) | {"experiment": experiment, "seed": int(seed), "source": None, "source_hash": None}
+    if source is not None:
+        entry |= {"source": str(Path(source).absolute()), "source_hash": content_hash(source)}
+    text = json.dumps(entry, indent=2) + "\n"  # before anything is made: a knob that is no JSON leaves no folder
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = _new_folder(parent, stem)
+        (folder / "plots").mkdir()
+        if source is not None:
+            shutil.copyfile(source, folder / "experiment.py")
+        write_synced(folder / "env.json", json.dumps(environment(source), indent=2) + "\n")
+        write_synced(folder / "config.json", text)  # last: a folder that has it is a whole run folder
+    except OSError as error:
+        raise PermissionError(
+            f"cannot write a run folder in {parent}: {error.strerror}; name another with --run"
+        ) from None
+    return Run(folder, entry)
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """The run in a folder; ValueError that says what is missing if it is not a run folder."""
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise ValueError(
+            f"{path} is not a run folder: {'it is a file' if folder.exists() else 'there is no such folder'}"
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        if not isinstance(config, dict) or "experiment" not in config:
+            raise ValueError("it names no experiment")
+    except FileNotFoundError:
+        runs = sorted(folder.rglob("config.json"))
+        hint = f" (it contains some: {runs[-1].parent})" if runs else ""
+        raise ValueError(f"{path} is not a run folder: it has no config.json{hint}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a run folder: its config.json cannot be read ({error})") from None
+    return Run(folder, config)
+
+
+def find_runs(root: str | os.PathLike, experiment: str | None = None) -> list[Run]:
+    """The runs under a folder, oldest first; of one experiment, if it is named. The last is the one to resume."""
+    base = Path(root) / experiment if experiment else Path(root)
+    found = [path.parent for path in base.glob("*/config.json" if experiment else "*/*/config.json")]
+    return [open_run(folder) for folder in sorted(found, key=lambda f: (f.name.split("-s")[0], _created(f), f.name))]
+
+
+def content_hash(path: str | os.PathLike) -> str:
+    """16 hex digits of SHA-256 of a file."""
+    return sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def environment(source: str | os.PathLike | None = None) -> dict[str, Any]:
+    """Where a run happens: versions, devices, git commit of the experiment's folder, command line. Starts the backend."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    kinds: dict[str, int] = {}
+    for device in jax.devices():
+        kinds[device.device_kind] = kinds.get(device.device_kind, 0) + 1
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": _command(),
+        "versions": versions,
+        "backend": jax.default_backend(),
+        "devices": kinds,
+        "processes": jax.process_count(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "git": _git(Path(source).absolute().parent if source is not None else Path.cwd()),
+    }
+
+
+def _command() -> str:
+    import shlex
+
+    words = list(sys.orig_argv)
+    words[0] = Path(words[0]).name
+    return shlex.join(words)
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """`{"commit", "dirty"}` of the repository around a folder, or None."""
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=5, check=True
+            ).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(status)}
+
+
+def _new_folder(parent: Path, stem: str) -> Path:
+    number = 1
+    while True:
+        folder = parent / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _created(folder: Path) -> int:
+    return (folder / "config.json").stat().st_mtime_ns
