@@ -1,0 +1,145 @@
+"""Losses of numbers: elementwise, in the shape of the targets, never reduced.
+
+For targets of one number the shape is `(batch,)` already; for vectors or images `per_example` takes the mean over
+everything but the batch. With the error d = ŷ - y:
+
+    squared d²    absolute |d|    Huber and smooth L1: squared near 0, absolute far out    log-cosh: the same, smooth
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+Values = Float[Array, "*shape"]
+
+
+def _error(predictions: ArrayLike, targets: ArrayLike) -> Array:
+    """ŷ - y in float32 at least. Equal shapes only: (n, 1) beside (n,) would silently make n² errors."""
+    predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
+    if predictions.shape != targets.shape:
+        raise ValueError(f"predictions have shape {predictions.shape}, targets {targets.shape}; they must be equal")
+    dtype = jnp.promote_types(jnp.promote_types(predictions.dtype, targets.dtype), jnp.float32)
+    return predictions.astype(dtype) - targets.astype(dtype)
+
+
+def per_example(values: Float[Array, "batch *shape"]) -> Float[Array, "batch"]:
+    """The mean over all axes but the first: one value per example.
+
+    >>> per_example(jnp.array([[1.0, 3.0], [0.0, 0.0]])).tolist()
+    [2.0, 0.0]
+    """
+    return values.mean(tuple(range(1, values.ndim)))
+
+
+def squared_error(predictions: Values, targets: Values) -> Values:
+    """(ŷ - y)²: its mean is the sheet's MSE, without the ½ of `optax.l2_loss`. The mean is the best constant.
+
+    >>> squared_error(jnp.array(1.0), jnp.array(4.0)).tolist()
+    9.0
+    """
+    return jnp.square(_error(predictions, targets))
+
+
+def absolute_error(predictions: Values, targets: Values) -> Values:
+    """|ŷ - y|: its mean is MAE. The median is the best constant, so outliers weigh little; derivative 0 at 0.
+
+    >>> absolute_error(jnp.array(1.0), jnp.array(4.0)).tolist()
+    3.0
+    """
+    return jnp.abs(_error(predictions, targets))
+
+
+def huber(predictions: Values, targets: Values, *, delta: ArrayLike = 1.0) -> Values:
+    """Squared near the target, linear beyond δ: robust to outliers, smooth at 0.
+
+        ½·d² for |d| ≤ δ,   δ·(|d| - ½·δ) beyond
+
+    PyTorch's `HuberLoss(delta)`, which is β times `smooth_l1`. Source: Huber 1964.
+
+    >>> huber(jnp.array([0.5, 3.0]), jnp.zeros(2), delta=2.0).tolist()
+    [0.125, 4.0]
+    """
+    d = jnp.abs(_error(predictions, targets))
+    delta = jnp.asarray(delta, d.dtype)
+    near = jnp.minimum(d, delta)
+    return near * (d - near / 2)  # ½·d² and δ·(|d| - ½·δ) in one: the branch not taken cannot overflow
+
+
+def smooth_l1(predictions: Values, targets: Values, *, beta: ArrayLike = 1.0) -> Values:
+    """½·d²/β for |d| < β, |d| - ½·β beyond: Huber divided by β, slope 1 far out. PyTorch's `SmoothL1Loss(beta)`.
+
+    β must be positive. Source: Girshick 2015, arXiv:1504.08083.
+
+    >>> smooth_l1(jnp.array([0.5, 3.0]), jnp.zeros(2), beta=2.0).tolist()
+    [0.0625, 2.0]
+    """
+    loss = huber(predictions, targets, delta=beta)
+    return loss / jnp.asarray(beta, loss.dtype)
+
+
+def log_cosh(predictions: Values, targets: Values) -> Values:
+    """log cosh(ŷ - y): ½·d² near 0, |d| - log 2 far out, derivative tanh(d); a Huber without a corner or knob.
+
+    >>> print(f"{log_cosh(jnp.array(1.0), jnp.array(0.0)):.4f}")
+    0.4338
+    """
+    d = _error(predictions, targets)
+    return d + jax.nn.softplus(-2 * d) - jnp.log(jnp.asarray(2, d.dtype))
+
+
+def quantile(predictions: Values, targets: Values, *, level: ArrayLike = 0.5) -> Values:
+    """The pinball loss: the best constant is the quantile `level` of the targets; 0.5 gives half of MAE.
+
+        max(τ·(y - ŷ), (τ - 1)·(y - ŷ))
+
+    `level` is τ in (0, 1): a number, or an array that broadcasts (one quantile per output column).
+    Source: Koenker & Bassett 1978.
+
+    >>> [round(v, 2) for v in quantile(jnp.array([0.0, 0.0]), jnp.array([1.0, -1.0]), level=0.9).tolist()]
+    [0.9, 0.1]
+    """
+    d = -_error(predictions, targets)
+    level = jnp.broadcast_to(jnp.asarray(level, d.dtype), d.shape)
+    return jnp.maximum(level * d, (level - 1) * d)
+
+
+def gaussian_nll(
+    predictions: tuple[Values, Values], targets: Values, *, floor: ArrayLike = 1e-6, full: bool = False
+) -> Values:
+    """Negative log-likelihood of a normal distribution: the model says how sure it is.
+
+        ½·(log σ² + (y - μ)²/σ²)        + ½·log 2π if `full`
+
+    `predictions` is the pair (μ, log σ²). σ² is held at or above `floor`, so that no exact fit sends it to 0. Equal to
+    PyTorch's `GaussianNLLLoss(eps=floor)` of exp(log σ²). Source: Nix & Weigend 1994.
+
+    >>> print(f"{gaussian_nll((jnp.array(1.0), jnp.array(0.0)), jnp.array(3.0)):.4f}")
+    2.0000
+    """
+    mean, log_variance = predictions
+    d = _error(mean, targets)
+    log_variance = jnp.maximum(log_variance.astype(d.dtype), jnp.log(jnp.asarray(floor, d.dtype)))
+    constant = jnp.log(2 * jnp.pi) if full else 0.0
+    return 0.5 * (log_variance + jnp.square(d) * jnp.exp(-log_variance) + jnp.asarray(constant, d.dtype))
+
+
+def student_t_nll(predictions: tuple[Values, Values], targets: Values, *, df: ArrayLike = 4.0) -> Values:
+    """Negative log-likelihood of Student's t: as `gaussian_nll`, with tails that forgive outliers.
+
+        ½·(ν + 1)·log(1 + z²/ν) + log σ + ½·log(νπ) + log Γ(ν/2) - log Γ((ν + 1)/2)        z = (y - μ)/σ
+
+    `predictions` is the pair (μ, log σ); ν is `df`, and ν → ∞ is the normal distribution.
+    """
+    mean, log_scale = predictions
+    d = _error(mean, targets)
+    df, log_scale = jnp.asarray(df, d.dtype), log_scale.astype(d.dtype)
+    gamma = jax.scipy.special.gammaln
+    log_z2 = 2 * (jnp.log(jnp.maximum(jnp.abs(d), jnp.finfo(d.dtype).tiny)) - log_scale) - jnp.log(df)
+    return (
+        0.5 * (df + 1) * jax.nn.softplus(log_z2)  # log(1 + z²/ν) without ever forming z²
+        + log_scale
+        + 0.5 * jnp.log(df * jnp.pi)
+        + gamma(df / 2)
+        - gamma((df + 1) / 2)
+    )

@@ -1,0 +1,84 @@
+"""Losses of sequences: alignment-free transcription (CTC) and next-token likelihood with smoothing and padding."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Num
+
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.losses.precision import at_least_float32
+
+
+def ctc(
+    logits: Float[Array, "batch time classes"],
+    labels: Int[Array, "batch symbols"],
+    *,
+    logit_lengths: Int[Array, "batch"] | None = None,
+    label_lengths: Int[Array, "batch"] | None = None,
+    blank: int = 0,
+    zero_infinity: bool = False,
+) -> Float[Array, "batch"]:
+    """Likelihood of a transcript that is not aligned with the frames (speech, handwriting): the sum over all alignments.
+
+        -log Σ_π Π_t p_t(π_t)        π runs over the frame labellings that collapse to `labels`:
+                                     repeats merge, then blanks go
+
+    `logits` may have any constant added per frame; frames and symbols beyond the lengths (default: all) do not count.
+    A transcript with no alignment (too many symbols for its frames; a repeat needs a blank between) has loss ∞, or 0
+    with `zero_infinity`; the gradient is 0 either way. Divide by `label_lengths` for PyTorch's `reduction="mean"`.
+    Source: Graves et al. 2006; the recursion is optax's.
+
+    >>> print(f"{ctc(jnp.zeros((1, 2, 3)), jnp.array([[1]]))[0]:.4f}")  # _1, 1_ and 11 of 9 paths: log 3
+    1.0986
+    """
+    batch, time = logits.shape[:2]
+    logit_lengths = jnp.full(batch, time) if logit_lengths is None else logit_lengths
+    label_lengths = jnp.full(batch, labels.shape[1]) if label_lengths is None else label_lengths
+    padding = lambda length, lengths: (jnp.arange(length)[None] >= lengths[:, None]).astype(jnp.float32)  # noqa: E731
+    # log 0 as -1e30: optax's -1e5 is a likelihood that logits of ±1e4 reach. Full precision: the labels' log-likelihoods
+    # are read out by a product, which a GPU would otherwise round to 10 bits.
+    with jax.default_matmul_precision("highest"):
+        loss = optax.ctc_loss(
+            at_least_float32(logits),
+            padding(time, logit_lengths),
+            labels,
+            padding(labels.shape[1], label_lengths),
+            blank_id=blank,
+            log_epsilon=-1e30,
+        )
+    return jnp.where(loss < 1e29, loss, 0.0 if zero_infinity else jnp.inf)
+
+
+def label_smoothed_nll(
+    logits: Float[Array, "*batch vocab"],
+    tokens: Int[Array, "*batch"],
+    *,
+    smoothing: ArrayLike = 0.1,
+    mask: Num[Array, "*batch"] | None = None,
+) -> Float[Array, "*batch"]:
+    """Cross-entropy of the next token when a share ε goes to every *other* token; one value per token.
+
+        -(1 - ε)·log p_y - ε/(V - 1) · Σ_(v≠y) log p_v
+
+    fairseq's form; `cross_entropy(smoothing=ε)` spreads ε over all V, so this is the same at ε·V/(V - 1). `mask` is 0
+    for padding, whose loss and gradient are 0: divide the sum by the mask's.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 5.4.
+    """
+    vocab = logits.shape[-1]
+    smoothing = jnp.asarray(smoothing, jnp.float32) * (vocab / (vocab - 1))
+    if mask is None:
+        return cross_entropy(logits, tokens, smoothing=smoothing)
+    return cross_entropy(logits, jnp.where(mask > 0, tokens, -100), smoothing=smoothing)
+
+
+def per_sequence(
+    values: Float[Array, "batch time"], mask: Num[Array, "batch time"] | None = None
+) -> Float[Array, "batch"]:
+    """The mean over the real tokens of every sequence: one value per example (0 where there is none).
+
+    >>> per_sequence(jnp.array([[2.0, 4.0, 9.0]]), jnp.array([[1, 1, 0]])).tolist()
+    [3.0]
+    """
+    mask = jnp.ones_like(values) if mask is None else (mask > 0).astype(values.dtype)
+    return jnp.where(mask > 0, values, 0).sum(1) / jnp.maximum(mask.sum(1), 1)
