@@ -153,7 +153,9 @@ def run_phase(
     params = {**state.params, **updated} if phase.params is not None else updated
     prefix = f"{phase.name}_" if phase.name else ""
     metrics = {**metrics, f"{prefix}gradient_norm": (norm, jnp.float32(1))}
-    state = state.replace(params=params, model_state=model_state, opt_state={**state.opt_state, phase.optimizer: opt_state})
+    state = state.replace(
+        params=params, model_state=model_state, opt_state={**state.opt_state, phase.optimizer: opt_state}
+    )
     return state, metrics, jnp.isfinite(loss) & jnp.isfinite(norm)
 
 

@@ -1,0 +1,65 @@
+"""The cheat sheet's convolutional network on handwritten digits.
+
+Source: the sheet's CNN (conv 32, ReLU, pool, conv 64, ReLU, pool, flatten, dense) on Alpaydin and Kaynak's digits (8x8).
+Run:    python -m experiments.digits_cnn
+"""
+
+from functools import partial
+from typing import Literal
+
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.normalization import BatchNorm
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.models.cnn import CNN
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.classification import Classification
+from jaxdl.train.stopping import EarlyStopping
+
+
+@experiment
+def config(
+    *,
+    epochs: int = 30,
+    batch: int = 64,
+    lr: float = 3e-3,
+    decay: float = 0.01,
+    rate: float = 0.2,
+    smoothing: float = 0.0,
+    norm: Literal["none", "before", "after"] = "before",
+    patience: int = 10,
+    seed: int = 0,
+) -> Experiment:
+    """The cheat sheet's CNN on scikit-learn's digits.
+
+    Args:
+        epochs: passes over the training split.
+        batch: examples in a step.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout before the last layer.
+        smoothing: label smoothing.
+        norm: batch norm before the ReLU, after it, or none.
+        patience: evaluations without a better validation accuracy before the run stops.
+        seed: of the initialization, the order and the dropout.
+    """
+    data = vision.digits(batch=batch)
+    steps = epochs * data.steps_per_epoch
+    model = CNN(
+        classes=10,
+        norm=None if norm == "none" else BatchNorm,
+        norm_position="after" if norm == "after" else "before",
+        rate=rate,
+    )
+    return Experiment(
+        data=data,
+        task=Classification(model=model, loss=partial(cross_entropy, smoothing=smoothing)),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
+        steps=steps,
+        stop=EarlyStopping(patience=patience),
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

@@ -1,0 +1,55 @@
+"""python -m jaxdl COMMAND ...: train, evaluate, predict, compare, summary, list, new, doctor.
+
+`python -m jaxdl COMMAND --help` tells more.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "train": "train an experiment file, or resume a run",
+    "evaluate": "metrics of a run on a split",
+    "predict": "predictions of a run for files",
+    "compare": "final and best metrics of several runs, over seeds, and one plot",
+    "summary": "layers, shapes, parameters, multiply-adds and memory of an experiment's model",
+    "list": "the experiments, a line each",
+    "new": "a starting file for an experiment of your own",
+    "doctor": "versions, devices, cache, and what is missing for which extra",
+}
+
+
+def main(args: Sequence[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print(__doc__.splitlines()[0].split(":")[0] + "\n")
+        for name, text in COMMANDS.items():
+            print(f"  {name:<15}{text}")
+        print(
+            "\npython -m jaxdl COMMAND --help tells more; an experiment file runs itself, too: python -m experiments.digits_cnn"
+        )
+        return 0 if args else 2
+    if args[0] in ("-V", "--version"):
+        from jaxdl import __version__
+
+        print(f"jaxdl {__version__}")
+        return 0
+    if args[0] not in COMMANDS:
+        import difflib
+
+        close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(COMMANDS)}"
+        print(f"error: no command {args[0]!r}{hint}", file=sys.stderr)
+        return 2
+    from jaxdl.commands.errors import guarded
+
+    command = import_module(f"jaxdl.commands.{args[0].replace('-', '_')}")
+    return guarded(lambda: command.run(list(args[1:])))
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,354 @@
+"""What a script or a notebook calls: `train(config(...))` and `load(RUN)`. The command line is a thin layer on the same.
+
+run = train(config(lr=3e-3))         # the same program, progress bar and run folder as on the command line
+run = load("runs/digits_cnn/2026-01-31-120000-s0")
+run.predict(images)["label"]
+run.evaluate("test").metrics["accuracy"]
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from jaxdl import runtime
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin, load_config
+from jaxdl.record import run as folders
+from jaxdl.record.checkpoint import Checkpoints, preload
+from jaxdl.record.log import MetricsLog, read
+from jaxdl.record.progress import Progress
+from jaxdl.train.evaluate import Evaluation, evaluate
+from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
+from jaxdl.train.parallel import Plan
+from jaxdl.train.program import Program, traceable
+from jaxdl.types import TrainState, Variables
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment and its program: what can be initialised, trained, evaluated and asked."""
+
+    experiment: Experiment
+    program: Program
+    traced: Mapping[str, np.generic]
+
+    @cached_property
+    def shapes(self) -> TrainState:
+        """The state as shapes: what a checkpoint is restored into."""
+        return jax.eval_shape(self.program.one_init, dict(self.traced))
+
+    def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
+        """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number."""
+        data = self.experiment.data
+        x = np.asarray(x)
+        like = data.example()["x"]
+        if x.ndim == like.ndim - 1:
+            return jax.tree.map(lambda a: a[0], self.predict(weights, x[None], **more))
+        if x.shape[1:] != like.shape[1:]:
+            raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
+        parts = []
+        for start in range(0, max(1, len(x)), data.batch):
+            part = x[start : start + data.batch]
+            rows = np.minimum(np.arange(data.batch), max(len(part) - 1, 0))
+            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(data.batch) < len(part)).astype(np.float32)}
+            out = jax.device_get(self.program.predict(dict(self.traced), weights, batch))
+            parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
+        return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+
+_programs: dict[Any, Prepared] = {}
+
+
+def prepare(exp: Experiment) -> Prepared:
+    """The program of an experiment; one per set of static knobs, so that another learning rate compiles nothing."""
+    origin = exp.origin
+    if origin is None:  # built by hand: its numbers are constants of the program
+        return Prepared(exp, Program(lambda knobs: exp, exp.data, Plan()), {})
+    static = {name: value for name, value in origin.knobs.items() if type(value) is not float and name != "seed"}
+    key = (origin.config, repr(sorted(static.items())), repr(sorted(origin.overrides.items())), tuple(origin.knobs))
+    cached = _programs.get(key)
+    if cached is not None:
+        values = {name: np.asarray(origin.knobs[name], cached.traced[name].dtype)[()] for name in cached.traced}
+        fixed = {n: v for n, v in origin.knobs.items() if n not in values}
+        if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
+            return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
+    traced = traceable(origin.build, exp.data, origin.knobs)
+    prepared = Prepared(exp, Program(origin.build, exp.data, Plan()), traced)
+    _programs[key] = prepared
+    if len(_programs) > 16:
+        del _programs[next(iter(_programs))]
+    return prepared
+
+
+class Run:
+    """A trained experiment: its weights, its numbers, its folder."""
+
+    def __init__(self, prepared: Prepared, state: TrainState, folder: Path | None, outcome: Outcome | None = None):
+        self.prepared, self.state, self.folder, self.outcome = prepared, state, folder, outcome
+        self.experiment = prepared.experiment
+
+    @cached_property
+    def weights(self) -> Variables:
+        """(params, model_state) the run stands for: early stopping's best, else the last, averaged where asked."""
+        return chosen(self.prepared.program, self.experiment, dict(self.prepared.traced), self.state)
+
+    def predict(self, x: Any) -> Any:
+        """Predictions for raw inputs: one example or any number of them."""
+        return self.prepared.predict(self.weights, x)
+
+    def evaluate(self, split: str = "test") -> Evaluation:
+        """All metrics on a whole split: "train", "validation" or "test"."""
+        return evaluate(self.prepared.program, self.experiment.task, dict(self.prepared.traced), self.weights, split)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        return read(self.folder / "metrics.jsonl") if self.folder else []
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, step={int(self.state.step)})"
+
+
+class Recorder:
+    """The events of a loop, to the log, the progress bar and the user's callback."""
+
+    def __init__(self, log: MetricsLog, progress: Progress, callback: Callable[[dict[str, Any]], None] | None):
+        self.log, self.bar, self.callback = log, progress, callback
+
+    def line(self, line: dict[str, Any]) -> None:
+        self.log.line(line)
+        if line["kind"] == "eval":
+            self.bar.evaluated(line["split"], line)
+        if self.callback is not None:
+            self.callback(line)
+
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.bar.update(step, metrics)
+
+
+def train(
+    exp: Experiment,
+    *,
+    run: str | Path = "runs",
+    resume: str | Path | None = None,
+    limits: Limits = Limits(),
+    quiet: bool = False,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+) -> Run:
+    """Train an experiment into a new run folder under `run`, or go on with the run folder `resume`.
+
+    Args:
+        exp: what `config(...)` returned.
+        run: folder under which `<experiment>/<date-time>-s<seed>/` is made.
+        resume: a run folder to continue; its knobs must be those of `exp`.
+        limits: how often to log and save, where to pause.
+        quiet: no progress bar.
+        callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`): the
+            place for Weights & Biases, MLflow and the like.
+    """
+    runtime.configure()
+    preload()
+    check(exp)
+    prepared = prepare(exp)
+    config = {"knobs": knobs_of(exp), "recorded": {name: getattr(exp, name) for name in RECORDED}}
+    source = source_of(exp)
+    folder = folders.open_run(resume) if resume is not None else None
+    if folder is not None:
+        refuse_changes(folder.config, config)
+    else:
+        config["docstring"] = docstring_of(exp)
+        name = Path(source).stem if source else "notebook"
+        folder = folders.create_run(run, name, seed=int(exp.seed), config=config, source=source)
+    metric, mode = exp.select
+    with Progress(exp.steps, metric=metric, quiet=quiet) as progress:
+        if resume is not None and source and folders.content_hash(source) != folder.config["source_hash"]:
+            progress.say(f"note: {source} was edited since this run began")
+        checkpoints = Checkpoints(folder.checkpoints, mode=mode, notify=progress.say)
+        if resume is not None and checkpoints.steps():
+            state, _, step = checkpoints.restore(prepared.shapes)
+            progress.start = step
+        else:
+            state, step = prepared.program.init(dict(prepared.traced)), 0
+            state = initialised_from(exp, state)
+        progress.say(headline(exp, prepared, folder.folder, step))
+        with MetricsLog(folder.folder, resume=step if resume is not None else None) as log:
+            recorder = Recorder(log, progress, callback)
+            try:
+                outcome = fit(
+                    prepared.program,
+                    exp,
+                    dict(prepared.traced),
+                    state,
+                    events=recorder,
+                    checkpoints=checkpoints,
+                    limits=limits,
+                )
+            except Diverged as error:
+                kept = checkpoints.steps()
+                raise Diverged(
+                    f"{error}; "
+                    + (f"the last good checkpoint is step {kept[-1]}" if kept else "there is no checkpoint yet")
+                    + f", in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
+                ) from None
+            result = Run(prepared, outcome.state, folder.folder, outcome)
+            conclude(result, folder, recorder, progress)
+    return result
+
+
+def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Progress) -> None:
+    """The last lines of the log, the plots and the report of a run that ended, was stopped or pauses."""
+    from jaxdl.record.report import write_report
+
+    outcome, exp = result.outcome, result.experiment
+    ended = outcome.reason in ("finished", "stopped early")
+    evaluations = [result.evaluate(split) for split in exp.data.splits if split != "train"] if ended else []
+    recorder.line(
+        {
+            "kind": "end",
+            "step": int(outcome.state.step),
+            "reason": outcome.reason,
+            "compile_seconds": round(outcome.compile_seconds, 3),
+            "train_seconds": round(outcome.train_seconds, 3),
+            "results": {evaluation.split: evaluation.metrics for evaluation in evaluations},
+        }
+    )
+    write_report(folder, exp, evaluations)
+    name = exp.select[0]
+    for evaluation in evaluations:
+        progress.say(
+            f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}, loss {evaluation.metrics.get('loss', float('nan')):.4f}"
+        )
+    where = f"step {int(outcome.state.step)} of {exp.steps}"
+    times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
+    progress.say(f"{outcome.reason} at {where}; {times}")
+    progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")
+
+
+def load(
+    run: str | Path, checkpoint: Literal["best", "last"] = "best", *, config: Callable[..., Experiment] | None = None
+) -> Run:
+    """A run from its folder, ready to predict and to evaluate.
+
+    Args:
+        run: the run folder.
+        checkpoint: "best" by the metric that selects, or "last".
+        config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
+    """
+    folder = folders.open_run(run)
+    if config is None:
+        if not folder.experiment.is_file():
+            raise ExperimentError(
+                f"{run} was trained from a notebook: give its config function, load(run, config=config)"
+            )
+        config = load_config(folder.experiment)
+    exp = rebuild(config, folder.config)
+    prepared = prepare(exp)
+    notes: list[str] = []
+    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=notes.append)
+    if not checkpoints.steps():
+        raise ExperimentError(f"{run} has no checkpoint yet")
+    in_state = exp.stop is not None and exp.stop.restore_best and checkpoint == "best"
+    wanted = "last" if in_state or checkpoint == "last" or checkpoints.best is None else "best"
+    state, _, _ = checkpoints.restore(prepared.shapes, wanted)
+    loaded = Run(prepared, state, folder.folder)
+    loaded.notes = notes
+    if checkpoint == "last":
+        loaded.weights = prepared.program.weights(dict(prepared.traced), state)
+    return loaded
+
+
+def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
+    """The experiment that a run folder's config.json describes."""
+    knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
+    return with_overrides(config(**knobs), {n: v for n, v in recorded["recorded"].items() if n in RECORDED})
+
+
+def as_typed(value: Any) -> Any:
+    """JSON has no tuples."""
+    return tuple(as_typed(item) for item in value) if isinstance(value, list) else value
+
+
+def with_overrides(exp: Experiment, overrides: Mapping[str, Any]) -> Experiment:
+    """The experiment with some recorded fields changed, here and wherever it is built again."""
+    changed = {name: value for name, value in overrides.items() if getattr(exp, name) != value}
+    if not changed:
+        return exp
+    origin = exp.origin and Origin(exp.origin.config, exp.origin.knobs, {**exp.origin.overrides, **changed})
+    return replace(exp, **changed, origin=origin)
+
+
+def knobs_of(exp: Experiment) -> dict[str, Any]:
+    return dict(exp.origin.knobs) if exp.origin else {}
+
+
+def source_of(exp: Experiment) -> str | None:
+    """The experiment file, if there is one (not in a notebook)."""
+    if exp.origin is None:
+        return None
+    try:
+        file = inspect.getsourcefile(exp.origin.config)
+    except TypeError:
+        return None
+    return file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
+
+
+def docstring_of(exp: Experiment) -> str:
+    module = inspect.getmodule(exp.origin.config) if exp.origin else None
+    return inspect.cleandoc((module and module.__doc__) or (exp.origin and exp.origin.config.__doc__) or "")
+
+
+def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """A resumed run must be the run that was begun."""
+    import json
+
+    changes = []
+    plain = json.loads(json.dumps(now))
+    for group in ("knobs", "recorded"):
+        for name in {**recorded[group], **plain[group]}:
+            old, new = recorded[group].get(name), plain[group].get(name)
+            if old != new:
+                changes.append(f"{name} was {old}, now {new}")
+    if changes:
+        raise ExperimentError(
+            f"cannot resume with other settings: {'; '.join(changes)}. Train a new run, or drop the change"
+        )
+
+
+def check(exp: Experiment) -> None:
+    """What can be wrong with the labels, before anything compiles."""
+    if hasattr(exp.task, "check"):
+        for split, arrays in getattr(exp.data, "splits", {}).items():
+            if "y" in arrays:
+                try:
+                    exp.task.check(arrays["y"])
+                except ValueError as error:
+                    raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
+
+
+def initialised_from(exp: Experiment, state: TrainState) -> TrainState:
+    """`init_from`: parameters and model state of another run of the same architecture."""
+    if exp.init_from is None:
+        return state
+    other = load(exp.init_from)
+    params, model_state = other.weights
+    ours = jax.tree.map(lambda a: (a.shape, a.dtype), (state.params, state.model_state))
+    theirs = jax.tree.map(lambda a: (a.shape, a.dtype), (params, model_state))
+    if ours != theirs:
+        raise ExperimentError(f"init_from = {exp.init_from}: its parameters do not fit this model")
+    state = state.replace(params=params, model_state=model_state)
+    return state.replace(ema=jax.tree.map(jax.numpy.copy, params)) if state.ema is not None else state
+
+
+def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> str:
+    count = sum(int(np.prod(a.shape)) for a in jax.tree.leaves(prepared.shapes.params))
+    devices = jax.devices()
+    return (
+        f"{exp.data.name}: {exp.data.split}\n"
+        f"{count:,} parameters on {len(devices)} {devices[0].platform} device{'s' if len(devices) > 1 else ''}, "
+        f"{exp.steps} steps of {exp.data.batch}" + (f", from step {step}" if step else "") + f"\nrun folder: {folder}"
+    )

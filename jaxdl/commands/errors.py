@@ -1,0 +1,50 @@
+"""From exceptions to one line and an exit code: 2 for a user's mistake, 1 for a run that failed."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxdl.experiment import ExperimentError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Run an action; a mistake of the user ends in one line on standard error and exit code 2.
+
+    A mistake is what jaxdl itself refuses (an error raised in its own code), a missing or unwritable file, a broken
+    experiment file. Anything else is a defect, of jaxdl or of the user's model, and keeps its traceback; so does
+    everything when JAXDL_TRACEBACK=1.
+    """
+    try:
+        return action()
+    except KeyboardInterrupt:
+        print("stopped before training began; nothing was saved", file=sys.stderr)
+        return 130
+    except Exception as error:
+        code = exit_code(error)
+        if code is None or os.environ.get("JAXDL_TRACEBACK"):
+            raise
+        message = " ".join(str(error).split())
+        print(f"error: {message}", file=sys.stderr)
+        return code
+
+
+def exit_code(error: Exception) -> int | None:
+    """2, 1, or None where the traceback is what helps."""
+    if type(error).__name__ == "Diverged":
+        return 1
+    if isinstance(
+        error, ExperimentError | FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError
+    ):
+        return 2
+    if isinstance(error, ValueError | TypeError | OSError | ModuleNotFoundError) and raised_by_us(error):
+        return 2
+    return None
+
+
+def raised_by_us(error: Exception) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and PACKAGE in Path(frames[-1].filename).resolve().parents

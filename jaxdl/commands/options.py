@@ -1,0 +1,108 @@
+"""From a command line to knobs and options: one flat set of flags, typed by the signature of `config`."""
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, make_dataclass
+from functools import wraps
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from jaxdl.experiment import Experiment, override_types
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out. None of these changes its result beyond rounding."""
+
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute; by default whatever JAX finds (or JAX_PLATFORMS says)."""
+    run: str = "runs"
+    """Folder under which <experiment>/<date-time>-s<seed>/ is made."""
+    resume: str | None = None
+    """Continue this run folder; without a value the latest run of this experiment."""
+    log_every: int = 50
+    """Steps between lines of metrics.jsonl."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""
+    stop_at: int | None = None
+    """Pause after this step with a checkpoint; `--resume` goes on."""
+    max_bad_steps: int = 10
+    """Give up after so many steps in a row whose loss or gradient is not finite."""
+    deterministic: bool = False
+    """The same bits at every run on a GPU too (slower); a CPU's are anyway."""
+    debug_nans: bool = False
+    """Stop at the operation that makes the first NaN (slow)."""
+    quiet: bool = False
+    """No progress bar."""
+
+
+DOCS = {
+    "eval_every": "Steps between evaluations.",
+    "precision": "Precision of the computation; parameters stay float32.",
+    "remat": "Recompute activations in the backward pass: less memory, more time.",
+    "accumulate": "Cut the batch into so many micro-batches.",
+    "ema": "Evaluate an exponential moving average of the parameters with this decay.",
+    "init_from": "Start from the weights of this run folder.",
+    "data_seed": "Seed of the data order alone.",
+}
+
+
+def overrides_type(taken: Sequence[str]) -> type:
+    """A dataclass of the recorded fields of an Experiment, each None unless given; without the names of knobs."""
+    shown = {name: hint for name, hint in override_types().items() if name not in taken}
+    made = make_dataclass("Recorded", [(name, hint | None, None) for name, hint in shown.items()])
+    lines = "\n".join(f"    {name}: {DOCS[name]} By default what the experiment says." for name in shown)
+    made.__doc__ = f"Recorded with the knobs.\n\nArgs:\n{lines}"
+    return made
+
+
+def parse(
+    config: Callable[..., Experiment], args: Sequence[str], *, prog: str, options: type = RunOptions
+) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """(knobs, recorded fields that were given, options). Exits with 2 and a readable message at a mistake."""
+    plain = getattr(config, "plain", config)
+    check_signature(plain)
+
+    @wraps(plain)
+    def knobs(**values: Any) -> dict[str, Any]:
+        return values
+
+    recorded = overrides_type(list(inspect.signature(plain).parameters))
+
+    def command(
+        knobs: Annotated[Any, tyro.conf.arg(constructor=knobs, name="")],
+        recorded: Annotated[Any, tyro.conf.arg(constructor=recorded, name="")],
+        options: Annotated[Any, tyro.conf.arg(constructor=options, name="")],
+    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        given = {name: value for name, value in vars(recorded).items() if value is not None}
+        return knobs, given, options
+
+    module = sys.modules.get(plain.__module__)
+    return tyro.cli(
+        command, args=with_value(args), prog=prog, description=(module and module.__doc__) or plain.__doc__ or ""
+    )
+
+
+def with_value(args: Sequence[str]) -> list[str]:
+    """`--resume` without a value means the latest run."""
+    out: list[str] = []
+    for i, arg in enumerate(args):
+        out.append(arg)
+        if arg == "--resume" and (i + 1 == len(args) or args[i + 1].startswith("-")):
+            out.append(LATEST)
+    return out
+
+
+def check_signature(config: Callable[..., Any]) -> None:
+    """Every knob needs a type and a default: they are the command line."""
+    from jaxdl.experiment import ExperimentError
+
+    hints = typing.get_type_hints(config)
+    for name, parameter in inspect.signature(config).parameters.items():
+        if name not in hints or parameter.default is inspect.Parameter.empty:
+            raise ExperimentError(f"knob {name!r} of config needs a type and a default, as in `{name}: float = 0.1`")

@@ -1,0 +1,124 @@
+"""Classification: which of `classes`, from logits. The model arrives as a value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
+from jaxdl.metrics import classification as reports
+from jaxdl.tasks.forward import forward, initialise, weighted_mean
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Minimise the mean of a loss over the examples that count.
+
+        L = Σ_i m_i w_{y_i} ℓ(f(x_i), y_i) / Σ_i m_i w_{y_i}      m: mask, and 0 where y_i is ignored; w: class weights
+
+    Args:
+        model: x -> logits `(batch, classes)`; its attribute `classes` bounds the labels.
+        loss: (logits, labels) -> one value per example; labels are integers or distributions (mix-up, smoothing).
+        class_weights: one positive number a class (PyTorch's `weight`); soft labels weigh by their mixture.
+        ignore: the integer label that counts nowhere.
+        penalty: parameters -> scalar, added to the training loss (`jaxdl.losses.penalty`).
+        metric: what selects the best model, and its direction.
+    """
+
+    model: Any
+    loss: Callable[[Array, Array], Array] = cross_entropy
+    class_weights: tuple[float, ...] | None = None
+    ignore: int = -100
+    penalty: Callable[[Params], Array] | None = None
+    metric: tuple[str, str] = ("accuracy", "max")
+    reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase(self.objective),)
+
+    def init(self, key: Key, batch: Batch) -> Variables:
+        return initialise(self.model, key, batch["x"])
+
+    def logits(self, outputs: Array) -> Array:
+        """float32 whatever the precision of the model: a log-sum-exp in bfloat16 loses the loss."""
+        return outputs.astype(jnp.float32)
+
+    def objective(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        outputs, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train)
+        logits, y = self.logits(outputs), batch["y"]
+        soft = y.ndim == logits.ndim
+        valid = batch["mask"] if soft else batch["mask"] * (y != self.ignore)
+        labels = jnp.argmax(y, -1) if soft else jnp.where(valid > 0, y, 0)
+        weight = valid
+        if self.class_weights is not None:
+            table = jnp.asarray(self.class_weights, jnp.float32)
+            weight = valid * (y @ table if soft else table[labels])
+        loss, pair = weighted_mean(self.loss(logits, y if soft else labels), weight)
+        hit = (self.decide(logits) == labels).astype(jnp.float32)
+        metrics = {"loss": pair, "accuracy": weighted_mean(hit, valid)[1]}
+        if self.penalty is not None and train:
+            loss = loss + self.penalty(params)
+        return loss, (model_state, metrics)
+
+    def decide(self, logits: Array) -> Array:
+        return jnp.argmax(logits, -1)
+
+    def probabilities(self, logits: Array) -> Array:
+        return jax.nn.softmax(logits)
+
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """`label (batch,)` and `probability (batch, classes)`."""
+        outputs, _ = forward(self.model, params, model_state, batch["x"], key=key, train=False)
+        logits = self.logits(outputs)
+        return {"label": self.decide(logits), "probability": self.probabilities(logits)}
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+        labels = targets.argmax(-1) if targets.ndim > 1 else targets
+        keep = labels != self.ignore
+        return reports.report(outputs["probability"][keep], labels[keep])
+
+    def check(self, targets: np.ndarray) -> None:
+        """Labels that the model cannot mean are found here, on the host: inside a program -1 is the last class."""
+        classes = getattr(self.model, "classes", None)
+        if classes is not None and self.decides_by_sign:
+            classes = 2
+        if targets.ndim > 1 or classes is None:
+            return
+        if not np.issubdtype(targets.dtype, np.integer):
+            raise ValueError(f"labels must be integers (or distributions over classes), got {targets.dtype}")
+        bad = targets[(targets != self.ignore) & ((targets < 0) | (targets >= classes))]
+        if len(bad):
+            raise ValueError(f"labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), got {bad[0]}")
+
+    @property
+    def decides_by_sign(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryClassification(Classification):
+    """Two classes from one logit: p(y = 1) = σ(f(x)); the model gives `(batch, 1)`."""
+
+    loss: Callable[[Array, Array], Array] = binary_cross_entropy
+
+    def logits(self, outputs: Array) -> Array:
+        if outputs.shape[-1] != 1:
+            raise ValueError(f"binary classification wants a model with one logit (classes=1), got {outputs.shape[-1]}")
+        return outputs[..., 0].astype(jnp.float32)
+
+    def decide(self, logits: Array) -> Array:
+        return (logits > 0).astype(jnp.int32)
+
+    def probabilities(self, logits: Array) -> Array:
+        return jnp.stack([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], -1)
+
+    @property
+    def decides_by_sign(self) -> bool:
+        return True

@@ -1,0 +1,75 @@
+"""Regression: real values, in their own unit outside and standardised inside."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.losses.regression import squared_error
+from jaxdl.metrics import regression as reports
+from jaxdl.tasks.forward import forward, initialise, weighted_mean
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """Minimise the mean of a loss between f(x) and (y - center) / scale; predictions and metrics are in y's unit.
+
+    Args:
+        model: x -> `(batch, outputs)`, or `(batch, 1)` for targets `(batch,)`.
+        loss: (predictions, targets) -> one value per example; δ of Huber and the like are in units of `scale`.
+        center, scale: mean and standard deviation of the training targets; 0 and 1 leave them alone.
+        penalty: parameters -> scalar, added to the training loss.
+        metric: what selects the best model, and its direction.
+    """
+
+    model: Any
+    loss: Callable[[Array, Array], Array] = squared_error
+    center: float = 0.0
+    scale: float = 1.0
+    penalty: Callable[[Params], Array] | None = None
+    metric: tuple[str, str] = ("mse", "min")
+    reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase(self.objective),)
+
+    def init(self, key: Key, batch: Batch) -> Variables:
+        return initialise(self.model, key, batch["x"])
+
+    def outputs(self, outputs: Array, like: Array | None) -> Array:
+        outputs = outputs.astype(jnp.float32)
+        squeeze = outputs.shape[-1] == 1 and (like is None or like.ndim < outputs.ndim)
+        return outputs[..., 0] if squeeze else outputs
+
+    def objective(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        raw, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train)
+        y = batch["y"].astype(jnp.float32)
+        outputs = self.outputs(raw, y)
+        loss, pair = weighted_mean(self.loss(outputs, (y - self.center) / self.scale), batch["mask"])
+        error = (outputs * self.scale + self.center - y).reshape(len(y), -1)
+        metrics = {
+            "loss": pair,
+            "mse": weighted_mean(jnp.mean(error**2, -1), batch["mask"])[1],
+            "mae": weighted_mean(jnp.mean(jnp.abs(error), -1), batch["mask"])[1],
+        }
+        if self.penalty is not None and train:
+            loss = loss + self.penalty(params)
+        return loss, (model_state, metrics)
+
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """`value (batch,)` or `(batch, outputs)`, in the unit of the targets."""
+        outputs, _ = forward(self.model, params, model_state, batch["x"], key=key, train=False)
+        return {"value": self.outputs(outputs, batch.get("y")) * self.scale + self.center}
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+        return reports.report(outputs["value"], targets)
+
+    def check(self, targets: np.ndarray) -> None:
+        if not np.isfinite(np.asarray(targets, np.float64)).all():
+            raise ValueError("targets must be finite: there is a NaN or an infinity among them")

@@ -1,0 +1,201 @@
+"""The training loop on the host: chunks of steps between edges (log, evaluation, checkpoint, stop) of an absolute grid.
+
+Nothing numerical happens here: the compiled chunk takes its length as an argument, so how the run is cut, interrupted and
+resumed leaves no trace in its bits.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from jaxdl.record.checkpoint import Checkpoints, digest
+from jaxdl.train.evaluate import Evaluation, evaluate, means
+from jaxdl.train.program import Program
+from jaxdl.train.signals import Interruption
+from jaxdl.types import TrainState, Variables
+
+CHUNK_SECONDS = 0.25
+"""How long the device may run before the host looks: what a progress bar and a Ctrl-C wait for."""
+
+SAVE_SECONDS = 60.0
+"""A checkpoint at least this often at an evaluation, if `checkpoint_every` says nothing."""
+
+
+class Diverged(Exception):
+    """The loss or the gradient was not finite too many steps in a row."""
+
+
+class Events(Protocol):
+    """Who is told: `line` gets every line of the log, `progress` the latest sums after each chunk."""
+
+    def line(self, line: dict[str, Any]) -> None: ...
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The run options of the loop; none of them changes a result.
+
+    Args:
+        log_every: steps between lines of the log (means over the steps since the last line).
+        checkpoint_every: steps between checkpoints; None: at every best evaluation, every minute and at the end.
+        stop_at: pause after this step, with a checkpoint, as if interrupted.
+        max_bad: steps in a row with a loss or gradient that is not finite before the run gives up.
+    """
+
+    log_every: int = 50
+    checkpoint_every: int | None = None
+    stop_at: int | None = None
+    max_bad: int = 10
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    state: TrainState
+    reason: str
+    """"finished", "stopped early", "paused" (at `stop_at`) or "interrupted"."""
+    signal: int | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    compile_seconds: float = 0.0
+    train_seconds: float = 0.0
+
+
+def next_edge(step: int, grids: tuple[int | None, ...], last: int) -> int:
+    """The next step that is a multiple of any grid, at most `last`.
+
+    >>> next_edge(100, (30, None, 64), 200), next_edge(192, (50,), 195)
+    (120, 195)
+    """
+    return min([(step // grid + 1) * grid for grid in grids if grid] + [last])
+
+
+def fit(
+    program: Program,
+    exp: Any,
+    knobs: Mapping[str, Any],
+    state: TrainState,
+    *,
+    events: Events,
+    checkpoints: Checkpoints | None = None,
+    limits: Limits = Limits(),
+    clock: Callable[[], float] = time.perf_counter,
+) -> Outcome:
+    """Train from `state` (step 0 or restored) to the end, an early stop, a pause or a signal."""
+    metric, mode = exp.select
+    split = "validation" if "validation" in exp.data.splits else None
+    step, last = int(state.step), min(exp.steps, limits.stop_at or exp.steps)
+    outcome = Outcome(state, "finished")
+    best = exp_best = None
+    if checkpoints is not None and (exp_best := checkpoints.best) is not None:
+        best = checkpoints.meta(exp_best)["metric"]
+    saved_at, saved_step = clock(), step if step else None
+    seed = int(exp.seed if exp.data_seed is None else exp.data_seed)
+    draws = max(phase.repeats for phase in exp.task.phases)
+
+    def source(first: int, stop: int) -> Any:
+        return program.place(exp.data.source(first * draws, stop * draws, seed))
+
+    def save(value: float | None) -> None:
+        nonlocal saved_at, saved_step
+        if checkpoints is None or saved_step == step:
+            return
+        events.line({"kind": "checkpoint", "step": step, "digest": digest(state)})
+        checkpoints.save(step, state, meta={"seed": seed}, metric=value)
+        saved_at, saved_step = clock(), step
+
+    with Interruption() as interruption:
+        began = clock()
+        state, view = program.chunk(
+            knobs, state, source(step, step + 1), np.int32(0), np.bool_(False), np.int32(limits.max_bad)
+        )
+        jax.block_until_ready(view)
+        outcome.compile_seconds = clock() - began
+        began, length, reset, value = clock(), 1, False, None
+        while step < last and interruption.signal is None:
+            if state.best is not None and bool(state.best.stopped):
+                outcome.reason = "stopped early"
+                break
+            edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
+            n = min(edge - step, length)
+            tick = clock()
+            state, view = program.chunk(
+                knobs, state, source(step, step + n), np.int32(n), np.bool_(reset), np.int32(limits.max_bad)
+            )
+            view = jax.device_get(view)
+            took = max(clock() - tick, 1e-6)
+            length = max(1, min(int(n * CHUNK_SECONDS / took), 4 * n))
+            reset, step = False, int(view["step"])
+            if int(view["bad"]) >= limits.max_bad:
+                events.line({"kind": "diverged", "step": step})
+                raise Diverged(
+                    f"the loss or its gradient was not finite in {limits.max_bad} steps in a row, up to step {step}"
+                )
+            current = means(view["metrics"])
+            events.progress(step, current)
+            if step % limits.log_every == 0 or step == exp.steps:
+                norm = {"parameter_norm": float(program.norms(knobs, state)), "skipped": int(view["skipped"])}
+                events.line({"kind": "train", "step": step, **current, **norm})
+                reset = True
+            if step % exp.evaluation_step == 0 or step == exp.steps:
+                value, state = _assess(program, exp, knobs, state, split, events, outcome)
+                better = value is not None and (best is None or (value > best if mode == "max" else value < best))
+                if better:
+                    best = value
+                if better or clock() - saved_at > SAVE_SECONDS:
+                    save(value)
+            if limits.checkpoint_every and step % limits.checkpoint_every == 0:
+                save(value if step % exp.evaluation_step == 0 else None)
+        if interruption.signal is not None:
+            outcome.reason, outcome.signal = "interrupted", interruption.signal
+        elif outcome.reason == "finished" and step < exp.steps:
+            outcome.reason = "paused"
+        jax.block_until_ready(state)
+        outcome.train_seconds = clock() - began
+        save(value if step and step % exp.evaluation_step == 0 else None)
+        if checkpoints is not None:
+            checkpoints.wait()
+    outcome.state = state
+    return outcome
+
+
+def _assess(
+    program: Program,
+    exp: Any,
+    knobs: Mapping[str, Any],
+    state: TrainState,
+    split: str | None,
+    events: Events,
+    outcome: Outcome,
+) -> tuple[float | None, TrainState]:
+    """Evaluate on the validation split, log it, update early stopping. Returns the metric that selects."""
+    if split is None:
+        return None, state
+    weights = program.weights(knobs, state)
+    result = evaluate(program, exp.task, knobs, weights, split)
+    step = int(state.step)
+    line = {"kind": "eval", "step": step, "split": split, **result.metrics}
+    events.line(line)
+    outcome.history.append(line)
+    name = exp.select[0]
+    if name not in result.metrics:
+        raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result.metrics))}")
+    value = result.metrics[name]
+    if state.best is not None:
+        state = state.replace(best=program.stop(knobs, state.best, np.float32(value), np.int32(step), weights))
+    return value, state
+
+
+def chosen(program: Program, exp: Any, knobs: Mapping[str, Any], state: TrainState) -> Variables:
+    """The weights a finished run stands for: early stopping's best, else the last (averaged where asked)."""
+    if state.best is not None and exp.stop.restore_best and np.isfinite(state.best.value):
+        return state.best.weights
+    return program.weights(knobs, state)
+
+
+__all__ = ["Diverged", "Evaluation", "Limits", "Outcome", "chosen", "fit"]

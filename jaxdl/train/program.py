@@ -1,0 +1,185 @@
+"""An experiment as compiled functions of its knobs: `init`, `chunk` (many steps), `evaluate`, `predict`, `stop`.
+
+The float knobs and the seed enter as scalars, so a changed learning rate compiles nothing; `config` is called again inside
+the trace, and everything that depends on a knob (schedule, rates, keys) is traced with it.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.train import stopping
+from jaxdl.train.parallel import Plan
+from jaxdl.train.step import add, init_state, prepare, train_step
+from jaxdl.types import Array, Batch, Best, TrainState, Variables
+
+Knobs = Mapping[str, Any]
+
+UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,  # int(knob), float(knob), range(knob)
+    jax.errors.TracerBoolConversionError,  # if knob > 0
+    jax.errors.TracerArrayConversionError,  # np.sqrt(knob)
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def candidates(knobs: Knobs) -> dict[str, np.generic]:
+    """The knobs that may enter a program as scalars: floats, and the seed."""
+    floats = {name: np.float32(value) for name, value in knobs.items() if type(value) is float}
+    seed = knobs.get("seed")
+    return floats | ({"seed": np.int32(seed)} if type(seed) is int else {})
+
+
+class Program:
+    """The compiled functions of one experiment for any values of its traced knobs.
+
+    Args:
+        build: knobs -> Experiment; called inside every trace with the traced knobs (values absent: the static ones).
+        data: the data object, the same for every value of the traced knobs.
+        plan: devices and compiler.
+        members: None for one run, or the function that turns `step`-like functions into functions of a whole population.
+    """
+
+    def __init__(self, build: Callable[[Knobs], Any], data: Any, plan: Plan, members: Callable[..., Any] | None = None):
+        self.build, self.data, self.plan = build, data, plan
+        self.each = members or (lambda function, **_: function)
+        self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(data.source(0, 1, 0)))
+        self._step = jax.jit(self.step)  # traced once, found again by every chunk
+        self._placed: dict[int, tuple[Any, Any]] = {}
+
+    def place(self, source: Any) -> Any:
+        """A source on the device; an in-memory split is put there once and stays."""
+        if not self.data.resident:
+            return self.plan.put(source)
+        if id(source) not in self._placed:
+            self._placed[id(source)] = (source, self.plan.put(dict(source)))
+        return self._placed[id(source)][1]
+
+    # -- pure functions ------------------------------------------------------------------------------------------------
+    def bare(self, knobs: Knobs) -> TrainState:
+        """The initial state, without the accumulators of metrics."""
+        return init_state(self.build(knobs))
+
+    def step(self, knobs: Knobs, state: TrainState, source: Any) -> tuple[TrainState, Any]:
+        """One train step; a member that was stopped stays as it is."""
+        exp = self.build(knobs)
+        seed = exp.seed if exp.data_seed is None else exp.data_seed
+        new, metrics = train_step(exp, state, lambda draw: self.data.train_batch(source, seed, draw))
+        if state.best is not None:
+            key, stopped = state.key, state.best.stopped
+            new = jax.tree.map(lambda a, b: jnp.where(stopped, b, a), new.replace(key=None), state.replace(key=None))
+            new = new.replace(key=key)
+            metrics = jax.tree.map(lambda a: jnp.where(stopped, jnp.zeros_like(a), a), metrics)
+        return new, metrics
+
+    def one_init(self, knobs: Knobs) -> TrainState:
+        state = self.bare(knobs)
+        _, shapes = jax.eval_shape(self._step, knobs, state, self.source_shapes)
+        return state.replace(metrics=jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
+
+    def one_step(self, knobs: Knobs, state: TrainState, source: Any) -> TrainState:
+        new, metrics = self._step(knobs, state.replace(metrics={}), source)
+        return new.replace(metrics=add(state.metrics, metrics))
+
+    def run_chunk(
+        self, knobs: Knobs, state: TrainState, source: Any, n: Array, reset: Array, max_bad: Array
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """`n` steps in one loop whose length is an argument: the same program, hence the same bits, at any length."""
+        state = state.replace(metrics=jax.tree.map(lambda a: jnp.where(reset, 0.0, a), state.metrics))
+        steps = self.each(self.one_step, source=2)
+
+        def unfinished(carry: tuple[Array, TrainState]) -> Array:
+            i, state = carry
+            return (i < n) & (state.bad < max_bad).any()
+
+        def body(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
+            i, state = carry
+            return i + 1, steps(knobs, state, source)
+
+        _, state = jax.lax.while_loop(unfinished, body, (jnp.int32(0), state))
+        view = {"step": state.step, "bad": state.bad, "skipped": state.skipped, "metrics": state.metrics}
+        return state, jax.tree.map(jnp.copy, view)
+
+    def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
+        """What is evaluated: the averaged parameters where there are any."""
+        return self.build(knobs).eval_params(state), state.model_state
+
+    def one_norms(self, knobs: Knobs, state: TrainState) -> Array:
+        return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(state.params)))
+
+    def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array) -> tuple[Any, Any]:
+        """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks."""
+        exp = self.build(knobs)
+        params, model_state = weights
+
+        def body(i: Array) -> tuple[Any, Any]:
+            batch = prepare(exp, self.data.eval_batch(source, i))
+            key = jax.random.fold_in(jax.random.key(0), i)
+            _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
+            outputs = exp.task.predict(params, model_state, batch, key)
+            return metrics, {"outputs": outputs, "y": batch.get("y"), "mask": batch["mask"]}
+
+        metrics, gathered = jax.lax.map(body, index)
+        return jax.tree.map(lambda a: a.sum(0), metrics), gathered
+
+    def one_predict(self, knobs: Knobs, weights: Variables, batch: Batch) -> Any:
+        exp = self.build(knobs)
+        return exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0))
+
+    def one_stop(self, knobs: Knobs, best: Best, value: Array, step: Array, weights: Variables) -> Best:
+        exp = self.build(knobs)
+        return stopping.update(exp.stop, exp.select[1], best, value, step, weights)
+
+    # -- compiled functions ----------------------------------------------------------------------------------------------
+    @cached_property
+    def init(self) -> Any:
+        return self.plan.compile(self.each(self.one_init))
+
+    @cached_property
+    def chunk(self) -> Any:
+        return self.plan.compile(self.run_chunk, donate=1)
+
+    @cached_property
+    def weights(self) -> Any:
+        return self.plan.compile(self.each(self.one_weights))
+
+    @cached_property
+    def norms(self) -> Any:
+        return self.plan.compile(self.each(self.one_norms))
+
+    @cached_property
+    def evaluate(self) -> Any:
+        return self.plan.compile(self.each(self.one_evaluate, source=2, index=3))
+
+    @cached_property
+    def predict(self) -> Any:
+        return self.plan.compile(self.each(self.one_predict, batch=2))
+
+    @cached_property
+    def stop(self) -> Any:
+        return self.plan.compile(self.each(self.one_stop, step=3))
+
+
+def traceable(build: Callable[[Knobs], Any], data: Any, knobs: Knobs) -> dict[str, np.generic]:
+    """The candidates that one init and one step can take as scalars; the others stay Python values.
+
+    A knob that decides a shape, a number of steps or a branch in Python cannot be traced: tried by `jax.eval_shape`.
+    """
+
+    def works(traced: Knobs) -> bool:
+        program = Program(build, data, Plan())
+        try:
+            jax.eval_shape(program.one_init, dict(traced))
+        except UNTRACEABLE:
+            return False
+        return True
+
+    wanted = candidates(knobs)
+    if works(wanted):
+        return wanted
+    return {name: value for name, value in wanted.items() if works({name: value})}
