@@ -206,8 +206,8 @@ class SpectralNorm(nn.Module):
 
         v ← W u / |W u|,    u ← Wᵀ v / |Wᵀ v|,    σ = vᵀ W u
 
-    One power iteration a training step (`steps`), u kept in the collection `spectral_stats`; no gradient flows through u and
-    v. Source: Miyato et al. 2018, arXiv:1802.05957.
+    One power iteration a training step (`steps`); u and v are kept in the collection `spectral_stats` and no gradient flows
+    through them. Source: Miyato et al. 2018, arXiv:1802.05957.
     """
 
     steps: int = 1
@@ -216,18 +216,19 @@ class SpectralNorm(nn.Module):
     @nn.compact
     def __call__(self, kernel: Float[Array, "*shape features"], *, train: bool) -> Float[Array, "*shape features"]:
         w = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
-        u = self.variable("spectral_stats", "u", self._start, w.shape[-1])
-        fixed, u_hat = lax.stop_gradient(w), u.value
+        fixed = lax.stop_gradient(w)
+        left = self.variable("spectral_stats", "u", lambda: self._unit(self._normal(w.shape[1])))
+        right = self.variable("spectral_stats", "v", lambda: self._unit(fixed @ left.value))
+        u, v = left.value, right.value
         for _ in range(self.steps if train else 0):
-            u_hat = self._unit(fixed.T @ self._unit(fixed @ u_hat))
+            v = self._unit(fixed @ u)
+            u = self._unit(fixed.T @ v)
         if train and not self.is_initializing():
-            u.value = u_hat
-        v = self._unit(fixed @ u_hat)
-        sigma = v @ w @ u_hat
-        return kernel / sigma.astype(kernel.dtype)
+            left.value, right.value = u, v
+        return kernel / (v @ w @ u).astype(kernel.dtype)
 
-    def _start(self, features: int) -> Array:
-        return self._unit(jax.random.normal(self.make_rng("params"), (features,)))
+    def _normal(self, features: int) -> Array:
+        return jax.random.normal(self.make_rng("params"), (features,))
 
     def _unit(self, v: Array) -> Array:
         return v / jnp.maximum(jnp.sqrt(jnp.square(v).sum()), self.eps)
