@@ -1,0 +1,301 @@
+"""Where and how programs run: backend, compiler options, compilation cache, memory allocator. Never set on import.
+
+    jaxdl.configure()                    # what the command line does; a notebook may, before its first computation
+    jaxdl.configure("gpu", deterministic=True)
+
+Nothing here is fatal but a device that is not there: an option the installed compiler does not know, or a cache that
+cannot be written, is noted (`notes`, and `doctor`) and done without.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import pkgutil
+import platform
+import re
+import tomllib
+from functools import cache as once
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jaxlib
+
+Device = Literal["cpu", "gpu", "tpu"]
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    # XLA's YNNPACK wins at dense products and reductions but loses at convolutions; those go back to Eigen:
+    # ResNet-18 1.45x faster. With DOT alone, the reductions of batch norm become 2x slower.
+    "cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"},
+    "deterministic gpu": {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0},
+}
+"""Compiler options by backend, given to each `jax.jit` and not through XLA_FLAGS, where an unknown one ends the process."""
+
+_PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
+
+notes: list[str] = []
+"""What `configure` could not do, a line each."""
+
+_settings: dict[str, Any] = {"deterministic": False, "allocator": False}
+
+
+def configure(
+    device: Device | None = None,
+    *,
+    deterministic: bool = False,
+    debug_nans: bool = False,
+    devices: int | None = None,
+    cache: bool = True,
+    start: bool = True,
+) -> list[str]:
+    """Set everything up, before the first computation. Calling it again with the same arguments changes nothing.
+
+    Args:
+        device: cpu, gpu or tpu; None: what JAX_PLATFORMS says, else the fastest there is.
+        deterministic: bitwise repeatable on GPUs too, and slower there (CPU and TPU always are).
+        debug_nans: stop at the first operation that makes a NaN; slow.
+        devices: split the CPU into this many virtual devices, to try parallel programs.
+        cache: keep compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or `cache_folder()`.
+        start: start the backend now, and so find out whether the device is there. Programs of several processes
+            pass False, join `jax.distributed` and call `start_backend`.
+
+    Returns:
+        `notes`. ValueError if the device is not there, or the backend already runs and is another.
+    """
+    if device not in (None, *_PLATFORMS):
+        raise ValueError(f"device is {device!r}, should be cpu, gpu or tpu")
+    if devices is not None and (devices < 1 or device in ("gpu", "tpu")):
+        raise ValueError(f"devices is {devices} with device {device or 'cpu'}: it splits the CPU into 1 or more")
+    if _started():
+        _check_running(device, devices)
+    else:
+        if device is not None:
+            jax.config.update("jax_platforms", _gpu_platforms() if device == "gpu" else _PLATFORMS[device])
+        if devices is not None:
+            jax.config.update("jax_platforms", "cpu")
+            jax.config.update("jax_num_cpu_devices", devices)
+    _settings["deterministic"] = deterministic
+    compiler_options.cache_clear()
+    jax.config.update("jax_debug_nans", debug_nans)
+    _set_cache(cache)
+    if start:
+        start_backend(device)
+    return notes
+
+
+def start_backend(device: Device | None = None) -> list[jax.Device]:
+    """The devices, all processes' together; ValueError, in one line, that lists what is there if `device` is not."""
+    reason = ""
+    try:
+        found = jax.devices()
+    except RuntimeError as error:
+        reason = f" [{str(error).split(' (set JAX_PLATFORMS')[0].splitlines()[0]}]"
+        device = device or jax.config.jax_platforms
+        jax.config.update("jax_platforms", "cpu")
+        found = jax.devices()
+    if device not in (None, jax.default_backend()):  # jax takes "cuda,cpu" without a GPU for the CPU
+        there = ", ".join(sorted({f"{d.platform} ({d.device_kind})" for d in found}))
+        hint = f"; `pip install jaxdl[{'cuda' if device == 'gpu' else device}]`?" if device in _PLATFORMS else ""
+        raise ValueError(f"device {device!r} is not here: there is only {there}{reason}{hint}")
+    if jax.default_backend() == "cpu":
+        _keep_memory()
+    return found
+
+
+@once
+def compiler_options() -> dict[str, Any] | None:
+    """What to pass as `jax.jit(..., compiler_options=...)` on this backend. Starts the backend."""
+    backend = jax.default_backend()
+    if backend == "gpu":
+        wanted = OPTIONS["deterministic gpu"] if _settings["deterministic"] else {}
+    else:
+        wanted = OPTIONS.get(backend, {})
+    known = {name: value for name, value in wanted.items() if _known_options(backend, wanted)[name]}
+    for name in wanted.keys() - known.keys():
+        _note(f"jaxlib {jaxlib.__version__} does not know the option {name}: running without it")
+    return known or None
+
+
+def _known_options(backend: str, wanted: dict[str, Any]) -> dict[str, bool]:
+    """Which options the installed compiler takes: asked once, by compiling `x` with each, and remembered on disk."""
+    path = cache_folder().parent / f"options-{jaxlib.__version__}-{backend}.json"
+    asked = {name: f"{name}={value}" for name, value in wanted.items()}
+    try:
+        remembered = json.loads(path.read_text())
+        return {name: bool(remembered[question]) for name, question in asked.items()}
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    known = {name: _compiles({name: value}) for name, value in wanted.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps({asked[name]: answer for name, answer in known.items()}))
+        new.replace(path)
+    except OSError:
+        pass  # asked again next time: 0.02 s
+    return known
+
+
+def _compiles(options: dict[str, Any]) -> bool:
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except Exception:  # the type depends on what is wrong with it and on the version
+        return False
+    return True
+
+
+# -- compilation cache ------------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """`~/.cache/jaxdl/xla-<processor>`, under XDG_CACHE_HOME where that is set.
+
+    Named after the processor: a home folder may be shared, and a program compiled for AVX-512 kills a machine without.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "jaxdl" / f"xla-{_processor()}"
+
+
+@once
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        features = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        features = f"{platform.system()} {platform.processor()}"
+    return f"{platform.machine()}-{sha256(features.encode()).hexdigest()[:8]}"
+
+
+def _set_cache(wanted: bool) -> None:
+    if not wanted:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_enable_compilation_cache", True)
+    folder = Path(jax.config.jax_compilation_cache_dir or cache_folder())
+    problem = _cannot_write(folder)
+    if problem:
+        _note(f"compiled programs are not kept: {folder} cannot be written ({problem})")
+        jax.config.update("jax_enable_compilation_cache", False)
+    elif jax.config.jax_compilation_cache_dir is None:  # else the user has chosen, and may have chosen what enters too
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _cannot_write(folder: Path) -> str:
+    probe = folder / f".write-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
+
+
+# -- backend ----------------------------------------------------------------------------------------------------------
+
+
+def _started() -> bool:
+    try:
+        from jax._src.xla_bridge import backends_are_initialized  # there is no public way to ask without starting one
+    except ImportError:
+        return False
+    return backends_are_initialized()
+
+
+def _check_running(device: Device | None, devices: int | None) -> None:
+    running, count = jax.default_backend(), jax.local_device_count()
+    if device not in (None, running) or devices not in (None, count):
+        asked = f"device={device!r}" if device not in (None, running) else f"devices={devices}"
+        raise ValueError(
+            f"{asked} comes too late: the backend already runs on {running} ({count} device{'s' * (count > 1)}); "
+            "configure before the first computation, or in a new process"
+        )
+
+
+def _gpu_platforms() -> str:
+    spec = importlib.util.find_spec("jax_plugins")
+    plugins = pkgutil.iter_modules(spec.submodule_search_locations) if spec else ()
+    return "rocm,cpu" if any("rocm" in plugin.name for plugin in plugins) else _PLATFORMS["gpu"]
+
+
+def _keep_memory() -> None:
+    """Keep freed memory in the process (glibc): the buffers of a step then cost no page faults. A CNN: 28 -> 18 ms."""
+    if _settings["allocator"] or platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(M_TOP_PAD, 64 << 20)
+    _settings["allocator"] = True
+
+
+def _note(line: str) -> None:
+    if line not in notes:
+        notes.append(line)
+
+
+# -- doctor -----------------------------------------------------------------------------------------------------------
+
+
+def doctor() -> list[tuple[str, bool, str]]:
+    """What is installed, found and missing: rows of (what, fine, text). Starts the backend."""
+    devices = start_backend()
+    kinds = sorted({f"{d.platform} ({d.device_kind})" for d in devices})
+    rows = [("python", True, f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")]
+    for name in ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
+        version = _version(name)
+        rows.append((name, version is not None or name == "jaxdl", version or "not installed"))
+    rows.append(("backend", True, f"{jax.default_backend()}: {len(devices)} x {', '.join(kinds)}"))
+    rows.append(("processes", True, str(jax.process_count())))
+    rows.append(_doctor_cache())
+    backend = jax.default_backend()
+    for name, known in _known_options(backend, OPTIONS.get(backend, {})).items():
+        text = "known" if known else "unknown to this jaxlib: running without it, convolutions are slower"
+        rows.append((f"XLA {name}", known, text))
+    glibc = platform.libc_ver()[0] == "glibc"
+    rows.append(
+        ("allocator", glibc, "glibc, keeps freed memory" if glibc else "not glibc: small CNNs are slower on CPU")
+    )
+    for extra, packages in _extras().items():
+        missing = [name for name in packages if _version(name) is None]
+        rows.append((f"extra {extra}", not missing, f"misses {', '.join(missing)}" if missing else "complete"))
+    return rows
+
+
+def _doctor_cache() -> tuple[str, bool, str]:
+    folder = Path(jax.config.jax_compilation_cache_dir or cache_folder())
+    problem = _cannot_write(folder)
+    if problem:
+        return "cache", False, f"{folder}: {problem}; programs are compiled again in every run"
+    sizes = [path.stat().st_size for path in folder.glob("*-cache")]
+    return "cache", True, f"{folder}: {len(sizes)} programs, {sum(sizes) / 1e6:.1f} MB"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _extras() -> dict[str, list[str]]:
+    """The packages behind each `jaxdl[extra]`, from the installed project or the checkout beside this file."""
+    extras: dict[str, list[str]] = {}
+    settings = Path(__file__).parent.parent / "pyproject.toml"
+    if settings.exists():
+        listed = tomllib.loads(settings.read_text())["project"].get("optional-dependencies", {})
+        pairs = [(extra, requirement) for extra, requirements in listed.items() for requirement in requirements]
+    else:
+        marked = [line.partition("extra ==") for line in (_version("jaxdl") and metadata.requires("jaxdl")) or []]
+        pairs = [(extra.strip(" \"')"), requirement) for requirement, _, extra in marked if extra]
+    for extra, requirement in pairs:
+        name = re.match(r"[\w.-]+(\[[\w.-]+\])?", requirement).group()
+        name = {"jax[cuda13]": "jax-cuda13-plugin", "jax[tpu]": "libtpu"}.get(name, name)
+        extras.setdefault(extra, []).append(name.split("[")[0])
+    return extras
