@@ -64,6 +64,7 @@ def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: in
     >>> class_weight(jnp.array([0, 1, -100]), jnp.array([1.0, 3.0])).tolist()
     [1.0, 3.0, 0.0]
     """
+    labels, weights = jnp.asarray(labels), jnp.asarray(weights, jnp.float32)
     if jnp.issubdtype(labels.dtype, jnp.integer):
         return jnp.where(labels == ignore, 0, weights[jnp.where(labels == ignore, 0, labels)])
     return (labels * jnp.broadcast_to(weights, labels.shape)).sum(-1)

@@ -2,7 +2,7 @@
 
 Three layers, each usable alone: distances (functions of two arrays of embeddings), losses of given pairs and triplets,
 and losses of a labelled batch `(embeddings, labels)`, one value per anchor. A miner is a pure function
-`(distances, positive, negative) -> mask` over all triplets `(anchor, positive, negative)`; every shape is static, so it compiles.
+`(distances, positive, negative) -> mask` over all triplets `(anchor, positive, negative)`; every shape is static.
 """
 
 from collections.abc import Callable

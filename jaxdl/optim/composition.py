@@ -82,6 +82,28 @@ def find_states(opt_state: Any, kind: type) -> list:
     return [node for node in nodes if isinstance(node, kind)]
 
 
+def average(old: Any, new: Any, b: Knob) -> Any:
+    """An exponential moving average, leaf by leaf: b · old + (1 - b) · new."""
+    b = jnp.asarray(b, jnp.result_type(float))
+    return jax.tree.map(lambda old, new: b.astype(old.dtype) * old + (1 - b).astype(old.dtype) * new, old, new)
+
+
+def unbias(b: Knob, t: Int[Array, ""]) -> Float[Array, ""]:
+    """1 - bᵗ, by which an average that began at zero is too small.
+
+    In float32 the plain formula loses 5 of 7 digits at b = 0.999, t = 1 (optax has the error); this one is right to the last.
+
+    >>> f"{float(unbias(0.999, 2)):.7f}"
+    '0.0019990'
+    """
+    return -jnp.expm1(t * jnp.log(jnp.asarray(b, jnp.result_type(float))))
+
+
+def squared(tree: Any) -> Any:
+    """Every element times itself."""
+    return jax.tree.map(jnp.square, tree)
+
+
 def clip(*, norm: Knob | None = None, value: Knob | None = None) -> optax.GradientTransformation:
     """Gradient clipping: `optax.chain(clip(norm=1.0), adamw(lr))`; each element first if both are given.
 

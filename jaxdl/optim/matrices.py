@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxdl.optim.composition import Rate, compose, known_preset, rate_at, scale_by_learning_rate
+from jaxdl.optim.composition import Rate, average, compose, known_preset, rate_at, scale_by_learning_rate
 from jaxdl.optim.groups import Mask, decayed, hidden_matrices
 from jaxdl.optim.optimizers import scale_by_adam
 from jaxdl.optim.schedules import Knob
@@ -73,8 +73,8 @@ def muon(
 
 
 def _averaged(grads, mean, b, nesterov):
-    mean = optax.tree.update_moment(grads, mean, b, 1)
-    updates = optax.tree.update_moment(grads, mean, b, 1) if nesterov else mean
+    mean = average(mean, grads, b)
+    updates = average(mean, grads, b) if nesterov else mean
     return updates, optax.TraceState(mean)
 
 

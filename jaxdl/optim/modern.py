@@ -11,7 +11,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxdl.optim.composition import LearningRateState, Rate, compose, rate_at, scale_by_learning_rate, start_rate
+from jaxdl.optim.composition import (
+    LearningRateState,
+    Rate,
+    average,
+    compose,
+    rate_at,
+    scale_by_learning_rate,
+    squared,
+    start_rate,
+    unbias,
+)
 from jaxdl.optim.groups import Mask, decayed
 from jaxdl.optim.schedules import Knob
 
@@ -66,12 +76,11 @@ def nadam(
         now = b1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
         ahead = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
         product = (state.product * now).astype(state.product.dtype)
-        m = optax.tree.update_moment(grads, state.mu, b1, 1)
-        v = optax.tree.update_moment(grads, state.nu, b2, 2)
+        m, v = average(state.mu, grads, b1), average(state.nu, squared(grads), b2)
         of_g, of_m = (1 - now) / (1 - product), ahead / (1 - ahead * product)
 
         def step(g, m, v):
-            return (of_g * g + of_m * m) / (jnp.sqrt(v / (1 - b2**t)) + eps)
+            return (of_g * g + of_m * m) / (jnp.sqrt(v / unbias(b2, t)) + eps)
 
         return jax.tree.map(step, grads, m, v), NAdamState(t, product, m, v)
 
@@ -117,11 +126,10 @@ def adan(
     def update(grads, state, params=None):
         t = state.count + 1
         change = jax.tree.map(lambda g, old: jnp.where(t == 1, 0, g - old), grads, state.previous)
-        m = optax.tree.update_moment(grads, state.m, b1, 1)
-        v = optax.tree.update_moment(change, state.v, b2, 1)
-        n = optax.tree.update_moment(jax.tree.map(lambda g, d: g + b2 * d, grads, change), state.n, b3, 2)
-        m_hat, v_hat, n_hat = (optax.tree.bias_correction(x, b, t) for x, b in ((m, b1), (v, b2), (n, b3)))
-        step = jax.tree.map(lambda m, v, n: (m + b2 * v) / (jnp.sqrt(n) + eps), m_hat, v_hat, n_hat)
+        m, v = average(state.m, grads, b1), average(state.v, change, b2)
+        n = average(state.n, squared(jax.tree.map(lambda g, d: g + b2 * d, grads, change)), b3)
+        c1, c2, c3 = unbias(b1, t), unbias(b2, t), unbias(b3, t)
+        step = jax.tree.map(lambda m, v, n: (m / c1 + b2 * v / c2) / (jnp.sqrt(n / c3) + eps), m, v, n)
         return step, AdanState(t, m, v, n, grads)
 
     scale_by_adan = optax.GradientTransformation(init, update)
@@ -175,8 +183,8 @@ def prodigy(
         weight = (d / initial) * d * eta
         travelled = optax.tree.vdot(grads, optax.tree.sub(state.start, params))
         numerator = b3 * state.numerator + weight * travelled
-        mu = optax.tree.update_moment(optax.tree.scale(d, grads), state.mu, b1, 1)
-        nu = optax.tree.update_moment(optax.tree.scale(d, grads), state.nu, b2, 2)
+        scaled = jax.tree.map(lambda g: d * g, grads)
+        mu, nu = average(state.mu, scaled, b1), average(state.nu, squared(scaled), b2)
         total = jax.tree.map(lambda s, g: b3 * s + weight * g, state.total, grads)
         size = optax.tree.norm(total, ord=1)
         estimate = jnp.where(size > 0, growth * numerator / jnp.where(size > 0, size, 1), d)

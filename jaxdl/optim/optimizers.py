@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.optim.composition import Rate, clip, compose, known_preset, scale_by_learning_rate
+from jaxdl.optim.composition import Rate, average, clip, compose, known_preset, scale_by_learning_rate, squared, unbias
 from jaxdl.optim.groups import Mask, decayed
 from jaxdl.optim.schedules import Knob
 
@@ -215,15 +215,15 @@ def scale_by_adam(
     b1: Knob, b2: Knob, eps: Knob, preset: Literal["torch", "tf"] = "torch"
 ) -> optax.GradientTransformation:
     """Adam's step. In the "tf" form ε is added before v is corrected: √v + ε instead of √v̂ + ε."""
-    if known_preset(preset, {"torch": True, "tf": False}):
-        return optax.scale_by_adam(b1, b2, eps)
+    corrected_eps = known_preset(preset, {"torch": False, "tf": True})
 
     def update(grads, state, params=None):
         t = state.count + 1
-        m = optax.tree.update_moment(grads, state.mu, b1, 1)
-        v = optax.tree.update_moment(grads, state.nu, b2, 2)
-        correction = jnp.sqrt(1 - b2**t) / (1 - b1**t)
-        return jax.tree.map(lambda m, v: correction * m / (jnp.sqrt(v) + eps), m, v), optax.ScaleByAdamState(t, m, v)
+        m, v = average(state.mu, grads, b1), average(state.nu, squared(grads), b2)
+        c1, c2 = unbias(b1, t), unbias(b2, t)
+        small = eps / jnp.sqrt(c2) if corrected_eps else eps
+        step = jax.tree.map(lambda m, v: m / c1 / (jnp.sqrt(v / c2) + small), m, v)
+        return step, optax.ScaleByAdamState(t, m, v)
 
     return optax.GradientTransformation(optax.scale_by_adam().init, update)
 

@@ -8,9 +8,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from jaxdl.optim.composition import LearningRateState, Rate, compose, find_states, rate_at, start_rate
+from jaxdl.optim.composition import (
+    LearningRateState,
+    Rate,
+    average,
+    compose,
+    find_states,
+    rate_at,
+    squared,
+    start_rate,
+    unbias,
+)
 from jaxdl.optim.groups import Mask, decayed
 from jaxdl.optim.schedules import Knob
 
@@ -36,9 +46,9 @@ def schedule_free(lr: Rate, *, b1: Knob = 0.9, power: Knob = 2.0) -> optax.Gradi
     """
 
     def init(params):
-        zero = jnp.zeros((), jnp.result_type(float))
+        highest, weights = jnp.zeros((), jnp.result_type(float)), jnp.zeros((), jnp.result_type(float))
         z = jax.tree.map(lambda p: jnp.array(p, copy=True), params)  # a buffer of its own: both are donated
-        return ScheduleFreeState(start_rate(lr), zero, zero, jnp.asarray(b1, zero.dtype), z)
+        return ScheduleFreeState(start_rate(lr), highest, weights, jnp.asarray(b1, weights.dtype), z)
 
     def update(updates, state, params=None):
         eta = rate_at(lr, state.rate.count)
@@ -53,6 +63,17 @@ def schedule_free(lr: Rate, *, b1: Knob = 0.9, power: Knob = 2.0) -> optax.Gradi
         return step, ScheduleFreeState(rate, highest, weights, state.b1, z)
 
     return optax.GradientTransformation(init, update)
+
+
+class SecondMomentState(NamedTuple):
+    """Adam's state without a first moment."""
+
+    count: Int[Array, ""]
+    nu: Any
+
+    @classmethod
+    def start(cls, params: Any) -> "SecondMomentState":
+        return cls(jnp.zeros((), jnp.int32), optax.tree.zeros_like(params))
 
 
 def schedule_free_sgd(
@@ -77,8 +98,15 @@ def schedule_free_adamw(
     As the authors' package; optax's reads the learning rate one step ahead. A good `lr` is 1 to 10 times AdamW's.
     When to use: the length of the run is not known ahead. Source: Defazio et al. 2024, arXiv:2405.15682, algorithm 1.
     """
+
+    def second_moment(grads, state, params=None):
+        t = state.count + 1
+        nu = average(state.nu, squared(grads), b2)
+        step = jax.tree.map(lambda g, v: g / (jnp.sqrt(v / unbias(b2, t)) + eps), grads, nu)
+        return step, SecondMomentState(t, nu)
+
     return compose(
-        optax.scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True),
+        optax.GradientTransformation(SecondMomentState.start, second_moment),
         optax.add_decayed_weights(decay, mask),
         schedule_free(lr, b1=b1, power=power),
     )
@@ -97,10 +125,10 @@ def evaluation_params(opt_state: Any, params: Any) -> Any:
     for state in find_states(opt_state, ScheduleFreeState):
         b1 = state.b1
 
-        def average(y, z, b1=b1):
+        def mean_iterate(y, z, b1=b1):
             if isinstance(z, optax.MaskedNode):  # a parameter that another optimizer trains
                 return y
             return ((y - (1 - b1) * z) / b1).astype(y.dtype)
 
-        params = jax.tree.map(average, params, state.z)
+        params = jax.tree.map(mean_iterate, params, state.z)
     return params

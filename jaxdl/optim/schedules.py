@@ -243,8 +243,8 @@ def reduce_on_plateau(
     """
 
     def init(params: Any) -> PlateauState:
-        zero = jnp.zeros((), jnp.int32)
-        return PlateauState(_float(1.0), _float(jnp.inf), zero, zero, _float(0.0), zero)
+        bad, cooldown, count = (jnp.zeros((), jnp.int32) for _ in range(3))
+        return PlateauState(_float(1.0), _float(jnp.inf), bad, cooldown, _float(0.0), count)
 
     def observe(state: PlateauState) -> PlateauState:
         value = state.total / every

@@ -75,6 +75,11 @@ def next_edge(step: int, grids: tuple[int | None, ...], last: int) -> int:
     return min([(step // grid + 1) * grid for grid in grids if grid] + [last])
 
 
+def nothing(sums: jax.Array) -> jax.Array:
+    """Zeros where the sums were."""
+    return jax.device_put(np.zeros(sums.shape, sums.dtype), sums.sharding)
+
+
 def fit(
     program: Program,
     exp: Any,
@@ -87,7 +92,7 @@ def fit(
     clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
     """Train from `state` (step 0 or restored) to the end, an early stop, a pause or a signal."""
-    metric, mode = exp.select
+    mode = exp.select[1]
     split = "validation" if "validation" in exp.data.splits else None
     step, last = int(state.step), min(exp.steps, limits.stop_at or exp.steps)
     outcome = Outcome(state, "finished")
@@ -112,11 +117,11 @@ def fit(
     with Interruption() as interruption:
         began = clock()
         state, view = program.chunk(
-            knobs, state, source(step, step + 1), np.int32(0), np.bool_(False), np.int32(limits.max_bad)
+            knobs, state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad)
         )
         jax.block_until_ready(view)
         outcome.compile_seconds = clock() - began
-        began, length, reset, value = clock(), 1, False, None
+        began, length, value = clock(), 1, None
         while step < last and interruption.signal is None:
             if state.best is not None and bool(state.best.stopped):
                 outcome.reason = "stopped early"
@@ -125,12 +130,12 @@ def fit(
             n = min(edge - step, length)
             tick = clock()
             state, view = program.chunk(
-                knobs, state, source(step, step + n), np.int32(n), np.bool_(reset), np.int32(limits.max_bad)
+                knobs, state, source(step, step + n), np.int32(n), np.int32(limits.max_bad)
             )
             view = jax.device_get(view)
             took = max(clock() - tick, 1e-6)
             length = max(1, min(int(n * CHUNK_SECONDS / took), 4 * n))
-            reset, step = False, int(view["step"])
+            step = int(view["step"])
             if int(view["bad"]) >= limits.max_bad:
                 events.line({"kind": "diverged", "step": step})
                 raise Diverged(
@@ -141,7 +146,7 @@ def fit(
             if step % limits.log_every == 0 or step == exp.steps:
                 norm = {"parameter_norm": float(program.norms(knobs, state)), "skipped": int(view["skipped"])}
                 events.line({"kind": "train", "step": step, **current, **norm})
-                reset = True
+                state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
             if step % exp.evaluation_step == 0 or step == exp.steps:
                 value, state = _assess(program, exp, knobs, state, split, events, outcome)
                 better = value is not None and (best is None or (value > best if mode == "max" else value < best))

@@ -87,10 +87,9 @@ class Program:
         return new.replace(metrics=add(state.metrics, metrics))
 
     def run_chunk(
-        self, knobs: Knobs, state: TrainState, source: Any, n: Array, reset: Array, max_bad: Array
+        self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
     ) -> tuple[TrainState, dict[str, Any]]:
         """`n` steps in one loop whose length is an argument: the same program, hence the same bits, at any length."""
-        state = state.replace(metrics=jax.tree.map(lambda a: jnp.where(reset, 0.0, a), state.metrics))
         steps = self.each(self.one_step, source=2)
 
         def unfinished(carry: tuple[Array, TrainState]) -> Array:
