@@ -1,0 +1,126 @@
+"""tensorflow-datasets, read without TensorFlow and without a network: the only module that imports it.
+
+Preparing a set (once) needs TensorFlow and usually a network; reading what was prepared as array_record or parquet needs neither.
+So this module looks for prepared files first, and says at once what to run where there are none: a download that is
+tried without a network hangs for minutes.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+READABLE = ("array_record", "parquet")
+
+
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Where prepared sets lie: `data_dir`, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def prepared(name: str, *, data_dir: str | Path | None = None) -> Path:
+    """The folder of a prepared set, its newest version unless `name` says which; touches no network and starts no library.
+
+    Args:
+        name: as in tensorflow-datasets: "mnist", "mnist:3.0.1", "glue/sst2".
+        data_dir: see `data_folder`.
+
+    Errors: `FileNotFoundError`, one line that says how to prepare it.
+    """
+    base, _, version = name.partition(":")
+    root = data_folder(data_dir)
+    found = [path.parent for path in (root / base).glob(f"{version or '*'}/dataset_info.json")]
+    found = [path for path in found if path.name.replace(".", "").isdigit()]
+    if not found:
+        configs = sorted({path.parents[1].name for path in (root / base).glob("*/*/dataset_info.json")})
+        if configs:
+            raise FileNotFoundError(
+                f"{name} has several configurations in {root}: say {base}/{f' or {base}/'.join(configs)}"
+            )
+        raise FileNotFoundError(
+            f"{name} is not prepared in {root}: name a folder that holds its files (--folder), or {_advice(name)}"
+        )
+    return max(found, key=lambda path: tuple(int(part) for part in path.name.split(".")))
+
+
+def builder(name: str, *, data_dir: str | Path | None = None) -> Any:
+    """A read-only builder of a prepared set: `.info`, and `.as_data_source(split)` with random access.
+
+    Errors: as `prepared`; `ValueError` if the set was prepared as tfrecord, which only TensorFlow reads.
+    """
+    folder = prepared(name, data_dir=data_dir)
+    import tensorflow_datasets
+
+    with _quiet():
+        try:
+            found = tensorflow_datasets.builder_from_directory(folder)
+        except Exception as error:  # whatever its JSON readers raise
+            raise ValueError(f"{folder}: is a damaged data set ({' '.join(str(error).split())[:200]})") from None
+        ready = found.is_prepared()
+    if not ready:
+        raise FileNotFoundError(f"{folder}: preparing {name} did not finish; {_advice(name)}")
+    if found.info.file_format.value not in READABLE:
+        raise ValueError(
+            f"{folder}: {name} was prepared as {found.info.file_format.value}; delete it and {_advice(name)}"
+        )
+    return found
+
+
+def load(
+    name: str,
+    *,
+    splits: Sequence[str] = ("train", "test"),
+    keys: Sequence[str] = ("image", "label"),
+    data_dir: str | Path | None = None,
+) -> tuple[dict[str, dict[str, np.ndarray]], Mapping[str, tuple[str, ...]]]:
+    """Whole splits as arrays, for sets that fit into memory, and the names of the classes of each label.
+
+    Args:
+        name: see `prepared`.
+        splits: in the language of tensorflow-datasets: "train", "train[:25%]", ...
+        keys: features of one shape; for others use `builder(name).as_data_source(split)`.
+        data_dir: see `data_folder`.
+    """
+    source = builder(name, data_dir=data_dir)
+    features = source.info.features
+    for key in keys:
+        if key not in features:
+            raise ValueError(f"{name} has no feature {key!r}; it has {', '.join(sorted(features))}")
+    for split in splits:
+        if split.partition("[")[0] not in source.info.splits:
+            raise ValueError(f"{name} has no split {split!r}; it has {', '.join(sorted(source.info.splits))}")
+    with _quiet():
+        arrays = {split: _stack(source.as_data_source(split), keys, f"{name}, {split}") for split in splits}
+    return arrays, {key: tuple(features[key].names) for key in keys if getattr(features[key], "names", None)}
+
+
+def _stack(records: Sequence[Mapping[str, Any]], keys: Sequence[str], source: str) -> dict[str, np.ndarray]:
+    first = {key: np.asarray(records[0][key]) for key in keys}
+    arrays = {key: np.empty((len(records), *value.shape), value.dtype) for key, value in first.items()}
+    for i, record in enumerate(records):
+        for key, array in arrays.items():
+            value = np.asarray(record[key])
+            if value.shape != array.shape[1:]:
+                raise ValueError(f"{source}: {key!r} has the shape {array.shape[1:]} in record 0, {value.shape} in {i}")
+            array[i] = value
+    return arrays
+
+
+def _advice(name: str) -> str:
+    return f"run once, with a network: pip install 'jaxdl[tfds]' && tfds build {name} --file_format=array_record"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without absl's warnings about decoders that are not installed."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,141 @@
+"""Readers against files written byte by byte here, and one clear line for every damage."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from jaxdl.data import files
+
+
+def idx(array, code):
+    head = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.astype(files.IDX_TYPES[code]).tobytes()
+
+
+@pytest.mark.parametrize("code", files.IDX_TYPES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx(tmp_path, code, packed):
+    array = np.arange(24).reshape(2, 3, 4)
+    path = tmp_path / "array-idx3"
+    path.write_bytes(gzip.compress(idx(array, code)) if packed else idx(array, code))
+    read = files.read_idx(path)
+    np.testing.assert_array_equal(read, array)
+    assert read.dtype.isnative
+    assert read.dtype.kind == files.IDX_TYPES[code][1]
+
+
+def test_cifar(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    planes = image.transpose(0, 3, 1, 2).reshape(5, -1)
+    for labels in (1, 2):
+        names = np.arange(5 * labels, dtype=np.uint8).reshape(5, labels)
+        (tmp_path / "batch.bin").write_bytes(np.concatenate([names, planes], 1).tobytes())
+        x, y = files.read_cifar(tmp_path / "batch.bin", labels=labels)
+        np.testing.assert_array_equal(x, image)
+        np.testing.assert_array_equal(y, names[:, -1])
+
+
+def test_npz_and_npy(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x=np.eye(3), y=np.arange(3))
+    arrays = files.read_npz(tmp_path / "a.npz")
+    np.testing.assert_array_equal(arrays["x"], np.eye(3))
+    np.testing.assert_array_equal(arrays["y"], np.arange(3))
+    np.save(tmp_path / "a.npy", np.eye(3))
+    mapped = files.read_npy(tmp_path / "a.npy")
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, np.eye(3))
+
+
+def test_csv(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(
+        '\ufeffage,town,zip,note\n31,"Paris, FR",75001,\n\nNA,,10115,?\n 4e1 ,Berlin,10117,NA\n', encoding="utf-8"
+    )
+    columns = files.read_csv(path, names=["zip"])
+    assert list(columns) == ["age", "town", "zip", "note"]
+    np.testing.assert_array_equal(columns["age"], [31, np.nan, 40])
+    assert columns["town"].tolist() == ["Paris, FR", "", "Berlin"]
+    assert columns["zip"].tolist() == ["75001", "10115", "10117"]
+    assert np.isnan(columns["note"]).all()
+    path.write_text("1;a\n2;b\n")
+    assert files.read_csv(path, delimiter=";", header=["n", "s"])["s"].tolist() == ["a", "b"]
+
+
+def test_images_are_covered_cropped_and_laid_over_white(tmp_path):
+    from PIL import Image
+
+    wide = np.zeros((4, 8, 3), np.uint8)
+    wide[:, 2:6] = 200  # the middle square is bright
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    np.testing.assert_array_equal(files.read_image(tmp_path / "wide.png", size=(4, 4)), np.full((4, 4, 3), 200))
+    assert files.read_image(tmp_path / "wide.png", size=(4, 4), channels=1).shape == (4, 4, 1)
+    Image.fromarray(np.zeros((2, 2, 4), np.uint8), "RGBA").save(tmp_path / "clear.png")
+    assert (files.read_image(tmp_path / "clear.png", size=(2, 2)) == 255).all()
+
+
+whole = idx(np.zeros((2, 2)), 0x08)
+BYTES = {
+    "empty idx": (files.read_idx, b"", "is not an IDX file"),
+    "text idx": (files.read_idx, b"hello", "is not an IDX file"),
+    "short idx": (files.read_idx, whole[:-1], "holds 15 bytes"),
+    "long idx": (files.read_idx, whole + b"!", "holds 17 bytes"),
+    "headless idx": (files.read_idx, whole[:6], "is not an IDX file|holds 6 bytes"),
+    "short gzip": (files.read_idx, gzip.compress(whole)[:-9], "damaged gzip"),
+    "bad gzip": (files.read_idx, b"\x1f\x8bnothing", "damaged gzip"),
+    "short cifar": (files.read_cifar, bytes(3072), "no whole number of CIFAR records"),
+    "empty cifar": (files.read_cifar, b"", "no whole number of CIFAR records"),
+    "text npz": (files.read_npz, b"hello", "is not a readable npz"),
+    "empty npz": (files.read_npz, b"", "is not a readable npz"),
+    "cut npz": (files.read_npz, b"PK\x03\x04cut", "is not a readable npz"),
+    "text npy": (files.read_npy, b"hello", "is not a readable npy"),
+    "empty csv": (files.read_csv, b"", ":1: every column needs a name"),
+    "no rows": (files.read_csv, b"a,b\n", "holds no rows"),
+    "ragged": (files.read_csv, b"a,b\n1,2\n\n3\n", ":4: has 1 cells for 2 columns"),
+    "unnamed": (files.read_csv, b"a,,c\n1,2,3\n", ":1: every column needs a name"),
+    "twice": (files.read_csv, b"a,a\n1,2\n", ":1: two columns are called 'a'"),
+    "mixed": (files.read_csv, b"a,b\n1,2\n3,x\n", ":3: 'x' in column 'b' is not a number; list 'b' as categorical"),
+    "underscore": (files.read_csv, b"a\n1\n2_0\n", ":3: '2_0' in column 'a' is not a number"),
+    "infinite": (files.read_csv, b"a\n1\ninf\n", ":3: 'inf' in column 'a' is not finite"),
+    "binary": (files.read_csv, b"a\n\xff\xfe\n", "is not text in UTF-8"),
+    "quote": (files.read_csv, b'a\n"open\n', "quote|unexpected end"),
+    "image": (lambda path: files.read_image(path, size=(2, 2)), b"hello", "is not a readable image"),
+}
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_a_malformed_file_is_one_line_that_names_it(tmp_path, name):
+    read, content, message = BYTES[name]
+    path = tmp_path / "some file"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        read(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+READERS = (files.read_idx, files.read_cifar, files.read_npz, files.read_npy, files.read_csv)
+
+
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+def test_a_missing_file_and_a_folder(tmp_path, read):
+    with pytest.raises(FileNotFoundError, match="absent: no such file"):
+        read(tmp_path / "absent")
+    with pytest.raises(ValueError, match="is not a file"):
+        read(tmp_path)
+
+
+def test_pickles_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"a\.npy: is not a readable npy"):
+        files.read_npy(tmp_path / "a.npy")
+    np.savez(tmp_path / "a.npz", x=np.array([{}], object))
+    with pytest.raises(ValueError, match=r"a\.npz: is not a readable npz"):
+        files.read_npz(tmp_path / "a.npz")
+
+
+def test_an_unknown_column(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="has no column 'c'; it has a, b"):
+        files.read_csv(tmp_path / "a.csv", names=["c"])
