@@ -129,10 +129,10 @@ def adafactor(
     """
 
     def init(params):
-        # what a leaf does not use is an empty array, so that the tree is the same for rows, columns and full
+        # what a leaf does not use is one zero: the three trees stay alike (and Orbax saves no empty arrays)
         rows = jax.tree.map(lambda p: jnp.zeros_like(p, shape=_but(p, -1)), params)
         columns = jax.tree.map(lambda p: jnp.zeros_like(p, shape=_but(p, -2)), params)
-        full = jax.tree.map(lambda p: jnp.zeros_like(p, shape=(0,) if p.ndim > 1 else p.shape), params)
+        full = jax.tree.map(lambda p: jnp.zeros_like(p, shape=(1,) if p.ndim > 1 else p.shape), params)
         return FactoredState(jnp.zeros((), jnp.int32), rows, columns, full)
 
     def update(grads, state, params=None):
@@ -165,5 +165,5 @@ def adafactor(
 
 
 def _but(p, axis):
-    """The shape with one axis reduced to 1; (0,) for a vector or scalar."""
-    return tuple(1 if i == p.ndim + axis else n for i, n in enumerate(p.shape)) if p.ndim > 1 else (0,)
+    """The shape with one axis reduced to 1; (1,) for a vector or scalar."""
+    return tuple(1 if i == p.ndim + axis else n for i, n in enumerate(p.shape)) if p.ndim > 1 else (1,)
