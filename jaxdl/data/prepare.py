@@ -121,9 +121,10 @@ def statistics(x: np.ndarray, *, maximum: float = 1.0) -> Standardise:
     """
     columns = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     if x.dtype == np.uint8:  # exact, and without a copy in floating point
-        count = np.stack([np.bincount(c, minlength=256) for c in columns.T]) / len(columns)
+        pieces = np.array_split(columns, 1 + columns.size // 2**20)  # bincount copies to int64: keep that in the cache
+        count = sum(np.stack([np.bincount(c, minlength=256) for c in p.T]) for p in pieces) / len(columns)
         mean = count @ np.arange(256.0)
-        std = np.sqrt(count @ np.arange(256.0) ** 2 - mean**2)
+        std = np.sqrt(np.maximum(count @ np.arange(256.0) ** 2 - mean**2, 0))
     else:
         mean, std = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
     std = np.where(std > 1e-12 * (1 + np.abs(mean)), std, maximum)
