@@ -1,0 +1,229 @@
+"""`report.md`: what a run was, what came of it and how to get it again, with its pictures."""
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdl.record import plots
+from jaxdl.record.log import Line, read
+from jaxdl.record.run import Run
+
+CAPTIONS = {
+    "learning_curves": "Learning curves",
+    "confusion_matrix": "Confusion matrix",
+    "per_class_accuracy": "Accuracy by class",
+    "reliability": "Reliability: is it as often right as it is sure?",
+    "misclassified": "Misclassified, the most confident first: predicted (true)",
+    "predicted_against_true": "Predicted against true",
+}
+MOST_IMAGES = 32
+
+
+def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
+    """Draw the plots of a run and write its report; called when a run ends, pauses or is evaluated.
+
+    `exp` is its Experiment (for the data set's sentences, class names and images, and the metric that selects);
+    `evaluations` has `split, metrics, report, outputs, targets` of each split that was evaluated with the final weights.
+    The pictures are of the test split where there is one, else of the last.
+    """
+    history = read(run.folder)
+    shown = {"learning_curves": plots.learning_curves(history, run.plots / "learning_curves.png")}
+    if evaluations:
+        chosen = next((e for e in evaluations if e.split == "test"), evaluations[-1])
+        shown |= draw(chosen, exp.data, run.plots)
+    metric, mode = exp.select
+    parts = [
+        f"# {title(run)}\n",
+        _outcome(run, history),
+        "## Result\n",
+        _results(history, {e.split: e.metrics for e in evaluations}, metric, mode),
+        *(f"### {_caption(name)}\n\n![{_caption(name)}](plots/{path.name})\n" for name, path in shown.items()),
+        "## Data\n",
+        _data(exp.data),
+        "## Settings\n",
+        _settings(run.config),
+        "## Where it ran\n",
+        _where(run, history),
+        "## Again\n",
+        _commands(run),
+    ]
+    run.report.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    return run.report
+
+
+def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
+    """The pictures of one evaluation that its task makes sense of: name -> file."""
+    report, outputs, targets = evaluation.report, evaluation.outputs, np.asarray(evaluation.targets)
+    classes = getattr(data, "classes", ())
+    shown = {}
+    if "confusion_matrix" in report:
+        shown["confusion_matrix"] = plots.confusion_matrix(
+            report["confusion_matrix"], classes, folder / "confusion_matrix.png"
+        )
+    if "per_class_accuracy" in report and len(report["per_class_accuracy"]) > 2:
+        shown["per_class_accuracy"] = plots.bars(
+            report["per_class_accuracy"], classes, folder / "per_class_accuracy.png"
+        )
+    if "reliability" in report:
+        shown["reliability"] = plots.reliability_diagram(report["reliability"], folder / "reliability.png")
+    images = _images(data, evaluation.split, len(targets))
+    if isinstance(outputs, Mapping) and "label" in outputs and targets.ndim == 1 and images is not None:
+        labels, sure = np.asarray(outputs["label"]), np.asarray(outputs["probability"]).max(-1)
+        wrong = np.flatnonzero((labels != targets) & (targets >= 0))
+        wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_IMAGES]
+        if len(wrong):
+            names = [str(name) for name in classes] or [
+                str(i) for i in range(int(max(labels.max(), targets.max())) + 1)
+            ]
+            titles = [f"{names[labels[i]]} ({names[targets[i]]})" for i in wrong]
+            shown["misclassified"] = plots.image_grid(images[wrong], folder / "misclassified.png", titles=titles)
+    if isinstance(outputs, Mapping) and "value" in outputs and np.asarray(outputs["value"]).size == targets.size:
+        shown["predicted_against_true"] = plots.predicted_against_true(
+            outputs["value"], targets, folder / "predicted_against_true.png"
+        )
+    for name, array in report.items():  # what a generative task reports: reconstructions, samples
+        if np.ndim(array) == 4 and np.shape(array)[-1] in (1, 3):
+            shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
+    return shown
+
+
+def title(run: Run) -> str:
+    """The first line of the experiment's docstring, else its name."""
+    text = run.config.get("docstring")
+    if not text and run.experiment.is_file():
+        try:
+            text = ast.get_docstring(ast.parse(run.experiment.read_text(encoding="utf-8")))
+        except (SyntaxError, ValueError):
+            text = None
+    return (text or run.config["experiment"]).strip().splitlines()[0].rstrip(".")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    >>> print(table(["a", "b"], [["x|y", "1"]]))
+    | a | b |
+    |---|---|
+    | x\\|y | 1 |
+    """
+    lines = [header, *rows]
+    text = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([text[0], "|" + "---|" * len(header), *text[1:]])
+
+
+def number(value: Any) -> str:
+    """Four digits that mean something; whole numbers whole.
+
+    >>> number(0.97222), number(1797.0), number(1.5e-5), number(float("nan")), number("adam"), number(None)
+    ('0.9722', '1797', '1.5e-05', 'nan', 'adam', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(3.21), duration(75), duration(7380)
+    ('3.2 s', '1 min 15 s', '2 h 3 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _outcome(run: Run, history: Sequence[Line]) -> str:
+    end = next((line for line in reversed(history) if line["kind"] == "end"), None)
+    if end is None:
+        step = history[-1]["step"] if history else 0
+        return f"Not finished: the log reaches step {step}.\n"
+    text = f"**{str(end.get('reason', 'ended')).capitalize()}** at step {end['step']}"
+    if "train_seconds" in end:
+        text += f": trained {duration(end['train_seconds'])}, compiled {duration(end.get('compile_seconds', 0.0))}"
+    skipped = max((line.get("skipped", 0) for line in history if line["kind"] == "train"), default=0)
+    return text + (f"; {skipped} steps skipped, for their numbers were not finite" if skipped else "") + ".\n"
+
+
+def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], metric: str, mode: str) -> str:
+    """Metrics by column: the last and the best evaluation during training, then the final weights on each split."""
+    columns: dict[str, Mapping[str, Any]] = {}
+    evals = [line for line in history if line["kind"] == "eval"]
+    scored = [line for line in evals if isinstance(line.get(metric), float | int) and np.isfinite(line[metric])]
+    if evals:
+        columns[f"{evals[-1].get('split', 'validation')}, last (step {evals[-1]['step']})"] = evals[-1]
+    if scored:
+        best = (max if mode == "max" else min)(scored, key=lambda line: line[metric])
+        columns[f"{best.get('split', 'validation')}, best {metric} (step {best['step']})"] = best
+    columns |= {f"{split}, final weights": numbers for split, numbers in finals.items()}
+    if not columns:
+        return "Nothing was evaluated yet.\n"
+    names = [metric, "loss"]
+    for numbers in columns.values():
+        names += [name for name, value in numbers.items() if isinstance(value, int | float) and name != "step"]
+    names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
+    rows = [[name, *(number(numbers.get(name)) for numbers in columns.values())] for name in names]
+    return table(["", *columns], rows) + "\n"
+
+
+def _data(data: Any) -> str:
+    sizes = ", ".join(f"{data.size(split)} {split}" for split in data.splits)
+    about = " ".join(text for text in (getattr(data, "name", ""), getattr(data, "split", "")) if text)
+    return f"{about + ': ' if about else ''}{sizes} examples; batches of {data.batch}.\n"
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    rows = [[f"`{name}`", number(value)] for name, value in config.get("knobs", {}).items()]
+    rows += [[f"`{name}`", number(value)] for name, value in config.get("recorded", {}).items() if value is not None]
+    return table(["setting", "value"], rows) + "\n" if rows else ""
+
+
+def _where(run: Run, history: Sequence[Line]) -> str:
+    env = run.env
+    devices = ", ".join(f"{count} x {kind}" for kind, count in env["devices"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items() if version)
+    git = env["git"]
+    rows = [
+        ["devices", f"{devices}; {env['cores']} cores, {env['platform']}"],
+        ["versions", versions],
+        ["commit", f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}" if git else "no git repository"],
+        [
+            "experiment file",
+            f"{run.config.get('source') or 'a notebook'} ({run.config.get('source_hash') or 'no hash'})",
+        ],
+        ["started", env["time"]],
+        ["lines of the log", str(len(history))],
+    ]
+    return table(["", ""], rows) + "\n"
+
+
+def _commands(run: Run) -> str:
+    return (
+        f"```bash\n{run.env['command']}   # the command of this run\n"
+        f"python -m jaxdl train --resume {run.folder}   # go on, if it was stopped\n"
+        f"python -m jaxdl evaluate {run.folder}\n```\n"
+    )
+
+
+def _caption(name: str) -> str:
+    return CAPTIONS.get(name, name.replace("_", " ").capitalize())
+
+
+def _images(data: Any, split: str, n: int) -> np.ndarray | None:
+    """The inputs of a split as images, if that is what they are: the stored order is that of the evaluation."""
+    try:
+        x = np.asarray(data.splits[split]["x"])
+    except (KeyError, TypeError, IndexError):
+        return None
+    if len(x) != n or x.ndim != 4 or x.shape[-1] not in (1, 3):
+        return None
+    return x

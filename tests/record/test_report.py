@@ -1,0 +1,148 @@
+"""The report of a run: the numbers of the log, the pictures of the task, the commands that bring it back."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jaxdl.metrics import classification, regression
+from jaxdl.record.log import MetricsLog
+from jaxdl.record.report import title, write_report
+from jaxdl.record.run import create_run
+
+RNG = np.random.default_rng(0)
+SOURCE = '"""Digits by a small network.\n\nSource: none.\n"""\n'
+
+
+class Data:
+    batch = 4
+    name = "Digits (8 x 8)"
+    split = "Every fifth example is a test example."
+    classes = ("zero", "one", "two")
+
+    def __init__(self, **splits):
+        self.splits = splits
+
+    def size(self, split):
+        return len(self.splits[split]["x"])
+
+
+@pytest.fixture
+def run(tmp_path):
+    source = tmp_path / "digits.py"
+    source.write_text(SOURCE)
+    config = {"knobs": {"lr": 0.003, "sizes": [8, 8], "norm": "a|b"}, "recorded": {"ema": None, "precision": "float32"}}
+    run = create_run(tmp_path / "runs", "digits", seed=1, config=config, source=source)
+    with MetricsLog(run.folder, tensorboard=False) as log:
+        for step in (10, 20, 30):
+            log.line({"kind": "train", "step": step, "loss": 1 / step, "skipped": 2})
+            accuracy = np.float32({10: 0.5, 20: 0.75, 30: np.nan}[step])
+            log.line({"kind": "eval", "step": step, "split": "validation", "loss": 2.0 / step, "accuracy": accuracy})
+    return run
+
+
+def end(run, **more):
+    with MetricsLog(run.folder, tensorboard=False) as log:
+        log.line(
+            {"kind": "end", "step": 30, "reason": "finished", "train_seconds": 75.0, "compile_seconds": 1.25, **more}
+        )
+
+
+def classified(n=12, *, right=False):
+    targets = np.arange(n) % 3
+    probability = RNG.dirichlet(np.ones(3), n)
+    if right:
+        probability = np.eye(3)[targets]
+    numbers = classification.report(probability, targets)
+    metrics = {name: float(value) for name, value in numbers.items() if np.ndim(value) == 0}
+    arrays = {name: value for name, value in numbers.items() if np.ndim(value)}
+    outputs = {"label": probability.argmax(-1), "probability": probability}
+    return SimpleNamespace(
+        split="test", metrics={"loss": 0.5, **metrics}, report=arrays, outputs=outputs, targets=targets
+    )
+
+
+def write(run, evaluations, data, select=("accuracy", "max")):
+    path = write_report(run, SimpleNamespace(data=data, select=select), evaluations)
+    text = path.read_text()
+    pictures = re.findall(r"!\[.*\]\(plots/(.*)\.png\)", text)
+    assert all((run.plots / f"{name}.png").stat().st_size > 1000 for name in pictures)
+    return text, pictures
+
+
+def test_a_classifier_of_images(run):
+    end(run)
+    images = {split: {"x": np.zeros((12, 8, 8, 1), np.uint8)} for split in ("train", "test")}
+    text, pictures = write(run, [classified()], Data(**images))
+    assert pictures == ["learning_curves", "confusion_matrix", "per_class_accuracy", "reliability", "misclassified"]
+    assert text.startswith("# Digits by a small network\n")
+    for line in (
+        "**Finished** at step 30: trained 1 min 15 s, compiled 1.2 s; 2 steps skipped",
+        "|  | validation, last (step 30) | validation, best accuracy (step 20) | test, final weights |",
+        "| accuracy | nan | 0.75 | ",
+        "| loss | 0.06667 | 0.1 | 0.5 |",
+        "12 train, 12 test examples; batches of 4.",
+        "| `lr` | 0.003 |",
+        "| `sizes` | [8, 8] |",
+        "| `norm` | a\\|b |",
+        "| `precision` | float32 |",
+        f"python -m jaxdl train --resume {run.folder}",
+        run.config["source_hash"],
+        run.env["command"],
+    ):
+        assert line in text, line
+    assert "`ema`" not in text
+
+
+def test_a_perfect_classifier_of_rows_has_no_misclassified_images(run):
+    end(run)
+    rows = {split: {"x": np.zeros((12, 5))} for split in ("train", "test")}
+    for evaluation in (classified(), classified(right=True)):
+        _, pictures = write(run, [evaluation], Data(**rows))
+        assert pictures == ["learning_curves", "confusion_matrix", "per_class_accuracy", "reliability"]
+
+
+def test_a_regression(run):
+    end(run)
+    targets, values = RNG.random(9), RNG.random(9)
+    numbers = regression.report(values, targets)
+    evaluation = SimpleNamespace(split="test", metrics=numbers, report={}, outputs={"value": values}, targets=targets)
+    text, pictures = write(run, [evaluation], Data(train={"x": np.zeros((9, 2))}), select=("mse", "min"))
+    assert pictures == ["learning_curves", "predicted_against_true"]
+    assert f"| mse | – | {numbers['mse']:.4g} |" in text
+
+
+def test_images_that_a_task_reports(run):
+    end(run)
+    report = {"samples": RNG.random((5, 8, 8, 1)), "curve": RNG.random((5, 2))}
+    evaluation = SimpleNamespace(
+        split="test", metrics={"loss": 1.0}, report=report, outputs=RNG.random(9), targets=np.zeros(9)
+    )
+    assert write(run, [evaluation], Data(train={"x": np.zeros((9, 2))}))[1] == ["learning_curves", "samples"]
+
+
+def test_a_paused_run(run):
+    data = Data(train={"x": np.zeros((9, 2))})
+    assert "Not finished: the log reaches step 30." in write(run, [], data)[0]
+    end(run, reason="paused")
+    text, pictures = write(run, [], data)
+    assert "**Paused** at step 30" in text
+    assert pictures == ["learning_curves"]
+
+
+def test_a_run_that_was_stopped_before_its_first_line(tmp_path):
+    run = create_run(tmp_path, "notebook", seed=0, config={"docstring": "From a notebook.\nMore."}, source=None)
+    MetricsLog(run.folder, tensorboard=False).close()
+    text, _ = write(run, [], Data(train={"x": np.zeros((9, 2))}))
+    assert text.startswith("# From a notebook\n\nNot finished: the log reaches step 0.")
+    assert "Nothing was evaluated yet." in text
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"), [('"""A.\nB."""', "A"), ("'''\n\n  Late.\n'''", "Late"), ("x = (", "e"), ("", "e")]
+)
+def test_titles(tmp_path, source, expected):
+    path = tmp_path / "e.py"
+    path.write_text(source)
+    assert title(create_run(tmp_path, "e", seed=0, config={}, source=path)) == expected
