@@ -155,7 +155,11 @@ def train(
     preload()
     check(exp)
     prepared = prepare(exp)
-    config = {"knobs": knobs_of(exp), "recorded": {name: getattr(exp, name) for name in RECORDED}}
+    config = {
+        "knobs": knobs_of(exp),
+        "recorded": {name: getattr(exp, name) for name in RECORDED},
+        "select": list(exp.select),
+    }
     source = source_of(exp)
     folder = folders.open_run(resume) if resume is not None else None
     if folder is not None:

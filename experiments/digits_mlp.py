@@ -1,0 +1,62 @@
+"""A multilayer perceptron on handwritten digits.
+
+Source: the sheet's MLP; Alpaydin and Kaynak's digits (8x8), as scikit-learn ships them.
+Run:    python -m experiments.digits_mlp
+"""
+
+from functools import partial
+
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.models.mlp import MLP
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.classification import Classification
+from jaxdl.train.stopping import EarlyStopping
+
+
+@experiment
+def config(
+    *,
+    epochs: int = 40,
+    batch: int = 64,
+    width: int = 256,
+    depth: int = 2,
+    lr: float = 3e-3,
+    decay: float = 0.05,
+    rate: float = 0.2,
+    smoothing: float = 0.0,
+    patience: int = 10,
+    seed: int = 0,
+) -> Experiment:
+    """A multilayer perceptron on handwritten digits.
+
+    Args:
+        epochs: passes over the training split.
+        batch: examples in a step.
+        width: units of a hidden layer.
+        depth: hidden layers.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout after every hidden layer.
+        smoothing: label smoothing.
+        patience: evaluations without a better validation accuracy before the run stops.
+        seed: of the initialization, the order and the dropout.
+    """
+    data = vision.digits(batch=batch)
+    steps = epochs * data.steps_per_epoch
+    return Experiment(
+        data=data,
+        task=Classification(
+            model=MLP(features=(width,) * depth, classes=10, rate=rate),
+            loss=partial(cross_entropy, smoothing=smoothing),
+        ),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
+        steps=steps,
+        stop=EarlyStopping(patience=patience),
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

@@ -1,0 +1,63 @@
+"""The cheat sheet's CNN on MNIST.
+
+Source: the sheet's CNN; LeCun, Cortes and Burges's MNIST.
+Run:    python -m experiments.mnist_cnn --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
+"""
+
+from functools import partial
+from typing import Literal
+
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.normalization import BatchNorm
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.models.cnn import CNN
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.classification import Classification
+
+
+@experiment
+def config(
+    *,
+    folder: str | None = None,
+    epochs: int = 5,
+    batch: int = 128,
+    lr: float = 3e-3,
+    decay: float = 0.05,
+    rate: float = 0.3,
+    smoothing: float = 0.0,
+    norm: Literal["none", "before", "after"] = "before",
+    seed: int = 0,
+) -> Experiment:
+    """The cheat sheet's CNN on MNIST.
+
+    Args:
+        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        epochs: passes over the training split.
+        batch: examples in a step.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout before the last layer.
+        smoothing: label smoothing.
+        norm: batch norm before the ReLU, after it, or none.
+        seed: of the initialization, the order, the augmentation and the dropout.
+    """
+    data = vision.mnist(batch=batch, folder=folder)
+    steps = epochs * data.steps_per_epoch
+    model = CNN(
+        classes=10,
+        norm=None if norm == "none" else BatchNorm,
+        norm_position="after" if norm == "after" else "before",
+        rate=rate,
+    )
+    return Experiment(
+        data=data,
+        task=Classification(model=model, loss=partial(cross_entropy, smoothing=smoothing)),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
+        steps=steps,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

@@ -1,0 +1,50 @@
+"""A multilayer perceptron on MNIST.
+
+Source: LeCun, Cortes and Burges's MNIST; the sheet's MLP, 784-512-512-10.
+Run:    python -m experiments.mnist_mlp --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
+"""
+
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.models.mlp import MLP
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.classification import Classification
+
+
+@experiment
+def config(
+    *,
+    folder: str | None = None,
+    epochs: int = 10,
+    batch: int = 128,
+    width: int = 512,
+    lr: float = 1e-3,
+    decay: float = 0.05,
+    rate: float = 0.2,
+    seed: int = 0,
+) -> Experiment:
+    """A multilayer perceptron on MNIST.
+
+    Args:
+        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        epochs: passes over the training split.
+        batch: examples in a step.
+        width: units of the two hidden layers.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout after every hidden layer.
+        seed: of the initialization, the order and the dropout.
+    """
+    data = vision.mnist(batch=batch, folder=folder)
+    steps = epochs * data.steps_per_epoch
+    return Experiment(
+        data=data,
+        task=Classification(model=MLP(features=(width, width), classes=10, rate=rate)),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
+        steps=steps,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

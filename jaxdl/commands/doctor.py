@@ -1,0 +1,27 @@
+"""`doctor`: what is installed, which devices there are, and what is missing for which extra."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from jaxdl import runtime
+
+
+@dataclass(frozen=True)
+class Options:
+    """Versions, backend, devices, compilation cache, compiler options, extras."""
+
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """The backend to ask for."""
+
+
+def run(args: Sequence[str]) -> int:
+    options = tyro.cli(Options, args=args, prog="python -m jaxdl doctor")
+    runtime.configure(device=options.device)
+    rows = runtime.doctor()
+    width = max(len(name) for name, _, _ in rows)
+    for name, ok, text in rows:
+        print(f"{'ok ' if ok else '-- '} {name:<{width}}  {text}")
+    return 0

@@ -1,0 +1,55 @@
+"""`evaluate RUN`: the metrics of a run on a split, exactly: every example once, whatever the batch size."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from jaxdl import runtime
+
+
+@dataclass(frozen=True)
+class Options:
+    """Metrics of a trained run on a whole split."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    split: str = "test"
+    """train, validation or test."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Weights of the best evaluation, or of the last checkpoint."""
+    json: bool = False
+    """Print JSON, arrays (confusion matrix, ...) included."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute."""
+
+
+def run(args: Sequence[str]) -> int:
+    options = tyro.cli(Options, args=args, prog="python -m jaxdl evaluate")
+    runtime.configure(device=options.device)
+    from jaxdl.api import load
+
+    trained = load(options.run, options.checkpoint)
+    result = trained.evaluate(options.split)
+    if options.json:
+        arrays = {name: value.tolist() for name, value in result.report.items()}
+        line = {"run": str(options.run), "split": options.split, "step": int(trained.state.step)}
+        print(json.dumps({**line, "metrics": result.metrics, "report": arrays}))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    data = trained.experiment.data
+    table = Table(title=f"{options.run.name}: {options.split} split of {data.name}, {options.checkpoint} weights")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in result.metrics.items():
+        table.add_row(name, f"{value:.6g}")
+    if "per_class_accuracy" in result.report:
+        for name, value in zip(data.classes, result.report["per_class_accuracy"], strict=True):
+            table.add_row(f"accuracy of {name}", f"{value:.4f}")
+    Console().print(table)
+    return 0

@@ -1,0 +1,50 @@
+"""`summary EXPERIMENT`: the layers of its model with shapes, parameters and multiply-adds, and the memory of a step."""
+
+import shutil
+from collections.abc import Sequence
+
+from jaxdl import runtime
+from jaxdl.commands.options import parse
+from jaxdl.commands.train import call
+from jaxdl.experiment import Experiment, ExperimentError, load_config
+
+
+def run(args: Sequence[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: python -m jaxdl summary EXPERIMENT.py [the experiment's flags]")
+        return 0 if args else 2
+    config = load_config(args[0])
+    knobs, _, options = parse(config, args[1:], prog=f"python -m jaxdl summary {args[0]}")
+    runtime.configure(device=options.device)
+    print(table(call(config, knobs)))
+    return 0
+
+
+def table(exp: Experiment) -> str:
+    """Layers with shapes and parameters, then multiply-adds of one example and the memory of a training step."""
+    import jax
+
+    from jaxdl.api import prepare
+    from jaxdl.inspect.flops import multiply_adds
+    from jaxdl.inspect.summary import layer_table, megabytes, step_memory
+    from jaxdl.train.step import prepare as prepared_batch
+
+    if not hasattr(exp.task, "model"):
+        raise ExperimentError("this task has no single model to show")
+    prepared = prepare(exp)
+    batch = jax.eval_shape(lambda batch: prepared_batch(exp, batch), exp.data.example())
+    one = jax.ShapeDtypeStruct((1, *batch["x"].shape[1:]), batch["x"].dtype)
+    variables = {"params": prepared.shapes.params, **prepared.shapes.model_state}
+    count = multiply_adds(lambda v, x: exp.task.model.apply(v, x, train=False), variables, one)
+    memory = step_memory(prepared.program, prepared.traced, prepared.shapes)
+    width = max(80, shutil.get_terminal_size((140, 24)).columns)
+    return "\n".join(
+        [
+            layer_table(exp.task.model, one, width=width).rstrip(),
+            f"parameters      {sum(a.size for a in jax.tree.leaves(prepared.shapes.params)):,}",
+            f"model state     {sum(a.size for a in jax.tree.leaves(prepared.shapes.model_state)):,} values",
+            f"multiply-adds   {count:,} per example, forward",
+            f"memory of a step of {exp.data.batch} on one device: state {megabytes(memory['state'])}, "
+            f"data {megabytes(memory['data'])}, temporary {megabytes(memory['temporary'])}",
+        ]
+    )

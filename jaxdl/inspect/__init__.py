@@ -1,0 +1,1 @@
+"""Looking into models and programs: layer tables, multiply-adds, memory."""

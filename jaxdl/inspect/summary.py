@@ -1,0 +1,44 @@
+"""A model's layers as a table, and what a program of it needs: abstract, nothing is trained."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
+    """Every layer with output shape and parameters, of any Linen model called as `model(x, train=False)`."""
+    keys = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
+    console = {"width": width, "force_terminal": False, "force_jupyter": False}
+    return model.tabulate(keys, x, train=False, console_kwargs=console, show_repeated=False)
+
+
+def step_memory(program: Any, traced: Mapping[str, Any], shapes: Any) -> dict[str, int]:
+    """Bytes of the compiled train step on one device: its state, its data, and what it needs on top at its peak.
+
+    Compiles the step (and so fills the compilation cache), but runs nothing.
+    """
+    spec = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), dict(traced))
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    compiled = program.chunk.lower(spec, shapes, program.source_shapes, number, number).compile()
+    analysis = compiled.memory_analysis()
+    return {
+        "state": size_of(shapes.replace(key=None)),
+        "data": size_of(program.source_shapes),
+        "temporary": int(analysis.temp_size_in_bytes),
+    }
+
+
+def size_of(tree: Any) -> int:
+    """Bytes of the arrays of a tree."""
+    return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
+
+
+def megabytes(count: int) -> str:
+    """
+    >>> megabytes(1_536_000)
+    '1.5 MB'
+    """
+    return f"{count / 1e6:.1f} MB"
