@@ -144,13 +144,11 @@ class Checkpoints:
             if self._writer is None:
                 self._writer = _orbax().AsyncCheckpointer(_orbax().PyTreeCheckpointHandler())
                 self._tidy()
-            if is_first_process():
-                saving.mkdir(parents=True, exist_ok=True)
-            anywhere(False)  # the folder exists before any process writes to it
-            arrays = {
-                path: data_of(leaf) for path, leaf in leaves.items() if 0 not in leaf.shape
-            }  # orbax refuses empty
-            self._writer.save(saving / "state", args=_orbax().args.PyTreeSave(nest(arrays)))
+            problem = self._make(saving)
+            if anywhere(problem is not None):  # also: the folder exists before any process writes to it
+                raise problem or CheckpointError("another process could not make the folder")
+            full = {path: data_of(leaf) for path, leaf in leaves.items() if 0 not in leaf.shape}  # orbax takes no empty
+            self._writer.save(saving / "state", args=_orbax().args.PyTreeSave(nest(full)))
         except Exception as error:
             raise self._failure(step, error) from None
         self._thread = threading.Thread(target=self._commit, args=(step, text), name=f"checkpoint-{step}")
@@ -165,6 +163,14 @@ class Checkpoints:
         error, self._error = self._error, None
         if anywhere(error is not None):
             raise error or CheckpointError(f"another process could not write its part of a checkpoint to {self.folder}")
+
+    def _make(self, folder: Path) -> OSError | None:
+        try:
+            if is_first_process():
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return error
+        return None
 
     def _commit(self, step: int, text: str) -> None:
         saving, final = self.folder / f"{step}.saving", self.folder / str(step)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -314,6 +315,45 @@ def test_restored_on_another_number_of_devices(tmp_path):
         assert digest(state) == out.strip()
         assert sharding is None or state["w"].sharding == sharding
     np.testing.assert_array_equal(state["w"], jax.random.normal(jax.random.key(3), (8, 6)))
+
+
+TOGETHER = """
+    import sys, jax, jax.numpy as jnp
+    process, address, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    jax.distributed.initialize(
+        address, 2, process, cluster_detection_method="deactivate", coordinator_bind_address=address,
+        initialization_timeout=60, heartbeat_timeout_seconds=20, shutdown_timeout_seconds=20,
+    )
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+    from jaxdl.record.checkpoint import Checkpoints, digest
+    mesh = Mesh(jax.devices(), "data")
+    sharding = {"w": NamedSharding(mesh, P("data")), "key": NamedSharding(mesh, P())}
+    def state(step):
+        return {"w": jax.random.normal(jax.random.key(3), (8, 6)) + step, "key": jax.random.key(1)}
+    make = jax.jit(state, out_shardings=sharding)
+    with Checkpoints(folder, keep=2) as checkpoints:
+        for step in range(1, 5):
+            checkpoints.save(step, make(jnp.float32(step)), metric=-abs(step - 1.0))
+    shapes = jax.eval_shape(state, jnp.float32(0))
+    target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, sharding)
+    restored, _, step = checkpoints.restore(target)
+    assert restored["w"].sharding == sharding["w"]
+    print(checkpoints.steps(), checkpoints.best, step, digest(restored))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_save_together_and_one_restores(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [python(TOGETHER, i, address, tmp_path, devices=2) for i in range(2)]
+    results = [process.communicate(timeout=120) for process in processes]
+    said = {out.splitlines()[-1] for out, _ in results}
+    shapes = jax.eval_shape(lambda: {"w": jnp.zeros((8, 6)), "key": jax.random.key(0)})
+    alone, _, _ = Checkpoints(tmp_path).restore(shapes)
+    assert said == {f"[1, 3, 4] 1 4 {digest(alone)}"}, results
+    np.testing.assert_allclose(alone["w"], jax.random.normal(jax.random.key(3), (8, 6)) + 4, rtol=1e-6)
 
 
 FILL = """
