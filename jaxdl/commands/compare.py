@@ -36,7 +36,7 @@ class Result:
     run: Run
     metric: str
     mode: str
-    curve: list[tuple[int, float]]
+    lines: list[dict[str, Any]]
     best: float
     final: float
     test: float
@@ -72,8 +72,8 @@ def run(args: Sequence[str]) -> int:
     from jaxdl.record import plots
 
     path = unused(options.plot)
-    curves = {label(g[0], knobs) or g[0].run.config["experiment"]: [r.curve for r in g] for g in order}
-    plots.overlay(curves, path, metric=f"validation {metric}")
+    curves = {label(g[0], knobs) or g[0].run.config["experiment"]: [r.lines for r in g] for g in order}
+    plots.overlay(curves, metric, path)
     if not options.json:
         print(f"plot: {path}")
     return 0
@@ -107,16 +107,16 @@ def result_of(run: Run, metric: str | None) -> Result:
     if name not in evals[0]:
         shown = sorted(key for key, value in evals[0].items() if isinstance(value, float))
         raise ExperimentError(f"{run.folder} has no metric {name!r}; it has {', '.join(shown)}")
-    curve = [(line["step"], float(line[name])) for line in evals]
-    values = [value for _, value in curve if math.isfinite(value)]
+    curve = [float(line[name]) for line in evals]
+    values = [value for value in curve if math.isfinite(value)]
     end = next((line for line in reversed(lines) if line["kind"] == "end"), {})
     return Result(
         run,
         name,
         mode,
-        curve,
+        lines,
         best=(max if mode == "max" else min)(values) if values else math.nan,
-        final=curve[-1][1],
+        final=curve[-1],
         test=float(end.get("results", {}).get("test", {}).get(name, math.nan)),
         reason=end.get("reason", "unfinished"),
     )
