@@ -11,6 +11,7 @@ inside `scan` and `while`: 20x), strided `dx` (multiplies mostly zeros: 2x), dep
 On GPUs and TPUs the plain forms are right; `convolution.py` chooses.
 """
 
+from collections.abc import Callable
 from itertools import product
 from math import gcd, prod
 from typing import NamedTuple
@@ -75,6 +76,8 @@ def forward(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
         return jnp.tensordot(_strided(g, x), w.reshape(w.shape[-2:]), 1)
     if _depthwise(g, x):
         return _depthwise_forward(g, x, w)
+    if g.groups > 1:
+        return _merged(g, forward, x, w)
     return plain(g, x, w)
 
 
@@ -88,7 +91,7 @@ def taps(g: Geometry):
 
 def _depthwise_forward(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     """Σ over taps of the shifted input times one weight per channel; channel c makes outputs c·m ... c·m + m - 1."""
-    x = jnp.pad(x, ((0, 0), *g.pads, (0, 0)))
+    x = _padded(g, x)
     channels, many = x.shape[-1], w.shape[-1] // x.shape[-1]
     y = 0
     for t, window in taps(g):
@@ -110,26 +113,21 @@ def input_gradient(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:
             return dx
         ends = [(0, n - (o - 1) * s - 1, s - 1) for n, o, s in zip(g.sizes, g.outputs, g.strides, strict=True)]
         return lax.pad(dx, jnp.zeros((), dx.dtype), ((0, 0, 0), *ends, (0, 0, 0)))
-    if g.groups == channels > 1 and w.shape[-1] == channels and set(g.strides) == {1}:
-        return _depthwise_forward(*_reflected(g, w, dy))
-    return _by_phases(g, dy, w, channels)
+    if g.groups == 1:
+        return _by_phases(g, dy, w)
+    if g.groups < channels:
+        return _merged(g, input_gradient, dy, w)
+    # depthwise, `many` outputs for each channel: the sum over them of one depthwise transpose each
+    many = w.shape[-1] // channels
+    dy, w = dy.reshape(*dy.shape[:-1], channels, many), w.reshape(*w.shape[:-1], channels, many)
+    return sum(_by_phases(g, dy[..., j], w[..., j]) for j in range(many))
 
 
-def _reflected(g: Geometry, w: jax.Array, dy: jax.Array):
-    """At stride 1 the transpose of a depthwise convolution is one with the kernel turned round."""
-    reach = [d * (k - 1) for k, d in zip(g.kernel, g.dilation, strict=True)]
-    ends = zip(g.pads, reach, g.sizes, g.outputs, strict=True)
-    pads = tuple((r - p[0], n + p[0] - o) for p, r, n, o in ends)
-    dy = lax.pad(dy, jnp.zeros((), dy.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)))
-    turned = Geometry(g.outputs, g.kernel, g.strides, ((0, 0),) * g.rank, g.dilation, g.groups)
-    turned = turned._replace(sizes=dy.shape[1:-1])
-    return turned, dy, jnp.flip(w, range(g.rank))
-
-
-def _by_phases(g: Geometry, dy: jax.Array, w: jax.Array, channels: int) -> jax.Array:
+def _by_phases(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:
     """Positions q ≡ r (mod s) of the padded input meet only the taps with t·d ≡ r: s small dense convolutions of `dy`,
     one per phase r, interleaved; instead of one large convolution with the zeros of a dilated `dy`."""
     w = swap_channels(w, g.groups)
+    channels = w.shape[-1]
     first = [p[0] // s for p, s in zip(g.pads, g.strides, strict=True)]
     last = [-(-(p[0] + n) // s) for n, p, s in zip(g.sizes, g.pads, g.strides, strict=True)]
     rows = tuple(b - a for a, b in zip(first, last, strict=True))
@@ -141,16 +139,12 @@ def _by_phases(g: Geometry, dy: jax.Array, w: jax.Array, channels: int) -> jax.A
             phases.append(zeros)
             continue
         small = w[tuple(taps for taps, _, _ in axes)]
-        dilation = tuple(step for _, _, step in axes)
-        reach = [d * (k - 1) for d, k in zip(dilation, small.shape, strict=False)]
+        kernel, dilation = small.shape[: g.rank], tuple(step for _, _, step in axes)
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         low = [r - a - offset for r, a, (_, offset, _) in zip(reach, first, axes, strict=True)]
-        pads = [(lo, n + r - o - lo) for lo, n, r, o in zip(low, rows, reach, g.outputs, strict=True)]
-        small = lax.optimization_barrier(jnp.flip(small, range(g.rank)))
-        phases.append(
-            lax.conv_general_dilated(
-                dy, small, (1,) * g.rank, pads, (1,) * g.rank, dilation, layout(g.rank), feature_group_count=g.groups
-            )
-        )
+        pads = tuple((lo, n + r - o - lo) for lo, n, r, o in zip(low, rows, reach, g.outputs, strict=True))
+        part = Geometry(g.outputs, kernel, (1,) * g.rank, pads, dilation, g.groups)
+        phases.append(forward(part, dy, lax.optimization_barrier(jnp.flip(small, range(g.rank)))))
     dx = phases[0] if len(phases) == 1 else _interleave(jnp.stack(phases), g.strides)
     begin = [p[0] - a * s for p, a, s in zip(g.pads, first, g.strides, strict=True)]
     return dx[:, *(slice(b, b + n) for b, n in zip(begin, g.sizes, strict=True))]
@@ -191,7 +185,7 @@ def kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
     if _depthwise(g, x):
         return _depthwise_kernel_gradient(g, x, dy)
     if g.groups > 1:
-        return _grouped_kernel_gradient(g, x, dy)
+        return _merged(g, kernel_gradient, x, dy)
     # The input channels become the batch and the batch becomes the channels, so that this, too, is an ordinary
     # channels-last convolution. The barriers stop XLA from folding the transposes back into it.
     to_front, to_back = (g.rank + 1, *range(1, g.rank + 1), 0), (*range(1, g.rank + 1), 0, g.rank + 1)
@@ -204,29 +198,61 @@ def kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
 
 def _depthwise_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
     """One example after the other: the sums of products of all taps stay in the cache."""
-    x = jnp.pad(x, ((0, 0), *g.pads, (0, 0)))
     channels, many = x.shape[-1], dy.shape[-1] // x.shape[-1]
+    if many > 1:
+        parts = dy.reshape(*dy.shape[:-1], channels, many)
+        sums = [_depthwise_kernel_gradient(g, x, parts[..., j]) for j in range(many)]
+        return jnp.stack(sums, -1).reshape(*g.kernel, 1, channels * many)
     windows = [window for _, window in taps(g)]
 
     def example(sums, pair):
         row, d = pair
-        d = d.reshape(*d.shape[:-1], channels, many)
-        return tuple(
-            a + d * jnp.broadcast_to(row[window][..., None], d.shape) for a, window in zip(sums, windows, strict=True)
-        ), None
+        return tuple(a + row[window] * d for a, window in zip(sums, windows, strict=True)), None
 
-    # varying like the data under shard_map, hence made from it
-    zero = jnp.zeros_like(dy[0]).reshape(*dy.shape[1:-1], channels, many)
-    sums, _ = lax.scan(example, (zero,) * len(windows), (x, dy))
-    spatial = tuple(range(g.rank))
-    return jnp.stack([a.sum(spatial) for a in sums]).reshape(*g.kernel, 1, channels * many)
+    # made from the data, so that it varies over devices as they do
+    zero = jnp.zeros_like(dy[0])
+    sums, _ = lax.scan(example, (zero,) * len(windows), (_padded(g, x), dy))
+    return jnp.stack([a.sum(range(g.rank)) for a in sums]).reshape(*g.kernel, 1, channels)
 
 
-def _grouped_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
-    """One matrix product per tap, batched over the groups."""
-    x = jnp.pad(x, ((0, 0), *g.pads, (0, 0)))
-    i, o = x.shape[-1] // g.groups, dy.shape[-1] // g.groups
-    x = jnp.moveaxis(x.reshape(*x.shape[:-1], g.groups, i), -2, 0)
-    dy = jnp.moveaxis(dy.reshape(-1, g.groups, o), 1, 0)
-    products = [jnp.einsum("gni,gno->gio", x[:, :, *window].reshape(g.groups, -1, i), dy) for _, window in taps(g)]
-    return jnp.stack(products).transpose(0, 2, 1, 3).reshape(*g.kernel, i, g.groups * o)
+# -- grouped ----------------------------------------------------------------------------------------------------------
+
+
+def _merged(g: Geometry, product_of: Callable[..., jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
+    """Groups of few channels, taken together to dense convolutions of about 64 whose kernels are zero between groups.
+
+    That multiplies zeros, but XLA's grouped convolution is slower still (and its kernel gradient 50 times).
+    """
+    is_kernel = product_of is kernel_gradient
+    channels = a.shape[-1] if product_of is not input_gradient else b.shape[-2] * g.groups
+    together = next(
+        n for n in range(g.groups, 0, -1) if g.groups % n == 0 and (n * channels <= 64 * g.groups or n == 1)
+    )
+    dense, parts = g._replace(groups=1), g.groups // together
+    left = jnp.split(a, parts, -1)
+    if is_kernel:
+        dws = [kernel_gradient(dense, x, dy) for x, dy in zip(left, jnp.split(b, parts, -1), strict=True)]
+        return jnp.concatenate([_diagonal(dw, together) for dw in dws], -1)
+    kernels = [_block_diagonal(w, together) for w in jnp.split(b, parts, -1)]
+    return jnp.concatenate([product_of(dense, x, w) for x, w in zip(left, kernels, strict=True)], -1)
+
+
+def _block_diagonal(w: jax.Array, n: int) -> jax.Array:
+    """(..., i, n·o) -> (..., n·i, n·o), zero between groups."""
+    *kernel, i, o = w.shape
+    blocks = w.reshape(*kernel, 1, i, n, o // n)
+    eye = jnp.eye(n, dtype=w.dtype)[:, None, :, None]
+    wide = jnp.broadcast_to(blocks, (*kernel, n, i, n, o // n))
+    return (wide * jnp.broadcast_to(eye, wide.shape)).reshape(*kernel, n * i, o)
+
+
+def _diagonal(w: jax.Array, n: int) -> jax.Array:
+    """(..., n·i, n·o) -> (..., i, n·o), the blocks within groups: the transpose of `_block_diagonal`."""
+    *kernel, i, o = w.shape
+    blocks = w.reshape(*kernel, n, i // n, n, o // n)
+    return jnp.stack([blocks[..., j, :, j, :] for j in range(n)], -2).reshape(*kernel, i // n, o)
+
+
+def _padded(g: Geometry, x: jax.Array) -> jax.Array:
+    """Zeros around, or cut where the padding is negative."""
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in g.pads), (0, 0, 0)))
