@@ -32,9 +32,8 @@ def learning_curves(history: Lines, path: PathLike, *, metrics: Sequence[str] = 
     figure, panels = _figure(max(len(names), 1), width=4.6)
     for axes, name in zip(panels, names, strict=False):
         series = {}
-        for split in dict.fromkeys(line.get("split", line["kind"]) for line in history):
-            lines = [line for line in history if line.get("split", line["kind"]) == split]
-            series[split] = _points(lines, name)
+        for split in ("train", *dict.fromkeys(line["split"] for line in history if "split" in line)):
+            series[split] = _points([line for line in history if line.get("split", line["kind"]) == split], name)
         _curves(axes, name, {split: (x, y, None) for split, (x, y) in series.items() if len(x)})
     return _save(figure, path)
 
@@ -98,7 +97,9 @@ def image_grid(
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
         raise ValueError(f"images have shape {images.shape}, should be (n > 0, height, width[, 1 or 3])")
     shown = images.astype(np.float64)
-    low, high = (0, 255) if images.dtype == np.uint8 else (np.nanmin(shown), np.nanmax(shown))
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    if images.dtype == np.uint8 and high > 63:  # scikit-learn's digits end at 16
+        low, high = 0, 255
     shown = np.clip((shown - low) / ((high - low) or 1), 0, 1)
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
@@ -169,7 +170,9 @@ def reliability_diagram(bins: Any, path: PathLike) -> Path:
     figure, (axes,) = _figure(1, width=3.9, height=3.7)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, zorder=1)
     axes.plot(confidence, accuracy, color=COLOURS[0], linewidth=1, alpha=0.5)
-    axes.scatter(confidence, accuracy, s=8 + 250 * count / count.sum(), color=COLOURS[0], alpha=0.85, linewidths=0)
+    axes.scatter(
+        confidence, accuracy, s=8 + 250 * count / count.sum(), color=COLOURS[0], alpha=0.85, linewidths=0, clip_on=False
+    )
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
     axes.set_aspect("equal", adjustable="box")
     axes.set_xlabel("confidence", color=INK)

@@ -159,10 +159,12 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
     columns: dict[str, Mapping[str, Any]] = {}
     evals = [line for line in history if line["kind"] == "eval"]
     scored = [line for line in evals if isinstance(line.get(metric), float | int) and np.isfinite(line[metric])]
-    if evals:
-        columns[f"{evals[-1].get('split', 'validation')}, last (step {evals[-1]['step']})"] = evals[-1]
-    if scored:
-        best = (max if mode == "max" else min)(scored, key=lambda line: line[metric])
+    last = evals[-1] if evals else None
+    best = (max if mode == "max" else min)(scored, key=lambda line: line[metric]) if scored else None
+    if last is not None:
+        both = " and best" if last is best else ""
+        columns[f"{last.get('split', 'validation')}, last{both} (step {last['step']})"] = last
+    if best is not None and best is not last:
         columns[f"{best.get('split', 'validation')}, best {metric} (step {best['step']})"] = best
     columns |= {f"{split}, final weights": numbers for split, numbers in finals.items()}
     if not columns:
@@ -176,9 +178,13 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
 
 
 def _data(data: Any) -> str:
-    sizes = ", ".join(f"{data.size(split)} {split}" for split in data.splits)
-    about = " ".join(text for text in (getattr(data, "name", ""), getattr(data, "split", "")) if text)
-    return f"{about + ': ' if about else ''}{sizes} examples; batches of {data.batch}.\n"
+    """The set, how it was split, and the sizes, unless the sentence on the split gives them."""
+    sizes = {split: str(data.size(split)) for split in data.splits}
+    sentence = getattr(data, "split", "").rstrip(".")
+    listed = "" if all(size in sentence for size in sizes.values()) else ", ".join(f"{n} {s}" for s, n in sizes.items())
+    name = getattr(data, "name", "") or "data"
+    text = "; ".join(part for part in (sentence, listed, f"batches of {data.batch}") if part)
+    return f"**{name}**: {text}.\n"
 
 
 def _settings(config: Mapping[str, Any]) -> str:

@@ -82,7 +82,7 @@ def test_a_classifier_of_images(run):
         "|  | validation, last (step 30) | validation, best accuracy (step 20) | test, final weights |",
         "| accuracy | nan | 0.75 | ",
         "| loss | 0.06667 | 0.1 | 0.5 |",
-        "12 train, 12 test examples; batches of 4.",
+        "**Digits (8 x 8)**: Every fifth example is a test example; 12 train, 12 test; batches of 4.",
         "| `lr` | 0.003 |",
         "| `sizes` | [8, 8] |",
         "| `norm` | a\\|b |",
@@ -120,6 +120,16 @@ def test_images_that_a_task_reports(run):
         split="test", metrics={"loss": 1.0}, report=report, outputs=RNG.random(9), targets=np.zeros(9)
     )
     assert write(run, [evaluation], Data(train={"x": np.zeros((9, 2))}))[1] == ["learning_curves", "samples"]
+
+
+def test_sizes_are_not_said_twice_and_the_best_may_be_the_last(run):
+    with MetricsLog(run.folder, tensorboard=False) as log:
+        log.line({"kind": "eval", "step": 40, "split": "validation", "loss": 0.1, "accuracy": 1.0})
+    data = Data(train={"x": np.zeros((9, 2))})
+    data.split = "9 train: all."
+    text, _ = write(run, [], data)
+    assert "**Digits (8 x 8)**: 9 train: all; batches of 4." in text
+    assert "|  | validation, last and best (step 40) |" in text
 
 
 def test_a_paused_run(run):
