@@ -1,7 +1,10 @@
 """Settings of the whole suite: strict numerics, one shared compilation cache, no network."""
 
+import importlib.util
 import os
+import sys
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -10,6 +13,40 @@ os.environ.setdefault(
 )
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+
+
+def load_module(path):
+    """A Python file as a module, once per process, so that its `config` is one function and its programs are shared."""
+    name = f"jaxdl_test_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The module tests/tiny.py: `tiny.config(steps=...)`."""
+    return load_module(HERE / "tiny.py")
+
+
+@pytest.fixture(scope="session")
+def tiny_file():
+    """Its path, for the command line."""
+    return HERE / "tiny.py"
+
+
+@pytest.fixture(scope="session")
+def trained(tiny, tmp_path_factory):
+    """A finished run of the tiny experiment, for whoever only reads it."""
+    from jaxdl.api import train
+
+    return train(tiny.config(), run=tmp_path_factory.mktemp("runs"), quiet=True)
