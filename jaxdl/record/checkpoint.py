@@ -28,8 +28,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.record.leaves import Leaves, Tree, check_fit, data_of, describe, digest, flatten, is_key, nest
-from jaxdl.record.manifest import find_damage, write_manifest, write_synced
+from jaxdl.record.leaves import Leaves, Tree, check_fit, data_of, describe, digest, flatten, is_key, nest, with_data
+from jaxdl.record.manifest import find_damage, reason, write_manifest, write_synced
 from jaxdl.record.processes import anywhere, is_first_process
 
 __all__ = ["CheckpointError", "Checkpoints", "digest", "preload"]
@@ -190,7 +190,7 @@ class Checkpoints:
         try:
             self._rotate()
         except OSError as error:
-            self._say(f"cannot delete old checkpoints of {self.folder}: {_reason(error)}")
+            self._say(f"cannot delete old checkpoints of {self.folder}: {reason(error)}")
 
     def _rotate(self) -> None:
         good = [step for step in self.steps() if step not in self._bad]
@@ -217,7 +217,7 @@ class Checkpoints:
             shutil.rmtree(self.folder / f"{step}.saving", ignore_errors=True)  # gives a full disk its room back
         good = [s for s in self.steps() if s not in self._bad and s != step]
         rest = f"step {good[-1]} is the last good one" if good else "there is no earlier one"
-        return CheckpointError(f"cannot write the checkpoint of step {step} to {self.folder}: {_reason(error)}; {rest}")
+        return CheckpointError(f"cannot write the checkpoint of step {step} to {self.folder}: {reason(error)}; {rest}")
 
     # -- restoring ----------------------------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class Checkpoints:
                 found = _read(self.folder / str(candidate) / "state", wanted)
             except Exception as error:
                 self._bad.add(candidate)
-                problems.append(f"step {candidate}: {_reason(error)}")
+                problems.append(f"step {candidate}: {reason(error)}")
                 continue
             if problems:
                 self._say(f"checkpoint damaged ({'; '.join(problems)}): using step {candidate} instead")
@@ -330,21 +330,5 @@ def _read(path: Path, wanted: Leaves) -> Leaves:
         array = arrays[name] if name in arrays else jnp.zeros(leaf.shape, data_of(leaf).dtype)
         if isinstance(array, np.ndarray) and jnp.result_type(array) == array.dtype:  # int64 stays with NumPy
             array = jnp.array(array)  # a copy: it may be donated
-        found[name] = jax.random.wrap_key_data(array, impl=_impl(leaf)) if is_key(leaf) else array
+        found[name] = with_data(leaf, array)
     return found
-
-
-def _impl(leaf: Any) -> str:
-    names: list[str] = []
-    jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), leaf)
-    return names[0]
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error)
-    if "RESOURCE_EXHAUSTED" in text or "No space left" in text:
-        return "no space left on the device"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return line if len(line) <= 200 else line[:197] + "..."

@@ -61,6 +61,15 @@ def data_of(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
+def with_data(leaf: Any, data: Any) -> Any:
+    """The inverse of `data_of`: numbers as the kind of leaf that `leaf` is."""
+    if not is_key(leaf):
+        return data
+    names: list[str] = []
+    jax.eval_shape(lambda key: names.append(str(jax.random.key_impl(key))), leaf)
+    return jax.random.wrap_key_data(data, impl=names[0])
+
+
 def describe(leaf: Any) -> list[Any]:
     """`["float32", [8, 4]]`, as JSON keeps it."""
     return [str(leaf.dtype), list(leaf.shape)]

@@ -49,6 +49,17 @@ def write_synced(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
+def reason(error: BaseException) -> str:
+    """Why a file operation failed, in one short line."""
+    text = str(error)
+    if "RESOURCE_EXHAUSTED" in text or "No space left" in text:
+        return "no space left on the device"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
 def _crc(path: Path) -> int:
     crc = 0
     with open(path, "rb") as file:
