@@ -230,21 +230,17 @@ class Checkpoints:
         "last" and "best" pass over damaged steps and say so in `notes`. ValueError if none is left (what was wrong with
         each), if a step asked for by number is damaged, or if target and checkpoint differ in structure, dtype or shape.
         """
-        wanted, structure = flatten(target), jax.tree.structure(target)
-        found, meta, step = self._restore(wanted, step, fields=None)
-        return jax.tree.unflatten(structure, found.values()), meta, step
+        return self._restore(target, step, fields=None)
 
     def restore_partial(
         self, target: Mapping[str, Tree], step: int | Literal["last", "best"] = "best"
     ) -> tuple[dict[str, Tree], dict[str, Any], int]:
         """`restore`, but reading only the top-level fields of the state that `target` names, as a dictionary."""
-        target = dict(target)
-        wanted, structure = flatten(target), jax.tree.structure(target)
-        found, meta, step = self._restore(wanted, step, fields=set(target))
-        return jax.tree.unflatten(structure, found.values()), meta, step
+        return self._restore(dict(target), step, fields=set(target))
 
-    def _restore(self, wanted: Leaves, step: Any, fields: set[str] | None) -> tuple[Leaves, dict[str, Any], int]:
+    def _restore(self, target: Tree, step: Any, fields: set[str] | None) -> tuple[Any, dict[str, Any], int]:
         self.wait()
+        wanted = flatten(target)
         problems = []
         for candidate in self._candidates(step, problems):
             record = self.meta(candidate)
@@ -257,7 +253,7 @@ class Checkpoints:
                 continue
             if problems:
                 self._say(f"checkpoint damaged ({'; '.join(problems)}): using step {candidate} instead")
-            return found, record["meta"], candidate
+            return jax.tree.unflatten(jax.tree.structure(target), found.values()), record["meta"], candidate
         if not problems:
             raise ValueError(f"no checkpoint in {self.folder}")
         raise ValueError(f"no usable checkpoint in {self.folder}: {'; '.join(problems)}")
