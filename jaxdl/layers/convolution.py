@@ -35,17 +35,17 @@ lecun = nn.initializers.lecun_normal()
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _forward(g: Geometry, x: Array, w: Array) -> Array:
-    return lax.platform_dependent(x, w, cpu=partial(cpu.forward, g), default=partial(plain, g))
+    return lax.platform_dependent(x, w, cpu=cpu.batched(cpu.forward, g), default=partial(plain, g))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _input_gradient(g: Geometry, dy: Array, w: Array) -> Array:
-    return lax.platform_dependent(dy, w, cpu=partial(cpu.input_gradient, g), default=partial(_plain_input, g))
+    return lax.platform_dependent(dy, w, cpu=cpu.batched(cpu.input_gradient, g), default=partial(_plain_input, g))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _kernel_gradient(g: Geometry, x: Array, dy: Array) -> Array:
-    return lax.platform_dependent(x, dy, cpu=partial(cpu.kernel_gradient, g), default=partial(_plain_kernel, g))
+    return lax.platform_dependent(x, dy, cpu=cpu.batched(cpu.kernel_gradient, g), default=partial(_plain_kernel, g))
 
 
 def _plain_input(g: Geometry, dy: Array, w: Array) -> Array:

@@ -12,6 +12,7 @@ On GPUs and TPUs the plain forms are right; `convolution.py` chooses.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from math import gcd, prod
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 
 from jaxdl.layers.arithmetic import Pairs
 
@@ -66,6 +68,29 @@ def _strided(g: Geometry, x: jax.Array) -> jax.Array:
 
 def _depthwise(g: Geometry, x: jax.Array) -> bool:
     return g.groups == x.shape[-1] > 1
+
+
+def batched(product_of: Callable[..., jax.Array], g: Geometry) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """One of the three products with a rule for `vmap` that a CPU likes.
+
+    JAX makes one grouped convolution of a whole population, 6 times slower than its members one after the other, which
+    this does instead; where only the images differ between members, they are simply more images.
+    """
+    call = custom_vmap(partial(product_of, g))
+
+    @call.def_vmap
+    def rule(size: int, is_batched: list[bool], a: jax.Array, b: jax.Array):
+        if not is_batched[1] and product_of is not kernel_gradient:
+            y = call(a.reshape(-1, *a.shape[2:]), b)
+            return y.reshape(size, -1, *y.shape[1:]), True
+        members = [v if is_in else None for v, is_in in zip((a, b), is_batched, strict=True)]
+
+        def member(pair: list[jax.Array | None]) -> jax.Array:
+            return call(*(shared if own is None else own for own, shared in zip(pair, (a, b), strict=True)))
+
+        return lax.map(member, members), True
+
+    return call
 
 
 # -- forward ----------------------------------------------------------------------------------------------------------

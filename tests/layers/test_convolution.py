@@ -91,6 +91,7 @@ def test_a_population_equals_its_members(case):
     for i, w in enumerate(ws):
         for a, b in zip(together, gradient(w, x), strict=True):
             close(a[i], b, 2e-6)
+    assert "feature_group_count" not in jax.jit(jax.vmap(gradient, (0, None))).lower(ws, x).compile().as_text()
 
 
 def test_no_naive_convolution_inside_a_loop():
