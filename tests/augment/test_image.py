@@ -1,0 +1,103 @@
+"""The random draws of the image augmentations: rates, ranges and shapes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.augment import image
+
+KEY = jax.random.key(0)
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+ROWS = 400
+
+
+def grid(height=8, width=9):
+    """A picture whose pixels know where they are: channel 0 is the row, 1 the column, both over 16; 2 is 1."""
+    y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    return np.broadcast_to(np.stack([y / 16, x / 16, np.ones_like(y)], -1), (ROWS, height, width, 3)).astype(np.float32)
+
+
+def flat(value):
+    return np.full((ROWS, 4, 4, 3), value, np.float32)
+
+
+def run(augment, x):
+    return np.asarray(jax.jit(augment, compiler_options=QUICK)(KEY, {"x": x})["x"])
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 1.0])
+def test_probability(p):
+    changed = (run(image.flip(p), grid()) != grid()).any((1, 2, 3)).mean()
+    assert abs(changed - p) <= 4 * np.sqrt(p * (1 - p) / ROWS)
+
+
+def test_crop_takes_every_shift():
+    """Each of the 5 x 5 windows is cut out, and what lies outside is 0."""
+    x = grid() + np.array([1 / 16, 1 / 16, 0], np.float32)  # no pixel is 0
+    out = run(image.crop(pad=2), x)
+    padded = np.pad(x[0], ((2, 2), (2, 2), (0, 0)))
+    windows = [padded[i : i + 8, j : j + 9] for i in range(5) for j in range(5)]
+    hits = [(out == window).all((1, 2, 3)).sum() for window in windows]
+    assert sum(hits) == ROWS
+    assert min(hits) > 0
+
+
+def test_color_jitter_brightness_range():
+    out = run(image.color_jitter(0.3, 0, 0, 0), flat(0.5))[:, 0, 0, 0] / 0.5
+    assert 0.7 <= out.min() < 0.72
+    assert 1.28 < out.max() < 1.3 + 1e-6
+
+
+def test_random_resized_crop():
+    """What is left of a ramp tells the window: its area and aspect are in range."""
+    x = grid(16, 16)
+    out = run(image.random_resized_crop(8, scale=(0.25, 0.5), ratio=(0.8, 1.25)), x)
+    assert out.shape == (ROWS, 8, 8, 3)
+    np.testing.assert_allclose(out[..., 2], 1, atol=1e-6)
+    # Away from the borders the filter is symmetric: two middle pixels are one new pixel, height/8 old ones, apart.
+    height = (out[:, 4, 0, 0] - out[:, 3, 0, 0]) * 16 * 8
+    width = (out[:, 0, 4, 1] - out[:, 0, 3, 1]) * 16 * 8
+    np.testing.assert_allclose(height, np.round(height), atol=1e-3)
+    assert height.min() >= np.floor(np.sqrt(64 / 1.25))
+    assert height.max() <= np.ceil(np.sqrt(128 * 1.25))
+    assert (np.abs(height * width - 96) <= 32 + 12).all()  # whole pixels: half a pixel of either side
+
+
+def test_erasing_area():
+    out = run(image.erasing(1.0, scale=(0.1, 0.2), ratio=(1.0, 1.0)), np.ones((ROWS, 20, 20, 1), np.float32))
+    erased = (out == 0).mean((1, 2, 3))
+    assert 0.08 < erased.min() < erased.max() < 0.23
+    noisy = run(
+        image.erasing(1.0, scale=(1.0, 1.0), ratio=(1.0, 1.0), value=None), np.ones((ROWS, 20, 20, 1), np.float32)
+    )
+    assert abs(noisy.mean() - 0.5) < 0.01
+
+
+def test_cutout_is_cut_off_at_the_border():
+    out = run(image.cutout(4), np.ones((ROWS, 8, 8, 1), np.float32))
+    erased = (out == 0).sum((1, 2, 3))
+    assert erased.max() == 16
+    assert erased.min() == 4  # centred in a corner: the window starts 2 before it
+
+
+def test_rotate_range():
+    """The angle, read off the turned gradient of a ramp, is uniform in ±degrees."""
+    out = run(image.rotate(20.0), grid(9, 9))
+    angle = np.rad2deg(np.arctan2(out[:, 5, 4, 1] - out[:, 4, 4, 1], out[:, 4, 5, 1] - out[:, 4, 4, 1]))
+    assert -20.01 < angle.min() < -18
+    assert 18 < angle.max() < 20.01
+    assert abs(angle.mean()) < 3 * 20 / np.sqrt(3 * ROWS)
+
+
+def test_traced_hyper_parameters_do_not_recompile():
+    traces = []
+
+    @jax.jit
+    def step(degrees, p):
+        traces.append(1)
+        return image.rotate(degrees, p=p)(KEY, {"x": grid()[:4]})["x"]
+
+    for degrees in (1.0, 10.0):
+        step(jnp.float32(degrees), 0.5)
+    assert len(traces) == 1
