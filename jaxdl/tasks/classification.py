@@ -53,19 +53,31 @@ class Classification:
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
         outputs, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train)
         logits, y = self.logits(outputs), batch["y"]
-        soft = y.ndim == logits.ndim
+        soft = self.soft(y)
         valid = batch["mask"] if soft else batch["mask"] * (y != self.ignore)
-        labels = jnp.argmax(y, -1) if soft else jnp.where(valid > 0, y, 0)
+        labels = self.hard(y) if soft else jnp.where(valid > 0, y, 0)
         weight = valid
         if self.class_weights is not None:
             table = jnp.asarray(self.class_weights, jnp.float32)
-            weight = valid * (y @ table if soft else table[labels])
+            weight = valid * (self.mixture(y) @ table if soft else table[labels])
         loss, pair = weighted_mean(self.loss(logits, y if soft else labels), weight)
         hit = (self.decide(logits) == labels).astype(jnp.float32)
         metrics = {"loss": pair, "accuracy": weighted_mean(hit, valid)[1]}
         if self.penalty is not None and train:
             loss = loss + self.penalty(params)
         return loss, (model_state, metrics)
+
+    def soft(self, y: Any) -> bool:
+        """Distributions over the classes rather than class numbers."""
+        return y.ndim > 1
+
+    def hard(self, y: Any) -> Any:
+        """The likeliest class of soft labels."""
+        return y.argmax(-1)
+
+    def mixture(self, y: Array) -> Array:
+        """Soft labels as `(batch, classes)`."""
+        return y
 
     def decide(self, logits: Array) -> Array:
         return jnp.argmax(logits, -1)
@@ -80,7 +92,7 @@ class Classification:
         return {"label": self.decide(logits), "probability": self.probabilities(logits)}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        labels = targets.argmax(-1) if targets.ndim > 1 else targets
+        labels = self.hard(targets) if self.soft(targets) else targets
         keep = labels != self.ignore
         return reports.report(outputs["probability"][keep], labels[keep])
 
@@ -89,7 +101,7 @@ class Classification:
         classes = getattr(self.model, "classes", None)
         if classes is not None and self.decides_by_sign:
             classes = 2
-        if targets.ndim > 1 or classes is None:
+        if self.soft(targets) or classes is None:
             return
         if not np.issubdtype(targets.dtype, np.integer):
             raise ValueError(f"labels must be integers (or distributions over classes), got {targets.dtype}")
@@ -104,7 +116,7 @@ class Classification:
 
 @dataclass(frozen=True, eq=False)
 class BinaryClassification(Classification):
-    """Two classes from one logit: p(y = 1) = σ(f(x)); the model gives `(batch, 1)`."""
+    """Two classes from one logit: p(y = 1) = σ(f(x)); the model gives `(batch, 1)`. A soft label is a float: p(y = 1)."""
 
     loss: Callable[[Array, Array], Array] = binary_cross_entropy
 
@@ -112,6 +124,15 @@ class BinaryClassification(Classification):
         if outputs.shape[-1] != 1:
             raise ValueError(f"binary classification wants a model with one logit (classes=1), got {outputs.shape[-1]}")
         return outputs[..., 0].astype(jnp.float32)
+
+    def soft(self, y: Any) -> bool:
+        return jnp.issubdtype(y.dtype, jnp.floating)
+
+    def hard(self, y: Any) -> Any:
+        return (y > 0.5).astype("int32")
+
+    def mixture(self, y: Array) -> Array:
+        return jnp.stack([1 - y, y], -1)
 
     def decide(self, logits: Array) -> Array:
         return (logits > 0).astype(jnp.int32)

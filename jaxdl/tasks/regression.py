@@ -19,7 +19,7 @@ class Regression:
 
     Args:
         model: x -> `(batch, outputs)`, or `(batch, 1)` for targets `(batch,)`.
-        loss: (predictions, targets) -> one value per example; δ of Huber and the like are in units of `scale`.
+        loss: (predictions, targets) -> one value per output, their mean counts; δ of Huber and the like are in units of `scale`.
         center, scale: mean and standard deviation of the training targets; 0 and 1 leave them alone.
         penalty: parameters -> scalar, added to the training loss.
         metric: what selects the best model, and its direction.
@@ -51,7 +51,8 @@ class Regression:
         raw, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train)
         y = batch["y"].astype(jnp.float32)
         outputs = self.outputs(raw, y)
-        loss, pair = weighted_mean(self.loss(outputs, (y - self.center) / self.scale), batch["mask"])
+        each = self.loss(outputs, (y - self.center) / self.scale).reshape(len(y), -1)
+        loss, pair = weighted_mean(jnp.mean(each, -1), batch["mask"])
         error = (outputs * self.scale + self.center - y).reshape(len(y), -1)
         metrics = {
             "loss": pair,
