@@ -37,10 +37,9 @@ class Prepared:
     program: Program
     traced: Mapping[str, np.generic]
 
-    @cached_property
+    @property
     def shapes(self) -> TrainState:
-        """The state as shapes: what a checkpoint is restored into."""
-        return jax.eval_shape(self.program.one_init, dict(self.traced))
+        return self.program.shapes
 
     def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
         """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number."""
@@ -64,13 +63,19 @@ class Prepared:
 _programs: dict[Any, Prepared] = {}
 
 
-def prepare(exp: Experiment) -> Prepared:
+def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
     """The program of an experiment; one per set of static knobs, so that another learning rate compiles nothing."""
     origin = exp.origin
     if origin is None:  # built by hand: its numbers are constants of the program
-        return Prepared(exp, Program(lambda knobs: exp, exp.data, Plan()), {})
+        return Prepared(exp, Program(lambda knobs: exp, exp.data, {}, plan), {})
     static = {name: value for name, value in origin.knobs.items() if type(value) is not float and name != "seed"}
-    key = (origin.config, repr(sorted(static.items())), repr(sorted(origin.overrides.items())), tuple(origin.knobs))
+    key = (
+        plan,
+        origin.config,
+        repr(sorted(static.items())),
+        repr(sorted(origin.overrides.items())),
+        tuple(origin.knobs),
+    )
     cached = _programs.get(key)
     if cached is not None:
         values = {name: np.asarray(origin.knobs[name], cached.traced[name].dtype)[()] for name in cached.traced}
@@ -78,7 +83,7 @@ def prepare(exp: Experiment) -> Prepared:
         if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
             return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
     traced = traceable(origin.build, exp.data, origin.knobs)
-    prepared = Prepared(exp, Program(origin.build, exp.data, Plan()), traced)
+    prepared = Prepared(exp, Program(origin.build, exp.data, traced, plan), traced)
     _programs[key] = prepared
     if len(_programs) > 16:
         del _programs[next(iter(_programs))]
@@ -136,6 +141,8 @@ def train(
     *,
     run: str | Path = "runs",
     resume: str | Path | None = None,
+    mesh: str | None = None,
+    strategy: Literal["jit", "pmap"] = "jit",
     limits: Limits = Limits(),
     quiet: bool = False,
     callback: Callable[[dict[str, Any]], None] | None = None,
@@ -146,15 +153,17 @@ def train(
         exp: what `config(...)` returned.
         run: folder under which `<experiment>/<date-time>-s<seed>/` is made.
         resume: a run folder to continue; its knobs must be those of `exp`.
+        mesh: devices by axis, such as "data=4,model=2" (`jaxdl.train.parallel`); None: all take part of the data.
+        strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
         callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`): the
             place for Weights & Biases, MLflow and the like.
     """
-    runtime.configure()
+    runtime.ensure()
     preload()
     check(exp)
-    prepared = prepare(exp)
+    prepared = prepare(exp, Plan.make(mesh, strategy, exp))
     config = {
         "knobs": knobs_of(exp),
         "recorded": {name: getattr(exp, name) for name in RECORDED},

@@ -39,7 +39,7 @@ _PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
 notes: list[str] = []
 """What `configure` could not do, a line each."""
 
-_settings: dict[str, Any] = {"deterministic": False, "allocator": False}
+_settings: dict[str, Any] = {"configured": False, "deterministic": False, "allocator": False}
 
 
 def configure(
@@ -77,13 +77,19 @@ def configure(
         if devices is not None:
             jax.config.update("jax_platforms", "cpu")
             jax.config.update("jax_num_cpu_devices", devices)
-    _settings["deterministic"] = deterministic
+    _settings.update(configured=True, deterministic=deterministic)
     compiler_options.cache_clear()
     jax.config.update("jax_debug_nans", debug_nans)
     _set_cache(cache)
     if start:
         start_backend(device)
     return notes
+
+
+def ensure() -> None:
+    """`configure()` unless it was called before: what `train` in a notebook does, keeping what the user set."""
+    if not _settings["configured"]:
+        configure()
 
 
 def start_backend(device: Device | None = None) -> list[jax.Device]:

@@ -21,6 +21,12 @@ class RunOptions:
 
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute; by default whatever JAX finds (or JAX_PLATFORMS says)."""
+    mesh: str | None = None
+    """Devices by axis: data=N, fsdp=N, model=N, as in data=4,model=2; by default all devices take part of the data."""
+    strategy: Literal["jit", "pmap"] = "jit"
+    """How several devices are programmed; pmap takes data parallelism only."""
+    devices: int | None = None
+    """Split the CPU into so many virtual devices, to try a mesh."""
     run: str = "runs"
     """Folder under which <experiment>/<date-time>-s<seed>/ is made."""
     resume: str | None = None

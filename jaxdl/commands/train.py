@@ -56,7 +56,9 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
     knobs, overrides, options = parse(
         with_defaults(config, recorded.get("knobs", {})), args, prog=prog, options=RunOptions
     )
-    runtime.configure(device=options.device, deterministic=options.deterministic, debug_nans=options.debug_nans)
+    runtime.configure(
+        options.device, deterministic=options.deterministic, debug_nans=options.debug_nans, devices=options.devices
+    )
     from jaxdl import api
     from jaxdl.train.loop import Limits
 
@@ -67,7 +69,15 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
         stop_at=positive("stop-at", options.stop_at),
         max_bad=positive("max-bad-steps", options.max_bad_steps),
     )
-    result = api.train(exp, run=options.run, resume=resume, limits=limits, quiet=options.quiet)
+    result = api.train(
+        exp,
+        run=options.run,
+        resume=resume,
+        mesh=options.mesh,
+        strategy=options.strategy,
+        limits=limits,
+        quiet=options.quiet,
+    )
     return PAUSED if result.outcome is not None and result.outcome.reason == "interrupted" else 0
 
 

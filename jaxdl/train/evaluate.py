@@ -47,7 +47,10 @@ def evaluate(program: Program, task: Task, knobs: Mapping[str, Any], weights: Va
         real = gathered["mask"].reshape(-1) > 0
         kept.append(jax.tree.map(lambda a, r=real: a.reshape(-1, *a.shape[2:])[r], gathered))
     gathered = jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
-    report = task.report(gathered["outputs"], gathered["y"])
+    finite = all(
+        np.isfinite(a).all() for a in jax.tree.leaves(gathered["outputs"]) if np.issubdtype(a.dtype, np.floating)
+    )
+    report = task.report(gathered["outputs"], gathered["y"]) if finite else {}  # a diverged model has no report
     scalars = {name: float(value) for name, value in report.items() if np.ndim(value) == 0}
     arrays = {name: np.asarray(value) for name, value in report.items() if np.ndim(value) > 0}
     return Evaluation(split, {**means(totals), **scalars}, arrays, gathered["outputs"], gathered["y"])

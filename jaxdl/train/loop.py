@@ -116,9 +116,7 @@ def fit(
 
     with Interruption() as interruption:
         began = clock()
-        state, view = program.chunk(
-            knobs, state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad)
-        )
+        state, view = program.chunk(knobs, state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad))
         jax.block_until_ready(view)
         outcome.compile_seconds = clock() - began
         began, length, value = clock(), 1, None
@@ -129,9 +127,7 @@ def fit(
             edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
             n = min(edge - step, length)
             tick = clock()
-            state, view = program.chunk(
-                knobs, state, source(step, step + n), np.int32(n), np.int32(limits.max_bad)
-            )
+            state, view = program.chunk(knobs, state, source(step, step + n), np.int32(n), np.int32(limits.max_bad))
             view = jax.device_get(view)
             took = max(clock() - tick, 1e-6)
             length = max(1, min(int(n * CHUNK_SECONDS / took), 4 * n))
@@ -188,9 +184,9 @@ def _assess(
     events.line(line)
     outcome.history.append(line)
     name = exp.select[0]
-    if name not in result.metrics:
+    if name not in result.metrics and result.report:
         raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result.metrics))}")
-    value = result.metrics[name]
+    value = result.metrics.get(name, float("nan"))
     if state.best is not None:
         state = state.replace(best=program.stop(knobs, state.best, np.float32(value), np.int32(step), weights))
     return value, state

@@ -41,15 +41,24 @@ class Program:
     Args:
         build: knobs -> Experiment; called inside every trace with the traced knobs (values absent: the static ones).
         data: the data object, the same for every value of the traced knobs.
+        traced: the knobs that enter as scalars (as arrays of one value a member, for a population).
         plan: devices and compiler.
         members: None for one run, or the function that turns `step`-like functions into functions of a whole population.
     """
 
-    def __init__(self, build: Callable[[Knobs], Any], data: Any, plan: Plan, members: Callable[..., Any] | None = None):
+    def __init__(
+        self,
+        build: Callable[[Knobs], Any],
+        data: Any,
+        traced: Knobs,
+        plan: Plan = Plan(),
+        members: Callable[..., Any] | None = None,
+    ):
         self.build, self.data, self.plan = build, data, plan
+        self.traced = {name: jax.ShapeDtypeStruct(np.shape(value), value.dtype) for name, value in traced.items()}
         self.each = members or (lambda function, **_: function)
         self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(data.source(0, 1, 0)))
-        self._step = jax.jit(self.step)  # traced once, found again by every chunk
+        self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
         self._placed: dict[int, tuple[Any, Any]] = {}
 
     def place(self, source: Any) -> Any:
@@ -65,11 +74,16 @@ class Program:
         """The initial state, without the accumulators of metrics."""
         return init_state(self.build(knobs))
 
-    def step(self, knobs: Knobs, state: TrainState, source: Any) -> tuple[TrainState, Any]:
+    def step(self, knobs: Knobs, state: TrainState, source: Any, axis: str | None = None) -> tuple[TrainState, Any]:
         """One train step; a member that was stopped stays as it is."""
         exp = self.build(knobs)
         seed = exp.seed if exp.data_seed is None else exp.data_seed
-        new, metrics = train_step(exp, state, lambda draw: self.data.train_batch(source, seed, draw))
+
+        def batch_at(draw: Array) -> Batch:
+            batch = self.data.train_batch(source, seed, draw)
+            return self.plan.constrain(batch) if axis is None else self.plan.local(batch)
+
+        new, metrics = train_step(exp, state, batch_at, axis)
         if state.best is not None:
             key, stopped = state.key, state.best.stopped
             new = jax.tree.map(lambda a, b: jnp.where(stopped, b, a), new.replace(key=None), state.replace(key=None))
@@ -83,7 +97,7 @@ class Program:
         return state.replace(metrics=jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
 
     def one_step(self, knobs: Knobs, state: TrainState, source: Any) -> TrainState:
-        new, metrics = self._step(knobs, state.replace(metrics={}), source)
+        new, metrics = self._step(knobs, state.replace(metrics={}), source, axis=self.plan.axis)
         return new.replace(metrics=add(state.metrics, metrics))
 
     def run_chunk(
@@ -117,7 +131,7 @@ class Program:
         params, model_state = weights
 
         def body(i: Array) -> tuple[Any, Any]:
-            batch = prepare(exp, self.data.eval_batch(source, i))
+            batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
             key = jax.random.fold_in(jax.random.key(0), i)
             _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
             outputs = exp.task.predict(params, model_state, batch, key)
@@ -134,18 +148,37 @@ class Program:
         exp = self.build(knobs)
         return stopping.update(exp.stop, exp.select[1], best, value, step, weights)
 
-    # -- compiled functions ----------------------------------------------------------------------------------------------
+    # -- shapes --------------------------------------------------------------------------------------------------------
+    @cached_property
+    def shapes(self) -> TrainState:
+        """The state as shapes, with where its parts live: what a checkpoint is restored into."""
+        shapes = jax.eval_shape(self.each(self.one_init), self.traced)
+        if not self.plan.sharded:
+            return shapes
+        return jax.tree.map(
+            lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, self.plan.shardings(shapes)
+        )
+
+    def sharding(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Where the result of a function of the state lives (None on one device)."""
+        return self.plan.shardings(jax.eval_shape(function, *arguments)) if self.plan.sharded else None
+
+    # -- compiled functions --------------------------------------------------------------------------------------------
     @cached_property
     def init(self) -> Any:
-        return self.plan.compile(self.each(self.one_init))
+        """knobs -> the first state, born where it lives."""
+        one = self.each(self.one_init)
+        return self.plan.compile(one, out=self.sharding(one, self.traced))
 
     @cached_property
     def chunk(self) -> Any:
-        return self.plan.compile(self.run_chunk, donate=1)
+        """(knobs, state, source, steps, bad steps allowed) -> (state, view); the state is donated."""
+        return self.plan.compile_chunk(self.run_chunk, self.shapes)
 
     @cached_property
     def weights(self) -> Any:
-        return self.plan.compile(self.each(self.one_weights))
+        one = self.each(self.one_weights)
+        return self.plan.compile(one, out=self.sharding(one, self.traced, self.shapes))
 
     @cached_property
     def norms(self) -> Any:
@@ -153,6 +186,7 @@ class Program:
 
     @cached_property
     def evaluate(self) -> Any:
+        """(knobs, weights, source, batch numbers) -> (sums and weights, outputs with targets and masks)."""
         return self.plan.compile(self.each(self.one_evaluate, source=2, index=3))
 
     @cached_property
@@ -161,7 +195,9 @@ class Program:
 
     @cached_property
     def stop(self) -> Any:
-        return self.plan.compile(self.each(self.one_stop, step=3))
+        """(knobs, what early stopping knows, value, step, weights) -> what it knows then."""
+        out = jax.tree.map(lambda a: a.sharding, self.shapes.best) if self.plan.sharded else None
+        return self.plan.compile(self.each(self.one_stop, step=3), out=out)
 
 
 def traceable(build: Callable[[Knobs], Any], data: Any, knobs: Knobs) -> dict[str, np.generic]:
@@ -171,9 +207,9 @@ def traceable(build: Callable[[Knobs], Any], data: Any, knobs: Knobs) -> dict[st
     """
 
     def works(traced: Knobs) -> bool:
-        program = Program(build, data, Plan())
+        program = Program(build, data, traced)
         try:
-            jax.eval_shape(program.one_init, dict(traced))
+            jax.eval_shape(program.one_init, program.traced)
         except UNTRACEABLE:
             return False
         return True
