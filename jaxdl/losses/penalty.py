@@ -49,7 +49,7 @@ def l1(params: Any, *, mask: Mask = weights_only) -> Float[Array, ""]:
     >>> l1({"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([9.0])}).tolist()
     3.0
     """
-    return _penalty(jnp.abs, params, mask)
+    return _penalty(lambda w: w * jnp.sign(w), params, mask)  # jnp.abs has the derivative 1 at 0
 
 
 def l2(params: Any, *, mask: Mask = weights_only) -> Float[Array, ""]:
