@@ -1,0 +1,83 @@
+"""Attention as recurrent translators use it: one query, the decoder's state, against the encoder's outputs.
+
+Bahdanau (additive)    e_j = v·tanh(W·q + U·k_j)
+Luong dot              e_j = q·k_j
+Luong general          e_j = q·(W·k_j)
+Luong concat           e_j = v·tanh(W·[q; k_j]) — the additive one, its bias aside
+
+w = softmax(e),    context = Σ_j w_j k_j
+"""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxdl.activations import softmax
+from jaxdl.layers.dense import Dense
+
+Reading = tuple[Float[Array, "batch channels"], Float[Array, "batch keys"]]
+
+
+class Alignment(nn.Module):
+    """Context `(batch, channels)` and weights `(batch, keys)` of a query `(batch, n)` over a memory `(batch, keys, channels)`.
+
+    `prepare(memory)` is what does not depend on the query, computed once a sequence and given to every call.
+    """
+
+    def prepare(self, memory: Float[Array, "batch keys channels"]) -> Float[Array, "batch keys width"]:
+        return memory
+
+    def score(self, query: Array, prepared: Array) -> Float[Array, "batch keys"]:
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        query: Float[Array, "batch n"],
+        memory: Float[Array, "batch keys channels"],
+        mask: Bool[Array, "batch keys"] | None = None,
+        prepared: Float[Array, "batch keys width"] | None = None,
+    ) -> Reading:
+        score = self.score(query, self.prepare(memory) if prepared is None else prepared)
+        weights = softmax(score, mask=mask)
+        return jnp.einsum("bk,bkc->bc", weights, memory), weights
+
+
+class Bahdanau(Alignment):
+    """e_j = v·tanh(W·q + U·k_j + b). Parameters: `query` (with the bias), `key`, `score`. Source: arXiv:1409.0473, A.1.2."""
+
+    width: int
+
+    def setup(self) -> None:
+        self.query = Dense(self.width)
+        self.key = Dense(self.width, use_bias=False)
+        self.weigh = Dense(1, use_bias=False)
+
+    def prepare(self, memory: Array) -> Array:
+        return self.key(memory)
+
+    def score(self, query: Array, prepared: Array) -> Array:
+        return self.weigh(jnp.tanh(self.query(query)[:, None] + prepared))[..., 0]
+
+
+class Luong(Alignment):
+    """`kind`: "dot" (no parameters; equal widths), "general" (one matrix, `width` that of the query).
+
+    Source: Luong et al. 2015, arXiv:1508.04025, section 3.1.
+    """
+
+    kind: Literal["dot", "general"] = "dot"
+    width: int = 0
+
+    def setup(self) -> None:
+        if self.kind not in ("dot", "general"):
+            raise ValueError(f"kind={self.kind!r}: take 'dot' or 'general' (Luong's 'concat' is Bahdanau)")
+        if self.kind == "general":
+            self.key = Dense(self.width, use_bias=False)
+
+    def prepare(self, memory: Array) -> Array:
+        return self.key(memory) if self.kind == "general" else memory
+
+    def score(self, query: Array, prepared: Array) -> Array:
+        return jnp.einsum("bc,bkc->bk", query, prepared)

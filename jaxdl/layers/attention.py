@@ -1,0 +1,273 @@
+"""Attention: a query reads a weighted mean of values, the weights a softmax of how well it fits their keys.
+
+    y = softmax(Q·Kᵀ/√d + bias)·V
+
+Queries are `(batch, queries, heads, dim)`, keys and values `(batch, keys, kv_heads, dim)`; fewer kv_heads than heads is grouped
+(or, with one, multi-query) attention. Masks are boolean, True where a query may look; a query that may look nowhere gets 0.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxdl.layers.dense import Dense
+from jaxdl.layers.dropout import Dropout, Rate, absent
+from jaxdl.layers.position import Positions, Relative, positions_of
+
+Mask = Bool[Array, "#batch #heads queries keys"]
+
+# -- masks ------------------------------------------------------------------------------------------------------------
+
+
+def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
+    """A query sees keys at its own position and before.
+
+    >>> causal_mask(jnp.arange(3)[None], jnp.arange(3)[None])[0, 0].astype(int).tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    return (k_positions[:, None, :] <= q_positions[:, :, None])[:, None]
+
+
+def local_mask(q_positions: Positions, k_positions: Positions, left: int, right: int = 0) -> Mask:
+    """A query sees the `left` positions before its own, its own, and the `right` ones after it."""
+    distance = k_positions[:, None, :] - q_positions[:, :, None]
+    return ((distance >= -left) & (distance <= right))[:, None]
+
+
+def padding_mask(lengths: Int[Array, "batch"], keys: int) -> Mask:
+    """Nobody sees the keys from `lengths` on: `(batch, 1, 1, keys)`."""
+    return (jnp.arange(keys)[None, :] < lengths[:, None])[:, None, None, :]
+
+
+def segment_mask(q_segments: Int[Array, "batch queries"], k_segments: Int[Array, "batch keys"]) -> Mask:
+    """A query sees keys of its own document only (several packed into one row)."""
+    return (q_segments[:, :, None] == k_segments[:, None, :])[:, None]
+
+
+def both(a: Mask | None, b: Mask | None) -> Mask | None:
+    """a and b, where None allows everything."""
+    return b if a is None else a if b is None else a & b
+
+
+# -- the formula ------------------------------------------------------------------------------------------------------
+
+
+def attention_weights(
+    q: Float[Array, "batch queries heads dim"],
+    k: Float[Array, "batch keys kv_heads dim"],
+    *,
+    mask: Mask | None = None,
+    bias: Float[Array, "#batch #heads #queries keys"] | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    softcap: float | None = None,
+) -> Float[Array, "batch heads queries keys"]:
+    """softmax(cap(Q·Kᵀ·scale) + bias) over the keys, in float32; rows sum to 1, or are 0 where the mask allows nothing.
+
+    `scale` is 1/√dim unless given; `causal` compares the indices; `softcap` c limits scores to (-c, c): c·tanh(score/c).
+    """
+    batch, queries, heads, dim = q.shape
+    keys, kv_heads = k.shape[1:3]
+    if heads % kv_heads:
+        raise ValueError(f"kv_heads={kv_heads}: each serves as many of the {heads} heads, take a divisor")
+    scaled = (q * jnp.asarray(dim**-0.5 if scale is None else scale, q.dtype)).reshape(
+        batch, queries, kv_heads, -1, dim
+    )
+    scores = jnp.einsum("bqngd,bknd->bngqk", scaled, k, preferred_element_type=jnp.float32)
+    scores = scores.reshape(batch, heads, queries, keys)
+    if softcap is not None:
+        scores = softcap * jnp.tanh(scores / softcap)
+    if bias is not None:
+        scores = jnp.maximum(scores + bias.astype(scores.dtype), -1e30)  # a row of -∞ must not become NaN
+    seen = both(mask, causal_mask(positions_of(q), positions_of(k)) if causal else None)
+    if seen is None:
+        return jax.nn.softmax(scores)
+    weights = jax.nn.softmax(jnp.where(seen, scores, -1e30))
+    return weights if mask is None else jnp.where(seen, weights, 0)  # causal alone always leaves the first key
+
+
+def weighted_values(
+    weights: Float[Array, "batch heads queries keys"], v: Float[Array, "batch keys kv_heads dim"]
+) -> Float[Array, "batch queries heads dim"]:
+    """Σ_k w_qk v_k for every head."""
+    batch, heads, queries, keys = weights.shape
+    weights = weights.astype(v.dtype).reshape(batch, v.shape[2], -1, queries, keys)
+    return jnp.einsum("bngqk,bknd->bqngd", weights, v).reshape(batch, queries, heads, v.shape[-1])
+
+
+def dot_product_attention(
+    q: Float[Array, "batch queries heads dim"],
+    k: Float[Array, "batch keys kv_heads dim"],
+    v: Float[Array, "batch keys kv_heads value"],
+    *,
+    mask: Mask | None = None,
+    bias: Float[Array, "#batch #heads #queries keys"] | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    softcap: float | None = None,
+) -> Float[Array, "batch queries heads value"]:
+    """y = softmax(Q·Kᵀ/√d + bias)·V; see `attention_weights` for the arguments.
+
+    On an NVIDIA GPU, in 16 bits, cuDNN's fused kernel, which never stores the weights; the same numbers.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
+    """
+    if softcap is None and _has_kernel(q, k, v):
+        y = jax.nn.dot_product_attention(q, k, v, bias, mask, scale=scale, is_causal=causal, implementation="cudnn")
+        if mask is None:
+            return y
+        seen = both(mask, causal_mask(positions_of(q), positions_of(k)) if causal else None)
+        return jnp.where(seen.any(-1, keepdims=True).swapaxes(1, 2), y, 0)
+    weights = attention_weights(q, k, mask=mask, bias=bias, causal=causal, scale=scale, softcap=softcap)
+    return weighted_values(weights, v)
+
+
+def _has_kernel(q: Array, k: Array, v: Array) -> bool:
+    """What cuDNN's kernel takes. Asked while tracing: its own lowering refuses to be traced for another machine."""
+    half = q.dtype in (jnp.bfloat16, jnp.float16) and q.dtype == k.dtype == v.dtype
+    return (
+        half and k.shape == v.shape and q.shape[-1] % 8 == 0 and q.shape[-1] <= 128 and jax.default_backend() == "gpu"
+    )
+
+
+# -- multi-head -------------------------------------------------------------------------------------------------------
+
+
+class KeyValue(NamedTuple):
+    """Keys and values of every position so far: a decoder's memory of itself."""
+
+    k: Float[Array, "batch kv_heads slots dim"]
+    v: Float[Array, "batch kv_heads slots dim"]
+
+    def write(
+        self, k: Float[Array, "batch time kv_heads dim"], v: Float[Array, "batch time kv_heads dim"], at: Positions
+    ):
+        """Puts each into the slot of its position; what stands at a negative one (padding) or beyond the last slot is dropped."""
+        rows = jnp.arange(k.shape[0])[:, None]
+        slots = jnp.broadcast_to(jnp.where(at < 0, self.k.shape[2], at), k.shape[:2])
+        put = lambda cache, new: cache.at[rows, :, slots].set(new.astype(cache.dtype), mode="drop")  # noqa: E731
+        return KeyValue(put(self.k, k), put(self.v, v))
+
+
+class MultiHead(nn.Module):
+    """`heads` attentions of `dim` channels side by side, their results joined by one dense layer: y = concat(head_i)·W_o.
+
+        head_i = attention(x·W_q,i, memory·W_k,i, memory·W_v,i)        4·width² + 4·width parameters
+
+    Args:
+        width: channels of the result.
+        kv_heads: so many keys and values, each for heads/kv_heads queries (None: as many as heads; 1: multi-query).
+        dim: channels a head, width/heads unless given.
+        rate: dropout of the weights (before they meet the values).
+        scale: what scores are multiplied by; 1/√dim unless given (T5: 1).
+        window: (left, right): only so far away, by position.
+        relative: a relative position scheme (`Rotary()`, `ALiBi()`, ...); positions are 0, 1, ... unless given.
+
+    Called with `x` alone it is self-attention, with `memory` cross-attention. `step` is self-attention with a cache. The weights
+    can be captured: `apply(..., mutable="intermediates")` gives `weights`. Parameters: `query`, `key`, `value`, `out`.
+    """
+
+    width: int
+    heads: int
+    kv_heads: int | None = None
+    dim: int | None = None
+    use_bias: bool = True
+    rate: Rate = 0.0
+    scale: float | None = None
+    window: tuple[int, int] | None = None
+    relative: Relative | None = None
+
+    def setup(self) -> None:
+        if self.dim is None and self.width % self.heads:
+            raise ValueError(f"heads={self.heads} does not divide width={self.width}; give dim, the channels of a head")
+        self.query = Dense(self.heads * self.head_dim, self.use_bias)
+        self.key = Dense(self.keys * self.head_dim, self.use_bias)
+        self.value = Dense(self.keys * self.head_dim, self.use_bias)
+        self.out = Dense(self.width, self.use_bias)
+        self.drop = Dropout(self.rate)
+
+    @property
+    def head_dim(self) -> int:
+        return self.width // self.heads if self.dim is None else self.dim
+
+    @property
+    def keys(self) -> int:
+        return self.heads if self.kv_heads is None else self.kv_heads
+
+    def __call__(
+        self,
+        x: Float[Array, "batch queries channels"],
+        memory: Float[Array, "batch keys channels"] | None = None,
+        *,
+        mask: Mask | None = None,
+        causal: bool = False,
+        positions: Positions | None = None,
+        memory_positions: Positions | None = None,
+        train: bool,
+    ) -> Float[Array, "batch queries width"]:
+        if memory is None:
+            memory, memory_positions = x, positions
+        k, v = self.project(memory, memory_positions)
+        return self.read(
+            x, k, v, mask=mask, causal=causal, positions=positions, memory_positions=memory_positions, train=train
+        )
+
+    def project(self, memory: Array, positions: Positions | None = None) -> tuple[Array, Array]:
+        """Keys (turned to their positions) and values, `(batch, keys, kv_heads, dim)`."""
+        k, v = (self._split(d(memory), self.keys) for d in (self.key, self.value))
+        return self._rotate(k, positions), v
+
+    def read(
+        self,
+        x: Array,
+        k: Array,
+        v: Array,
+        *,
+        mask: Mask | None = None,
+        causal: bool = False,
+        positions: Positions | None = None,
+        memory_positions: Positions | None = None,
+        train: bool = False,
+        order: bool | None = None,
+    ) -> Array:
+        """Attention of x to projected keys and values; `order` tells the position scheme that only the past is seen."""
+        q = self._rotate(self._split(self.query(x), self.heads), positions)
+        at = positions_of(q) if positions is None else positions
+        to = positions_of(k) if memory_positions is None else memory_positions
+        if self.window is not None:
+            mask = both(mask, local_mask(at, to, *self.window))
+        scale, bias, values = self.head_dim**-0.5 if self.scale is None else self.scale, None, None
+        if self.relative is not None:
+            bias, values = self.relative(q * scale, at, to, causal=causal if order is None else order)
+        options: dict[str, Any] = {"mask": mask, "bias": bias, "causal": causal, "scale": scale}
+        noisy = train and not absent(self.rate)
+        if not noisy and values is None and not self.is_mutable_collection("intermediates"):
+            y = dot_product_attention(q, k, v, **options)
+        else:
+            weights = attention_weights(q, k, **options).astype(q.dtype)
+            self.sow("intermediates", "weights", weights)
+            weights = self.drop(weights, train=train)
+            y = weighted_values(weights, v)
+            y = y if values is None else y + values(weights)
+        return self.out(y.reshape(*y.shape[:2], -1))
+
+    def step(self, x: Array, cache: KeyValue, positions: Positions) -> tuple[Array, KeyValue]:
+        """Causal self-attention of new tokens at `positions` to all before them; they join the cache."""
+        cache = cache.write(*self.project(x, positions), positions)
+        slots = jnp.arange(cache.k.shape[2])[None]
+        k, v = cache.k.swapaxes(1, 2), cache.v.swapaxes(1, 2)
+        mask = causal_mask(positions, slots)
+        return self.read(x, k, v, mask=mask, positions=positions, memory_positions=slots, order=True), cache
+
+    def empty(self, batch: int, slots: int, dtype: Any = jnp.float32) -> KeyValue:
+        return KeyValue(*(jnp.zeros((batch, self.keys, slots, self.head_dim), dtype),) * 2)
+
+    def _split(self, x: Array, heads: int) -> Array:
+        return x.reshape(*x.shape[:2], heads, self.head_dim)
+
+    def _rotate(self, x: Array, positions: Positions | None) -> Array:
+        if self.relative is None:
+            return x
+        return self.relative.rotate(x, positions_of(x) if positions is None else positions)
