@@ -36,9 +36,7 @@ Run = Callable[[int], float]
 def jaxdl(model: str) -> Run:
     """Chunks of steps as one compiled loop: batches gathered from uint8 images on the device, state donated."""
     sys.path.insert(0, str(ROOT))
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)  # keep freed buffers instead of giving them back to the kernel
-        libc.mallopt(-4, 0), libc.mallopt(-1, 2**31 - 1), libc.mallopt(-2, 64 << 20)
+    keep_memory()
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -55,12 +53,11 @@ def jaxdl(model: str) -> Run:
 
         return jax.lax.fori_loop(0, steps, body, state)
 
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
-    lowered = jax.jit(chunk, donate_argnums=0).lower(state, images, labels, jnp.int32(1))
-    try:
-        compiled = lowered.compile(compiler_options=options if jax.default_backend() == "cpu" else None)
-    except jax.errors.JaxRuntimeError:  # another version of XLA does not know the option
-        compiled = lowered.compile()
+    compiled = (
+        jax.jit(chunk, donate_argnums=0, compiler_options=compiler_options())
+        .lower(state, images, labels, jnp.int32(1))
+        .compile()
+    )
 
     def run(steps: int) -> float:
         nonlocal state
@@ -137,10 +134,10 @@ def pytorch(model: str, channels_last: bool) -> Run:
 # -- the workers and the rounds ---------------------------------------------------------------------------------------
 
 
-def worker(model: str, name: str) -> None:
-    """Answers a number of steps per line with seconds per step; first of all, the seconds until the first step was done."""
+def answer(make: Callable[[], Run]) -> None:
+    """The loop of a worker: seconds until the first step was done, then, for a number of steps per line, seconds per step."""
     begin = time.perf_counter()
-    run = jaxdl(model) if name == "jaxdl" else pytorch(model, name.endswith("channels-last"))
+    run = make()
     run(1)
     print(time.perf_counter() - begin, flush=True)
     for line in sys.stdin:
@@ -148,8 +145,10 @@ def worker(model: str, name: str) -> None:
 
 
 class Contender:
-    def __init__(self, model: str, name: str):
-        command = [sys.executable, __file__, "--worker", model, name]
+    """A worker process that stays alive: `script --worker ...` ends in `answer`."""
+
+    def __init__(self, script: str, *worker: str):
+        command = [sys.executable, script, "--worker", *worker]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.first_step = self._answer()
 
@@ -169,25 +168,56 @@ class Contender:
         self.process.wait()
 
 
-def measure(model: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
-    names = CONTENDERS[model]
-    contenders = {name: Contender(model, name) for name in names}
+def rounds_of(contenders: dict[str, Contender], rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Seconds per step of every contender in every round; each round starts with another one. Closes them."""
+    names, steps = list(contenders), {}
+    times: dict[str, list[float]] = {name: [] for name in names}
     try:
-        steps = {}
         for name, contender in contenders.items():
-            contender.run(10)
-            steps[name] = max(10, int(seconds / contender.run(10)))
-        times: dict[str, list[float]] = {name: [] for name in names}
+            contender.run(3)
+            steps[name] = max(3, int(seconds / contender.run(3)))
         for i in range(rounds):
             for name in names[i % len(names) :] + names[: i % len(names)]:
                 times[name].append(contenders[name].run(steps[name]))
     finally:
         for contender in contenders.values():
             contender.close()
+    return times
+
+
+def quartiles(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile of the ratio within a round."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return tuple(statistics.quantiles(ratios, n=4, method="inclusive"))
+
+
+def compiler_options() -> dict[str, str] | None:
+    """On a CPU dense convolutions are faster by Eigen: leave XLA's other library the products and reductions."""
+    import jax
+
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(1.0).compile()
+    except jax.errors.JaxRuntimeError:  # another version of XLA does not know the option
+        return None
+    return options
+
+
+def keep_memory() -> None:
+    """Keep freed buffers instead of giving them back to the kernel (glibc): no page faults in every step."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-4, 0), libc.mallopt(-1, 2**31 - 1), libc.mallopt(-2, 64 << 20)
+
+
+def measure(model: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
+    contenders = {name: Contender(__file__, model, name) for name in CONTENDERS[model]}
+    times = rounds_of(contenders, rounds, seconds)
     rows = []
-    for name in names:
-        ratios = [a / b for a, b in zip(times[name], times["torch eager"], strict=True)]
-        lower, median, upper = statistics.quantiles(ratios, n=4, method="inclusive")
+    for name, contender in contenders.items():
+        lower, median, upper = quartiles(times[name], times["torch eager"])
         rows.append(
             {
                 "model": model,
@@ -196,7 +226,7 @@ def measure(model: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
                 "ratio": median,
                 "lower": lower,
                 "upper": upper,
-                "first_step_s": contenders[name].first_step,
+                "first_step_s": contender.first_step,
                 "goal": GOALS[model] if name == "jaxdl" else None,
                 "missed": name == "jaxdl" and lower > GOALS[model],
                 "times": times[name],
@@ -214,7 +244,8 @@ def main() -> None:
     parser.add_argument("--worker", nargs=2, metavar=("MODEL", "NAME"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        worker(*args.worker)
+        model, name = args.worker
+        answer(lambda: jaxdl(model) if name == "jaxdl" else pytorch(model, name.endswith("channels-last")))
         return
     if args.rounds < 2:
         parser.error("--rounds: quartiles need at least 2")

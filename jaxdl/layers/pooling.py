@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from jaxdl.layers.arithmetic import Padding, convolution_output_size, padding_pairs, per_axis
 from jaxdl.layers.convolution import convolve
 
 Sizes = int | Sequence[int]
-Images = Float[Array, "batch *spatial channels"]
-Pooled = Float[Array, "batch *outputs channels"]
+Images = Num[Array, "batch *spatial channels"]
+Pooled = Num[Array, "batch *outputs channels"]
 
 
 def max_pool(
