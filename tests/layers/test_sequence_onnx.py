@@ -9,12 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.layers.attention import (
-    both,
-    dot_product_attention,
-    local_mask,
-)
-from jaxdl.layers.position import positions_of
+from jaxdl.layers.attention import both, dot_product_attention, local_mask
+from jaxdl.layers.position import positions_of, rotate_pairs
 from jaxdl.layers.recurrent import GRU, LSTM, RNN, scan_cell
 
 
