@@ -7,12 +7,16 @@ resumed leaves no trace in its bits.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from jaxdl.record.checkpoint import Checkpoints, digest
+from jaxdl.record.processes import anywhere
+from jaxdl.train.diagnosis import Trace, find_nan
+from jaxdl.train.distributed import agree, beat
 from jaxdl.train.evaluate import Evaluation, evaluate, means
 from jaxdl.train.program import Program
 from jaxdl.train.signals import Interruption
@@ -45,12 +49,16 @@ class Limits:
         checkpoint_every: steps between checkpoints; None: at every best evaluation, every minute and at the end.
         stop_at: pause after this step, with a checkpoint, as if interrupted.
         max_bad: steps in a row with a loss or gradient that is not finite before the run gives up.
+        profile: record what the device does in a few chunks of steps, into the folder that `fit` is given.
+        watchdog: end the process after so many seconds without progress; None: only where there are several (300).
     """
 
     log_every: int = 50
     checkpoint_every: int | None = None
     stop_at: int | None = None
     max_bad: int = 10
+    profile: bool = False
+    watchdog: float | None = None
 
 
 @dataclass
@@ -77,7 +85,8 @@ def next_edge(step: int, grids: tuple[int | None, ...], last: int) -> int:
 
 def nothing(sums: jax.Array) -> jax.Array:
     """Zeros where the sums were."""
-    return jax.device_put(np.zeros(sums.shape, sums.dtype), sums.sharding)
+    zeros = np.zeros(sums.shape, sums.dtype)
+    return jax.make_array_from_callback(sums.shape, sums.sharding, lambda index: zeros[index])
 
 
 def fit(
@@ -89,9 +98,13 @@ def fit(
     events: Events,
     checkpoints: Checkpoints | None = None,
     limits: Limits = Limits(),
+    traces: Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
-    """Train from `state` (step 0 or restored) to the end, an early stop, a pause or a signal."""
+    """Train from `state` (step 0 or restored) to the end, an early stop, a pause or a signal.
+
+    With `limits.profile` a trace of a few chunks is written to the folder `traces`.
+    """
     mode = exp.select[1]
     split = "validation" if "validation" in exp.data.splits else None
     step, last = int(state.step), min(exp.steps, limits.stop_at or exp.steps)
@@ -110,28 +123,36 @@ def fit(
         nonlocal saved_at, saved_step
         if checkpoints is None or saved_step == step:
             return
+        beat(step, "saving")
         events.line({"kind": "checkpoint", "step": step, "digest": digest(state)})
         checkpoints.save(step, state, meta={"seed": seed}, metric=value)
         saved_at, saved_step = clock(), step
 
-    with Interruption() as interruption:
-        began = clock()
+    with Interruption() as interruption, Trace(traces if limits.profile else None) as trace:
+        began, interrupted = clock(), None
+        beat(step, "compiling")
         state, view = program.chunk(knobs, state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad))
         jax.block_until_ready(view)
         outcome.compile_seconds = clock() - began
         began, length, value = clock(), 1, None
-        while step < last and interruption.signal is None:
+        while step < last:
             if state.best is not None and bool(state.best.stopped):
                 outcome.reason = "stopped early"
                 break
             edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
-            n = min(edge - step, length)
-            tick = clock()
+            n, interrupted = agree(min(edge - step, length), interruption.signal)
+            if interrupted is not None:
+                break
+            beat(step, "training")
+            trace.chunk()
+            tick, before = clock(), state
             state, view = program.chunk(knobs, state, source(step, step + n), np.int32(n), np.int32(limits.max_bad))
             view = jax.device_get(view)
             took = max(clock() - tick, 1e-6)
             length = max(1, min(int(n * CHUNK_SECONDS / took), 4 * n))
             step = int(view["step"])
+            if jax.config.jax_debug_nans and int(view["bad"]):
+                raise Diverged(find_nan(program, knobs, before, source(step - n, step), n))
             if int(view["bad"]) >= limits.max_bad:
                 events.line({"kind": "diverged", "step": step})
                 raise Diverged(
@@ -148,12 +169,12 @@ def fit(
                 better = value is not None and (best is None or (value > best if mode == "max" else value < best))
                 if better:
                     best = value
-                if better or clock() - saved_at > SAVE_SECONDS:
+                if better or anywhere(clock() - saved_at > SAVE_SECONDS):
                     save(value)
             if limits.checkpoint_every and step % limits.checkpoint_every == 0:
                 save(value if step % exp.evaluation_step == 0 else None)
-        if interruption.signal is not None:
-            outcome.reason, outcome.signal = "interrupted", interruption.signal
+        if interrupted is not None:
+            outcome.reason, outcome.signal = "interrupted", interrupted
         elif outcome.reason == "finished" and step < exp.steps:
             outcome.reason = "paused"
         jax.block_until_ready(state)
@@ -177,6 +198,7 @@ def _assess(
     """Evaluate on the validation split, log it, update early stopping. Returns the metric that selects."""
     if split is None:
         return None, state
+    beat(int(state.step), "evaluating")
     weights = program.weights(knobs, state)
     result = evaluate(program, exp.task, knobs, weights, split)
     step = int(state.step)
