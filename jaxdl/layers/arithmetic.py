@@ -76,14 +76,15 @@ def convolution_output_size(
         out = ⌊(in + p_low + p_high - d·(k - 1) - 1) / s⌋ + 1
 
     `ceil_mode` (pools) rounds up instead, but drops a last window that would start in the padding on the right, as
-    PyTorch does. Raises ValueError where the window does not fit.
+    PyTorch does; there a window may also hang over an axis that is shorter by less than the stride. Raises ValueError
+    where the window does not fit.
 
     >>> convolution_output_size(224, 3, padding=1), convolution_output_size(112, 3, 2, ceil_mode=True)
     (224, 56)
     """
     low, high = (padding, padding) if isinstance(padding, int) else padding
     span = size + low + high - dilation * (kernel - 1) - 1
-    if span < 0:
+    if span + (stride - 1 if ceil_mode else 0) < 0:
         raise ValueError(f"kernel={kernel} with dilation={dilation} does not fit an axis of {size} padded by {padding}")
     if not ceil_mode:
         return span // stride + 1
