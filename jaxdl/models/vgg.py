@@ -1,0 +1,64 @@
+"""VGG: nothing but 3x3 convolutions and 2x2 max-pools, deep. Simonyan and Zisserman 2014, arXiv:1409.1556."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from jaxdl.activations import relu
+from jaxdl.layers.convolution import Conv
+from jaxdl.layers.dense import Dense
+from jaxdl.layers.dropout import Dropout, Rate
+from jaxdl.layers.pooling import adaptive_avg_pool, max_pool
+from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, he_fan_out
+
+STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # table 1: A, B, D, E
+
+
+class VGG(nn.Module):
+    """Five stages of convolutions, 64 to 512 wide, each ending in a max-pool; two hidden dense layers; head.
+
+    VGG-16 has 138,357,544 parameters. `norm` (`BatchNorm`) goes between a convolution, which keeps its bias, and its activation.
+    The last map is averaged to 7x7 before it is flattened (height, width, channels): any image from 32x32 on works.
+    Convolutions start as N(0, 2/fan_out), dense kernels as N(0, 0.01), biases at zero (torchvision). Features: `conv1_1` ...,
+    `stage1` ... (after the pool), `dense1`, `pooled`.
+    """
+
+    stages: Sequence[int] = STAGES[16]
+    classes: int = 1000
+    width: int = 64
+    hidden: int = 4096
+    grid: int = 7
+    act: Act = relu
+    norm: Norm | None = None
+    rate: Rate = 0.5
+
+    @nn.compact
+    def __call__(
+        self, x: Images, *, train: bool, features: bool = False
+    ) -> Float[Array, "batch classes"] | tuple[Array, Seen]:
+        check_image(x, 2 ** len(self.stages), "VGG")
+        seen = {}
+        for i, convolutions in enumerate(self.stages):
+            for j in range(1, convolutions + 1):
+                name = f"{i + 1}_{j}"
+                x = Conv(self.width * 2 ** min(i, 3), 3, kernel_init=he_fan_out, name=f"conv{name}")(x)
+                if self.norm is not None:
+                    x = self.norm(name=f"norm{name}")(x, train=train)
+                x = seen[f"conv{name}"] = self.act(x)
+            x = seen[f"stage{i + 1}"] = max_pool(x, 2)
+        x = adaptive_avg_pool(x, self.grid).reshape(x.shape[0], -1)
+        start = {"kernel_init": nn.initializers.normal(0.01)}
+        x = seen["dense1"] = self.act(Dense(self.hidden, **start, name="dense1")(x))
+        x = Dropout(self.rate)(x, train=train)
+        x = seen["pooled"] = self.act(Dense(self.hidden, **start, name="dense2")(x))
+        x = Dropout(self.rate)(x, train=train)
+        logits = Dense(self.classes, **start, name="head")(x)
+        return (logits, seen) if features else logits
+
+
+def vgg(depth: int, **options) -> VGG:
+    """VGG-11, 13, 16 or 19; with batch norm: `vgg(16, norm=BatchNorm)`."""
+    if depth not in STAGES:
+        raise ValueError(f"depth={depth}: take one of {', '.join(map(str, STAGES))}")
+    return VGG(**{"stages": STAGES[depth], **options})
