@@ -1,0 +1,145 @@
+"""Every named configuration against the world's counts, abstractly: full size, no memory, no compilation."""
+
+from functools import partial
+
+import pytest
+
+from jaxdl.inspect.flops import counts, rows
+from jaxdl.models.catalog import MODELS
+from jaxdl.models.inception import GoogLeNet, GoogLeNetPaper
+from jaxdl.models.inception_v3 import InceptionV3
+from jaxdl.models.vit import vit
+
+# name: parameters, batch statistics, and 10⁹ multiply-adds where published.
+# Counts of torchvision 0.29, timm 1.0 and, where neither has the model, of the paper's tables in closed form;
+# multiply-adds are those in torchvision's weight metadata.
+COUNTS = {
+    "alexnet": (61_100_840, 0, 0.714),
+    "alexnet_2012": (60_965_224, 0, None),
+    "vgg11": (132_863_336, 0, 7.609),
+    "vgg13": (133_047_848, 0, 11.308),
+    "vgg16": (138_357_544, 0, 15.470),
+    "vgg19": (143_667_240, 0, 19.632),
+    "vgg11_bn": (132_868_840, 5_504, 7.609),
+    "vgg13_bn": (133_053_736, 5_888, 11.308),
+    "vgg16_bn": (138_365_992, 8_448, 15.470),
+    "vgg19_bn": (143_678_248, 11_008, 19.632),
+    "resnet18": (11_689_512, 9_600, 1.814),
+    "resnet34": (21_797_672, 17_024, 3.664),
+    "resnet50": (25_557_032, 53_120, 4.089),
+    "resnet101": (44_549_160, 105_344, 7.801),
+    "resnet152": (60_192_808, 151_424, 11.514),
+    "resnet18d": (11_708_744, 9_728, None),
+    "resnet34d": (21_816_904, 17_152, None),
+    "resnet50d": (25_576_264, 53_248, None),
+    "resnet101d": (44_568_392, 105_472, None),
+    "resnet152d": (60_212_040, 151_552, None),
+    "seresnet50": (28_088_024, 53_120, None),
+    "resnetv2_50": (25_549_352, 45_440, None),
+    "resnext50_32x4d": (25_028_904, 68_224, 4.230),
+    "wide_resnet50_2": (68_883_240, 68_224, 11.398),
+    "cifar_resnet20": (269_722, 1_376, None),
+    "cifar_resnet32": (464_154, 2_272, None),
+    "cifar_resnet44": (658_586, 3_168, None),
+    "cifar_resnet56": (853_018, 4_064, None),
+    "cifar_resnet110": (1_727_962, 8_096, None),
+    "cifar_resnet18": (11_173_962, 9_600, None),
+    "wide_resnet16_4": (2_748_890, 3_616, None),
+    "wide_resnet28_10": (36_479_194, 17_952, None),
+    "wide_resnet40_2": (2_243_546, 5_408, None),
+    "googlenet": (6_624_904, 14_560, 1.498),
+    "googlenet_paper": (6_998_552, 0, None),
+    "inception_v3": (23_834_568, 34_432, 5.713),
+    "mobilenet_v1": (4_231_976, 21_888, None),
+    "mobilenet_v1_125": (6_270_840, 27_360, None),
+    "mobilenet_v2": (3_504_872, 34_112, 0.301),
+    "mobilenet_v2_050": (1_968_680, 18_544, None),
+    "mobilenet_v2_140": (6_108_776, 47_936, None),
+    "mobilenet_v3_large": (5_483_032, 24_400, 0.217),
+    "mobilenet_v3_large_075": (3_993_528, 19_088, None),
+    "mobilenet_v3_large_minimal": (3_924_288, 24_400, None),
+    "mobilenet_v3_small": (2_542_856, 12_112, 0.057),
+    "mobilenet_v3_small_075": (2_041_872, 9_680, None),
+    "mobilenet_v3_small_050": (1_593_224, 6_496, None),
+    "mobilenet_v3_small_minimal": (2_044_736, 12_112, None),
+    "efficientnet_b0": (5_288_548, 42_016, 0.386),
+    "efficientnet_b1": (7_794_184, 62_048, 0.687),
+    "efficientnet_b2": (9_109_994, 67_568, None),
+    "efficientnet_b3": (12_233_232, 87_296, 1.827),
+    "efficientnet_b4": (19_341_616, 125_200, 4.394),
+    "efficientnet_b5": (30_389_784, 172_736, 10.266),
+    "efficientnet_b6": (43_040_704, 224_432, 19.068),
+    "efficientnet_b7": (66_347_960, 310_720, 37.746),
+    "efficientnet_lite0": (4_652_008, 42_016, None),
+    "vit_ti_8": (5_719_720, 0, None),
+    "vit_ti_16": (5_717_416, 0, None),
+    "vit_ti_32": (6_131_560, 0, None),
+    "vit_s_8": (22_055_272, 0, None),
+    "vit_s_16": (22_050_664, 0, None),
+    "vit_s_32": (22_878_952, 0, None),
+    "vit_b_8": (86_576_872, 0, None),
+    "vit_b_16": (86_567_656, 0, 17.564),
+    "vit_b_32": (88_224_232, 0, 4.409),
+    "vit_l_16": (304_326_632, 0, 61.555),
+    "vit_l_32": (306_535_400, 0, 15.378),
+    "vit_h_14": (632_045_800, 0, None),
+    "vit_ti_16_384": (5_790_376, 0, None),
+    "vit_b_16_384": (86_859_496, 0, None),
+    "vit_l_16_384": (304_715_752, 0, None),
+    "deit_ti_16_distilled": (5_910_800, 0, None),
+    "deit_s_16_distilled": (22_436_432, 0, None),
+    "deit_b_16_distilled": (87_338_192, 0, None),
+    "vit_s_16_gap": (22_122_472, 0, None),
+}
+DEEP = {  # seconds of tracing each
+    *("resnet101", "resnet152", "resnet101d", "resnet152d", "cifar_resnet56", "cifar_resnet110", "wide_resnet40_2"),
+    *(f"efficientnet_b{i}" for i in range(2, 8)),
+    *("vit_l_16", "vit_l_32", "vit_h_14", "vit_l_16_384"),
+}
+CASES = [pytest.param(name, marks=pytest.mark.slow if name in DEEP else ()) for name in COUNTS]
+
+
+def test_the_table_names_every_configuration():
+    assert set(COUNTS) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_counts(name):
+    params, batch_stats, billions = COUNTS[name]
+    (row,) = rows(MODELS, [name])
+    assert (row["params"], row["batch_stats"]) == (params, batch_stats)
+    if billions is not None:
+        assert row["multiply_adds"] / 1e9 == pytest.approx(billions, rel=0.01)
+    assert row["input"] == list(MODELS[name].input)
+    assert row["source"]
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "params", "batch_stats"),
+    [
+        (GoogLeNet(aux=True), 224, 13_004_888, 15_072),
+        (GoogLeNetPaper(aux=True), 224, 13_378_280, 0),
+        (InceptionV3(aux=True), 299, 27_161_264, 36_224),
+        (vit("s", pool="average", positions="sincos"), 224, 21_974_632, 0),
+    ],
+)
+def test_counts_of_options(model, image, params, batch_stats):
+    row = counts(model, (image, image, 3))
+    assert (row["params"], row["batch_stats"]) == (params, batch_stats)
+
+
+def test_efficientnet_b2_at_torchvisions_resolution():
+    row = counts(MODELS["efficientnet_b2"].build(), (288, 288, 3))
+    assert row["multiply_adds"] / 1e9 == pytest.approx(1.088, rel=0.01)
+
+
+def test_classes_change_the_head_only():
+    one, ten = (counts(MODELS["resnet18"].build(classes=k), (64, 64, 3))["params"] for k in (1, 10))
+    assert ten - one == 9 * 513
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match=r"'resnet51' is unknown: take one of alexnet, .*resnet50"):
+        next(rows(MODELS, ["resnet51"]))
+    with pytest.raises(ValueError, match="depth=51: take one of 18, 34, 50, 101, 152"):
+        partial(MODELS["resnet50"].build.func, 51)()
