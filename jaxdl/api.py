@@ -82,7 +82,7 @@ def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
         fixed = {n: v for n, v in origin.knobs.items() if n not in values}
         if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
             return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
-    traced = traceable(origin.build, exp.data, origin.knobs)
+    traced, _ = traceable(origin.build, exp.data, origin.knobs)
     prepared = Prepared(exp, Program(origin.build, exp.data, traced, plan), traced)
     _programs[key] = prepared
     if len(_programs) > 16:

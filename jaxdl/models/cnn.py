@@ -21,7 +21,7 @@ class CNN(nn.Module):
                    Flatten(), Linear(64 * 56 * 56, 10))
 
     The flattened order is (height, width, channels) here and (channels, height, width) there. `norm` makes a normalisation layer
-    (`BatchNorm`), put before or after the activation; dropout comes before the dense layer. Kernels start with variance
+    (`BatchNorm`), put before the activation (which makes the convolution's bias redundant: it has none then) or after it; dropout comes before the dense layer. Kernels start with variance
     1/fan_in (LeCun), biases at zero.
     """
 
@@ -37,7 +37,7 @@ class CNN(nn.Module):
         if self.norm_position not in ("before", "after"):
             raise ValueError(f"norm_position={self.norm_position!r}: take 'before' or 'after' (the activation)")
         for width in self.features:
-            x = Conv(width, 3)(x)
+            x = Conv(width, 3, use_bias=self.norm is None or self.norm_position == "after")(x)
             if self.norm is not None and self.norm_position == "before":
                 x = self.norm()(x, train=train)
             x = self.act(x)

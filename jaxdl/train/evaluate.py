@@ -28,29 +28,55 @@ class Evaluation:
     targets: Any
 
 
-def means(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Σ / weight of every metric, as float32 numbers; a weight of 0 gives NaN, not a made-up value."""
-    pairs = {name: (np.float32(s), np.float32(w)) for name, (s, w) in metrics.items()}
-    return {name: float(s / w) if w else float("nan") for name, (s, w) in sorted(pairs.items())}
+def means(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Σ / weight of every metric in float32 (a list, for a population); a weight of 0 gives NaN, not a made-up value."""
+    pairs = {name: (np.asarray(s, np.float32), np.asarray(w, np.float32)) for name, (s, w) in sorted(metrics.items())}
+    return {name: np.where(w > 0, s / np.where(w > 0, w, 1), np.nan).tolist() for name, (s, w) in pairs.items()}
 
 
 def evaluate(program: Program, task: Task, knobs: Mapping[str, Any], weights: Variables, split: str) -> Evaluation:
     """Evaluate weights on a whole split. The result does not depend on the batch size beyond rounding."""
-    totals: dict[str, Any] = {}
+    sums, gathered = collect(program, knobs, weights, split)
+    return conclude(task, split, sums, gathered)
+
+
+def evaluate_members(
+    program: Program, task: Task, knobs: Mapping[str, Any], weights: Variables, split: str
+) -> list[Evaluation]:
+    """The same for every member of a population."""
+    sums, gathered = collect(program, knobs, weights, split, members=True)
+    count = len(next(iter(sums.values()))[0])
+    return [conclude(task, split, *jax.tree.map(lambda a, m=m: a[m], (sums, gathered))) for m in range(count)]
+
+
+def collect(
+    program: Program, knobs: Mapping[str, Any], weights: Variables, split: str, *, members: bool = False
+) -> tuple[Any, Any]:
+    """Sums and weights over a split, and the outputs, targets of its examples in order (after the members' axis)."""
+    totals: Any = None
     kept: list[Any] = []
+    first = 1 if members else 0
     for count, source in program.data.eval_sources(split):
-        placed = program.place(source)
-        sums, gathered = program.evaluate(knobs, weights, placed, jnp.arange(count))
+        sums, gathered = program.evaluate(knobs, weights, program.place(source), jnp.arange(count))
         sums = jax.tree.map(lambda a: np.asarray(a, np.float64), jax.device_get(sums))
-        totals = sums if not totals else jax.tree.map(np.add, totals, sums)
+        totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
         gathered = jax.device_get(gathered)
-        real = gathered["mask"].reshape(-1) > 0
-        kept.append(jax.tree.map(lambda a, r=real: a.reshape(-1, *a.shape[2:])[r], gathered))
-    gathered = jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
-    finite = all(
-        np.isfinite(a).all() for a in jax.tree.leaves(gathered["outputs"]) if np.issubdtype(a.dtype, np.floating)
-    )
+        mask = gathered.pop("mask")
+        real = (mask[0] if members else mask).reshape(-1) > 0
+
+        def flat(a: np.ndarray, real: np.ndarray = real) -> np.ndarray:
+            merged = a.reshape(*a.shape[:first], -1, *a.shape[first + 2 :])
+            return np.compress(real, merged, axis=first)
+
+        kept.append(jax.tree.map(flat, gathered))
+    return totals, jax.tree.map(lambda *parts: np.concatenate(parts, axis=first), *kept)
+
+
+def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
+    """The task's report on the gathered outputs, beside its metrics."""
+    leaves = [a for a in jax.tree.leaves(gathered["outputs"]) if np.issubdtype(a.dtype, np.floating)]
+    finite = all(np.isfinite(a).all() for a in leaves)
     report = task.report(gathered["outputs"], gathered["y"]) if finite else {}  # a diverged model has no report
     scalars = {name: float(value) for name, value in report.items() if np.ndim(value) == 0}
     arrays = {name: np.asarray(value) for name, value in report.items() if np.ndim(value) > 0}
-    return Evaluation(split, {**means(totals), **scalars}, arrays, gathered["outputs"], gathered["y"])
+    return Evaluation(split, {**means(sums), **scalars}, arrays, gathered["outputs"], gathered["y"])

@@ -17,7 +17,7 @@ from jaxdl.record.checkpoint import Checkpoints, digest
 from jaxdl.record.processes import anywhere
 from jaxdl.train.diagnosis import Trace, find_nan
 from jaxdl.train.distributed import agree, beat
-from jaxdl.train.evaluate import Evaluation, evaluate, means
+from jaxdl.train.evaluate import evaluate, evaluate_members, means
 from jaxdl.train.program import Program
 from jaxdl.train.signals import Interruption
 from jaxdl.types import TrainState, Variables
@@ -107,13 +107,13 @@ def fit(
     """
     mode = exp.select[1]
     split = "validation" if "validation" in exp.data.splits else None
-    step, last = int(state.step), min(exp.steps, limits.stop_at or exp.steps)
+    step, last = int(np.max(state.step)), min(exp.steps, limits.stop_at or exp.steps)
     outcome = Outcome(state, "finished")
-    best = exp_best = None
-    if checkpoints is not None and (exp_best := checkpoints.best) is not None:
-        best = checkpoints.meta(exp_best)["metric"]
+    best = None  # the best value so far; of a population, that of its best member
+    if checkpoints is not None and checkpoints.best is not None:
+        best = checkpoints.meta(checkpoints.best)["metric"]
     saved_at, saved_step = clock(), step if step else None
-    seed = int(exp.seed if exp.data_seed is None else exp.data_seed)
+    seed = int(np.ravel(exp.seed if exp.data_seed is None else exp.data_seed)[0])
     draws = max(phase.repeats for phase in exp.task.phases)
 
     def source(first: int, stop: int) -> Any:
@@ -136,7 +136,7 @@ def fit(
         outcome.compile_seconds = clock() - began
         began, length, value = clock(), 1, None
         while step < last:
-            if state.best is not None and bool(state.best.stopped):
+            if state.best is not None and bool(np.all(state.best.stopped)):
                 outcome.reason = "stopped early"
                 break
             edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
@@ -150,22 +150,23 @@ def fit(
             view = jax.device_get(view)
             took = max(clock() - tick, 1e-6)
             length = max(1, min(int(n * CHUNK_SECONDS / took), 4 * n))
-            step = int(view["step"])
-            if jax.config.jax_debug_nans and int(view["bad"]):
+            ended = view["bad"] >= limits.max_bad
+            step = int(view["step"]) if np.ndim(view["step"]) == 0 else step + n
+            if jax.config.jax_debug_nans and program.members is None and view["bad"]:
                 raise Diverged(find_nan(program, knobs, before, source(step - n, step), n))
-            if int(view["bad"]) >= limits.max_bad:
+            if np.all(ended):
                 events.line({"kind": "diverged", "step": step})
                 raise Diverged(
                     f"the loss or its gradient was not finite in {limits.max_bad} steps in a row, up to step {step}"
                 )
             current = means(view["metrics"])
-            events.progress(step, current)
+            events.progress(step, {name: float(np.mean(value)) for name, value in current.items()})
             if step % limits.log_every == 0 or step == exp.steps:
-                norm = {"parameter_norm": float(program.norms(knobs, state)), "skipped": int(view["skipped"])}
+                norm = {"parameter_norm": np.asarray(program.norms(knobs, state)), "skipped": view["skipped"]}
                 events.line({"kind": "train", "step": step, **current, **norm})
                 state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
             if step % exp.evaluation_step == 0 or step == exp.steps:
-                value, state = _assess(program, exp, knobs, state, split, events, outcome)
+                value, state = _assess(program, exp, knobs, state, step, split, events, outcome)
                 better = value is not None and (best is None or (value > best if mode == "max" else value < best))
                 if better:
                     best = value
@@ -191,6 +192,7 @@ def _assess(
     exp: Any,
     knobs: Mapping[str, Any],
     state: TrainState,
+    step: int,
     split: str | None,
     events: Events,
     outcome: Outcome,
@@ -198,27 +200,33 @@ def _assess(
     """Evaluate on the validation split, log it, update early stopping. Returns the metric that selects."""
     if split is None:
         return None, state
-    beat(int(state.step), "evaluating")
+    beat(step, "evaluating")
     weights = program.weights(knobs, state)
-    result = evaluate(program, exp.task, knobs, weights, split)
-    step = int(state.step)
-    line = {"kind": "eval", "step": step, "split": split, **result.metrics}
+    if program.members is None:
+        result = evaluate(program, exp.task, knobs, weights, split).metrics
+    else:
+        results = [e.metrics for e in evaluate_members(program, exp.task, knobs, weights, split)]
+        result = {name: [r.get(name, float("nan")) for r in results] for name in {n: 0 for r in results for n in r}}
+    line = {"kind": "eval", "step": step, "split": split, **result}
     events.line(line)
     outcome.history.append(line)
-    name = exp.select[0]
-    if name not in result.metrics and result.report:
-        raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result.metrics))}")
-    value = result.metrics.get(name, float("nan"))
+    name, mode = exp.select
+    value = np.asarray(result.get(name, np.full(np.shape(state.step), np.nan)), np.float32)
+    if name not in result and all(np.isfinite(v).all() for v in result.values()):
+        raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
     if state.best is not None:
-        state = state.replace(best=program.stop(knobs, state.best, np.float32(value), np.int32(step), weights))
-    return value, state
+        state = state.replace(best=program.stop(knobs, state.best, value, np.int32(step), weights))
+    finite = value[np.isfinite(value)]
+    return (float(finite.max() if mode == "max" else finite.min()) if finite.size else None), state
 
 
 def chosen(program: Program, exp: Any, knobs: Mapping[str, Any], state: TrainState) -> Variables:
     """The weights a finished run stands for: early stopping's best, else the last (averaged where asked)."""
-    if state.best is not None and exp.stop.restore_best and np.isfinite(state.best.value):
+    last = program.weights(knobs, state)
+    if state.best is None or not exp.stop.restore_best:
+        return last
+    seen = np.isfinite(state.best.value)
+    if seen.all():
         return state.best.weights
-    return program.weights(knobs, state)
-
-
-__all__ = ["Diverged", "Evaluation", "Limits", "Outcome", "chosen", "fit"]
+    pick = lambda a, b: np.where(seen.reshape(seen.shape + (1,) * (np.ndim(a) - seen.ndim)), a, b)  # noqa: E731
+    return jax.tree.map(pick, state.best.weights, last)

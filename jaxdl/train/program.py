@@ -4,9 +4,12 @@ The float knobs and the seed enter as scalars, so a changed learning rate compil
 the trace, and everything that depends on a knob (schedule, rates, keys) is traced with it.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +38,48 @@ def candidates(knobs: Knobs) -> dict[str, np.generic]:
     return floats | ({"seed": np.int32(seed)} if type(seed) is int else {})
 
 
+@dataclass(frozen=True)
+class Members:
+    """Turns a function of one member into that of a population: every argument gets a first axis, but those named.
+
+    "together": `vmap`, one program over all members at once. "in turn": `lax.map`, one member after the other inside
+    one compiled program, which is often faster on a CPU.
+    """
+
+    mode: Literal["together", "in turn"] = "together"
+
+    def __call__(self, function: Callable[..., Any], **shared: int) -> Callable[..., Any]:
+        def axes(count: int) -> tuple[int | None, ...]:
+            return tuple(None if i in shared.values() else 0 for i in range(count))
+
+        def together(*arguments: Any) -> Any:
+            return jax.vmap(function, in_axes=axes(len(arguments)))(*arguments)
+
+        def in_turn(*arguments: Any) -> Any:
+            own = {i: a for i, a in enumerate(arguments) if i not in shared.values()}
+            return jax.lax.map(lambda row: function(*(row.get(i, a) for i, a in enumerate(arguments))), own)
+
+        return together if self.mode == "together" else in_turn
+
+
+def going(state: TrainState, max_bad: Array) -> Array:
+    """Whether a member still trains: neither stopped early nor diverged."""
+    fine = state.bad < max_bad
+    return fine if state.best is None else fine & ~state.best.stopped
+
+
+def where(condition: Array, new: TrainState, old: TrainState) -> TrainState:
+    """`new` where the condition holds; the key, which never changes, is passed by."""
+    chosen = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new.replace(key=None), old.replace(key=None))
+    return chosen.replace(key=old.key)
+
+
+def view_of(state: TrainState) -> dict[str, Any]:
+    """The few numbers the host reads after a chunk, as copies: the state itself is donated to the next."""
+    view = {"step": state.step, "bad": state.bad, "skipped": state.skipped, "metrics": state.metrics}
+    return jax.tree.map(jnp.copy, view)
+
+
 class Program:
     """The compiled functions of one experiment for any values of its traced knobs.
 
@@ -43,7 +88,7 @@ class Program:
         data: the data object, the same for every value of the traced knobs.
         traced: the knobs that enter as scalars (as arrays of one value a member, for a population).
         plan: devices and compiler.
-        members: None for one run, or the function that turns `step`-like functions into functions of a whole population.
+        members: None for one run; else how its functions become those of a population, one member a row of every knob.
     """
 
     def __init__(
@@ -52,10 +97,11 @@ class Program:
         data: Any,
         traced: Knobs,
         plan: Plan = Plan(),
-        members: Callable[..., Any] | None = None,
+        members: Members | None = None,
     ):
         self.build, self.data, self.plan = build, data, plan
         self.traced = {name: jax.ShapeDtypeStruct(np.shape(value), value.dtype) for name, value in traced.items()}
+        self.members = members
         self.each = members or (lambda function, **_: function)
         self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(data.source(0, 1, 0)))
         self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
@@ -75,7 +121,7 @@ class Program:
         return init_state(self.build(knobs))
 
     def step(self, knobs: Knobs, state: TrainState, source: Any, axis: str | None = None) -> tuple[TrainState, Any]:
-        """One train step; a member that was stopped stays as it is."""
+        """One train step and its metrics."""
         exp = self.build(knobs)
         seed = exp.seed if exp.data_seed is None else exp.data_seed
 
@@ -84,11 +130,6 @@ class Program:
             return self.plan.constrain(batch) if axis is None else self.plan.local(batch)
 
         new, metrics = train_step(exp, state, batch_at, axis)
-        if state.best is not None:
-            key, stopped = state.key, state.best.stopped
-            new = jax.tree.map(lambda a, b: jnp.where(stopped, b, a), new.replace(key=None), state.replace(key=None))
-            new = new.replace(key=key)
-            metrics = jax.tree.map(lambda a: jnp.where(stopped, jnp.zeros_like(a), a), metrics)
         return new, metrics
 
     def one_init(self, knobs: Knobs) -> TrainState:
@@ -100,23 +141,46 @@ class Program:
         new, metrics = self._step(knobs, state.replace(metrics={}), source, axis=self.plan.axis)
         return new.replace(metrics=add(state.metrics, metrics))
 
-    def run_chunk(
+    def one_chunk(
         self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
     ) -> tuple[TrainState, dict[str, Any]]:
         """`n` steps in one loop whose length is an argument: the same program, hence the same bits, at any length."""
-        steps = self.each(self.one_step, source=2)
 
         def unfinished(carry: tuple[Array, TrainState]) -> Array:
-            i, state = carry
-            return (i < n) & (state.bad < max_bad).any()
+            return (carry[0] < n) & going(carry[1], max_bad)
 
         def body(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
-            i, state = carry
-            return i + 1, steps(knobs, state, source)
+            return carry[0] + 1, self.one_step(knobs, carry[1], source)
 
         _, state = jax.lax.while_loop(unfinished, body, (jnp.int32(0), state))
-        view = {"step": state.step, "bad": state.bad, "skipped": state.skipped, "metrics": state.metrics}
-        return state, jax.tree.map(jnp.copy, view)
+        return state, view_of(state)
+
+    def joint_chunk(
+        self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """The same for a population whose members step together; one that stopped or diverged stays as it is."""
+
+        def alive(knobs: Knobs, state: TrainState, source: Any) -> TrainState:
+            return where(going(state, max_bad), self.one_step(knobs, state, source), state)
+
+        step, still = self.each(alive, source=2), jax.vmap(lambda state: going(state, max_bad))
+
+        def unfinished(carry: tuple[Array, TrainState]) -> Array:
+            return (carry[0] < n) & still(carry[1]).any()
+
+        def body(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
+            return carry[0] + 1, step(knobs, carry[1], source)
+
+        _, state = jax.lax.while_loop(unfinished, body, (jnp.int32(0), state))
+        return state, view_of(state)
+
+    @property
+    def run_chunk(self) -> Callable[..., Any]:
+        if self.members is None:
+            return self.one_chunk
+        if self.members.mode == "together":
+            return self.joint_chunk
+        return self.each(self.one_chunk, source=2, n=3, max_bad=4)
 
     def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
         """What is evaluated: the averaged parameters where there are any."""
@@ -200,21 +264,29 @@ class Program:
         return self.plan.compile(self.each(self.one_stop, step=3), out=out)
 
 
-def traceable(build: Callable[[Knobs], Any], data: Any, knobs: Knobs) -> dict[str, np.generic]:
-    """The candidates that one init and one step can take as scalars; the others stay Python values.
+def traceable(build: Callable[[Knobs], Any], data: Any, knobs: Knobs) -> tuple[dict[str, np.generic], dict[str, str]]:
+    """The candidates that one init and one step can take as scalars, and why each of the others cannot.
 
     A knob that decides a shape, a number of steps or a branch in Python cannot be traced: tried by `jax.eval_shape`.
     """
 
-    def works(traced: Knobs) -> bool:
+    def problem(traced: Knobs) -> str:
         program = Program(build, data, traced)
         try:
             jax.eval_shape(program.one_init, program.traced)
-        except UNTRACEABLE:
-            return False
-        return True
+        except UNTRACEABLE as error:
+            frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+            return (
+                f"Python needs its value at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+                if frames
+                else str(error)
+            )
+        return ""
 
     wanted = candidates(knobs)
-    if works(wanted):
-        return wanted
-    return {name: value for name, value in wanted.items() if works({name: value})}
+    if not problem(wanted):
+        return wanted, {}
+    problems = {name: problem({name: value}) for name, value in wanted.items()}
+    return {name: value for name, value in wanted.items() if not problems[name]}, {
+        n: p for n, p in problems.items() if p
+    }
