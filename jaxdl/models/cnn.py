@@ -20,9 +20,9 @@ class CNN(nn.Module):
         Sequential(Conv2d(3, 32, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(32, 64, 3, padding=1), ReLU(), MaxPool2d(2),
                    Flatten(), Linear(64 * 56 * 56, 10))
 
-    The flattened order is (height, width, channels) here and (channels, height, width) there. `norm` makes a normalisation layer
-    (`BatchNorm`), put before the activation (which makes the convolution's bias redundant: it has none then) or after it; dropout comes before the dense layer. Kernels start with variance
-    1/fan_in (LeCun), biases at zero.
+    The flattened order is (height, width, channels) here and (channels, height, width) there. `norm` makes a normalisation
+    layer (`BatchNorm`), put before the activation (the convolution then has no bias: the mean takes it away) or after it;
+    dropout comes before the dense layer. Kernels start with variance 1/fan_in (LeCun), biases at zero.
     """
 
     classes: int = 10
