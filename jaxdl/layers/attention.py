@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxdl.layers.convolution import Initializer, lecun
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate, absent
 from jaxdl.layers.position import Positions, Relative, positions_of
@@ -164,6 +165,7 @@ class MultiHead(nn.Module):
         scale: what scores are multiplied by; 1/√dim unless given (T5: 1).
         window: (left, right): only so far away, by position.
         relative: a relative position scheme (`Rotary()`, `ALiBi()`, ...); positions are 0, 1, ... unless given.
+        kernel_init, out_init: of the kernels, and of the last one where that differs.
 
     Called with `x` alone it is self-attention, with `memory` cross-attention. `step` is self-attention with a cache. The weights
     can be captured: `apply(..., mutable="intermediates")` gives `weights`. Parameters: `query`, `key`, `value`, `out`.
@@ -178,14 +180,16 @@ class MultiHead(nn.Module):
     scale: float | None = None
     window: tuple[int, int] | None = None
     relative: Relative | None = None
+    kernel_init: Initializer = lecun
+    out_init: Initializer | None = None
 
     def setup(self) -> None:
         if self.dim is None and self.width % self.heads:
             raise ValueError(f"heads={self.heads} does not divide width={self.width}; give dim, the channels of a head")
-        self.query = Dense(self.heads * self.head_dim, self.use_bias)
-        self.key = Dense(self.keys * self.head_dim, self.use_bias)
-        self.value = Dense(self.keys * self.head_dim, self.use_bias)
-        self.out = Dense(self.width, self.use_bias)
+        self.query = Dense(self.heads * self.head_dim, self.use_bias, self.kernel_init)
+        self.key = Dense(self.keys * self.head_dim, self.use_bias, self.kernel_init)
+        self.value = Dense(self.keys * self.head_dim, self.use_bias, self.kernel_init)
+        self.out = Dense(self.width, self.use_bias, self.out_init or self.kernel_init)
         self.drop = Dropout(self.rate)
 
     @property

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxdl.activations import gelu
+from jaxdl.layers.attention import MultiHead
 from jaxdl.layers.convolution import Conv
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, DropPath, Rate
@@ -65,34 +66,6 @@ def resample_positions(
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-class Attention(nn.Module):
-    """softmax(Q Kᵀ / √d) V in every head, `query key value out`: 4·width² + 4·width parameters.
-
-    Attends from `x` to `y` (to itself where that is None).
-    """
-
-    heads: int
-    rate: Rate = 0.0
-
-    @nn.compact
-    def __call__(self, x: Tokens, y: Tokens | None = None, *, train: bool) -> Tokens:
-        y, dim = x if y is None else y, x.shape[-1]
-        if dim % self.heads:
-            raise ValueError(f"heads={self.heads} does not divide width={dim}")
-
-        def project(name: str, z: Tokens) -> Array:
-            z = Dense(dim, kernel_init=start, name=name)(z)
-            return z.reshape(*z.shape[:-1], self.heads, -1)
-
-        q, k, v = project("query", x), project("key", y), project("value", y)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q / np.sqrt(dim // self.heads).astype(q.dtype), k)
-        weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(v.dtype)
-        weights = Dropout(self.rate)(weights, train=train)
-        self.sow("intermediates", "weights", weights)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(*x.shape[:-1], dim)
-        return Dense(dim, kernel_init=start, name="out")(mixed)
-
-
 class FeedForward(nn.Module):
     """W₂ act(W₁ x), `hidden` wide."""
 
@@ -121,7 +94,8 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Tokens, *, train: bool) -> Tokens:
-        y = Attention(self.heads, self.attention_rate, name="attention")(self.norm(name="norm1")(x), train=train)
+        attention = MultiHead(x.shape[-1], self.heads, rate=self.attention_rate, kernel_init=start, name="attention")
+        y = attention(self.norm(name="norm1")(x), train=train)
         x = x + self._branch("scale1", Dropout(self.rate)(y, train=train), train)
         y = FeedForward(self.hidden, self.act, self.rate, name="feed_forward")(self.norm(name="norm2")(x), train=train)
         return x + self._branch("scale2", y, train)
@@ -145,7 +119,7 @@ class AttentionPool(nn.Module):
     def __call__(self, x: Tokens, *, train: bool) -> Float[Array, "batch width"]:
         probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, x.shape[-1])).astype(x.dtype)
         probe = jnp.broadcast_to(probe, (x.shape[0], 1, x.shape[-1]))
-        y = Attention(self.heads, name="attention")(probe, x, train=train)
+        y = MultiHead(x.shape[-1], self.heads, kernel_init=start, name="attention")(probe, x, train=train)
         y = y + FeedForward(self.hidden, self.act, name="feed_forward")(self.norm(name="norm")(y), train=train)
         return y[:, 0]
 
