@@ -21,11 +21,14 @@ from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin, load
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import Checkpoints, preload
 from jaxdl.record.log import MetricsLog, read
+from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
+from jaxdl.train.distributed import beat, from_first, watched
 from jaxdl.train.evaluate import Evaluation, evaluate
 from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
-from jaxdl.train.parallel import Plan
+from jaxdl.train.parallel import Plan, describe
 from jaxdl.train.program import Program, traceable
+from jaxdl.train.step import select
 from jaxdl.types import TrainState, Variables
 
 
@@ -157,17 +160,45 @@ def train(
         strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
-        callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`): the
-            place for Weights & Biases, MLflow and the like.
+        callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`), in
+            the first process. Through it other trackers fit in a few lines:
+
+                def numbers(line):
+                    return {f"{line.get('split', 'train')}/{k}": v for k, v in line.items() if isinstance(v, float)}
+
+                wandb.init(project="digits", config=dict(exp.origin.knobs))                   # Weights & Biases
+                train(exp, callback=lambda line: wandb.log(numbers(line), step=line["step"]))
+
+                with mlflow.start_run():                                                      # MLflow
+                    mlflow.log_params(exp.origin.knobs)
+                    train(exp, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+
+    In several processes (`jaxdl.train.distributed`) all of them call this; an exception then ends the process at once.
     """
     runtime.ensure()
+    with watched(limits.watchdog):
+        result = _train(exp, run, resume, Plan.make(mesh, strategy, exp), limits, quiet, callback)
+        anywhere(False)  # the first process has written its report: now all may go
+    return result
+
+
+def _train(
+    exp: Experiment,
+    run: str | Path,
+    resume: str | Path | None,
+    plan: Plan,
+    limits: Limits,
+    quiet: bool,
+    callback: Callable[[dict[str, Any]], None] | None,
+) -> Run:
     preload()
     check(exp)
-    prepared = prepare(exp, Plan.make(mesh, strategy, exp))
+    prepared = prepare(exp, plan)
     config = {
         "knobs": knobs_of(exp),
         "recorded": {name: getattr(exp, name) for name in RECORDED},
         "select": list(exp.select),
+        "plan": dict(describe(plan)),
     }
     source = source_of(exp)
     folder = folders.open_run(resume) if resume is not None else None
@@ -176,7 +207,7 @@ def train(
     else:
         config["docstring"] = docstring_of(exp)
         name = Path(source).stem if source else "notebook"
-        folder = folders.create_run(run, name, seed=int(exp.seed), config=config, source=source)
+        folder = new_folder(run, name, seed=int(exp.seed), config=config, source=source)
     metric, mode = exp.select
     with Progress(exp.steps, metric=metric, quiet=quiet) as progress:
         if resume is not None and source and folders.content_hash(source) != folder.config["source_hash"]:
@@ -187,10 +218,13 @@ def train(
             progress.start = step
         else:
             state, step = prepared.program.init(dict(prepared.traced)), 0
-            state = initialised_from(exp, state)
+            state = initialised_from(exp, prepared, state)
         progress.say(headline(exp, prepared, folder.folder, step))
+        if exp.accumulate > 1 and "batch_stats" in prepared.shapes.model_state:
+            rows = exp.data.batch // exp.accumulate
+            progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
         with MetricsLog(folder.folder, resume=step if resume is not None else None) as log:
-            recorder = Recorder(log, progress, callback)
+            recorder = Recorder(log, progress, callback if is_first_process() else None)
             try:
                 outcome = fit(
                     prepared.program,
@@ -200,6 +234,7 @@ def train(
                     events=recorder,
                     checkpoints=checkpoints,
                     limits=limits,
+                    traces=folder.folder / "profile",
                 )
             except Diverged as error:
                 kept = checkpoints.steps()
@@ -213,11 +248,19 @@ def train(
     return result
 
 
+def new_folder(run: str | Path, name: str, **record: Any) -> folders.Run:
+    """A new run folder: made by the first process, opened by the others."""
+    made = folders.create_run(run, name, **record) if is_first_process() else None
+    path = from_first(str(made.folder) if made else "")
+    return made or folders.open_run(path)
+
+
 def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Progress) -> None:
     """The last lines of the log, the plots and the report of a run that ended, was stopped or pauses."""
     from jaxdl.record.report import write_report
 
     outcome, exp = result.outcome, result.experiment
+    beat(int(np.max(outcome.state.step)), "reporting")
     ended = outcome.reason in ("finished", "stopped early")
     evaluations = [result.evaluate(split) for split in exp.data.splits if split != "train"] if ended else []
     recorder.line(
@@ -230,7 +273,8 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
             "results": {evaluation.split: evaluation.metrics for evaluation in evaluations},
         }
     )
-    write_report(folder, exp, evaluations)
+    if is_first_process():
+        write_report(folder, exp, evaluations)
     name = exp.select[0]
     for evaluation in evaluations:
         progress.say(
@@ -343,18 +387,29 @@ def check(exp: Experiment) -> None:
                     raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
 
 
-def initialised_from(exp: Experiment, state: TrainState) -> TrainState:
-    """`init_from`: parameters and model state of another run of the same architecture."""
+def initialised_from(exp: Experiment, prepared: Prepared, state: TrainState) -> TrainState:
+    """`init_from`: parameters and model state of another run of the same architecture, and an optimizer that begins there."""
     if exp.init_from is None:
         return state
-    other = load(exp.init_from)
-    params, model_state = other.weights
-    ours = jax.tree.map(lambda a: (a.shape, a.dtype), (state.params, state.model_state))
-    theirs = jax.tree.map(lambda a: (a.shape, a.dtype), (params, model_state))
+    weights = jax.device_get(load(exp.init_from).weights)
+    old = (state.params, state.model_state)
+    ours, theirs = (jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in (old, weights))
     if ours != theirs:
         raise ExperimentError(f"init_from = {exp.init_from}: its parameters do not fit this model")
-    state = state.replace(params=params, model_state=model_state)
-    return state.replace(ema=jax.tree.map(jax.numpy.copy, params)) if state.ema is not None else state
+
+    def begin(knobs: Any, weights: Variables) -> Any:
+        """Optimizers that keep a copy of the parameters (schedule-free, look-ahead) must know the new ones."""
+        built, (params, model_state) = prepared.program.build(knobs), jax.tree.map(jax.numpy.copy, weights)
+        phases = built.task.phases
+        opt = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
+        ema = jax.tree.map(jax.numpy.copy, params) if state.ema is not None else None
+        return {"params": params, "model_state": model_state, "opt_state": opt, "ema": ema}
+
+    plan, shapes = prepared.program.plan, prepared.shapes
+    kept = {name: getattr(shapes, name) for name in ("params", "model_state", "opt_state", "ema")}
+    out = jax.tree.map(lambda a: a.sharding, kept) if plan.sharded else None
+    placed = jax.tree.map(lambda a, b: jax.make_array_from_callback(b.shape, b.sharding, lambda i: a[i]), weights, old)
+    return state.replace(**plan.compile(begin, out=out)(dict(prepared.traced), placed))
 
 
 def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> str:
