@@ -43,6 +43,17 @@ class RunOptions:
     """The same bits at every run on a GPU too (slower); a CPU's are anyway."""
     debug_nans: bool = False
     """Stop at the operation that makes the first NaN (slow)."""
+    profile: bool = False
+    """Write a trace of a few chunks of steps into the run folder, for TensorBoard or ui.perfetto.dev."""
+    coordinator: str | None = None
+    """Several processes: host:port of the first one. (Slurm, Open MPI, Kubernetes and Cloud TPU need no flags.)"""
+    num_processes: int | None = None
+    """How many processes there are."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
+    watchdog: float | None = None
+    """End the process after so many seconds without progress (10 times as long while something compiles); by default
+    300 where there are several processes."""
     quiet: bool = False
     """No progress bar."""
 

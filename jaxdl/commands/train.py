@@ -56,11 +56,22 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
     knobs, overrides, options = parse(
         with_defaults(config, recorded.get("knobs", {})), args, prog=prog, options=RunOptions
     )
-    runtime.configure(
-        options.device, deterministic=options.deterministic, debug_nans=options.debug_nans, devices=options.devices
-    )
     from jaxdl import api
+    from jaxdl.train import distributed
     from jaxdl.train.loop import Limits
+
+    meeting = (options.coordinator, options.num_processes, options.process_id)
+    several = distributed.expected(*meeting)
+    runtime.configure(
+        options.device,
+        deterministic=options.deterministic,
+        debug_nans=options.debug_nans,
+        devices=options.devices,
+        start=not several,
+    )
+    if several:
+        distributed.join(*meeting)
+        runtime.start_backend(options.device)
 
     exp = api.with_overrides(call(config, knobs), {**recorded.get("recorded", {}), **overrides})
     limits = Limits(
@@ -68,6 +79,8 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
         checkpoint_every=positive("checkpoint-every", options.checkpoint_every),
         stop_at=positive("stop-at", options.stop_at),
         max_bad=positive("max-bad-steps", options.max_bad_steps),
+        profile=options.profile,
+        watchdog=positive("watchdog", options.watchdog),
     )
     result = api.train(
         exp,
@@ -141,7 +154,7 @@ def value_of(args: Sequence[str], flag: str) -> str | None:
     return None
 
 
-def positive(name: str, value: int | None) -> int | None:
+def positive(name: str, value: Any) -> Any:
     if value is not None and value < 1:
         raise ExperimentError(f"--{name} {value}: must be 1 or more")
     return value

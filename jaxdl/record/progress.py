@@ -8,13 +8,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from jaxdl.record.processes import is_first_process
+
 
 class Progress:
     """`with Progress(total, metric) as progress: progress.update(step, {"loss": 0.1})`."""
 
     def __init__(self, total: int, *, start: int = 0, metric: str = "", quiet: bool = False):
         self.console = Console(stderr=True)
-        shown = not quiet and (self.console.is_terminal or self.console.is_jupyter)
+        self.first = is_first_process()
+        shown = self.first and not quiet and (self.console.is_terminal or self.console.is_jupyter)
         self.metric, self.start = metric, start
         self.validated = ""
         self.bar = Bar(
@@ -55,6 +58,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line above the bar, on standard error."""
+        if not self.first:
+            return
         if self.bar.disable:
             print(line, file=sys.stderr)
         else:

@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -168,7 +169,10 @@ def limit(seconds: float) -> float:
 
 @contextmanager
 def watched(seconds: float | None) -> Iterator[None]:
-    """Inside, a run that shows no sign of life for `seconds` ends this process with exit code 86 and says where it was."""
+    """Inside, a run that shows no sign of life for `seconds` ends this process with exit code 86 and says where it was;
+
+    and one of several processes that fails ends at once, with exit code 1.
+    """
     if seconds is None:
         seconds = WATCHDOG if jax.process_count() > 1 else None
     if seconds is None:
@@ -190,9 +194,24 @@ def watched(seconds: float | None) -> Iterator[None]:
     thread = threading.Thread(target=watch, name="watchdog", daemon=True)
     thread.start()
     try:
-        yield
+        with _ended_together():
+            yield
     finally:
         done.set()
+
+
+@contextmanager
+def _ended_together() -> Iterator[None]:
+    """In a run of several processes an exception ends this process at once, so that the others fail at once."""
+    try:
+        yield
+    except BaseException as error:
+        if jax.process_count() == 1:
+            raise
+        if not isinstance(error, OSError | ValueError | RuntimeError) or os.environ.get("JAXDL_TRACEBACK"):
+            traceback.print_exc()
+        line = next((line for line in str(error).splitlines() if line.strip()), "")
+        leave(f"{type(error).__name__}: {line}", 1)
 
 
 def leave(reason: str, code: int) -> None:

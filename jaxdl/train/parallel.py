@@ -76,6 +76,8 @@ class Plan:
             raise ValueError(f"--mesh {mesh}: needs {count} devices, there {'is' if devices == 1 else 'are'} {devices}")
         if strategy == "pmap" and set(sizes) != {"data"}:
             raise ValueError(f"--strategy pmap takes a mesh of data only, got {mesh}: drop it for jit")
+        if strategy == "pmap" and jax.process_count() > 1:
+            raise ValueError(f"--strategy pmap runs in one process, there are {jax.process_count()}: drop it for jit")
         if sizes.get("model", 1) > 1 and not exp.rules:
             raise ValueError(
                 f"--mesh {mesh}: this experiment gives no path rules to cut its model by (Experiment.rules)"
@@ -191,13 +193,12 @@ class Plan:
         mapped = jax.pmap(
             function, axis_name="data", in_axes=(None, 0, 0, None, None), devices=list(self.mesh.devices.flat)
         )
-        placed: dict[int, Any] = {}
+        latest: list[Any] = [None, None]  # the source itself, too: its id alone would be given to another one
 
         def chunk(knobs: Any, state: Any, source: Any, n: Any, max_bad: Any) -> Any:
-            if id(source) not in placed:
-                placed.clear()
-                placed[id(source)] = copy(source)
-            state, view = mapped(knobs, copy(state), placed[id(source)], n, max_bad)
+            if latest[0] is not source:
+                latest[:] = source, copy(source)
+            state, view = mapped(knobs, copy(state), latest[1], n, max_bad)
             return first(state), first(view)
 
         return chunk
