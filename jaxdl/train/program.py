@@ -14,9 +14,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from jaxdl.train import stopping
-from jaxdl.train.parallel import Plan
+from jaxdl.train.parallel import Plan, Timed
 from jaxdl.train.step import add, init_state, prepare, train_step
 from jaxdl.types import Array, Batch, Best, TrainState, Variables
 
@@ -43,10 +45,12 @@ class Members:
     """Turns a function of one member into that of a population: every argument gets a first axis, but those named.
 
     "together": `vmap`, one program over all members at once. "in turn": `lax.map`, one member after the other inside
-    one compiled program, which is often faster on a CPU.
+    one compiled program, which is often faster on a CPU. Over a `mesh` (of one axis, "members") each device runs the
+    function on its own members, and never waits for the others.
     """
 
     mode: Literal["together", "in turn"] = "together"
+    mesh: Mesh | None = None
 
     def __call__(self, function: Callable[..., Any], **shared: int) -> Callable[..., Any]:
         def axes(count: int) -> tuple[int | None, ...]:
@@ -59,7 +63,19 @@ class Members:
             own = {i: a for i, a in enumerate(arguments) if i not in shared.values()}
             return jax.lax.map(lambda row: function(*(row.get(i, a) for i, a in enumerate(arguments))), own)
 
-        return together if self.mode == "together" else in_turn
+        return self.spread(together if self.mode == "together" else in_turn, **shared)
+
+    def spread(self, function: Callable[..., Any], **shared: int) -> Callable[..., Any]:
+        """A function of many members, on each device for the members that live there."""
+        if self.mesh is None:
+            return function
+
+        def spread(*arguments: Any) -> Any:
+            specs = tuple(P() if i in shared.values() else P("members") for i in range(len(arguments)))
+            mapped = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=P("members"), check_vma=False)
+            return mapped(*arguments)
+
+        return spread
 
 
 def going(state: TrainState, max_bad: Array) -> Array:
@@ -115,6 +131,11 @@ class Program:
             self._placed[id(source)] = (source, self.plan.put(dict(source)))
         return self._placed[id(source)][1]
 
+    @property
+    def compile_seconds(self) -> float:
+        """Spent on compiling so far, by all the functions below."""
+        return sum(part.seconds for part in vars(self).values() if isinstance(part, Timed))
+
     # -- pure functions ------------------------------------------------------------------------------------------------
     def bare(self, knobs: Knobs) -> TrainState:
         """The initial state, without the accumulators of metrics."""
@@ -163,7 +184,7 @@ class Program:
         def alive(knobs: Knobs, state: TrainState, source: Any) -> TrainState:
             return where(going(state, max_bad), self.one_step(knobs, state, source), state)
 
-        step, still = self.each(alive, source=2), jax.vmap(lambda state: going(state, max_bad))
+        step, still = jax.vmap(alive, in_axes=(0, 0, None)), jax.vmap(lambda state: going(state, max_bad))
 
         def unfinished(carry: tuple[Array, TrainState]) -> Array:
             return (carry[0] < n) & still(carry[1]).any()
@@ -179,7 +200,7 @@ class Program:
         if self.members is None:
             return self.one_chunk
         if self.members.mode == "together":
-            return self.joint_chunk
+            return self.members.spread(self.joint_chunk, source=2, n=3, max_bad=4)
         return self.each(self.one_chunk, source=2, n=3, max_bad=4)
 
     def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
