@@ -136,8 +136,8 @@ def fit(
         outcome.compile_seconds = clock() - began
         began, length, value = clock(), 1, None
         while step < last:
-            if state.best is not None and bool(np.all(state.best.stopped)):
-                outcome.reason = "stopped early"
+            if state.best is not None and bool(np.all(state.best.stopped | (state.bad >= limits.max_bad))):
+                outcome.reason = "stopped early"  # in a population some may have diverged instead
                 break
             edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
             n, interrupted = agree(min(edge - step, length), interruption.signal)
@@ -154,7 +154,7 @@ def fit(
             step = int(view["step"]) if np.ndim(view["step"]) == 0 else step + n
             if jax.config.jax_debug_nans and program.members is None and view["bad"]:
                 raise Diverged(find_nan(program, knobs, before, source(step - n, step), n))
-            if np.all(ended):
+            if np.all(ended) and program.members is None:
                 events.line({"kind": "diverged", "step": step})
                 raise Diverged(
                     f"the loss or its gradient was not finite in {limits.max_bad} steps in a row, up to step {step}"
