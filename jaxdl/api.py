@@ -237,6 +237,7 @@ def _train(
                     traces=folder.folder / "profile",
                 )
             except Diverged as error:
+                checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
                 raise Diverged(
                     f"{error}; "

@@ -21,7 +21,7 @@ def guarded(action: Callable[[], int]) -> int:
     try:
         return action()
     except KeyboardInterrupt:
-        print("stopped before training began; nothing was saved", file=sys.stderr)
+        print("stopped; the last checkpoint stands, if there is one", file=sys.stderr)
         return 130
     except Exception as error:
         code = exit_code(error)
