@@ -1,5 +1,6 @@
 """Exact evaluation: every example of a split once, padding masked, sums divided once by their weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,10 @@ def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
     """The task's report on the gathered outputs, beside its metrics."""
     leaves = [a for a in jax.tree.leaves(gathered["outputs"]) if np.issubdtype(a.dtype, np.floating)]
     finite = all(np.isfinite(a).all() for a in leaves)
-    report = task.report(gathered["outputs"], gathered["y"]) if finite else {}  # a diverged model has no report
+    metrics = means(sums)
+    if not finite:  # a diverged model has no report, and no accuracy by luck: argmax of NaN is a class, too
+        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, gathered["outputs"], gathered["y"])
+    report = task.report(gathered["outputs"], gathered["y"])
     scalars = {name: float(value) for name, value in report.items() if np.ndim(value) == 0}
     arrays = {name: np.asarray(value) for name, value in report.items() if np.ndim(value) > 0}
-    return Evaluation(split, {**means(sums), **scalars}, arrays, gathered["outputs"], gathered["y"])
+    return Evaluation(split, {**metrics, **scalars}, arrays, gathered["outputs"], gathered["y"])
