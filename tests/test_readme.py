@@ -1,0 +1,97 @@
+"""README's claims that can be run: every row of the table from PyTorch to jaxdl gives the same numbers."""
+
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading of the README."""
+    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def code(cell: str) -> str:
+    return re.fullmatch(r"`(.+)`", cell)[1]
+
+
+LINES = rows("From PyTorch")
+
+
+@pytest.mark.parametrize("row", LINES, ids=[code(row[0])[:40] for row in LINES])
+def test_a_pytorch_line_and_its_jaxdl_line_give_the_same_numbers(row: list[str]) -> None:
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    arrays = {
+        "logits": random.normal(size=(8, 5)).astype(np.float32),
+        "labels": random.integers(0, 5, 8),
+        "z": random.normal(size=8).astype(np.float32),
+        "t": random.integers(0, 2, 8).astype(np.float32),
+        "a": random.normal(size=(8, 3)).astype(np.float32),
+        "b": random.normal(size=(8, 3)).astype(np.float32),
+        "q": random.normal(size=(2, 4, 6, 8)).astype(np.float32),
+        "w": np.float32([1, 2, 3, 4, 5]),
+    }
+    theirs = eval(code(row[0]), torch_names(torch, arrays))
+    ours = eval(code(row[1]), jaxdl_names(arrays))
+    if isinstance(theirs, torch.optim.Optimizer):
+        compare_optimizers(torch, theirs, ours)
+    elif isinstance(theirs, torch.nn.Module):
+        import jax
+
+        shapes = jax.eval_shape(lambda x: ours.init(jax.random.key(0), x, train=False), jnp.zeros((1, 224, 224, 3)))
+        count = sum(p.numel() for p in theirs.parameters())
+        assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count == 2_026_442
+    else:
+        np.testing.assert_allclose(np.asarray(ours), theirs.detach().numpy(), rtol=2e-6, atol=1e-6)
+
+
+def torch_names(torch, arrays: dict[str, np.ndarray]) -> dict:
+    tensors = {name: torch.tensor(value) for name, value in arrays.items()}
+    parameter = torch.nn.Parameter(torch.tensor(arrays["a"]))
+    return {**tensors, "torch": torch, "nn": torch.nn, "F": torch.nn.functional, "params": [parameter]}
+
+
+def jaxdl_names(arrays: dict[str, np.ndarray]) -> dict:
+    from jaxdl import activations, layers, optim
+    from jaxdl.layers import attention
+    from jaxdl.losses import classification, regression
+    from jaxdl.models.cnn import CNN
+
+    modules = (activations, layers, attention, classification, regression, optim)
+    names = {name: value for module in modules for name, value in vars(module).items() if not name.startswith("_")}
+    return {**names, "CNN": CNN, **{name: jnp.asarray(value) for name, value in arrays.items()}}
+
+
+def compare_optimizers(torch, theirs, ours) -> None:
+    import optax
+
+    parameter = theirs.param_groups[0]["params"][0]
+    params = {"kernel": jnp.asarray(parameter.detach().numpy())}
+    state = ours.init(params)
+    for step in range(10):
+        gradient = np.sin(np.arange(24, dtype=np.float32) + step).reshape(8, 3)
+        parameter.grad = torch.tensor(gradient)
+        theirs.step()
+        updates, state = ours.update({"kernel": jnp.asarray(gradient)}, state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(params["kernel"], parameter.detach().numpy(), rtol=2e-6, atol=1e-6)
+
+
+def test_every_entry_of_the_cheat_sheet_names_files_that_exist() -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    missing = [path for path in linked if not (ROOT / path).exists()]
+    assert len(linked) > 50
+    assert not missing
+
+
+def test_the_table_of_experiments_is_complete() -> None:
+    files = {path.stem for path in (ROOT / "experiments").glob("*.py") if not path.name.startswith("_")}
+    assert files == {name for name in files if f"experiments/{name}.py" in README}
