@@ -13,7 +13,10 @@ COMMANDS = {
     "predict": "predictions of a run for files",
     "compare": "final and best metrics of several runs, over seeds, and one plot",
     "summary": "layers, shapes, parameters, multiply-adds and memory of an experiment's model",
+    "lr-find": "a learning rate from a short ramp of the real training step, with a plot",
+    "show-augment": "a picture of training examples before and after augmentation",
     "list": "the experiments, a line each",
+    "models": "every named model with parameters, statistics, multiply-adds, input size and source",
     "new": "a starting file for an experiment of your own",
     "doctor": "versions, devices, cache, and what is missing for which extra",
 }

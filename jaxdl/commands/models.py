@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 
 import tyro
 
@@ -17,9 +17,10 @@ class Options:
 
 def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl models")
-    from jaxdl.models.catalog import rows
+    from jaxdl.inspect.flops import rows
+    from jaxdl.models.catalog import MODELS
 
-    found = [asdict(row) if is_dataclass(row) else dict(row) for row in rows()]
+    found = list(rows(MODELS))
     if options.json:
         print(json.dumps(found, indent=1))
         return 0

@@ -129,12 +129,11 @@ def fit(
         saved_at, saved_step = clock(), step
 
     with Interruption() as interruption, Trace(traces if limits.profile else None) as trace:
-        began, interrupted = clock(), None
+        began, compiled, interrupted = clock(), program.compile_seconds, None
         beat(step, "compiling")
         state, view = program.chunk(knobs, state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad))
         jax.block_until_ready(view)
-        outcome.compile_seconds = clock() - began
-        began, length, value = clock(), 1, None
+        length, value = 1, None
         while step < last:
             if state.best is not None and bool(np.all(state.best.stopped | (state.bad >= limits.max_bad))):
                 outcome.reason = "stopped early"  # in a population some may have diverged instead
@@ -167,7 +166,8 @@ def fit(
                 state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
             if step % exp.evaluation_step == 0 or step == exp.steps:
                 value, state = _assess(program, exp, knobs, state, step, split, events, outcome)
-                better = value is not None and (best is None or (value > best if mode == "max" else value < best))
+                better = value is not None and not np.isnan(value)
+                better = better and (best is None or (value > best if mode == "max" else value < best))
                 if better:
                     best = value
                 if better or anywhere(clock() - saved_at > SAVE_SECONDS):
@@ -179,7 +179,8 @@ def fit(
         elif outcome.reason == "finished" and step < exp.steps:
             outcome.reason = "paused"
         jax.block_until_ready(state)
-        outcome.train_seconds = clock() - began
+        outcome.compile_seconds = program.compile_seconds - compiled
+        outcome.train_seconds = clock() - began - outcome.compile_seconds
         save(value if step and step % exp.evaluation_step == 0 else None)
         if checkpoints is not None:
             checkpoints.wait()
