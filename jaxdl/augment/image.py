@@ -3,8 +3,8 @@
 Each function makes a pure `(key, batch) -> batch` that draws for every image on its own; `p` is the probability that an
 image is changed at all. All numbers but sizes may be traced. The changes themselves are in `geometry` and `colour`.
 
-Bilinear look-ups and shifts run at memory speed also on a CPU: 128 images of 32x32 take 0.2 ms for `flip` or `crop` and
-0.7 ms for `rotate` on two cores.
+Measured on two busy CPU cores, 128 images of 32x32 take 0.3 ms for `flip`, `crop` or `erasing`, 1 ms for `rotate`,
+`random_resized_crop` or `color_jitter`, and 3 to 4 ms for `blur` or `equalize`; for whole policies see `policy`.
 """
 
 from collections.abc import Callable

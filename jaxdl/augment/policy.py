@@ -5,6 +5,9 @@ how it draws. Each image draws its own operations, and under `vmap` a choice com
 of pixels share one warp (the choice is among 3x3 matrices), and a layer of RandAugment costs one warp and one pass of
 each change of colour. Layers are scanned: XLA on a CPU would otherwise repeat one inside the look-ups of the next. As
 everywhere, images are floats in [0, 1] and each function makes a pure `(key, batch) -> batch`.
+
+So a policy is dear where there is no accelerator: 128 images of 32x32 take about 10 ms a layer on two busy CPU cores, and
+AugMix, with nine layers, 0.1 s; `flip`, `crop` and `mixup` together take 1 ms.
 """
 
 from collections.abc import Callable, Mapping

@@ -77,8 +77,7 @@ def test_auto_augment_rates():
 
 @pytest.mark.slow
 def test_aug_mix_is_convex():
-    """Mixing keeps to the hull of the image and its chains: a flat image can only get the border's black."""
-    x = jnp.full((64, 8, 8, 3), 0.5)
+    """The weights of image and chains sum to 1: at tiny strengths a flat image stays, but for the border of the warps."""
+    x = jnp.full((32, 8, 8, 3), 128 / 255)  # a level that four bits can tell
     out = jax.jit(policy.aug_mix(severity=1e-3))(jax.random.key(0), {"x": x})["x"]
-    assert out.min() >= 0
-    assert out.max() <= 1
+    np.testing.assert_allclose(out[:, 1:-1, 1:-1], 128 / 255, rtol=0, atol=1e-5)
