@@ -77,6 +77,10 @@ def configure(
         if devices is not None:
             jax.config.update("jax_platforms", "cpu")
             jax.config.update("jax_num_cpu_devices", devices)
+        if (devices or 1) > 1 or not start:
+            # XLA's thread pool: every device waits in a collective on a thread of its own, and where there are fewer
+            # threads than waits, all wait for ever (400 steps without a pause on 8 devices and 2 cores: always)
+            os.environ.setdefault("NPROC", str(max(os.cpu_count() or 1, 4 * (devices or 1), 16)))
     _settings.update(configured=True, deterministic=deterministic)
     compiler_options.cache_clear()
     jax.config.update("jax_debug_nans", debug_nans)
