@@ -6,9 +6,8 @@ run.predict(images)["label"]
 run.evaluate("test").metrics["accuracy"]
 """
 
-import inspect
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,18 @@ import jax
 import numpy as np
 
 from jaxdl import runtime
-from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin, load_config
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError, load_config
+from jaxdl.prepared import Prepared, prepare
+from jaxdl.provenance import (
+    as_typed,
+    check,
+    docstring_of,
+    knobs_of,
+    rebuild,
+    refuse_changes,
+    source_of,
+    with_overrides,
+)
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import Checkpoints, preload
 from jaxdl.record.log import MetricsLog, read
@@ -27,70 +37,8 @@ from jaxdl.train.distributed import beat, from_first, watched
 from jaxdl.train.evaluate import Evaluation, evaluate
 from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
 from jaxdl.train.parallel import Plan, describe
-from jaxdl.train.program import Program, traceable
 from jaxdl.train.step import select
 from jaxdl.types import TrainState, Variables
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An experiment and its program: what can be initialised, trained, evaluated and asked."""
-
-    experiment: Experiment
-    program: Program
-    traced: Mapping[str, np.generic]
-
-    @property
-    def shapes(self) -> TrainState:
-        return self.program.shapes
-
-    def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
-        """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number."""
-        data = self.experiment.data
-        x = np.asarray(x)
-        like = data.example()["x"]
-        if x.ndim == like.ndim - 1:
-            return jax.tree.map(lambda a: a[0], self.predict(weights, x[None], **more))
-        if x.shape[1:] != like.shape[1:]:
-            raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
-        parts = []
-        for start in range(0, max(1, len(x)), data.batch):
-            part = x[start : start + data.batch]
-            rows = np.minimum(np.arange(data.batch), max(len(part) - 1, 0))
-            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(data.batch) < len(part)).astype(np.float32)}
-            out = jax.device_get(self.program.predict(dict(self.traced), weights, batch))
-            parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
-        return jax.tree.map(lambda *a: np.concatenate(a), *parts)
-
-
-_programs: dict[Any, Prepared] = {}
-
-
-def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
-    """The program of an experiment; one per set of static knobs, so that another learning rate compiles nothing."""
-    origin = exp.origin
-    if origin is None:  # built by hand: its numbers are constants of the program
-        return Prepared(exp, Program(lambda knobs: exp, exp.data, {}, plan), {})
-    static = {name: value for name, value in origin.knobs.items() if type(value) is not float and name != "seed"}
-    key = (
-        plan,
-        origin.config,
-        repr(sorted(static.items())),
-        repr(sorted(origin.overrides.items())),
-        tuple(origin.knobs),
-    )
-    cached = _programs.get(key)
-    if cached is not None:
-        values = {name: np.asarray(origin.knobs[name], cached.traced[name].dtype)[()] for name in cached.traced}
-        fixed = {n: v for n, v in origin.knobs.items() if n not in values}
-        if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
-            return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
-    traced, _ = traceable(origin.build, exp.data, origin.knobs)
-    prepared = Prepared(exp, Program(origin.build, exp.data, traced, plan), traced)
-    _programs[key] = prepared
-    if len(_programs) > 16:
-        del _programs[next(iter(_programs))]
-    return prepared
 
 
 class Run:
@@ -303,89 +251,19 @@ def load(
             raise ExperimentError(
                 f"{run} was trained from a notebook: give its config function, load(run, config=config)"
             )
-        config = load_config(folder.experiment)
+        config = load_config(folder.experiment, beside=folder.config.get("source"))
     exp = rebuild(config, folder.config)
     prepared = prepare(exp)
-    notes: list[str] = []
-    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=notes.append)
+    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=lambda line: print(line, file=sys.stderr))
     if not checkpoints.steps():
         raise ExperimentError(f"{run} has no checkpoint yet")
     in_state = exp.stop is not None and exp.stop.restore_best and checkpoint == "best"
     wanted = "last" if in_state or checkpoint == "last" or checkpoints.best is None else "best"
     state, _, _ = checkpoints.restore(prepared.shapes, wanted)
     loaded = Run(prepared, state, folder.folder)
-    loaded.notes = notes
     if checkpoint == "last":
         loaded.weights = prepared.program.weights(dict(prepared.traced), state)
     return loaded
-
-
-def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
-    """The experiment that a run folder's config.json describes."""
-    knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
-    return with_overrides(config(**knobs), {n: v for n, v in recorded["recorded"].items() if n in RECORDED})
-
-
-def as_typed(value: Any) -> Any:
-    """JSON has no tuples."""
-    return tuple(as_typed(item) for item in value) if isinstance(value, list) else value
-
-
-def with_overrides(exp: Experiment, overrides: Mapping[str, Any]) -> Experiment:
-    """The experiment with some recorded fields changed, here and wherever it is built again."""
-    changed = {name: value for name, value in overrides.items() if getattr(exp, name) != value}
-    if not changed:
-        return exp
-    origin = exp.origin and Origin(exp.origin.config, exp.origin.knobs, {**exp.origin.overrides, **changed})
-    return replace(exp, **changed, origin=origin)
-
-
-def knobs_of(exp: Experiment) -> dict[str, Any]:
-    return dict(exp.origin.knobs) if exp.origin else {}
-
-
-def source_of(exp: Experiment) -> str | None:
-    """The experiment file, if there is one (not in a notebook)."""
-    if exp.origin is None:
-        return None
-    try:
-        file = inspect.getsourcefile(exp.origin.config)
-    except TypeError:
-        return None
-    return file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
-
-
-def docstring_of(exp: Experiment) -> str:
-    module = inspect.getmodule(exp.origin.config) if exp.origin else None
-    return inspect.cleandoc((module and module.__doc__) or (exp.origin and exp.origin.config.__doc__) or "")
-
-
-def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """A resumed run must be the run that was begun."""
-    import json
-
-    changes = []
-    plain = json.loads(json.dumps(now))
-    for group in ("knobs", "recorded"):
-        for name in {**recorded[group], **plain[group]}:
-            old, new = recorded[group].get(name), plain[group].get(name)
-            if old != new:
-                changes.append(f"{name} was {old}, now {new}")
-    if changes:
-        raise ExperimentError(
-            f"cannot resume with other settings: {'; '.join(changes)}. Train a new run, or drop the change"
-        )
-
-
-def check(exp: Experiment) -> None:
-    """What can be wrong with the labels, before anything compiles."""
-    if hasattr(exp.task, "check"):
-        for split, arrays in getattr(exp.data, "splits", {}).items():
-            if "y" in arrays:
-                try:
-                    exp.task.check(arrays["y"])
-                except ValueError as error:
-                    raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
 
 
 def initialised_from(exp: Experiment, prepared: Prepared, state: TrainState) -> TrainState:
@@ -421,3 +299,20 @@ def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> st
         f"{count:,} parameters on {len(devices)} {devices[0].platform} device{'s' if len(devices) > 1 else ''}, "
         f"{exp.steps} steps of {exp.data.batch}" + (f", from step {step}" if step else "") + f"\nrun folder: {folder}"
     )
+
+
+__all__ = [
+    "Prepared",
+    "Recorder",
+    "Run",
+    "as_typed",
+    "check",
+    "conclude",
+    "docstring_of",
+    "load",
+    "new_folder",
+    "prepare",
+    "source_of",
+    "train",
+    "with_overrides",
+]

@@ -159,8 +159,8 @@ class ExperimentError(Exception):
     """A mistake in an experiment file or in how it is called: one line for the person, exit code 2."""
 
 
-def load_config(path: str | Path) -> Callable[..., Experiment]:
-    """The `config` of an experiment file, from anywhere. Its folder's imports work as they do for a script."""
+def load_config(path: str | Path, *, beside: str | None = None) -> Callable[..., Experiment]:
+    """The `config` of an experiment file, from anywhere; it may import what lies in its folder (or that of `beside`)."""
     path = Path(path)
     if not path.is_file():
         raise ExperimentError(f"no experiment file {path}" + nearest(path))
@@ -170,6 +170,9 @@ def load_config(path: str | Path) -> Callable[..., Experiment]:
         raise ExperimentError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look modules up
+    folder = str(Path(beside or path).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # at the end: a file here never hides a library
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -1,0 +1,74 @@
+"""An experiment and its program: what every command starts from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.experiment import Experiment
+from jaxdl.train.parallel import Plan
+from jaxdl.train.program import Program, traceable
+from jaxdl.types import TrainState, Variables
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment and its program: what can be initialised, trained, evaluated and asked."""
+
+    experiment: Experiment
+    program: Program
+    traced: Mapping[str, np.generic]
+
+    @property
+    def shapes(self) -> TrainState:
+        return self.program.shapes
+
+    def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
+        """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number."""
+        data = self.experiment.data
+        x = np.asarray(x)
+        like = data.example()["x"]
+        if x.ndim == like.ndim - 1:
+            return jax.tree.map(lambda a: a[0], self.predict(weights, x[None], **more))
+        if x.shape[1:] != like.shape[1:]:
+            raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
+        parts = []
+        for start in range(0, max(1, len(x)), data.batch):
+            part = x[start : start + data.batch]
+            rows = np.minimum(np.arange(data.batch), max(len(part) - 1, 0))
+            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(data.batch) < len(part)).astype(np.float32)}
+            out = jax.device_get(self.program.predict(dict(self.traced), weights, batch))
+            parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
+        return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+
+_programs: dict[Any, Prepared] = {}
+
+
+def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
+    """The program of an experiment; one per set of static knobs, so that another learning rate compiles nothing."""
+    origin = exp.origin
+    if origin is None:  # built by hand: its numbers are constants of the program
+        return Prepared(exp, Program(lambda knobs: exp, exp.data, {}, plan), {})
+    static = {name: value for name, value in origin.knobs.items() if type(value) is not float and name != "seed"}
+    key = (
+        plan,
+        origin.config,
+        repr(sorted(static.items())),
+        repr(sorted(origin.overrides.items())),
+        tuple(origin.knobs),
+    )
+    cached = _programs.get(key)
+    if cached is not None:
+        values = {name: np.asarray(origin.knobs[name], cached.traced[name].dtype)[()] for name in cached.traced}
+        fixed = {n: v for n, v in origin.knobs.items() if n not in values}
+        if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
+            return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
+    traced, _ = traceable(origin.build, exp.data, origin.knobs)
+    prepared = Prepared(exp, Program(origin.build, exp.data, traced, plan), traced)
+    _programs[key] = prepared
+    if len(_programs) > 16:
+        del _programs[next(iter(_programs))]
+    return prepared

@@ -1,0 +1,81 @@
+"""Where an experiment comes from, written down and read again: its knobs, its fields, its file; what a resume compares."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin
+
+
+def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
+    """The experiment that a run folder's config.json describes."""
+    knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
+    return with_overrides(config(**knobs), {n: v for n, v in recorded["recorded"].items() if n in RECORDED})
+
+
+def as_typed(value: Any) -> Any:
+    """JSON has no tuples."""
+    return tuple(as_typed(item) for item in value) if isinstance(value, list) else value
+
+
+def with_overrides(exp: Experiment, overrides: Mapping[str, Any]) -> Experiment:
+    """The experiment with some recorded fields changed, here and wherever it is built again."""
+    changed = {name: value for name, value in overrides.items() if getattr(exp, name) != value}
+    if not changed:
+        return exp
+    origin = exp.origin and Origin(exp.origin.config, exp.origin.knobs, {**exp.origin.overrides, **changed})
+    return replace(exp, **changed, origin=origin)
+
+
+def knobs_of(exp: Experiment) -> dict[str, Any]:
+    return dict(exp.origin.knobs) if exp.origin else {}
+
+
+def source_of(exp: Experiment) -> str | None:
+    """The experiment file, if there is one (not in a notebook)."""
+    if exp.origin is None:
+        return None
+    try:
+        file = inspect.getsourcefile(exp.origin.config)
+    except TypeError:
+        return None
+    return file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
+
+
+def docstring_of(exp: Experiment) -> str:
+    module = inspect.getmodule(exp.origin.config) if exp.origin else None
+    return inspect.cleandoc((module and module.__doc__) or (exp.origin and exp.origin.config.__doc__) or "")
+
+
+def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """A resumed run must be the run that was begun."""
+    changes = []
+    plain = json.loads(json.dumps(now))
+    for group in ("knobs", "recorded"):
+        for name in {**recorded[group], **plain[group]}:
+            old, new = recorded[group].get(name), plain[group].get(name)
+            if old != new:
+                changes.append(f"{name} was {old}, now {new}")
+    if changes:
+        raise ExperimentError(
+            f"cannot resume with other settings: {'; '.join(changes)}. Train a new run, or drop the change"
+        )
+
+
+def check(exp: Experiment) -> None:
+    """What can be wrong with the data, before anything compiles: inputs that are not finite, labels out of range."""
+    for split, arrays in getattr(exp.data, "splits", {}).items():
+        x, y = arrays.get("x"), arrays.get("y")
+        try:
+            if x is not None and x.dtype.kind == "f" and not np.isfinite(x).all():
+                row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))
+                raise ValueError(f"inputs must be finite: there is a NaN or an infinity in row {row}")
+            if y is not None and hasattr(exp.task, "check"):
+                exp.task.check(y)
+        except ValueError as error:
+            raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
