@@ -65,48 +65,20 @@ def run(args: Sequence[str]) -> int:
 
 
 def read(file: Path, data: Any) -> np.ndarray:
-    """The inputs in a file, `(n, ...)`, in the form of the training data."""
+    """The inputs in a file, `(n, ...)`: as the data set reads its own kind; npz with an array `x` and npy for any."""
     from jaxdl.data import files
 
-    shape, kind = data.example()["x"].shape[1:], data.example()["x"].dtype
-    if file.suffix == ".csv":
-        if not hasattr(data, "read"):
-            raise ValueError(f"{file}: this run was not trained on a table")
-        return data.read(file)["x"]
-    if file.suffix == ".npy":
-        x = np.asarray(files.read_npy(file))
-    elif file.suffix == ".npz":
+    if file.suffix == ".npz":
         arrays = files.read_npz(file)
         if "x" not in arrays:
             raise ValueError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
-        x = arrays["x"]
-    elif len(shape) == 3 and kind == np.uint8:
-        x = read_image(file, shape, data)
-    else:
-        raise ValueError(
-            f"{file}: expected npy, npz{' or csv' if hasattr(data, 'read') else ''}, got {file.suffix or 'no suffix'!r}"
-        )
-    if x.shape == shape or (len(shape) == 3 and x.shape == shape[:2]):
-        x = x[None]
-    if len(shape) == 3 and x.ndim == 3 and shape[-1] == 1:
-        x = x[..., None]
-    return x
-
-
-def read_image(file: Path, shape: tuple[int, ...], data: Any) -> np.ndarray:
-    """One image file, resized to what the model reads, with the range of the training data (digits go to 16)."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            image = image.convert("L" if shape[-1] == 1 else "RGB").resize(
-                (shape[1], shape[0]), Image.Resampling.BILINEAR
-            )
-            x = np.asarray(image, np.float32)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file}: not an image that can be read ({error})") from None
-    maximum = getattr(data.prepare, "maximum", 255.0)
-    return np.round(x.reshape(shape) * (maximum / 255.0)).astype(np.uint8)[None]
+        return arrays["x"]
+    if hasattr(data, "read"):
+        return data.read(file)["x"]
+    if file.suffix != ".npy":
+        raise ValueError(f"{file}: expected npy or npz, got {file.suffix or 'no suffix'!r}")
+    x = np.asarray(files.read_npy(file))
+    return x[None] if x.shape == data.example()["x"].shape[1:] else x
 
 
 def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:
