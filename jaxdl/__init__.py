@@ -12,6 +12,7 @@ _LAZY = {
     "experiment": "jaxdl.experiment",
     "main": "jaxdl.experiment",
     "load": "jaxdl.api",
+    "sweep": "jaxdl.sweeps",
     "fit": "jaxdl.api",
     "configure": "jaxdl.runtime",
 }

@@ -1,4 +1,4 @@
-"""python -m jaxdl COMMAND ...: train, evaluate, predict, compare, summary, list, new, doctor.
+"""python -m jaxdl COMMAND ...: train, evaluate, predict, sweep, compare, summary, list, new, doctor.
 
 `python -m jaxdl COMMAND --help` tells more.
 """
@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "metrics of a run on a split",
     "predict": "predictions of a run for files",
     "compare": "final and best metrics of several runs, over seeds, and one plot",
+    "sweep": "many seeds and settings in one program: a table, curves, a heat map",
     "summary": "layers, shapes, parameters, multiply-adds and memory of an experiment's model",
     "lr-find": "a learning rate from a short ramp of the real training step, with a plot",
     "show-augment": "a picture of training examples before and after augmentation",

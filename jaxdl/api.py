@@ -150,6 +150,8 @@ def _train(
     }
     source = source_of(exp)
     folder = folders.open_run(resume) if resume is not None else None
+    if folder is not None and "sweep" in folder.config:
+        raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
     if folder is not None:
         refuse_changes(folder.config, config)
     else:
@@ -236,16 +238,25 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
 
 
 def load(
-    run: str | Path, checkpoint: Literal["best", "last"] = "best", *, config: Callable[..., Experiment] | None = None
+    run: str | Path,
+    checkpoint: Literal["best", "last"] = "best",
+    *,
+    member: int | None = None,
+    config: Callable[..., Experiment] | None = None,
 ) -> Run:
     """A run from its folder, ready to predict and to evaluate.
 
     Args:
         run: the run folder.
         checkpoint: "best" by the metric that selects, or "last".
+        member: which one, where the folder is that of a sweep.
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
     """
     folder = folders.open_run(run)
+    if "sweep" in folder.config:
+        from jaxdl.members import load_member
+
+        return load_member(folder, member, checkpoint, config)
     if config is None:
         if not folder.experiment.is_file():
             raise ExperimentError(

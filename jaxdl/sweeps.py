@@ -1,24 +1,40 @@
-"""Sweeps: many settings of one experiment as few programs, with one folder, one table and the pictures."""
+"""Sweeps: many settings of one experiment as few programs, with one folder, one table and the pictures.
+
+result = sweep(config, {"lr": (1e-3, 3e-3, 1e-2), "seed": range(8)})
+result.table
+load(result.folder, member=3).evaluate("test")
+
+runs/<experiment>-sweep/<date-time>-s<seed>/
+  config.json       as of a run, with every member's knobs
+  plan.json         which members are trained by which program, and why
+  group-0/, ...     one program each: checkpoints, metrics.jsonl (`train/halving.py`)
+  results.json      what became of each member so far
+  results.csv       the same as a table, one line a member
+  plots/, report.md
+"""
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import jax
 
-from jaxdl import api
-from jaxdl.experiment import RECORDED, Experiment, ExperimentError
+from jaxdl import runtime
+from jaxdl.experiment import RECORDED, ExperimentError, experiment
+from jaxdl.members import Config, config_of, groups_of, history, points_of
+from jaxdl.provenance import check, docstring_of, source_of, with_overrides
 from jaxdl.record import run as folders
-from jaxdl.record.checkpoint import Checkpoints
-from jaxdl.record.log import MetricsLog
+from jaxdl.record.checkpoint import preload
 from jaxdl.record.progress import Progress
+from jaxdl.train.halving import train_group
 from jaxdl.train.loop import Limits
-from jaxdl.train.parallel import Plan
-from jaxdl.train.population import Group, Population, group, rungs, stack
+from jaxdl.train.population import Group, group
 from jaxdl.train.program import traceable
+
+Points = Sequence[Mapping[str, Any]]
 
 
 @dataclass
@@ -28,221 +44,166 @@ class Sweep:
     folder: Path
     reason: str
     rows: list[dict[str, Any]] = field(default_factory=list)
+    table: str = ""
+    """Settings, best first, as Markdown: mean ± standard deviation over seeds."""
+    plots: dict[str, Path] = field(default_factory=dict)
+
+    def _repr_markdown_(self) -> str:
+        return self.table
 
 
 def sweep(
-    config: Callable[..., Experiment],
-    points: Sequence[Mapping[str, Any]],
+    config: Config,
+    points: Mapping[str, Sequence[Any]] | Points,
     *,
-    swept: Sequence[str],
+    knobs: Mapping[str, Any] = {},
     overrides: Mapping[str, Any] = {},
-    root: str | Path = "runs",
-    mesh: str | None = None,
+    run: str | Path = "runs",
     how: str | None = None,
     prune: bool = False,
-    log_every: int = 50,
-    checkpoint_every: int | None = None,
-    stop_at: int | None = None,
-    max_bad: int = 10,
+    limits: Limits = Limits(),
     quiet: bool = False,
 ) -> Sweep:
-    """Train every point (a full set of knobs each) and compare them.
+    """Train many members of one experiment and compare them.
 
     Args:
         config: the experiment.
-        points: the knobs of each member.
-        swept: the knobs that vary.
-        overrides: recorded fields that were given (`precision`, ...).
-        root, mesh, log_every, checkpoint_every, stop_at, max_bad, quiet: as for `train`.
-        how: "together", "in turn" or None: measure.
+        points: knob -> its values, for all their combinations; or a list of knobs, one dictionary a member.
+        knobs: values of other knobs, the same for all.
+        overrides: recorded fields of the Experiment (`precision`, ...).
+        run: folder under which `<experiment>-sweep/<date-time>-s<seed>/` is made.
+        how: "together" (vmap), "in turn" (one member after the other in one program), or None: measure.
         prune: successive halving by the metric that selects.
+        limits, quiet: as for `train`.
     """
-    first = api.with_overrides(config(**points[0]), overrides)
-    source = api.source_of(first)
-    settings = {"overrides": dict(overrides), "mesh": mesh, "how": how, "prune": prune, "max_bad": max_bad}
-    recorded = {
-        "knobs": dict(points[0]),
+    runtime.ensure()
+    config = experiment(config)
+    points = combinations(points) if isinstance(points, Mapping) else list(points)
+    swept = list(dict.fromkeys(name for point in points for name in point))
+    if not points or not swept:
+        raise ExperimentError("nothing to sweep: give a knob several values, as in {'seed': range(8)}")
+    check_knobs(config, [*swept, *knobs])
+    points = [dict(config(**{**knobs, **point}).origin.knobs) for point in points]  # and every value is checked
+    first = with_overrides(config(**points[0]), overrides)
+    if not first.data.resident and first.data_seed is None:
+        overrides = {**overrides, "data_seed": int(points[0].get("seed", 0))}  # streams are read once, for all members
+        first = with_overrides(first, overrides)
+    if first.init_from is not None:
+        raise ExperimentError(f"init_from = {first.init_from}: members of a sweep start from their own seeds")
+    check(first)
+    source = source_of(first)
+    told = {"swept": swept, "points": points, "overrides": overrides, "how": how, "prune": prune}
+    record = {
+        "knobs": points[0],
         "recorded": {name: getattr(first, name) for name in RECORDED},
         "select": list(first.select),
-        "docstring": api.docstring_of(first),
-        "sweep": {"swept": list(swept), "points": [dict(p) for p in points], **settings},
+        "docstring": docstring_of(first),
+        "sweep": {**told, "limits": {**asdict(limits), "stop_at": None}},
     }
-    name = f"{Path(source).stem if source else 'notebook'}-sweep"
-    folder = folders.create_run(root, name, seed=0, config=recorded, source=source)
-    limits = Limits(log_every=log_every, checkpoint_every=checkpoint_every, stop_at=stop_at, max_bad=max_bad)
+    groups, lines = plan(config, points, swept, overrides)
+    stem = Path(source).stem if source else "notebook"
+    folder = folders.create_run(run, f"{stem}-sweep", seed=int(points[0].get("seed", 0)), config=record, source=source)
+    listed = [{"members": list(one.members), "traced": list(one.knobs)} for one in groups]
+    folders.write_synced(folder.folder / "plan.json", json.dumps({"groups": listed, "lines": lines}, indent=1) + "\n")
     return carry_out(config, folder, limits, quiet=quiet)
 
 
-def resume(path: Path, *, config: Callable[..., Experiment] | None = None, quiet: bool = False) -> Sweep:
+def resume(path: str | Path, *, config: Config | None = None, stop_at: int | None = None, quiet: bool = False) -> Sweep:
     """Go on with a sweep that was stopped."""
+    runtime.ensure()
     folder = folders.open_run(path)
     if "sweep" not in folder.config:
         raise ExperimentError(f"{path} is a run, not a sweep: python -m jaxdl train --resume {path}")
-    if config is None:
-        source = folder.config.get("source")
-        config = api.load_config(source if source and Path(source).is_file() else folder.experiment)
-    limits = Limits(max_bad=folder.config["sweep"]["max_bad"])
-    return carry_out(config, folder, limits, quiet=quiet)
+    limits = Limits(**{**folder.config["sweep"]["limits"], "stop_at": stop_at})
+    return carry_out(config_of(folder, config), folder, limits, quiet=quiet)
 
 
-def plan(config: Callable[..., Experiment], folder: folders.Run) -> tuple[list[Group], list[str]]:
-    """The groups of a sweep, and what to tell about them: one line a group, with the reason for the split."""
-    told = folder.config["sweep"]
-    points = [{name: api.as_typed(value) for name, value in point.items()} for point in told["points"]]
-    first = api.with_overrides(config(**points[0]), told["overrides"])
-    traced, reasons = traceable(first.origin.build, first.data, first.origin.knobs)
-    groups = []
-    for static, members in group(points, list(traced)):
-        exp = api.with_overrides(config(**points[members[0]]), told["overrides"])
-        if not exp.data.resident and exp.data_seed is None:
-            exp = api.with_overrides(exp, {"data_seed": int(points[0].get("seed", 0))})
-        values = stack([points[i] for i in members], list(traced))
-        groups.append(Group(exp, exp.origin.build, static, tuple(members), values))
-    vary = [name for name in told["swept"] if name in traced]
+def combinations(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination, the first knob varying slowest.
+
+    >>> combinations({"lr": [0.1, 0.2], "seed": range(2)})[1:3]
+    [{'lr': 0.1, 'seed': 1}, {'lr': 0.2, 'seed': 0}]
+    """
+    points: list[dict[str, Any]] = [{}]
+    for name, choices in values.items():
+        points = [{**point, name: value} for point in points for value in choices]
+    return points
+
+
+def check_knobs(config: Config, names: Sequence[str]) -> None:
+    import inspect
+
+    known = list(inspect.signature(config).parameters)
+    for name in names:
+        if name not in known:
+            raise ExperimentError(f"no knob {name!r}; there are: {', '.join(known)}")
+
+
+def plan(
+    config: Config, points: Points, swept: Sequence[str], overrides: Mapping[str, Any]
+) -> tuple[list[Group], list]:
+    """As few programs as the knobs allow, and a line about each split, with its reason."""
+    groups, reasons = [], {}
+    for static, members in group(points):
+        exp = with_overrides(config(**points[members[0]]), overrides)
+        traced, problems = traceable(exp.origin.build, exp.data, exp.origin.knobs)
+        reasons |= {name: problems[name] for name in swept if name in problems}
+        reasons |= {name: f"{type(static[name]).__name__}s decide shapes or steps" for name in swept if name in static}
+        for _, inner in group([points[i] for i in members], list(traced)):
+            chosen = [members[i] for i in inner]
+            exp = with_overrides(config(**points[chosen[0]]), overrides)
+            groups.append(Group.make(exp, chosen, points, list(traced)))
+    within = [name for name in swept if name not in reasons]
+    several = len(groups) > 1
     lines = [
-        f"{len(points)} members in {len(groups)} program{'s' if len(groups) > 1 else ''}; "
-        + (
-            f"{', '.join(vary)} var{'ies' if len(vary) == 1 else 'y'} within a program"
-            if vary
-            else "one member a program"
-        )
+        f"{len(points)} members in {len(groups)} program{'s' if several else ''}"
+        + (f"; {' and '.join(within)} var{'y' if len(within) > 1 else 'ies'} within a program" if within else "")
     ]
-    for name in told["swept"]:
-        if name not in traced:
-            value = points[0][name]
-            why = reasons.get(name) or f"{type(value).__name__}: it decides shapes, steps or choices"
-            lines.append(f"  {name} splits programs: {why}")
-    if len(groups) > 1:
-        for g in groups:
-            shown = ", ".join(f"{name} {g.static[name]}" for name in told["swept"] if name in g.static)
-            lines.append(f"  {len(g.members)} members with {shown}")
+    for name in [name for name in swept if name in reasons]:
+        choice = isinstance(points[0][name], str | bool | None)
+        lines.append(f"  {name} splits them: {'it is a choice' if choice else reasons[name]}")
+    for one in groups if several else ():
+        shown = ", ".join(f"{name} {points[one.members[0]][name]}" for name in swept if name in reasons)
+        lines.append(f"  {len(one.members)} with {shown}")
     return groups, lines
 
 
-def carry_out(config: Callable[..., Experiment], folder: folders.Run, limits: Limits, *, quiet: bool) -> Sweep:
-    """Train the groups one after the other; a group that is finished has its rows in results.json."""
-    told = folder.config["sweep"]
-    groups, lines = plan(config, folder)
+def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: bool) -> Sweep:
+    """Train the groups one after the other; those that are finished have their rows in results.json."""
+    told, points = folder.config["sweep"], points_of(folder)
+    if jax.process_count() > 1:
+        raise ExperimentError("a sweep runs in one process, over all its devices")
+    preload()
+    groups, lines = groups_of(config, folder)
     results = folder.folder / "results.json"
-    rows: dict[str, Any] = json.loads(results.read_text()) if results.is_file() else {}
-    result = Sweep(folder.folder, "finished")
-    began = time.perf_counter()
-    with Progress(sum(g.exp.steps for g in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
+    finished = json.loads(results.read_text()) if results.is_file() else {"rows": {}, "seconds": 0.0}
+    with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
         for line in [*lines, f"sweep folder: {folder.folder}"]:
             progress.say(line)
-        done = 0
+        before = 0
         for number, one in enumerate(groups):
-            if all(str(i) in rows for i in one.members):
-                done += one.exp.steps
-                continue
-            found, reason = train_group(one, folder.folder / f"group-{number}", told, limits, progress, done)
-            if reason != "finished" and reason != "stopped early":
-                result.reason = reason
-                progress.say(f"{reason}; to go on: python -m jaxdl sweep --resume {folder.folder}")
-                return result
-            rows |= {str(i): row for i, row in found.items()}
-            folders.write_synced(results, json.dumps(rows))
-            done += one.exp.steps
-    points = told["points"]
-    result.rows = [{"member": i, "knobs": points[i], **rows[str(i)]} for i in range(len(points))]
-    seconds = time.perf_counter() - began
+            if not all(str(i) in finished["rows"] for i in one.members):
+                began = time.perf_counter()
+                rows, outcome = train_group(
+                    one,
+                    folder.folder / f"group-{number}",
+                    devices=jax.local_device_count(),
+                    how=told["how"],
+                    prune=told["prune"],
+                    limits=limits,
+                    progress=lambda step, metrics, before=before: progress.update(before + step, metrics),
+                    say=progress.say,
+                )
+                if outcome.reason in ("paused", "interrupted"):
+                    progress.say(f"{outcome.reason}; to go on: python -m jaxdl sweep --resume {folder.folder}")
+                    return Sweep(folder.folder, outcome.reason)
+                finished["rows"] |= rows
+                finished["seconds"] += time.perf_counter() - began
+                folders.write_synced(results, json.dumps(finished, indent=1, allow_nan=False) + "\n")
+            before += one.exp.steps
     from jaxdl.record.sweep_report import write_sweep_report
 
-    table = write_sweep_report(folder, result.rows, seconds)
-    print(table)
-    print(f"report: {folder.report}")
-    return result
-
-
-class GroupEvents:
-    """The lines of a group's log, and the mean over its members on the progress bar."""
-
-    def __init__(self, log: MetricsLog, progress: Progress, done: int, members: Sequence[int]):
-        self.log, self.bar, self.done, self.members = log, progress, done, members
-
-    def line(self, line: dict[str, Any]) -> None:
-        self.log.line({**line, "members": list(self.members)} if line["kind"] == "eval" else line)
-
-    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.bar.update(self.done + step, metrics)
-
-
-def train_group(
-    one: Group, path: Path, told: Mapping[str, Any], limits: Limits, progress: Progress, done: int
-) -> tuple[dict[int, dict[str, Any]], str]:
-    """Train one group to its end, pruning at the rungs. member -> row of numbers, and the reason it ended."""
-    import dataclasses
-
-    from jaxdl.record.checkpoint import preload
-
-    preload()
-    path.mkdir(exist_ok=True)
-    metric, mode = one.exp.select
-    plan = Plan()
-    rows: dict[int, dict[str, Any]] = {}
-    checkpoints = Checkpoints(path / "checkpoints", mode=mode, notify=progress.say)
-    steps = checkpoints.steps()
-    population = Population(one, plan, told["how"])
-    kept = path / "members.json"
-    alive = json.loads(kept.read_text()) if kept.is_file() else {"members": list(one.members), "rows": {}}
-    if len(alive["members"]) < len(one.members):
-        population, _ = population.keep(population.init(), [one.members.index(i) for i in alive["members"]])
-        rows = {int(i): row for i, row in alive["rows"].items()}
-    state, step = (population.init(), 0) if not steps else checkpoints.restore(population.program.shapes)[::2]
-    for mode_name, seconds in population.timings.items():
-        progress.say(f"  {mode_name}: {seconds * 1e3:.3g} ms a step of {len(one.members)} members")
-    grid = one.exp.evaluation_step
-    halvings = rungs(one.exp.steps, len(one.members), grid=grid) if told["prune"] else []
-    halvings = [(rung, left) for rung, left in halvings if rung > step]
-    with MetricsLog(path, resume=step or None, tensorboard=False) as log:
-        for rung, left in [*halvings, (None, 0)]:
-            events = GroupEvents(log, progress, done, population.group.members)
-            stop = limits.stop_at if rung is None else min(rung, limits.stop_at or rung)
-            outcome = population.fit(state, events, checkpoints, dataclasses.replace(limits, stop_at=stop))
-            state = outcome.state
-            if outcome.reason == "interrupted" or (outcome.reason == "paused" and stop != rung):
-                return rows, outcome.reason
-            if rung is None or outcome.reason != "paused":
-                break
-            scores = np.asarray(state.best.value) * (1 if mode == "max" else -1)
-            order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
-            rows |= numbers(population, state, metric, order[left:], rung)
-            staying = sorted(int(i) for i in order[:left])
-            checkpoints.wait()
-            population, state = population.keep(state, staying)
-            alive = {"members": list(population.group.members), "rows": rows}
-            checkpoints = Checkpoints(path / f"checkpoints-{rung}", mode=mode, notify=progress.say)
-            checkpoints.save(rung, state)
-            checkpoints.wait()
-            folders.write_synced(kept, json.dumps(alive))
-            progress.say(f"  step {rung}: {left} members go on")
-        rows |= numbers(population, state, metric, range(len(population.group.members)), None)
-    return rows, outcome.reason
-
-
-def numbers(
-    population: Population, state: Any, metric: str, members: Sequence[int], pruned: int | None
-) -> dict[int, dict[str, Any]]:
-    """What the table shows of some members: best and final validation metric, test metric, where they ended."""
-    exp = population.exp
-    tests = population.evaluate(state, "test") if "test" in exp.data.splits else None
-    finals = population.evaluate(state, "validation") if "validation" in exp.data.splits else None
-    found = {}
-    for i in members:
-        found[population.group.members[i]] = {
-            "metric": metric,
-            "best": float(np.asarray(state.best.value)[i]),
-            "best_step": int(np.asarray(state.best.step)[i]),
-            "validation": finals[i].metrics if finals else {},
-            "test": tests[i].metrics if tests else {},
-            "step": int(np.asarray(state.step)[i]),
-            "skipped": int(np.asarray(state.skipped)[i]),
-            "ended": f"pruned at step {pruned}" if pruned else ended(exp, state, int(i)),
-        }
-    return found
-
-
-def ended(exp: Any, state: Any, i: int) -> str:
-    if int(np.asarray(state.bad)[i]) > 0 and int(np.asarray(state.step)[i]) < exp.steps:
-        return "diverged"
-    return "stopped early" if bool(np.asarray(state.best.stopped)[i]) else "finished"
+    rows = [{"member": i, **points[i], **finished["rows"][str(i)]} for i in range(len(points))]
+    histories = [history(folder, i) for i in range(len(points))]
+    table, plots = write_sweep_report(folder, groups[0].exp.data, rows, histories, lines, finished["seconds"])
+    return Sweep(folder.folder, "finished", rows, table, plots)

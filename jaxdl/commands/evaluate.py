@@ -21,6 +21,8 @@ class Options:
     """train, validation or test."""
     checkpoint: Literal["best", "last"] = "best"
     """Weights of the best evaluation, or of the last checkpoint."""
+    member: int | None = None
+    """Which member, of a sweep's folder."""
     json: bool = False
     """Print JSON, arrays (confusion matrix, ...) included."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
@@ -32,7 +34,7 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     from jaxdl.api import load
 
-    trained = load(options.run, options.checkpoint)
+    trained = load(options.run, options.checkpoint, member=options.member)
     result = trained.evaluate(options.split)
     if options.json:
         arrays = {name: value.tolist() for name, value in result.report.items()}
@@ -49,7 +51,7 @@ def run(args: Sequence[str]) -> int:
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.6g}")
     if "per_class_accuracy" in result.report:
-        for name, value in zip(data.classes, result.report["per_class_accuracy"], strict=True):
-            table.add_row(f"accuracy of {name}", f"{value:.4f}")
+        for i, value in enumerate(result.report["per_class_accuracy"]):
+            table.add_row(f"accuracy of {data.classes[i] if data.classes else i}", f"{value:.4f}")
     Console().print(table)
     return 0

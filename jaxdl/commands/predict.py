@@ -25,6 +25,8 @@ class Options:
     """Weights of the best evaluation, or of the last checkpoint."""
     top: int = 5
     """How many classes to show, the most probable first."""
+    member: int | None = None
+    """Which member, of a sweep's folder."""
     json: bool = False
     """One JSON object a line instead of text."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
@@ -41,7 +43,7 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     from jaxdl.api import load
 
-    trained = load(options.run, options.checkpoint)
+    trained = load(options.run, options.checkpoint, member=options.member)
     data = trained.experiment.data
     for file in options.files:
         x = read(file, data)

@@ -1,146 +1,188 @@
-"""`sweep EXPERIMENT --seed 0:8 --lr 1e-4,3e-4,1e-3`: a grid, or random draws, of knobs as populations.
+"""`sweep EXPERIMENT --seed 0:8 --lr 1e-4,3e-4,1e-3`: a grid, or random draws, of knobs, trained as populations.
 
-Values of a knob: `a,b,c`; for whole numbers `from:to` (to excluded); for others `from:to:n`, evenly spaced, ends included, or
-`from:to:n:log`, evenly in the logarithm. With --random N, `from:to` and `from:to:log` are ranges to draw from.
+Values of a knob:
+
+    a,b,c            these
+    from:to          whole numbers, `to` excluded: --seed 0:8
+    from:to:n        n values evenly spaced, both ends included: --rate 0:0.5:4
+    from:to:n:log    the same in the logarithm: --lr 1e-4:1e-2:3:log
+
+With --random N, `from:to` and `from:to:log` are ranges to draw from, and so are the others.
 """
 
 import inspect
-import itertools
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import tyro
 
 from jaxdl import runtime
-from jaxdl.commands.options import RunOptions, parse
-from jaxdl.commands.train import PAUSED, call, positive, value_of
+from jaxdl.commands.options import parse
+from jaxdl.commands.train import PAUSED, call, positive
 from jaxdl.experiment import Experiment, ExperimentError, load_config
 
 
 @dataclass(frozen=True)
-class SweepOptions(RunOptions):
-    """How a sweep is carried out."""
+class SweepOptions:
+    """How a sweep is carried out. All devices take part; each trains some of the members."""
 
     random: int | None = None
     """Draw so many members at random instead of taking the whole grid."""
-    prune: bool = False
-    """Successive halving: drop the worse two thirds of the members at growing steps."""
-    how: typing.Literal["measure", "together", "in turn"] = "measure"
-    """Members by vmap, one after the other in one program, or whichever is faster here."""
     draw_seed: int = 0
     """Seed of the random draws."""
+    prune: bool = False
+    """Successive halving: the best third of the members goes on at growing steps."""
+    how: Literal["measure", "together", "in turn"] = "measure"
+    """Members by vmap, one after the other in one program, or (on a CPU) whichever is faster here."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute; by default whatever JAX finds (or JAX_PLATFORMS says)."""
+    devices: int | None = None
+    """Split the CPU into so many virtual devices."""
+    run: str = "runs"
+    """Folder under which <experiment>-sweep/<date-time>-s<seed>/ is made."""
+    log_every: int = 50
+    """Steps between lines of metrics.jsonl."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""
+    stop_at: int | None = None
+    """Pause after this step with a checkpoint; `--resume` goes on."""
+    max_bad_steps: int = 10
+    """A member whose loss or gradient is not finite in so many steps in a row has diverged."""
+    deterministic: bool = False
+    """The same bits at every run on a GPU too (slower); a CPU's are anyway."""
+    quiet: bool = False
+    """No progress bar."""
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a sweep that was stopped."""
+
+    resume: Path
+    """The sweep's folder."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute."""
+    devices: int | None = None
+    """Split the CPU into so many virtual devices."""
+    stop_at: int | None = None
+    """Pause after this step with a checkpoint."""
+    quiet: bool = False
+    """No progress bar."""
 
 
 def run(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
-        print(
-            f"usage: python -m jaxdl sweep EXPERIMENT.py --knob VALUES ... [flags]\n       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}"
-        )
+        print("usage: python -m jaxdl sweep EXPERIMENT.py --knob VALUES ... [flags]  (EXPERIMENT.py --help lists them)")
+        print(f"       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}")
         return 0 if args else 2
     from jaxdl import sweeps
+    from jaxdl.train.loop import Limits
 
     if args[0].startswith("-"):
-        resumed = value_of(args, "--resume")
-        if resumed is None:
-            raise ExperimentError("sweep needs an experiment file, or --resume SWEEP")
-        runtime.ensure()
-        outcome = sweeps.resume(Path(resumed))
-        return PAUSED if outcome.reason == "interrupted" else 0
-    config = load_config(args[0])
-    swept, rest = split(config, args[1:])
-    knobs, overrides, options = parse(config, rest, prog=f"python -m jaxdl sweep {args[0]}", options=SweepOptions)
-    runtime.configure(
-        options.device, deterministic=options.deterministic, debug_nans=options.debug_nans, devices=options.devices
-    )
-    points = draw(swept, knobs, options.random, options.draw_seed) if options.random else grid(swept, knobs)
-    call(config, points[0])
-    outcome = sweeps.sweep(
-        config,
-        points,
-        swept=list(swept),
-        overrides=overrides,
-        root=options.run,
-        mesh=options.mesh,
-        how=None if options.how == "measure" else options.how,
-        prune=options.prune,
-        log_every=positive("log-every", options.log_every),
-        stop_at=positive("stop-at", options.stop_at),
-        checkpoint_every=positive("checkpoint-every", options.checkpoint_every),
-        max_bad=positive("max-bad-steps", options.max_bad_steps),
-        quiet=options.quiet,
-    )
+        resumed = tyro.cli(ResumeOptions, args=args, prog="python -m jaxdl sweep")
+        runtime.configure(resumed.device, devices=resumed.devices)
+        outcome = sweeps.resume(resumed.resume, stop_at=positive("stop-at", resumed.stop_at), quiet=resumed.quiet)
+    else:
+        config = load_config(args[0])
+        swept, rest = split(config, args[1:])
+        knobs, overrides, options = parse(config, rest, prog=f"python -m jaxdl sweep {args[0]}", options=SweepOptions)
+        if not swept:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in knobs)
+            raise ExperimentError(f"nothing to sweep: give a knob values, as in --seed 0:8 or --lr 1e-4,1e-3 ({names})")
+        runtime.configure(options.device, deterministic=options.deterministic, devices=options.devices)
+        points = draw(swept, options.random, options.draw_seed) if options.random is not None else grid(swept)
+        call(config, {**knobs, **points[0]})
+        limits = Limits(
+            log_every=positive("log-every", options.log_every),
+            stop_at=positive("stop-at", options.stop_at),
+            checkpoint_every=positive("checkpoint-every", options.checkpoint_every),
+            max_bad=positive("max-bad-steps", options.max_bad_steps),
+        )
+        how = None if options.how == "measure" else options.how
+        outcome = sweeps.sweep(
+            config,
+            points,
+            knobs=knobs,
+            overrides=overrides,
+            run=options.run,
+            how=how,
+            prune=options.prune,
+            limits=limits,
+            quiet=options.quiet,
+        )
+    if outcome.reason == "finished":
+        print(f"{outcome.table}\n\nreport: {outcome.folder / 'report.md'}")
     return PAUSED if outcome.reason == "interrupted" else 0
 
 
-def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[str, "Range"], list[str]]:
+def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[str, "Values"], list[str]]:
     """The knobs that are given several values, and the other arguments, which are parsed as for `train`."""
     plain = getattr(config, "plain", config)
     hints = typing.get_type_hints(plain)
     names = {f"--{name.replace('_', '-')}": name for name in inspect.signature(plain).parameters}
-    swept: dict[str, Range] = {}
+    swept: dict[str, Values] = {}
     rest: list[str] = []
-    i = 0
-    while i < len(args):
-        flag, equals, value = args[i].partition("=")
-        flag = flag.replace("_", "-")
-        if flag in names and not equals and i + 1 < len(args):
-            value, i = args[i + 1], i + 1
-            equals = " "
-        if flag in names and equals and ("," in value or ":" in value) and hints[names[flag]] is not str:
-            swept[names[flag]] = Range.parse(flag, value, hints[names[flag]])
-        elif equals == " ":
-            rest += [flag, value]
+    words = iter(args)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        name = names.get(flag.replace("_", "-"))
+        taken = [word]
+        if name is not None and not equals:
+            value = next(words, "")
+            taken.append(value)
+        if name is not None and ("," in value or ":" in value) and hints[name] is not str:
+            swept[name] = Values.parse(flag, value, hints[name])
         else:
-            rest.append(args[i])
-        i += 1
-    if not swept:
-        raise ExperimentError(
-            f"nothing to sweep: give a knob several values, as in --seed 0:8 or --lr 1e-4,1e-3 ({', '.join(names)})"
-        )
+            rest += taken if taken[-1] else taken[:1]
     return swept, rest
 
 
 @dataclass(frozen=True)
-class Range:
+class Values:
     """The values of one knob: a list, or the ends of an interval to draw from."""
 
-    values: tuple[Any, ...] = ()
+    listed: tuple[Any, ...] = ()
     ends: tuple[float, float] | None = None
     whole: bool = False
     log: bool = False
 
     @classmethod
-    def parse(cls, flag: str, text: str, kind: Any) -> "Range":
+    def parse(cls, flag: str, text: str, kind: Any) -> "Values":
         """
-        >>> Range.parse("--lr", "1e-3:1e-1:3:log", float).values
+        >>> Values.parse("--lr", "1e-3:1e-1:3:log", float).listed
         (0.001, 0.01, 0.1)
-        >>> Range.parse("--seed", "0:3", int).values
+        >>> Values.parse("--seed", "0:3", int).listed
         (0, 1, 2)
         """
         if ":" not in text:
-            return cls(tuple(typed(flag, part, kind) for part in text.split(",")))
+            return cls(tuple(dict.fromkeys(typed(flag, part.strip(), kind) for part in text.split(","))))
         parts = text.split(":")
         log = parts[-1] == "log"
         parts = parts[:-1] if log else parts
-        if kind not in (int, float) or not 2 <= len(parts) <= 3:
+        numbers = {int, float} & {kind, *typing.get_args(kind)}
+        if not numbers or not 2 <= len(parts) <= 3:
             raise ExperimentError(
                 f"{flag} {text}: should be from:to, from:to:n or from:to:n:log, or values with commas"
             )
+        kind = numbers.pop()
         low, high = (typed(flag, part, kind) for part in parts[:2])
         if high <= low or (log and low <= 0):
             raise ExperimentError(f"{flag} {text}: needs {'0 < ' if log else ''}from < to")
         if len(parts) == 3:
             n = typed(flag, parts[2], int)
+            if n < 2:
+                raise ExperimentError(f"{flag} {text}: needs 2 values or more")
             spaced = np.geomspace(low, high, n) if log else np.linspace(low, high, n)
-            return cls(tuple(dict.fromkeys(kind(round(v)) if kind is int else float(f"{v:.10g}") for v in spaced)))
-        return cls(tuple(range(low, high)) if kind is int else (), (low, high), kind is int, log)
+            return cls(tuple(dict.fromkeys(round(v) if kind is int else float(f"{v:.6g}") for v in spaced)))
+        return cls(tuple(range(low, high)) if kind is int and not log else (), (low, high), kind is int, log)
 
     def draw(self, random: np.random.Generator) -> Any:
         if self.ends is None:
-            return self.values[random.integers(len(self.values))]
+            return self.listed[random.integers(len(self.listed))]
         low, high = self.ends
         if self.whole and not self.log:
             return int(random.integers(low, high))
@@ -151,36 +193,40 @@ class Range:
 def typed(flag: str, text: str, kind: Any) -> Any:
     """One value in the type of its knob."""
     choices = typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Literal:
-        if text not in choices:
+    if typing.get_origin(kind) is Literal:
+        found = [choice for choice in choices if str(choice) == text]
+        if not found:
             raise ExperimentError(f"{flag} {text}: should be one of {', '.join(map(str, choices))}")
-        return text
+        return found[0]
     if type(None) in choices:
+        if text.lower() == "none":
+            return None
         kind = next(choice for choice in choices if choice is not type(None))
     if kind is bool:
         if text.lower() not in ("true", "false"):
             raise ExperimentError(f"{flag} {text}: should be true or false")
         return text.lower() == "true"
+    if kind not in (int, float, str):
+        raise ExperimentError(f"{flag} {text}: a knob of this type takes one value; sweep it from Python, jaxdl.sweep")
     try:
         return kind(text)
     except (TypeError, ValueError):
-        raise ExperimentError(f"{flag} {text}: not {'a whole number' if kind is int else 'a number'}") from None
+        raise ExperimentError(f"{flag} {text}: {text!r} is no {'whole number' if kind is int else 'number'}") from None
 
 
-def grid(swept: Mapping[str, Range], knobs: Mapping[str, Any]) -> list[dict[str, Any]]:
+def grid(swept: Mapping[str, Values]) -> list[dict[str, Any]]:
     """Every combination, the first knob varying slowest."""
+    from jaxdl.sweeps import combinations
+
     for name, values in swept.items():
-        if not values.values:
+        if not values.listed:
             raise ExperimentError(f"--{name}: from:to of real numbers needs a count, from:to:n (or --random N to draw)")
-    return [
-        {**knobs, **dict(zip(swept, combination, strict=True))}
-        for combination in itertools.product(*(values.values for values in swept.values()))
-    ]
+    return combinations({name: values.listed for name, values in swept.items()})
 
 
-def draw(swept: Mapping[str, Range], knobs: Mapping[str, Any], count: int, seed: int) -> list[dict[str, Any]]:
-    """`count` independent draws."""
+def draw(swept: Mapping[str, Values], count: int, seed: int) -> list[dict[str, Any]]:
+    """`count` independent draws of all knobs."""
     if count < 1:
         raise ExperimentError(f"--random {count}: must be 1 or more")
     random = np.random.default_rng(seed)
-    return [{**knobs, **{name: values.draw(random) for name, values in swept.items()}} for _ in range(count)]
+    return [{name: values.draw(random) for name, values in swept.items()} for _ in range(count)]

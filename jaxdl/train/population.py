@@ -4,14 +4,15 @@
 the same run alone to rounding; one that stops or diverges changes nothing for the others.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.train.evaluate import Evaluation, evaluate_members
@@ -22,6 +23,7 @@ from jaxdl.train.stopping import EarlyStopping
 from jaxdl.types import TrainState
 
 NEVER = 10**9
+MODES = ("together", "in turn")
 
 
 @dataclass(frozen=True)
@@ -29,125 +31,200 @@ class Group:
     """Members that one program trains: they differ in traced knobs only.
 
     exp: the first member's experiment, for everything that is the same for all.
-    static: the knobs that are Python values in this program.
+    build: knobs -> Experiment, called inside the trace.
     members: the index of each member in the sweep's own order.
     knobs: traced knob -> its values, one a member.
     """
 
     exp: Any
     build: Callable[[Mapping[str, Any]], Any]
-    static: Mapping[str, Any]
     members: tuple[int, ...]
     knobs: Mapping[str, np.ndarray]
 
-    def keep(self, rows: Sequence[int]) -> "Group":
+    @classmethod
+    def make(
+        cls, exp: Any, members: Sequence[int], points: Sequence[Mapping[str, Any]], traced: Sequence[str]
+    ) -> "Group":
+        """The group of `members`, indices into `points`, in the types that their knobs have in a single run."""
+        rows = [candidates(points[i]) for i in members]
+        return cls(
+            exp, exp.origin.build, tuple(members), {name: np.stack([row[name] for row in rows]) for name in traced}
+        )
+
+    def keep(self, members: Sequence[int]) -> "Group":
         """The group of some of its members."""
-        index = np.asarray(rows)
-        knobs = {name: values[index] for name, values in self.knobs.items()}
-        return replace(self, members=tuple(self.members[i] for i in rows), knobs=knobs)
+        index = np.asarray([self.members.index(i) for i in members])
+        return replace(self, members=tuple(members), knobs={name: values[index] for name, values in self.knobs.items()})
 
 
-def group(points: Sequence[Mapping[str, Any]], traced: Sequence[str]) -> list[tuple[dict[str, Any], list[int]]]:
+def group(
+    points: Sequence[Mapping[str, Any]], traced: Sequence[str] | None = None
+) -> list[tuple[dict[str, Any], list[int]]]:
     """(static knobs, members) of as few programs as there are different values of the knobs that are not traced.
 
-    >>> group([{"lr": 0.1, "width": 8}, {"lr": 0.2, "width": 8}, {"lr": 0.1, "width": 16}], ["lr"])
+    `traced` None: all floats, and the seed.
+
+    >>> group([{"lr": 0.1, "width": 8}, {"lr": 0.2, "width": 8}, {"lr": 0.1, "width": 16}])
     [({'width': 8}, [0, 1]), ({'width': 16}, [2])]
     """
     groups: dict[str, tuple[dict[str, Any], list[int]]] = {}
     for i, point in enumerate(points):
-        static = {name: value for name, value in point.items() if name not in traced}
+        free = candidates(point) if traced is None else traced
+        static = {name: value for name, value in point.items() if name not in free}
         groups.setdefault(repr(sorted(static.items())), (static, []))[1].append(i)
     return list(groups.values())
 
 
-def stack(points: Sequence[Mapping[str, Any]], traced: Sequence[str]) -> dict[str, np.ndarray]:
-    """The values of the traced knobs, one a member, in the types they have in a single run."""
-    rows = [candidates(point) for point in points]
-    return {name: np.stack([row[name] for row in rows]) for name in traced}
-
-
 def watched(exp: Any) -> Any:
     """The experiment with every member's best weights in its state, also where nothing stops early."""
-    rule = exp.stop or EarlyStopping(patience=NEVER, restore_best=False)
-    return replace(exp, stop=rule)
+    return replace(exp, stop=exp.stop or EarlyStopping(patience=NEVER, restore_best=False))
+
+
+@dataclass(frozen=True)
+class Spread(Plan):
+    """A population on `count` devices: each has some of the members, whole, and all of the data."""
+
+    count: int = 1
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        return Mesh(np.asarray(jax.devices()[: self.count]), ("members",))
+
+    @property
+    def sharded(self) -> bool:
+        return True
+
+    def constrain(self, batch: Any) -> Any:
+        return batch
+
+    def shardings(self, shapes: Any) -> Any:
+        return jax.tree.map(lambda _: self.named("members"), shapes)
+
+    def compile(self, function: Callable[..., Any], *, donate: int | None = None, out: Any = None) -> Any:
+        return super().compile(function, donate=donate, out=self.named("members") if out is None else out)
 
 
 class Population:
     """The members of a group, with their program.
 
-    `mode` says how: "together" (vmap), "in turn" (one after the other inside one compiled program), or None: whichever
-    takes less time a step here, measured once.
+    Args:
+        group: the members.
+        devices: over how many devices they are spread. The rows that the last device has left train the last member once
+            more, in time that would be spent waiting.
+        mode: "together" (vmap), "in turn" (one after the other inside one compiled program), or None: on a CPU whichever
+            takes less time a step, measured once (`timings`); elsewhere together.
     """
 
-    def __init__(self, group: Group, plan: Plan = Plan(), mode: str | None = None):
-        self.group, self.plan = group, plan
+    def __init__(self, group: Group, devices: int = 1, mode: str | None = None):
+        self.group, self.devices = group, devices
         self.exp = watched(group.exp)
+        self.size = len(group.members)
+        each = -(-self.size // min(devices, self.size))
+        count = -(-self.size // each)
+        self.plan = Spread(count=count) if count > 1 else Plan()
+        self.rows = np.minimum(np.arange(each * count), self.size - 1)
+        self.knobs = {name: values[self.rows] for name, values in group.knobs.items()}
         self.timings: dict[str, float] = {}
-        if len(group.members) == 1 or plan.sizes:
-            mode = mode or "together"
+        if mode is None and each == 1:
+            mode = "in turn"
+        elif mode is None and jax.default_backend() != "cpu":
+            mode = "together"
         self.program = self._program(mode) if mode else self._fastest()
 
-    def _program(self, mode: str) -> Program:
-        build = self.group.build
-        return Program(lambda knobs: watched(build(knobs)), self.exp.data, self.group.knobs, self.plan, Members(mode))
+    @property
+    def mode(self) -> str:
+        return self.program.members.mode
 
-    def _fastest(self, seconds: float = 0.5) -> Program:
-        """Times a few steps of both forms from the initial state; what is compiled is used again."""
-        programs = {mode: self._program(mode) for mode in ("together", "in turn")}
+    def _program(self, mode: str) -> Program:
+        build, members = self.group.build, Members(mode, self.plan.mesh)
+        return Program(lambda knobs: watched(build(knobs)), self.exp.data, self.knobs, self.plan, members)
+
+    def _fastest(self, seconds: float = 0.15, most: int = 1024) -> Program:
+        """Times some steps of both forms from the initial state, twice as many until they take `seconds`.
+
+        What is compiled for that is used again.
+        """
+        programs = {mode: self._program(mode) for mode in MODES}
+        source = self.exp.data.source(0, 1, 0)
         for mode, program in programs.items():
-            state = program.init(dict(self.group.knobs))
-            source = program.place(self.exp.data.source(0, 1, 0))
+            state, placed = program.init(self.knobs), program.place(source)
+            state, view = program.chunk(self.knobs, state, placed, np.int32(0), np.int32(NEVER))
+            jax.block_until_ready(view)
             steps, took = 1, 0.0
-            program.chunk(
-                dict(self.group.knobs), program.init(dict(self.group.knobs)), source, np.int32(0), np.int32(NEVER)
-            )
-            while took < seconds / 4 and steps < 1024:
+            while took < seconds and steps <= most:
                 began = time.perf_counter()
-                state, view = program.chunk(dict(self.group.knobs), state, source, np.int32(steps), np.int32(NEVER))
+                state, view = program.chunk(self.knobs, state, placed, np.int32(steps), np.int32(NEVER))
                 jax.block_until_ready(view)
-                took, last = time.perf_counter() - began, steps
+                took = time.perf_counter() - began
+                self.timings[mode] = took / steps
                 steps *= 2
-            self.timings[mode] = took / last
         return programs[min(self.timings, key=self.timings.__getitem__)]
 
     def init(self) -> TrainState:
-        return self.program.init(dict(self.group.knobs))
+        return self.program.init(self.knobs)
 
     def fit(self, state: TrainState, events: Events, checkpoints: Checkpoints | None, limits: Limits) -> Outcome:
-        return fit(
-            self.program, self.exp, dict(self.group.knobs), state, events=events, checkpoints=checkpoints, limits=limits
-        )
+        told = OfMembers(self, events, checkpoints)
+        saved = None if checkpoints is None else told
+        return fit(self.program, self.exp, self.knobs, state, events=told, checkpoints=saved, limits=limits)
 
     def evaluate(self, state: TrainState, split: str) -> list[Evaluation]:
         """Every member with the weights it stands for."""
-        weights = chosen(self.program, self.exp, dict(self.group.knobs), state)
-        return evaluate_members(self.program, self.exp.task, dict(self.group.knobs), weights, split)
+        weights = chosen(self.program, self.exp, self.knobs, state)
+        return evaluate_members(self.program, self.exp.task, self.knobs, weights, split)[: self.size]
 
-    def keep(self, state: TrainState, rows: Sequence[int]) -> tuple["Population", TrainState]:
+    def keep(self, state: TrainState, members: Sequence[int]) -> tuple["Population", TrainState]:
         """The population of some members, each where it was."""
-        index = np.asarray(rows)
-        smaller = Population(self.group.keep(rows), self.plan, self.program.members.mode)
-        return smaller, jax.tree.map(lambda a: a[index], state)
+        index = np.asarray([self.group.members.index(i) for i in members])
+        smaller = Population(self.group.keep(members), self.devices, self.mode)
+        return smaller, smaller.placed(jax.tree.map(lambda a: a[index], state))
+
+    def restore(self, checkpoints: Checkpoints) -> tuple[TrainState, int]:
+        """The last intact checkpoint, from any number of devices. Returns the state and its step."""
+        target = self.target()
+        state, _, step = checkpoints.restore(target)
+        return self.placed(state), step
+
+    def save(self, checkpoints: Checkpoints, step: int, state: TrainState, **more: Any) -> None:
+        """One row a member, so that any number of devices can go on."""
+        if len(self.rows) != self.size:
+            state = jax.tree.map(lambda a: a[: self.size], state)
+        checkpoints.save(step, state, **more)
+
+    def target(self) -> TrainState:
+        """What a checkpoint holds: one row a member."""
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct((self.size, *a.shape[1:]), a.dtype), self.program.shapes)
+
+    def placed(self, state: TrainState) -> TrainState:
+        """One row a member -> the rows of the program, on their devices."""
+        if len(self.rows) != self.size:
+            state = jax.tree.map(lambda a: a[self.rows], state)
+        return jax.device_put(state, self.plan.named("members")) if self.plan.sharded else state
+
+
+class OfMembers:
+    """What a loop tells of its rows, and saves of them, as one row a member: the events and the checkpoints of `fit`."""
+
+    def __init__(self, population: Population, events: Events, checkpoints: Checkpoints | None):
+        self.population, self.events, self.checkpoints = population, events, checkpoints
+
+    def line(self, line: dict[str, Any]) -> None:
+        if line["kind"] in ("train", "eval"):
+            rows, size = len(self.population.rows), self.population.size
+            line = {name: v[:size] if np.ndim(v) == 1 and len(v) == rows else v for name, v in line.items()}
+            line["members"] = list(self.population.group.members)
+        self.events.line(line)
+
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.events.progress(step, metrics)
+
+    def save(self, step: int, state: TrainState, **more: Any) -> None:
+        self.population.save(self.checkpoints, step, state, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.checkpoints, name)
 
 
 def member(state: TrainState, row: int) -> TrainState:
     """One member's state, as that of a single run."""
     return jax.tree.map(lambda a: a[row], state)
-
-
-def rungs(steps: int, members: int, *, eta: int = 3, grid: int = 1) -> list[tuple[int, int]]:
-    """Successive halving: (step, members that go on) until one is left, the steps growing as the members fall.
-
-    Source: Jamieson and Talwalkar 2016, arXiv:1502.07943.
-
-    >>> rungs(900, 27, grid=10)
-    [(30, 9), (100, 3), (300, 1)]
-    """
-    count = max(0, math.ceil(math.log(members, eta) - 1e-9))
-    found = []
-    for i in range(count):
-        step = max(grid, round(steps / eta ** (count - i) / grid) * grid)
-        left = max(1, math.ceil(members / eta ** (i + 1)))
-        if step < steps:
-            found.append((step, left))
-    return found

@@ -1,0 +1,109 @@
+"""What a sweep's folder holds: its plan, and each member as a run of its own.
+
+load(SWEEP, member=3).predict(images)
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl import api
+from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
+from jaxdl.prepared import prepare
+from jaxdl.provenance import as_typed, with_overrides
+from jaxdl.record import run as folders
+from jaxdl.record.log import read
+from jaxdl.train.halving import Stages
+from jaxdl.train.population import Group, Population
+from jaxdl.types import TrainState
+
+Config = Callable[..., Experiment]
+
+
+class Member(api.Run):
+    """One member of a sweep, as a run that predicts and evaluates."""
+
+    number: int
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return history(folders.open_run(self.folder), self.number)
+
+    def __repr__(self) -> str:
+        return f"Member({str(self.folder)!r}, {self.number}, step={int(self.state.step)})"
+
+
+def load_member(folder: folders.Run, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
+    """Member `number` of a sweep, with its own best weights, or its last."""
+    points = points_of(folder)
+    if number is None or not 0 <= number < len(points):
+        raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}? (member={number})")
+    config = config_of(folder, config)
+    place, stages, stage = where_is(folder, number)
+    one = groups_of(config, folder)[0][place].keep(stages.all[stage].members)
+    checkpoints = stages.checkpoints(stage)
+    if not checkpoints.steps():
+        raise ExperimentError(f"member {number} of {folder.folder} has no checkpoint yet")
+    every, _, _ = checkpoints.restore(Population(one, mode="together").target())
+    state: TrainState = jax.tree.map(lambda a: a[one.members.index(number)], every)
+    best = state.best
+    prepared = prepare(with_overrides(config(**points[number]), folder.config["sweep"]["overrides"]))
+    found = Member(prepared, state if prepared.experiment.stop is not None else state.replace(best=None), folder.folder)
+    found.number = number
+    if checkpoint == "best" and np.isfinite(best.value):
+        found.weights = best.weights
+    else:
+        found.weights = prepared.program.weights(dict(prepared.traced), found.state)
+    return found
+
+
+def history(folder: folders.Run, number: int) -> list[dict[str, Any]]:
+    """The lines of one member's training, as a run's metrics.jsonl has them, up to where it stopped."""
+    place, _, _ = where_is(folder, number)
+    results = folder.folder / "results.json"
+    rows = json.loads(results.read_text())["rows"] if results.is_file() else {}
+    last = rows.get(str(number), {}).get("step", np.inf)
+    lines = []
+    for line in read(folder.folder / f"group-{place}"):
+        members = line.pop("members", ())
+        if number in members and line["step"] <= last:
+            i = members.index(number)
+            lines.append(
+                {name: v[i] if isinstance(v, list) and len(v) == len(members) else v for name, v in line.items()}
+            )
+    return lines
+
+
+def where_is(folder: folders.Run, number: int) -> tuple[int, Stages, int]:
+    """A member's group, the stages of that, and the last stage it was in."""
+    listed = json.loads((folder.folder / "plan.json").read_text())["groups"]
+    place = next(place for place, one in enumerate(listed) if number in one["members"])
+    stages = Stages(folder.folder / f"group-{place}", listed[place]["members"], folder.config["select"][1])
+    return place, stages, stages.of(number)
+
+
+def points_of(folder: folders.Run) -> list[dict[str, Any]]:
+    return [{name: as_typed(v) for name, v in point.items()} for point in folder.config["sweep"]["points"]]
+
+
+def config_of(folder: folders.Run, config: Config | None) -> Config:
+    """The experiment of a sweep: the function that is given, or the copy of its file in the folder."""
+    if config is not None:
+        return experiment(config)
+    if not folder.experiment.is_file():
+        raise ExperimentError(f"{folder.folder} comes from a notebook: give its config function, config=config")
+    return load_config(folder.experiment, beside=folder.config.get("source"))
+
+
+def groups_of(config: Config, folder: folders.Run) -> tuple[list[Group], list[str]]:
+    """The plan as it was made when the sweep began."""
+    told, points = folder.config["sweep"], points_of(folder)
+    made = json.loads((folder.folder / "plan.json").read_text())
+    groups = []
+    for one in made["groups"]:
+        exp = with_overrides(config(**points[one["members"][0]]), told["overrides"])
+        groups.append(Group.make(exp, one["members"], points, one["traced"]))
+    return groups, made["lines"]

@@ -1,0 +1,202 @@
+"""A population from its start to its end: resumed where it was, and thinned out on the way by successive halving.
+
+<group folder>/
+  stages.json       who trained from which step on, and what became of those who did not go on
+  checkpoints/      of all members; `checkpoints-1/`, ... of those who went on after the first rung, ...
+  metrics.jsonl     one list of numbers a line, in the order of its `members`
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdl.record.checkpoint import Checkpoints
+from jaxdl.record.log import MetricsLog
+from jaxdl.record.manifest import write_synced
+from jaxdl.train.loop import Limits, Outcome
+from jaxdl.train.population import Group, Population
+from jaxdl.types import TrainState
+
+Row = dict[str, Any]
+"""What one member came to: flat, and strict JSON (a number that is not finite is None)."""
+
+ETA = 3
+
+
+def rungs(steps: int, members: int, *, eta: int = ETA, grid: int = 1) -> list[tuple[int, int]]:
+    """Successive halving: (step, members that go on), the best of each `eta`, until one is left.
+
+    The steps grow as the members fall, so that every rung costs about the same.
+    Source: Jamieson and Talwalkar 2016, arXiv:1502.07943.
+
+    Args:
+        steps: of the whole run.
+        members: at its start.
+        eta: one of so many goes on.
+        grid: the rungs are multiples of it (evaluations).
+
+    >>> rungs(900, 27, grid=10)
+    [(30, 9), (100, 3), (300, 1)]
+    """
+    count = max(0, math.ceil(math.log(members, eta) - 1e-9))
+    found: dict[int, int] = {}
+    for i in range(count):
+        step = max(grid, round(steps / eta ** (count - i) / grid) * grid)
+        if step < steps:
+            found[step] = max(1, math.ceil(members / eta ** (i + 1)))  # two rungs that fall together are one
+    return list(found.items())
+
+
+@dataclass
+class Stage:
+    """From `step` on `members` train; `rows` is what became of those of the stage before who did not go on."""
+
+    step: int
+    members: list[int]
+    rows: dict[str, Row] = field(default_factory=dict)
+
+
+class Stages:
+    """The stages of one group, on disk."""
+
+    def __init__(self, folder: Path, members: Sequence[int], mode: str, notify: Callable[[str], None] | None = None):
+        self.folder, self.order, self.notify = folder, mode, notify
+        self.file = folder / "stages.json"
+        self.how: str | None = None
+        self.all = [Stage(0, list(members))]
+        if self.file.is_file():
+            told = json.loads(self.file.read_text())
+            self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
+
+    def write(self) -> None:
+        write_synced(self.file, json.dumps({"how": self.how, "stages": [asdict(stage) for stage in self.all]}))
+
+    def checkpoints(self, number: int) -> Checkpoints:
+        folder = self.folder / (f"checkpoints-{number}" if number else "checkpoints")
+        return Checkpoints(folder, mode=self.order, notify=self.notify)
+
+    def of(self, member: int) -> int:
+        """The number of the last stage of a member."""
+        return max(number for number, stage in enumerate(self.all) if member in stage.members)
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        return {member: row for stage in self.all for member, row in stage.rows.items()}
+
+
+def train_group(
+    group: Group,
+    folder: Path,
+    *,
+    devices: int,
+    how: str | None,
+    prune: bool,
+    limits: Limits,
+    progress: Callable[[int, Mapping[str, float]], None],
+    say: Callable[[str], None],
+) -> tuple[dict[str, Row], Outcome]:
+    """Train a group to its end, or go on with it. Returns what became of each member, and how the loop ended."""
+    folder.mkdir(exist_ok=True)
+    metric, order = group.exp.select
+    if prune and "validation" not in group.exp.data.splits:
+        raise ValueError("pruning compares members on the validation split, and this data has none")
+    stages = Stages(folder, group.members, order, say)
+    population = Population(group, devices, stages.how or how)
+    if population.timings:
+        told = ", ".join(f"{mode} {1e3 * seconds:.3g} ms" for mode, seconds in population.timings.items())
+        say(f"a step of {population.size} members takes {told}")
+    population, state, step = resumed(population, stages)
+    stages.how = population.mode
+    stages.write()
+    halvings = rungs(group.exp.steps, len(group.members), grid=group.exp.evaluation_step) if prune else []
+    with MetricsLog(folder, resume=step, tensorboard=False) as log:
+        events = Events(log, progress)
+        for rung, left in [*halvings[len(stages.all) - 1 :], (None, 0)]:
+            stop = limits.stop_at if rung is None else min(rung, limits.stop_at or rung)
+            checkpoints = stages.checkpoints(len(stages.all) - 1)
+            outcome = population.fit(state, events, checkpoints, replace(limits, stop_at=stop))
+            state = outcome.state
+            if outcome.reason == "interrupted" or (outcome.reason == "paused" and stop != rung):
+                return {}, outcome
+            if rung is None or outcome.reason != "paused":
+                break
+            worst_last = ranked(np.asarray(state.best.value)[: population.size], order)
+            staying = sorted(population.group.members[i] for i in worst_last[:left])
+            rows = results(population, state, limits, pruned=rung)
+            dropped = {name: row for name, row in rows.items() if int(name) not in staying}
+            population, state = population.keep(state, staying)
+            with stages.checkpoints(len(stages.all)) as started:
+                population.save(started, rung, state)
+            stages.all.append(Stage(rung, staying, dropped))
+            stages.write()  # last: until then a resume finds the stage before, at this rung
+            say(f"step {rung}: {left} of {len(rows)} go on, {metric} {shown(rows, staying)}; others {shown(dropped)}")
+        return stages.rows | results(population, state, limits), outcome
+
+
+def resumed(population: Population, stages: Stages) -> tuple[Population, TrainState, int]:
+    """The members still training with their state: of the newest stage that has a checkpoint, or at step 0."""
+    whole = population
+    while True:
+        number = len(stages.all) - 1
+        members = stages.all[-1].members
+        if len(members) < population.size:
+            population = Population(whole.group.keep(members), whole.devices, whole.mode)
+        checkpoints = stages.checkpoints(number)
+        try:
+            if checkpoints.steps() or number:
+                return population, *population.restore(checkpoints)
+            return population, population.init(), 0
+        except ValueError:
+            if not number:
+                raise
+            stages.all.pop()  # nothing of this stage can be read: the one before ends where it began
+            population = whole
+
+
+class Events:
+    """A loop's lines to the log, its progress to whoever counts the steps of the whole sweep."""
+
+    def __init__(self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None]):
+        self.line, self.progress = log.line, progress
+
+
+def ranked(values: np.ndarray, order: str) -> np.ndarray:
+    """Indices, best first; what is not finite comes last.
+
+    >>> ranked(np.array([0.5, np.nan, 0.9, -np.inf]), "max").tolist()
+    [2, 0, 1, 3]
+    """
+    scores = np.where(np.isfinite(values), values if order == "max" else -values, -np.inf)
+    return np.argsort(-scores, kind="stable")
+
+
+def shown(rows: Mapping[str, Row], members: Sequence[int] | None = None) -> str:
+    """'0.91 … 0.95', of the members that have a value."""
+    chosen = [row["best"] for name, row in rows.items() if members is None or int(name) in members]
+    values = [value for value in chosen if value is not None]
+    return f"{min(values):.4g} … {max(values):.4g}" if values else "none"
+
+
+def results(population: Population, state: TrainState, limits: Limits, pruned: int | None = None) -> dict[str, Row]:
+    """What the table shows of each member: its best validation metric, and all metrics of the weights it stands for."""
+    splits = [split for split in population.exp.data.splits if split != "train"]
+    found = {split: population.evaluate(state, split) for split in splits}
+    rows = {}
+    for i, name in enumerate(population.group.members):
+        best, step, bad = (np.asarray(a)[i] for a in (state.best.value, state.step, state.bad))
+        if bad >= limits.max_bad:
+            ended = "diverged"
+        elif np.asarray(state.best.stopped)[i]:
+            ended = "stopped early"
+        else:
+            ended = f"pruned at step {pruned}" if pruned else "finished"
+        row = {"ended": ended, "step": int(step), "best": float(best), "best_step": int(np.asarray(state.best.step)[i])}
+        for split in splits:
+            row |= {f"{split}_{metric}": value for metric, value in found[split][i].metrics.items()}
+        rows[str(name)] = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+    return rows
