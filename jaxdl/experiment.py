@@ -9,7 +9,9 @@ train(config(lr=3e-3))          in a notebook; `python -m experiments.<name> --l
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -177,14 +179,22 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        line = next(
-            (f.lineno for f in reversed(inspect.getinnerframes(error.__traceback__)) if f.filename == str(path)), ""
-        )
+        line = line_in(path, error)
         raise ExperimentError(f"{path}{f':{line}' if line else ''} raises {type(error).__name__}: {error}") from error
     config = getattr(module, "config", None)
     if not callable(config):
         raise ExperimentError(f"{path} has no function `config`: write `def config(*, lr: float = 1e-3) -> Experiment`")
     return experiment(config)
+
+
+def line_in(path: str | Path, error: BaseException) -> int | str:
+    """The line of a file where an exception arose, the innermost; "" if it did not pass through it."""
+    if isinstance(error, SyntaxError) and error.filename and os.path.abspath(error.filename) == os.path.abspath(path):
+        return error.lineno or ""
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if os.path.abspath(f.filename) == os.path.abspath(path)
+    ]
+    return frames[-1].lineno or "" if frames else ""
 
 
 def nearest(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin
+from jaxdl.record.run import open_run
 
 
 def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
@@ -68,7 +69,9 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def check(exp: Experiment) -> None:
-    """What can be wrong with the data, before anything compiles: inputs that are not finite, labels out of range."""
+    """What can be wrong, before anything compiles or is written: inputs that are not finite, labels out of range, `init_from`."""
+    if exp.init_from is not None:
+        open_run(exp.init_from)
     for split, arrays in getattr(exp.data, "splits", {}).items():
         x, y = arrays.get("x"), arrays.get("y")
         try:

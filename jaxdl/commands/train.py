@@ -9,7 +9,7 @@ from typing import Any
 from jaxdl import runtime
 from jaxdl.commands.errors import guarded
 from jaxdl.commands.options import LATEST, RunOptions, parse, with_value
-from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
+from jaxdl.experiment import Experiment, ExperimentError, experiment, line_in, load_config
 
 PAUSED = 75
 """Exit code of a run that a signal paused: EX_TEMPFAIL, "try again", which schedulers know."""
@@ -104,9 +104,7 @@ def call(config: Callable[..., Experiment], knobs: Mapping[str, Any]) -> Experim
         if raised_by_us(error) or isinstance(error, ExperimentError | FileNotFoundError):
             raise
         file = inspect.getsourcefile(getattr(config, "plain", config)) or "config"
-        line = next(
-            (f.lineno for f in reversed(inspect.getinnerframes(error.__traceback__)) if f.filename == file), "?"
-        )
+        line = line_in(file, error) or "?"
         raise ExperimentError(f"{file}:{line} config raises {type(error).__name__}: {error}") from error
 
 
