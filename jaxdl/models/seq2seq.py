@@ -1,0 +1,134 @@
+"""Sequence to sequence with recurrent networks: an encoder reads, a decoder writes, with or without looking back.
+
+    s_t = decoder([y_(t-1), c_t], s_(t-1)),    c_t = Σ_j w_tj h_j,    w_t = softmax_j(score(s_(t-1), h_j))
+
+`alignment=None` is Sutskever et al. 2014 (arXiv:1409.3215): the decoder knows the source by its first state only. `Bahdanau` and
+`Luong` of `jaxdl.layers.alignment` look back at every step (arXiv:1409.0473, 1508.04025).
+"""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxdl.layers.alignment import Alignment
+from jaxdl.layers.dense import Dense
+from jaxdl.layers.dropout import Dropout, Rate, absent, dropout
+from jaxdl.layers.recurrent import LSTM, Recurrent
+
+Tokens = Int[Array, "batch time"]
+Cache = dict[str, Any]
+
+
+class Seq2Seq(nn.Module):
+    """Logits of the target's tokens, each from the source and the tokens before it (teacher forcing).
+
+    Args:
+        vocab, source_vocab: target and source tokens (None: the same number; each side has its embedding).
+        width: channels of the embeddings.
+        encoder, decoder: recurrent layers; the encoder may be bidirectional.
+        alignment: how the decoder looks back, or None.
+        sampling: the share of target tokens replaced by the model's own guesses while training (scheduled sampling, Bengio et
+            al. 2015, arXiv:1506.03099; may be traced, so that it may grow with the step).
+        rate: dropout of embeddings and of what meets the output matrix.
+
+    The decoder's first states are tanh(W·[the encoder's last]). The weights `(batch, target, source)` can be captured:
+    `apply(..., mutable="intermediates")`. Parameters: `source_embedding`, `target_embedding`, `encoder`, `bridge_i`, `decoder`,
+    `alignment`, `head`.
+    """
+
+    vocab: int
+    source_vocab: int | None = None
+    width: int = 128
+    encoder: Recurrent = Recurrent(LSTM(128))
+    decoder: Recurrent = Recurrent(LSTM(128))
+    alignment: Alignment | None = None
+    sampling: Rate = 0.0
+    rate: Rate = 0.0
+
+    def setup(self) -> None:
+        if self.decoder.bidirectional:
+            raise ValueError("decoder has bidirectional=True: it must not see what comes next")
+        init = nn.initializers.normal(self.width**-0.5)
+        source = self.vocab if self.source_vocab is None else self.source_vocab
+        self.source_embedding = self.param("source_embedding", init, (source, self.width), jnp.float32)
+        self.target_embedding = self.param("target_embedding", init, (self.vocab, self.width), jnp.float32)
+        states = jax.tree.leaves(jax.eval_shape(partial(self.decoder.start, 1)))
+        self.bridge = [Dense(state.shape[-1]) for state in states]
+        self.head = Dense(self.vocab)
+        self.drop = Dropout(self.rate)
+
+    def __call__(
+        self,
+        source: Int[Array, "batch source"],
+        target: Tokens,
+        lengths: Int[Array, "batch"] | None = None,
+        *,
+        train: bool,
+    ) -> Float[Array, "batch time vocab"]:
+        """`target` is the decoder's input: the wanted sequence behind a start token; `lengths` are those of the source."""
+        coins = None
+        if train and not absent(self.sampling):
+            coins = dropout(self.make_rng("dropout"), jnp.ones(target.shape), self.sampling) == 0
+            coins = coins.at[:, 0].set(False)  # the start token is never guessed
+        cache = self._read(source, lengths, train)
+        return self._write(cache, target, jnp.ones(target.shape, bool), coins, train)[0]
+
+    def start(
+        self, source: Int[Array, "batch source"], slots: int = 0, lengths: Int[Array, "batch"] | None = None
+    ) -> Cache:
+        """Reads the source: what `step` needs of it; no size in it depends on the target's (`slots`)."""
+        return self._read(source, lengths, False)
+
+    def step(self, cache: Cache, tokens: Tokens, positions: Int[Array, "batch time"]) -> tuple[Array, Cache]:
+        """Logits after new tokens, and the new state; padding has position -1."""
+        return self._write(cache, tokens, positions >= 0, None, False)
+
+    def _read(self, source: Array, lengths: Array | None, train: bool) -> Cache:
+        x = self.drop(self.source_embedding[source], train=train)
+        memory, carry = self.encoder(x, None, lengths, train=train)
+        summary, states = self.encoder.last(carry), self.decoder.start(len(source), memory.dtype)
+        first = iter([jnp.tanh(dense(summary)) for dense in self.bridge])
+        cache: Cache = {"state": jax.tree.map(lambda _: next(first), states)}
+        if self.alignment is not None:
+            limit = jnp.full(len(source), source.shape[1]) if lengths is None else lengths
+            mask = jnp.arange(source.shape[1])[None] < limit[:, None]
+            cache |= {"memory": memory, "mask": mask, "prepared": self.alignment.prepare(memory)}
+        return cache
+
+    def _write(
+        self, cache: Cache, tokens: Tokens, alive: Bool[Array, "batch time"], coins: Array | None, train: bool
+    ) -> tuple[Array, Cache]:
+        """Logits for every token, read one after the other; where a coin is True the model's last guess takes its place."""
+        sampling = coins is not None
+
+        def advance(self, carry, given):
+            state, guess = carry
+            token, alive, coin = given
+            x = self.target_embedding[jnp.where(coin, guess, token) if sampling else token]
+            x, context, weights = self.drop(x, train=train), None, jnp.zeros((len(x), 0), x.dtype)
+            if self.alignment is not None:
+                query = self.decoder.last(state)
+                context, weights = self.alignment(query, cache["memory"], cache["mask"], cache["prepared"])
+                x = jnp.concatenate([x, context], -1)
+            y, state = self.decoder(x[:, None], state, alive.astype(jnp.int32), train=train)
+            y = y[:, 0] if context is None else jnp.concatenate([y[:, 0], context], -1)
+            y = self.drop(y, train=train)
+            if sampling:
+                y = self.head(y)
+                guess = jnp.argmax(y, -1).astype(guess.dtype)
+            return (state, guess), (y, weights)
+
+        scan = nn.scan(
+            advance,
+            variable_broadcast="params",
+            split_rngs={"params": False, "dropout": True},
+            in_axes=1,
+            out_axes=1,
+        )
+        (state, _), (y, weights) = scan(self, (cache["state"], tokens[:, 0]), (tokens, alive, coins))
+        self.sow("intermediates", "weights", weights)
+        return y if sampling else self.head(y), {**cache, "state": state}

@@ -1,0 +1,204 @@
+"""The Transformer's block, its sizes and choices (`Config`), and a stack of it; the models are in `transformer.py`.
+
+x ← x + attention(norm(x)),  x ← x + mlp(norm(x))      norm first (GPT-2, T5): depth trains without warm-up
+x ← norm(x + attention(x)),  x ← norm(x + mlp(x))      norm last (2017, BERT, Marian)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdl.activations import relu
+from jaxdl.layers.attention import KeyValue, Mask, MultiHead
+from jaxdl.layers.convolution import Initializer, lecun
+from jaxdl.layers.dense import Dense
+from jaxdl.layers.dropout import Dropout, Rate
+from jaxdl.layers.normalization import LayerNorm
+from jaxdl.layers.position import Positions, Relative, Sinusoidal
+
+Hidden = Float[Array, "batch time width"]
+Cache = dict[str, Any]
+"""Every leaf has the batch on axis 0, so that beam search can reorder it."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes and choices of a Transformer; the defaults are the base model of Vaswani et al. 2017 (arXiv:1706.03762).
+
+    Args:
+        vocab, width, depth, heads, hidden: tokens; channels; blocks (per side); heads of attention; channels inside the MLP.
+        kv_heads, dim: heads of keys and values, channels a head (None: heads, width/heads).
+        act: of the MLP; `gate=True` multiplies it with a second dense layer, act(W·x)⊙(V·x).
+        norm, order: makes a normalisation; before each branch ("first", and once at the end) or after each sum ("last").
+        position: makes what is added to the embedding (`Sinusoidal`, `partial(Learned, 512)`), `relative` what works
+            inside attention (`Rotary`, `ALiBi`, `T5Bias`, `Shaw`).
+        rate, attention_rate, mlp_rate: dropout of embeddings and branches, of attention weights, inside the MLP.
+        types, embed_norm, embed_scale: kinds of segment (BERT: 2); a norm after the embeddings; what tokens are multiplied by.
+        tied: the embedding is the output matrix; `logit_scale` multiplies what meets it (T5), `logit_bias` adds a bias.
+        attention_scale: of the scores (None: 1/√dim).
+        window: attention only so far (left, right).
+        kernel_init, out_init: of dense kernels; of those that end a branch (None: the same).
+    """
+
+    vocab: int = 37000
+    width: int = 512
+    depth: int = 6
+    heads: int = 8
+    hidden: int = 2048
+    kv_heads: int | None = None
+    dim: int | None = None
+    act: Callable[[Array], Array] = relu
+    gate: bool = False
+    norm: Callable[..., nn.Module] = LayerNorm
+    order: Literal["first", "last"] = "last"
+    position: Callable[[], nn.Module] | None = Sinusoidal
+    relative: Callable[[], Relative] | None = None
+    rate: Rate = 0.0
+    attention_rate: Rate = 0.0
+    mlp_rate: Rate = 0.0
+    use_bias: bool = True
+    types: int = 0
+    embed_norm: bool = False
+    embed_scale: float | None = None
+    embed_init: float = 0.02
+    tied: bool = True
+    logit_scale: float | None = None
+    logit_bias: bool = False
+    attention_scale: float | None = None
+    window: tuple[int, int] | None = None
+    kernel_init: Initializer = lecun
+    out_init: Initializer | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ("first", "last"):
+            raise ValueError(f"order={self.order!r}: take 'first' (before each branch) or 'last' (after each sum)")
+
+    def but(self, **changes: Any) -> "Config":
+        """The same with some entries changed."""
+        return replace(self, **changes)
+
+
+class FeedForward(nn.Module):
+    """W₂·act(W₁·x) for every position, gated: W₂·(act(W₁·x)⊙V·x). Parameters: `up`, `gate`, `down`."""
+
+    config: Config
+
+    @nn.compact
+    def __call__(self, x: Hidden, *, train: bool) -> Hidden:
+        c = self.config
+        h = c.act(Dense(c.hidden, c.use_bias, c.kernel_init, name="up")(x))
+        if c.gate:
+            h = h * Dense(c.hidden, c.use_bias, c.kernel_init, name="gate")(x)
+        h = Dropout(c.mlp_rate)(h, train=train)
+        return Dense(x.shape[-1], c.use_bias, c.out_init or c.kernel_init, name="down")(h)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention where `cross`, and the MLP, each a residual branch with its norm.
+
+    `attention`, `cross_attention`, `mlp` with `norm_attention`, `norm_cross_attention`, `norm_mlp`.
+    """
+
+    config: Config
+    relative: Relative | None = None
+    cross: bool = False
+
+    def setup(self) -> None:
+        c = self.config
+        options = (c.width, c.heads, c.kv_heads, c.dim, c.use_bias, c.attention_rate, c.attention_scale)
+        inits = {"kernel_init": c.kernel_init, "out_init": c.out_init}
+        self.attention = MultiHead(*options, c.window, self.relative, **inits)
+        self.mlp = FeedForward(c)
+        self.norm_attention, self.norm_mlp = c.norm(), c.norm()
+        if self.cross:
+            self.cross_attention, self.norm_cross_attention = MultiHead(*options, **inits), c.norm()
+        self.drop = Dropout(c.rate)
+
+    def __call__(
+        self,
+        x: Hidden,
+        *,
+        mask: Mask | None = None,
+        causal: bool = False,
+        positions: Positions | None = None,
+        memory: Hidden | None = None,
+        memory_mask: Mask | None = None,
+        train: bool,
+    ) -> Hidden:
+        attend = lambda x: self.attention(x, mask=mask, causal=causal, positions=positions, train=train)  # noqa: E731
+        x = self._branch(x, attend, self.norm_attention, train)
+        if self.cross:
+            read = lambda x: self.cross_attention(x, memory, mask=memory_mask, train=train)  # noqa: E731
+            x = self._branch(x, read, self.norm_cross_attention, train)
+        return self._branch(x, lambda x: self.mlp(x, train=train), self.norm_mlp, train)
+
+    def step(
+        self, x: Hidden, cache: KeyValue, memory: KeyValue | None, memory_mask: Mask | None, positions: Positions
+    ) -> tuple[Hidden, KeyValue]:
+        """New tokens at `positions`, the past from the cache; `memory` holds the encoder's keys and values."""
+
+        def attend(x: Array) -> Array:
+            nonlocal cache
+            y, cache = self.attention.step(x, cache, positions)
+            return y
+
+        x = self._branch(x, attend, self.norm_attention, False)
+        if self.cross:
+            k, v = memory.k.swapaxes(1, 2), memory.v.swapaxes(1, 2)
+            x = self._branch(
+                x, lambda x: self.cross_attention.read(x, k, v, mask=memory_mask), self.norm_cross_attention, False
+            )
+        return self._branch(x, lambda x: self.mlp(x, train=False), self.norm_mlp, False), cache
+
+    def remember(self, memory: Hidden) -> KeyValue:
+        """The encoder's outputs as this block's cross-attention will read them."""
+        k, v = self.cross_attention.project(memory)
+        return KeyValue(k.swapaxes(1, 2), v.swapaxes(1, 2))
+
+    def _branch(self, x: Array, branch: Callable[[Array], Array], norm: nn.Module, train: bool) -> Array:
+        if self.config.order == "first":
+            return x + self.drop(branch(norm(x)), train=train)
+        return norm(x + self.drop(branch(x), train=train))
+
+
+class Stack(nn.Module):
+    """`depth` blocks `blocks_i`, and with norms first one more norm `norm` at the end; works on hidden states of any origin."""
+
+    config: Config
+    cross: bool = False
+
+    def setup(self) -> None:
+        c = self.config
+        make = c.relative or (lambda: None)
+        first = make()
+        own = first is not None and not first.shared
+        self.relative = None if own else first
+        self.blocks = [Block(c, make() if own else self.relative, self.cross) for _ in range(c.depth)]
+        self.norm = c.norm() if c.order == "first" else None
+
+    def __call__(self, x: Hidden, **options: Any) -> Hidden:
+        """`options` are those of `Block`."""
+        for block in self.blocks:
+            x = block(x, **options)
+        return x if self.norm is None else self.norm(x)
+
+    def step(self, x: Hidden, cache: Cache, positions: Positions) -> tuple[Hidden, Cache]:
+        kept, memory = [], cache.get("memory", (None,) * len(self.blocks))
+        for block, own, other in zip(self.blocks, cache["self"], memory, strict=True):
+            x, own = block.step(x, own, other, cache.get("memory_mask"), positions)
+            kept.append(own)
+        return x if self.norm is None else self.norm(x), {**cache, "self": tuple(kept)}
+
+    def remember(self, memory: Hidden) -> tuple[KeyValue, ...]:
+        return tuple(block.remember(memory) for block in self.blocks)
+
+
+def empty_cache(config: Config, batch: int, slots: int, dtype: Any = jnp.float32) -> tuple[KeyValue, ...]:
+    """Room for the keys and values of `slots` tokens in every block."""
+    c = config
+    shape = (batch, c.kv_heads or c.heads, slots, c.dim or c.width // c.heads)
+    return (KeyValue(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)),) * c.depth

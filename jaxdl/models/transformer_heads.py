@@ -1,0 +1,87 @@
+"""What BERT and its kin put on an encoder: guessing masked tokens, and classes of whole sequences."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxdl.activations import tanh
+from jaxdl.layers.dense import Dense
+from jaxdl.layers.dropout import Dropout, Rate
+from jaxdl.models.transformer import Config, Embedding, Head, Hidden, Logits, Stack, Tokens, key_mask
+
+
+class MaskedLanguageModel(nn.Module):
+    """Logits of every token, those masked out included: norm(act(W·h)) against the embedding.
+
+    Parameters: `embed`, `stack`, `transform`, `norm`, `head`.
+    """
+
+    config: Config
+
+    def setup(self) -> None:
+        c = self.config
+        self.embed, self.stack, self.head = Embedding(c), Stack(c), Head(c)
+        self.transform, self.norm = Dense(c.width, kernel_init=c.kernel_init), c.norm()
+
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Int[Array, "batch"] | None = None,
+        *,
+        types: Tokens | None = None,
+        train: bool,
+    ) -> Logits:
+        x = self.embed(tokens, None, types, train=train)
+        x = self.stack(x, mask=key_mask(tokens, lengths, None), train=train)
+        return self.head(self.norm(self.config.act(self.transform(x))), self.embed.embedding)
+
+
+class Pooler(nn.Module):
+    """BERT's summary of a sequence: tanh(W·h) of the first token. Parameters: `dense`."""
+
+    config: Config
+
+    @nn.compact
+    def __call__(self, x: Hidden) -> Float[Array, "batch width"]:
+        return tanh(Dense(self.config.width, kernel_init=self.config.kernel_init, name="dense")(x[:, 0]))
+
+
+class SequenceClassifier(nn.Module):
+    """Tokens to the logits of `classes`, from the first token by BERT's pooler, or from the mean over all tokens.
+
+    `pad` is the token that fills up a row (None: `lengths` say it, or nothing is filled up).
+    """
+
+    config: Config
+    classes: int
+    pool: Literal["first", "mean"] = "first"
+    pad: int | None = None
+    rate: Rate = 0.0
+
+    def setup(self) -> None:
+        c = self.config
+        if self.pool not in ("first", "mean"):
+            raise ValueError(f"pool={self.pool!r}: take 'first' (the first token through BERT's pooler) or 'mean'")
+        self.embed, self.stack = Embedding(c), Stack(c)
+        self.pooler: Callable | None = Pooler(c) if self.pool == "first" else None
+        self.drop, self.head = Dropout(self.rate), Dense(self.classes, kernel_init=c.kernel_init)
+
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Int[Array, "batch"] | None = None,
+        *,
+        types: Tokens | None = None,
+        train: bool,
+    ) -> Float[Array, "batch classes"]:
+        mask = key_mask(tokens, lengths, None if self.pad is None else tokens != self.pad)
+        x = self.stack(self.embed(tokens, None, types, train=train), mask=mask, train=train)
+        if self.pooler is not None:
+            x = self.pooler(x)
+        else:
+            seen = jnp.ones(x.shape[:2], x.dtype) if mask is None else mask[:, 0, 0].astype(x.dtype)
+            x = jnp.einsum("btc,bt->bc", x, seen) / jnp.maximum(seen.sum(-1), 1)[:, None]
+        return self.head(self.drop(x, train=train))

@@ -1,0 +1,135 @@
+"""Transformers with a name: the published sizes as `Config`s. `changes` replace entries: `gpt2("small", rate=0.1)`.
+
+2017 base, big      Vaswani et al., arXiv:1706.03762, table 3         EncoderDecoder
+Marian              Junczys-Dowmunt et al. 2018; Opus-MT's size        EncoderDecoder
+T5                  Raffel et al. 2019, arXiv:1910.10683              EncoderDecoder
+BERT, DistilBERT    Devlin et al. 2018, arXiv:1810.04805              Encoder and the heads of `transformer_heads.py`
+GPT-2, nanoGPT      Radford et al. 2019; Karpathy 2022                Decoder
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+
+from jaxdl.activations import gelu, gelu_tanh, relu, silu
+from jaxdl.layers.normalization import LayerNorm, RMSNorm
+from jaxdl.layers.position import Learned, Sinusoidal, T5Bias
+from jaxdl.models.transformer import Config
+
+
+def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **changes: Any) -> Config:
+    """The translator of 2017: norms last, sinusoidal positions, one matrix for both embeddings and the output.
+
+    base 63,082,496 parameters, big 214,245,376 (biases included, 37,000 tokens).
+    """
+    width, heads = _pick(size, {"base": (512, 8), "big": (1024, 16)})
+    return Config(
+        vocab=vocab,
+        width=width,
+        heads=heads,
+        hidden=4 * width,
+        embed_scale=width**0.5,
+        embed_init=width**-0.5,
+    ).but(**changes)
+
+
+def marian(*, vocab: int = 58101, **changes: Any) -> Config:
+    """Opus-MT's translator: the base size with Swish, all sines before all cosines, and a bias on the logits."""
+    position = partial(Sinusoidal, interleaved=False)
+    return transformer(vocab=vocab, act=silu, position=position, logit_bias=True).but(**changes)
+
+
+def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128, **changes: Any) -> Config:
+    """No biases, RMS norms first, learned relative buckets, scores not scaled; small 60,506,624, base 222,903,552 parameters."""
+    width, depth, heads = _pick(size, {"small": (512, 6, 8), "base": (768, 12, 12), "large": (1024, 24, 16)})
+    return Config(
+        vocab=vocab,
+        width=width,
+        depth=depth,
+        heads=heads,
+        dim=64,
+        hidden=4 * width,
+        act=relu,
+        norm=RMSNorm,
+        order="first",
+        position=None,
+        relative=T5Bias,
+        use_bias=False,
+        embed_init=1.0,
+        logit_scale=width**-0.5,
+        attention_scale=1.0,
+    ).but(**changes)
+
+
+def bert(size: Literal["base", "large"] = "base", *, vocab: int = 30522, length: int = 512, **changes: Any) -> Config:
+    """Norms last, learned positions, two segment types; with the pooler base 109,482,240, large 335,141,888 parameters.
+
+    RoBERTa-base is `bert(vocab=50265, length=514, types=1)`, its positions starting at 2.
+    """
+    width, depth, heads = _pick(size, {"base": (768, 12, 12), "large": (1024, 24, 16)})
+    return Config(
+        vocab=vocab,
+        width=width,
+        depth=depth,
+        heads=heads,
+        hidden=4 * width,
+        act=gelu,
+        norm=partial(LayerNorm, eps=1e-12),
+        position=partial(Learned, length),
+        types=2,
+        embed_norm=True,
+        logit_bias=True,
+        kernel_init=nn.initializers.normal(0.02),
+    ).but(**changes)
+
+
+def distilbert(**changes: Any) -> Config:
+    """Half of BERT's blocks and no segment types: 66,362,880 parameters. Source: Sanh et al. 2019, arXiv:1910.01108."""
+    return bert(depth=6, types=0).but(**changes)
+
+
+def gpt2(
+    size: Literal["small", "medium", "large", "xl"] = "small", *, vocab: int = 50257, length: int = 1024, **changes: Any
+) -> Config:
+    """Norms first, learned positions, GELU by tanh: 124,439,808, 354,823,168, 774,030,080 and 1,557,611,200 parameters."""
+    sizes = {"small": (768, 12, 12), "medium": (1024, 24, 16), "large": (1280, 36, 20), "xl": (1600, 48, 25)}
+    width, depth, heads = _pick(size, sizes)
+    return Config(
+        vocab=vocab,
+        width=width,
+        depth=depth,
+        heads=heads,
+        hidden=4 * width,
+        act=gelu_tanh,
+        order="first",
+        position=partial(Learned, length),
+        kernel_init=nn.initializers.normal(0.02),
+        out_init=nn.initializers.normal(0.02 / (2 * depth) ** 0.5),
+    ).but(**changes)
+
+
+def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes: Any) -> Config:
+    """nanoGPT's character models, without biases: "char" 10,745,088 parameters, its CPU settings 804,096."""
+    width, depth, heads, length = _pick(size, {"char": (384, 6, 6, 256), "cpu": (128, 4, 4, 64)})
+    rate = {"char": 0.2, "cpu": 0.0}[size]
+    return gpt2(
+        vocab=vocab,
+        length=length,
+        width=width,
+        depth=depth,
+        heads=heads,
+        hidden=4 * width,
+        act=gelu,
+        norm=partial(LayerNorm, use_bias=False),
+        use_bias=False,
+        out_init=nn.initializers.normal(0.02 / (2 * depth) ** 0.5),
+        rate=rate,
+        attention_rate=rate,
+    ).but(**changes)
+
+
+def _pick(size: str, sizes: dict[str, Any]) -> Any:
+    if size not in sizes:
+        raise ValueError(f"size={size!r}: take one of {', '.join(sizes)}")
+    return sizes[size]

@@ -1,0 +1,94 @@
+"""Sequence to sequence: the step by hand, padding, scheduled sampling, what the start and the steps give."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.layers.alignment import Bahdanau, Luong
+from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
+from jaxdl.models.seq2seq import Seq2Seq
+
+KEY = jax.random.key(0)
+SOURCE, LENGTHS = jnp.array([[1, 5, 2, 7], [4, 4, 0, 0]]), jnp.array([4, 2])
+TARGET = jnp.array([[0, 3, 1, 2, 6], [0, 2, 2, 5, 1]])
+BOTH_WAYS = Recurrent(GRU(4), bidirectional=True)
+MODELS = {
+    "plain": Seq2Seq(8, width=6, encoder=Recurrent(LSTM(5)), decoder=Recurrent(LSTM(5), layers=2)),
+    "bahdanau": Seq2Seq(8, 9, 6, BOTH_WAYS, Recurrent(GRU(5)), Bahdanau(3)),
+    "luong": Seq2Seq(8, 9, 6, BOTH_WAYS, Recurrent(LSTM(5)), Luong("general", 5)),
+}
+
+
+def filled(model, seed=0):
+    shapes = jax.eval_shape(partial(model.init, train=False), KEY, SOURCE, TARGET)
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda s: jnp.asarray(random.normal(0, 0.5, s.shape), s.dtype), {"params": shapes["params"]})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_teacher_forcing_is_the_steps_one_by_one_and_padding_changes_nothing(name):
+    model = MODELS[name]
+    variables = filled(model)
+    whole = jax.jit(partial(model.apply, train=False))(variables, SOURCE, TARGET, LENGTHS)
+    alone = model.apply(variables, SOURCE[1:, :2], TARGET[1:], train=False)
+    np.testing.assert_allclose(whole[1], alone[0], atol=1e-5)
+    cache = model.apply(variables, SOURCE, 5, LENGTHS, method="start")
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(cache)} == {2}
+    step = jax.jit(partial(model.apply, method="step"))
+    for t in range(5):
+        logits, cache = step(variables, cache, TARGET[:, t : t + 1], jnp.full((2, 1), t))
+        np.testing.assert_allclose(logits[:, 0], whole[:, t], atol=1e-5)
+    _, after = step(variables, cache, TARGET[:, :1], jnp.array([[5], [-1]]))  # padding leaves the state alone
+    same = [bool((a[1] == b[1]).all()) for a, b in zip(*map(jax.tree.leaves, (after, cache)), strict=True)]
+    assert all(same)
+
+
+def test_attention_is_a_distribution_over_the_source_and_can_be_captured():
+    model = MODELS["bahdanau"]
+    _, captured = model.apply(filled(model), SOURCE, TARGET, LENGTHS, train=False, mutable="intermediates")
+    weights = captured["intermediates"]["weights"][0]
+    assert weights.shape == (2, 5, 4)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(weights[1, :, 2:], 0)
+
+
+def run(model, variables, target, train=True, seed=0):
+    return model.apply(variables, SOURCE, target, train=train, rngs={"dropout": jax.random.key(seed)})
+
+
+def test_scheduled_sampling_goes_from_the_targets_to_the_models_own_words():
+    forced = MODELS["bahdanau"]
+    variables = filled(forced)
+    sampled = lambda share: forced.clone(sampling=share)  # noqa: E731
+    one = jax.jit(lambda share, target: run(sampled(share), variables, target))
+    np.testing.assert_allclose(one(0.0, TARGET), run(forced, variables, TARGET), atol=1e-5)
+    free = one(1.0, TARGET)
+    np.testing.assert_allclose(free, one(1.0, TARGET.at[:, 1:].set(7)), atol=1e-6)  # only the start token is read
+    own = jnp.concatenate([TARGET[:, :1], jnp.argmax(free, -1)[:, :-1]], 1)
+    np.testing.assert_allclose(run(forced, variables, own), free, atol=1e-5)
+    half = one(0.5, TARGET)
+    assert jnp.abs(half - free).max() > 1e-4
+    assert jnp.abs(half - run(forced, variables, TARGET)).max() > 1e-4
+    np.testing.assert_array_equal(
+        run(sampled(1.0), variables, TARGET, train=False), run(forced, variables, TARGET, train=False)
+    )
+
+
+def test_rates_may_be_traced_over_a_population():
+    variables = filled(MODELS["luong"])
+
+    def member(rate):
+        model = MODELS["luong"].clone(rate=rate, sampling=rate)
+        return jax.grad(lambda v: (run(model, v, TARGET) ** 2).mean())(variables)
+
+    grads = jax.jit(jax.vmap(member))(jnp.array([0.0, 0.3]))
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
+    assert all(jnp.abs(g[0]).max() > 0 for g in jax.tree.leaves(grads["params"]["encoder"]))
+
+
+def test_a_decoder_must_not_read_backwards():
+    with pytest.raises(ValueError, match="bidirectional=True"):
+        filled(Seq2Seq(8, decoder=BOTH_WAYS))
