@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdl.experiment import Experiment
 from jaxdl.train.parallel import Plan
-from jaxdl.train.program import Program, traceable
+from jaxdl.train.program import UNTRACEABLE, Program, candidates, traceable
 from jaxdl.types import TrainState, Variables
 
 
@@ -66,8 +66,14 @@ def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
         fixed = {n: v for n, v in origin.knobs.items() if n not in values}
         if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
             return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
-    traced, _ = traceable(origin.build, exp.data, origin.knobs)
-    prepared = Prepared(exp, Program(origin.build, exp.data, traced, plan), traced)
+    traced = candidates(origin.knobs)
+    program = Program(origin.build, exp.data, traced, plan)
+    try:
+        _ = program.shapes  # a trace of one step, which the compiler then finds again
+    except UNTRACEABLE:
+        traced, _ = traceable(origin.build, exp.data, origin.knobs)
+        program = Program(origin.build, exp.data, traced, plan)
+    prepared = Prepared(exp, program, traced)
     _programs[key] = prepared
     if len(_programs) > 16:
         del _programs[next(iter(_programs))]

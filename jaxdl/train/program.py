@@ -7,7 +7,7 @@ the trace, and everything that depends on a knob (schedule, rates, keys) is trac
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,6 +121,7 @@ class Program:
         self.each = members or (lambda function, **_: function)
         self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(data.source(0, 1, 0)))
         self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
+        self._init = jax.jit(self.one_init)
         self._placed: dict[int, tuple[Any, Any]] = {}
 
     def place(self, source: Any) -> Any:
@@ -155,7 +156,7 @@ class Program:
 
     def one_init(self, knobs: Knobs) -> TrainState:
         state = self.bare(knobs)
-        _, shapes = jax.eval_shape(self._step, knobs, state, self.source_shapes)
+        _, shapes = jax.eval_shape(partial(self._step, axis=None), knobs, state, self.source_shapes)
         return state.replace(metrics=jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
 
     def one_step(self, knobs: Knobs, state: TrainState, source: Any) -> TrainState:
@@ -237,7 +238,7 @@ class Program:
     @cached_property
     def shapes(self) -> TrainState:
         """The state as shapes, with where its parts live: what a checkpoint is restored into."""
-        shapes = jax.eval_shape(self.each(self.one_init), self.traced)
+        shapes = jax.eval_shape(self.each(self._init), self.traced)
         if not self.plan.sharded:
             return shapes
         return jax.tree.map(
@@ -252,7 +253,7 @@ class Program:
     @cached_property
     def init(self) -> Any:
         """knobs -> the first state, born where it lives."""
-        one = self.each(self.one_init)
+        one = self.each(self._init)
         return self.plan.compile(one, out=self.sharding(one, self.traced))
 
     @cached_property
