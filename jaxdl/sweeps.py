@@ -36,6 +36,13 @@ from jaxdl.train.program import traceable
 
 Points = Sequence[Mapping[str, Any]]
 
+KINDS = {
+    int: "whole numbers decide shapes and steps",
+    float: "a float in some members only",
+    tuple: "tuples decide shapes",
+}
+"""Why a knob of a type cannot enter a program as a number."""
+
 
 @dataclass
 class Sweep:
@@ -103,8 +110,8 @@ def sweep(
     groups, lines = plan(config, points, swept, overrides)
     stem = Path(source).stem if source else "notebook"
     folder = folders.create_run(run, f"{stem}-sweep", seed=int(points[0].get("seed", 0)), config=record, source=source)
-    listed = [{"members": list(one.members), "traced": list(one.knobs)} for one in groups]
-    folders.write_synced(folder.folder / "plan.json", json.dumps({"groups": listed, "lines": lines}, indent=1) + "\n")
+    made = {"groups": [{"members": list(one.members), "traced": list(one.knobs)} for one in groups], "lines": lines}
+    folders.write_synced(folder.folder / "plan.json", json.dumps(made, indent=1) + "\n")
     return carry_out(config, folder, limits, quiet=quiet)
 
 
@@ -130,6 +137,14 @@ def combinations(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return points
 
 
+def listed(names: Sequence[str]) -> str:
+    """
+    >>> listed(["lr"]), listed(["lr", "rate", "seed"])
+    ('lr', 'lr, rate and seed')
+    """
+    return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
+
+
 def check_knobs(config: Config, names: Sequence[str]) -> None:
     import inspect
 
@@ -148,7 +163,7 @@ def plan(
         exp = with_overrides(config(**points[members[0]]), overrides)
         traced, problems = traceable(exp.origin.build, exp.data, exp.origin.knobs)
         reasons |= {name: problems[name] for name in swept if name in problems}
-        reasons |= {name: f"{type(static[name]).__name__}s decide shapes or steps" for name in swept if name in static}
+        reasons |= {name: KINDS.get(type(static[name]), "it is a choice") for name in swept if name in static}
         for _, inner in group([points[i] for i in members], list(traced)):
             chosen = [members[i] for i in inner]
             exp = with_overrides(config(**points[chosen[0]]), overrides)
@@ -157,11 +172,10 @@ def plan(
     several = len(groups) > 1
     lines = [
         f"{len(points)} members in {len(groups)} program{'s' if several else ''}"
-        + (f"; {' and '.join(within)} var{'y' if len(within) > 1 else 'ies'} within a program" if within else "")
+        + (f"; {listed(within)} var{'y' if len(within) > 1 else 'ies'} within a program" if within else "")
     ]
     for name in [name for name in swept if name in reasons]:
-        choice = isinstance(points[0][name], str | bool | None)
-        lines.append(f"  {name} splits them: {'it is a choice' if choice else reasons[name]}")
+        lines.append(f"  {name} splits them: {reasons[name]}")
     for one in groups if several else ():
         shown = ", ".join(f"{name} {points[one.members[0]][name]}" for name in swept if name in reasons)
         lines.append(f"  {len(one.members)} with {shown}")
