@@ -1,7 +1,9 @@
 """What a person sees while a run trains: one line with a bar, loss, metric, speed and time left; nothing in a pipe."""
 
 import sys
+import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -17,9 +19,12 @@ class Progress:
     def __init__(self, total: int, *, start: int = 0, metric: str = "", quiet: bool = False):
         self.console = Console(stderr=True)
         self.first = is_first_process()
-        shown = self.first and not quiet and (self.console.is_terminal or self.console.is_jupyter)
-        self.metric, self.start = metric, start
+        notebook = self.console.is_jupyter and find_spec("ipywidgets")  # without them rich warns at every line
+        shown = self.first and not quiet and bool(self.console.is_terminal or notebook)
+        self.metric = metric
         self.validated = ""
+        self.last: tuple[float, int] | None = None
+        self.rate: float | None = None
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -43,9 +48,12 @@ class Progress:
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Means since the last line of the log."""
-        task = self.bar.tasks[0]
-        elapsed = task.elapsed or 0.0
-        speed = f"{(step - self.start) / elapsed:.0f} steps/s" if elapsed > 0 and step > self.start else ""
+        now = time.perf_counter()
+        if self.last is not None and step > self.last[1]:
+            rate = (step - self.last[1]) / max(now - self.last[0], 1e-9)
+            self.rate = rate if self.rate is None else 0.8 * self.rate + 0.2 * rate
+        self.last = (now, step)
+        speed = f"{self.rate:.3g} steps/s" if self.rate is not None else ""
         shown = [f"{name} {metrics[name]:.4g}" for name in ("loss", self.metric) if name in metrics and name]
         if len(shown) < 1:
             shown = [f"{name} {value:.4g}" for name, value in metrics.items() if name.endswith("loss")][:2]
