@@ -1,0 +1,122 @@
+"""Every file in experiments/: it says where it comes from, documents its knobs, and trains for two steps.
+
+Sets that are not bundled are read from a folder of small random files in the formats people have. By default all are
+traced and a few run; the two steps of the others, which are mostly compilation, run under `slow`.
+"""
+
+import ast
+import inspect
+import struct
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import api
+from jaxdl.commands.options import check_signature
+from jaxdl.experiment import load_config
+from jaxdl.record.log import read
+from jaxdl.train.loop import Limits
+
+EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
+BY_DEFAULT = ("digits_mlp", "digits_cnn", "breast_cancer_mlp", "diabetes_mlp")
+
+every = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+
+
+def idx(array):
+    return b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """MNIST's files, CIFAR-10's and CIFAR-100's, of a few random images each."""
+    root, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
+    for prefix, n in (("train", 400), ("t10k", 60)):
+        images, labels = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), (np.arange(n) % 10).astype(np.uint8)
+        (root / f"{prefix}-images-idx3-ubyte").write_bytes(idx(images))
+        (root / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
+
+    def cifar(name, n, labels):
+        records = rng.integers(0, 256, (n, len(labels) + 3072), dtype=np.uint8)
+        for i, classes in enumerate(labels):
+            records[:, i] = np.arange(n) % classes
+        (root / name).write_bytes(records.tobytes())
+
+    for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        cifar(name, 100, (10,))
+    cifar("train.bin", 1000, (20, 100))
+    cifar("test.bin", 100, (20, 100))
+    return root
+
+
+def built(path, folder):
+    """The experiment with its own knobs, small where they only say how much."""
+    config = load_config(path)
+    parameters = inspect.signature(config).parameters
+    small = {"folder": str(folder), "batch": 16}
+    return config(**{name: value for name, value in small.items() if name in parameters})
+
+
+@every
+def test_says_what_it_is(path):
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert text.split("\n")[0].endswith("."), "the first line is a sentence: `python -m jaxdl list` shows it"
+    for word in ("Source:", "Run:", "Cost:", "Expect:"):
+        assert word in text, f"the docstring of {path.name} lacks {word}"
+    assert f"experiments.{path.stem}" in text, "the command"
+
+
+@every
+def test_every_knob_is_typed_has_a_default_and_is_documented(path):
+    config = load_config(path)
+    check_signature(config.plain)
+    text = inspect.getdoc(config) or ""
+    for name, parameter in inspect.signature(config).parameters.items():
+        assert parameter.kind is parameter.KEYWORD_ONLY
+        assert f"{name}:" in text or f"{name}, " in text or f", {name}" in text, f"{name} is not documented"
+
+
+@every
+def test_its_step_can_be_traced(path, folder):
+    """Shapes of one initialization and one step, without compiling anything; the learning rate is a traced knob."""
+    exp = built(path, folder)
+    prepared = api.prepare(exp)
+    assert sum(leaf.size for leaf in jax.tree.leaves(prepared.shapes.params)) > 0
+    assert prepared.traced, "no knob of it can be swept"
+    floats = {name for name, value in exp.origin.knobs.items() if type(value) is float}
+    assert "lr" not in floats or "lr" in prepared.traced
+    exp.task.check(exp.data.splits["train"]["y"])
+    assert exp.data.split, "the report says how the splits were made"
+
+
+def two_steps(path, folder, tmp_path):
+    exp = built(path, folder)
+    run = api.train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
+    assert int(run.state.step) == 2
+    losses = [line for line in read(run.folder) if line["kind"] == "train"]
+    assert len(losses) == 2
+    assert all(np.isfinite(value) for line in losses for value in line.values() if isinstance(value, float))
+    assert int(run.state.skipped) == 0
+    result = run.evaluate("validation")
+    assert exp.select[0] in result.metrics
+    assert (run.folder / "report.md").is_file()
+
+
+QUICK = [path for path in EXPERIMENTS if path.stem in BY_DEFAULT]
+
+
+@pytest.mark.parametrize("path", QUICK, ids=lambda p: p.stem)
+def test_trains_for_two_steps(path, folder, tmp_path):
+    two_steps(path, folder, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in EXPERIMENTS if path not in QUICK], ids=lambda p: p.stem)
+def test_the_others_train_for_two_steps(path, folder, tmp_path):
+    two_steps(path, folder, tmp_path)
+
+
+def test_there_are_experiments():
+    assert {*BY_DEFAULT, "mnist_mlp", "mnist_cnn"} <= {path.stem for path in EXPERIMENTS}
