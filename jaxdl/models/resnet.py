@@ -87,6 +87,8 @@ class ZeroPadding(nn.Module):
     def __call__(self, x: Images, *, train: bool = False) -> Images:
         del train
         x, more = x[:, :: self.strides, :: self.strides], self.features - x.shape[-1]
+        if more < 0:
+            raise ValueError(f"features={self.features}: a shortcut without parameters cannot drop {-more} channels")
         return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2)))
 
 

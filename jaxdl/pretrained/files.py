@@ -1,0 +1,217 @@
+"""Weight files as dictionaries of NumPy arrays, without executing anything in them.
+
+PyTorch's `.pth`, `.pt` and `.bin` files are pickles, which may run any code when opened. Here a restricted unpickler builds
+tensors itself and turns every other class a file names into an inert `Opaque`.
+"""
+
+import io
+import json
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+
+SAFETENSORS = {
+    **{f"F{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "BOOL": np.dtype(np.bool_),
+}
+DTYPES = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+NESTED = ("state_dict", "model", "model_state_dict", "module", "params")
+"""Where training scripts keep the weights within their checkpoints."""
+
+
+def read(path: str | Path) -> dict[str, np.ndarray]:
+    """name -> array of a safetensors file, a PyTorch file (also of before 1.6), or a folder holding one of them.
+
+    Hugging Face's folders may be sharded. Raises ValueError where the file is none of these or holds no tensors.
+    """
+    path = Path(path)
+    if path.is_dir():
+        names = (
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+        )
+        found = [path / name for name in names if (path / name).is_file()]
+        if not found:
+            raise ValueError(f"{path} holds none of {', '.join(names)}")
+        path = found[0]
+    if path.suffix == ".json":
+        shards = sorted(set(json.loads(path.read_text())["weight_map"].values()))
+        return {name: array for shard in shards for name, array in read(path.parent / shard).items()}
+    with path.open("rb") as file:
+        head = file.read(16)
+        file.seek(0)
+        if head[:4] == b"PK\x03\x04":
+            return tensors_of(_read_zip(file), path)
+        # a length, then JSON; asked before pickles, for the length may begin with a pickle's first byte
+        if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+            return _read_safetensors(file.read())
+        if head[:1] == b"\x80":
+            return tensors_of(_read_legacy(file, path), path)
+    raise ValueError(f"{path} is neither a safetensors nor a PyTorch file")
+
+
+def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    from safetensors import deserialize
+
+    out = {}
+    for name, tensor in deserialize(data):
+        if tensor["dtype"] not in SAFETENSORS:
+            raise ValueError(f"{name} has elements of type {tensor['dtype']}: known are {', '.join(SAFETENSORS)}")
+        out[name] = np.frombuffer(tensor["data"], SAFETENSORS[tensor["dtype"]]).reshape(tensor["shape"])
+    return out
+
+
+def write(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file, which PyTorch's libraries read as well."""
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    save_file(contiguous, str(path), metadata=dict(metadata or {"format": "pt"}))
+
+
+def tensors_of(tree: Any, path: Path) -> dict[str, np.ndarray]:
+    """The weights within whatever a training script saved: the dictionary that holds arrays, perhaps nested."""
+    if isinstance(tree, Mapping):
+        for part in (*(tree.get(name) for name in NESTED), tree, *tree.values()):
+            if isinstance(part, Mapping):
+                arrays = {str(name): value for name, value in part.items() if isinstance(value, np.ndarray)}
+                if arrays:
+                    return arrays
+    what = tree.name if isinstance(tree, Opaque) else type(tree).__name__
+    raise ValueError(
+        f"{path} holds no dictionary of tensors but a {what}: save model.state_dict() instead of the model"
+    )
+
+
+# -- pickles ----------------------------------------------------------------------------------------------------------
+
+
+class Opaque:
+    """Stands for an object of a class that is not needed to read tensors; swallows its state, does nothing."""
+
+    name = "unknown object"
+
+    def __new__(cls, *args: Any, **options: Any) -> "Opaque":
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, item: Any) -> None:
+        pass
+
+    def extend(self, items: Any) -> None:
+        pass
+
+
+def _tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: Any) -> np.ndarray:
+    """PyTorch's `_rebuild_tensor_v2`; a view must stay within its storage."""
+    if offset < 0 or min(stride, default=0) < 0 or min(size, default=0) < 0:
+        raise ValueError(f"a tensor has offset {offset}, size {size} and stride {stride}")
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    if 0 not in size and last >= len(storage):
+        raise ValueError(f"a tensor of shape {size} reaches beyond its storage of {len(storage)} elements")
+    if 0 in size:
+        return np.zeros(size, storage.dtype)
+    item = storage.itemsize
+    view = np.lib.stride_tricks.as_strided(storage[offset:], size, tuple(s * item for s in stride), writeable=False)
+    return np.array(view)
+
+
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_tensor"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+    ("torch", "Size"): tuple,
+    ("collections", "OrderedDict"): OrderedDict,
+}
+
+
+class Unpickler(pickle.Unpickler):
+    """Knows tensors, dictionaries and plain values; `storages` gives the elements of a persistent id."""
+
+    def __init__(self, file: BinaryIO, storages: Any = None) -> None:
+        super().__init__(file, encoding="utf-8")
+        self.storages = storages
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ALLOWED:
+            return ALLOWED[module, name]
+        if module in ("torch", "torch.storage") and name in DTYPES:
+            return DTYPES[name]
+        return type("Opaque", (Opaque,), {"name": f"{module}.{name}"})
+
+    def persistent_load(self, pid: Any) -> np.ndarray:
+        kind, dtype, key, _, count, *_ = pid
+        if kind != "storage" or self.storages is None or (isinstance(dtype, type) and issubclass(dtype, Opaque)):
+            raise ValueError(f"unknown element type {getattr(dtype, 'name', kind)} in the file")
+        return self.storages(str(key), np.dtype(dtype), count)
+
+
+def _read_zip(file: BinaryIO) -> Any:
+    """PyTorch 1.6 and later: a zip with `data.pkl` and one file `data/<key>` per storage."""
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        found = [name for name in names if name.endswith("/data.pkl")]
+        if len(found) != 1:
+            raise ValueError("the zip file holds no data.pkl: not saved by torch.save")
+        root = found[0].removesuffix("data.pkl")
+        order = archive.read(f"{root}byteorder").decode() if f"{root}byteorder" in names else "little"
+
+        def storage(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+            elements = np.frombuffer(archive.read(f"{root}data/{key}"), dtype)
+            return elements if order == "little" else elements.byteswap()
+
+        return Unpickler(io.BytesIO(archive.read(found[0])), storage).load()
+
+
+def _read_legacy(file: BinaryIO, path: Path) -> Any:
+    """Before PyTorch 1.6: five pickles (magic number, version, system, object, storage keys), then the storages."""
+    if Unpickler(file).load() != LEGACY_MAGIC:
+        raise ValueError(f"{path} is a pickle, but not one of PyTorch's")
+    Unpickler(file).load()
+    Unpickler(file).load()
+    # the elements come after the object that refers to them: arrays now, to be filled below
+    storages: dict[str, np.ndarray] = {}
+    begin = file.tell()
+
+    def promise(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        return storages.setdefault(key, np.zeros(count, dtype))
+
+    Unpickler(file, promise).load()
+    for key in Unpickler(file).load():
+        count = int(np.frombuffer(file.read(8), np.int64)[0])
+        if str(key) not in storages or count != len(storages[str(key)]):
+            raise ValueError(f"{path} is damaged: storage {key} has {count} elements")
+        storages[str(key)][:] = np.frombuffer(file.read(count * storages[str(key)].itemsize), storages[str(key)].dtype)
+    file.seek(begin)
+    return Unpickler(file, promise).load()

@@ -1,0 +1,210 @@
+"""Loading a weight file into a model; an imported weight set as a folder that says everything about itself."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.catalog import MODELS
+from jaxdl.models.efficientnet import EfficientNet
+from jaxdl.models.inception import GoogLeNet
+from jaxdl.models.inception_v3 import InceptionV3
+from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3
+from jaxdl.models.resnet import ResNet
+from jaxdl.models.vgg import VGG
+from jaxdl.models.vit import ViT
+from jaxdl.pretrained import files, inception, mobilenet, resnet, vgg, vit
+from jaxdl.pretrained.mapping import Names, flat, from_torch, modules, to_torch, unflat
+from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
+
+FAMILIES = {
+    AlexNet: vgg.alexnet,
+    VGG: vgg.vgg,
+    ResNet: resnet.names,
+    GoogLeNet: inception.googlenet,
+    InceptionV3: inception.inception_v3,
+    MobileNetV1: mobilenet.mobilenet_v1,
+    MobileNetV2: mobilenet.mobilenet_v2,
+    MobileNetV3: mobilenet.mobilenet_v3,
+    EfficientNet: mobilenet.efficientnet,
+    ViT: vit.names,
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Variables of a model, the naming they were read in, what images must look like, the classes' names if known."""
+
+    variables: dict[str, Any]
+    naming: str
+    preprocess: Preprocess
+    labels: tuple[str, ...] | None = None
+
+
+def image_of(model: Any) -> tuple[int, int, int]:
+    """An image that the model's parameters can be made for."""
+    if isinstance(model, ViT):
+        return model.grid[0] * model.patch, model.grid[1] * model.patch, 3
+    return (299, 299, 3) if isinstance(model, InceptionV3) else (224, 224, 3)
+
+
+def shapes_of(model: Any, image: Sequence[int] | None = None) -> dict[str, Any]:
+    x = jax.ShapeDtypeStruct((1, *(image or image_of(model))), jnp.float32)
+    return jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), x)
+
+
+def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
+    """Every naming this model is known in. Raises ValueError for a family without any."""
+    if type(model) not in FAMILIES:
+        raise ValueError(
+            f"{type(model).__name__} has no PyTorch names: take one of {', '.join(t.__name__ for t in FAMILIES)}"
+        )
+    return FAMILIES[type(model)](model, modules(path for _, path in flat(shapes)))
+
+
+def load(
+    model: Any,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    image: Sequence[int] | None = None,
+    naming: str | None = None,
+    fresh: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    key: Any = None,
+    preprocess: Preprocess | None = None,
+) -> Weights:
+    """A safetensors or PyTorch file as variables of `model`; the naming is found by itself.
+
+    Args:
+        model: a model of `jaxdl.models`, e.g. `MODELS["resnet50"].build()`.
+        path: the file, or a folder of the Hugging Face hub.
+        name: its name in the catalog; tells the usual preprocessing where nothing beside the file does.
+        image: (height, width, channels) of the model's images; 224x224 colour (299 for Inception v3) unless given.
+        naming: "torchvision", "timm", "huggingface"; what fits best unless given.
+        fresh: patterns of our paths that start anew from `key` instead, e.g. `("head/.*",)` for other classes.
+        ignore: patterns of tensors that may be left over, e.g. `("aux.*",)` for a GoogLeNet without its auxiliary heads.
+        preprocess: what the weights' page says; else from the files beside, else what is usual.
+
+    Raises ValueError that lists every missing, left-over or wrongly shaped tensor; then nothing is loaded.
+    """
+    shapes = shapes_of(model, image)
+    tensors = files.read(path)
+    loaded = from_torch(shapes, tensors, names_of(model, shapes), naming=naming, fresh=fresh, ignore=ignore)
+    variables = jax.tree.map(jnp.asarray, loaded.variables)
+    absent = {k: v for k, v in flat(shapes).items() if k not in flat(variables)}
+    if absent:
+        variables = unflat(
+            {**flat(variables), **_fresh(model, image, jax.random.key(0) if key is None else key, absent)}
+        )
+    size = (image or image_of(model))[0]
+    preprocess = preprocess or beside(path) or usual(name, loaded.naming, size)
+    return Weights(variables, loaded.naming, preprocess, labels_beside(path))
+
+
+def _fresh(model: Any, image: Sequence[int] | None, key: Any, wanted: Mapping[tuple[str, str], Any]) -> dict:
+    x = jnp.zeros((1, *(image or image_of(model))))
+
+    @jax.jit  # only what is asked for is computed, so the model does not run
+    def init(key: Any) -> dict:
+        made = flat(model.init(key, x, train=False))
+        return {k: made[k] for k in wanted}
+
+    return init(key)
+
+
+def save_torch(
+    model: Any, variables: Mapping[str, Any], path: str | Path, *, naming: str, image: Sequence[int] | None = None
+) -> None:
+    """Writes variables as a safetensors file with the names PyTorch's world knows."""
+    names = names_of(model, shapes_of(model, image))
+    if naming not in names:
+        raise ValueError(f"naming={naming!r}: this model has {', '.join(names)}")
+    files.write(path, to_torch(variables, names[naming]))
+
+
+# -- folders ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A weight set from disk: `predict(images)` takes files, PIL images or uint8 arrays."""
+
+    name: str
+    model: Any
+    weights: Weights
+
+    def predict(self, images: Sequence[Any]) -> np.ndarray:
+        """Probabilities `(images, classes)`."""
+        x = np.stack([self.weights.preprocess(image) for image in images])
+        apply = jax.jit(lambda variables, x: jax.nn.softmax(self.model.apply(variables, x, train=False)))
+        return np.asarray(apply(self.weights.variables, x))
+
+    def label(self, index: int) -> str:
+        return self.weights.labels[index] if self.weights.labels else f"class {index}"
+
+
+def import_weights(
+    name: str,
+    path: str | Path,
+    out: str | Path,
+    *,
+    naming: str | None = None,
+    ignore: Sequence[str] = (),
+    labels: Sequence[str] | None = None,
+    **options: Any,
+) -> Imported:
+    """Reads weights for the catalog's model `name` and writes them with all that belongs to them to the folder `out`.
+
+    `options` go to the model (numbers and texts such as `classes=10`, `padding="same"`). In `out`: `weights.safetensors`,
+    with our paths for names, and `weights.json`. Raises ValueError for an unknown name or weights that do not fit.
+    """
+    if name not in MODELS:
+        raise ValueError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
+    model, out = MODELS[name].build(**options), Path(out)
+    weights = load(model, path, name=name, naming=naming, ignore=ignore)
+    labels = tuple(labels) if labels else weights.labels
+    weights = Weights(weights.variables, weights.naming, weights.preprocess, labels)
+    out.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{collection}/{path}": np.asarray(a) for (collection, path), a in flat(weights.variables).items()}
+    files.write(out / "weights.safetensors", arrays, {"format": "flax"})
+    record = {
+        "name": name,
+        "options": options,
+        "naming": weights.naming,
+        "preprocess": weights.preprocess.to_json(),
+        "labels": labels,
+        "source": {"file": Path(path).name, "sha256": digest(Path(path)) if Path(path).is_file() else None},
+    }
+    (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n")
+    return Imported(name, model, weights)
+
+
+def open_weights(folder: str | Path) -> Imported:
+    """A folder that `import_weights` wrote. Raises ValueError where it is none or its tensors do not fit the model."""
+    folder = Path(folder)
+    if not (folder / "weights.json").is_file():
+        raise ValueError(f"{folder} holds no weights.json: make it with import-weights")
+    record = json.loads((folder / "weights.json").read_text())
+    model = MODELS[record["name"]].build(**record["options"])
+    arrays = files.read(folder / "weights.safetensors")
+    wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in flat(shapes_of(model)).items()}
+    wrong = sorted(n for n in {*arrays, *wanted} if n not in arrays or n not in wanted or arrays[n].shape != wanted[n])
+    if wrong:
+        raise ValueError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
+    variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
+    labels = tuple(record["labels"]) if record["labels"] else None
+    weights = Weights(variables, record["naming"], Preprocess.from_json(record["preprocess"]), labels)
+    return Imported(record["name"], model, weights)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,237 @@
+"""Which tensor of a PyTorch file is which leaf of a model, and how the two are laid out.
+
+A family's names are rules: a pattern of our module paths ("stage(\\d+)_block(\\d+)/conv(\\d+)") and the name in the file, as
+text or as a function of the pattern's groups (numbers as int). `weight`, `bias`, `running_mean` follow by themselves, and so
+do the layouts, but for flattened images and 1x1 convolutions that are dense layers here.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.models.vit import resample_positions
+
+# -- layouts ----------------------------------------------------------------------------------------------------------
+
+
+class Layout(NamedTuple):
+    """`read` makes our array from PyTorch's, given the shape ours must have; `write` the reverse."""
+
+    read: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+    write: Callable[[np.ndarray], np.ndarray]
+
+
+same = Layout(lambda a, _: a, lambda a: a)
+convolution = Layout(lambda a, _: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
+dense = Layout(lambda a, _: a.T, lambda a: a.T)
+pointwise = Layout(lambda a, _: a.reshape(a.shape[:2]).T, lambda a: a.T[..., None, None])
+leading = Layout(lambda a, _: a[0], lambda a: a[None])
+"""Without PyTorch's leading axis of length 1."""
+
+
+def flattened(height: int, width: int, *, kernel: bool = False) -> Layout:
+    """A dense layer after a flattened map: (channels, height, width) there, (height, width, channels) here.
+
+    `kernel`: it is a convolution over the whole map there.
+    """
+
+    def read(a: np.ndarray, _: tuple[int, ...]) -> np.ndarray:
+        a = a.reshape(len(a), -1, height, width).transpose(2, 3, 1, 0)
+        return a.reshape(-1, a.shape[-1])
+
+    def write(a: np.ndarray) -> np.ndarray:
+        a = a.reshape(height, width, -1, a.shape[-1]).transpose(3, 2, 0, 1)
+        return a if kernel else a.reshape(len(a), -1)
+
+    return Layout(read, write)
+
+
+def positions(extra: int) -> Layout:
+    """A ViT's learned positions, resampled where the model is for another (square) number of patches."""
+
+    def read(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        table = a[0]
+        old, new = (round((n - extra) ** 0.5) for n in (len(table), shape[0]))
+        if old == new or old**2 + extra != len(table) or new**2 + extra != shape[0]:
+            return table
+        patches = resample_positions(jnp.asarray(table[extra:], jnp.float32), (old, old), (new, new))
+        return np.concatenate([table[:extra], np.asarray(patches)])
+
+    return Layout(read, lambda a: a[None])
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """A tensor's name without its ending; its layout where that is special; `part` (i, n): the i-th of n along axis 0."""
+
+    name: str
+    layout: Layout | None = None
+    part: tuple[int, int] | None = None
+
+
+Rules = Mapping[str, str | Place | Callable[..., str | Place]]
+Names = Mapping[str, Rules]
+"""naming ("torchvision", "timm", "huggingface", ...) -> rules."""
+
+ENDINGS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    layout: Layout
+    part: tuple[int, int] | None = None
+
+
+def locate(rules: Rules, path: str, rank: int) -> Tensor | None:
+    """The tensor of a leaf, by its whole path (then the rule gives the whole name) or its module's; None without a rule."""
+    place = _match(rules, path)
+    if place is not None:
+        return Tensor(place.name, place.layout or same, place.part)
+    module, _, leaf = path.rpartition("/")
+    place = _match(rules, module)
+    if place is None or leaf not in ENDINGS:
+        return None
+    # "in_proj_" takes its ending without a dot
+    name = place.name + ("" if place.name.endswith("_") else ".") + ENDINGS[leaf]
+    usual = same if leaf != "kernel" else convolution if rank == 4 else dense
+    return Tensor(name, place.layout if place.layout and leaf == "kernel" else usual, place.part)
+
+
+def _match(rules: Rules, path: str) -> Place | None:
+    for pattern, name in rules.items():
+        found = re.fullmatch(pattern, path)
+        if found:
+            groups = [int(g) if g and g.isdigit() else g for g in found.groups()]
+            name = name(*groups) if callable(name) else name
+            return Place(name) if isinstance(name, str) else name
+    return None
+
+
+# -- whole models -----------------------------------------------------------------------------------------------------
+
+IGNORED = (r"(.*\.)?num_batches_tracked", r".*\.position_ids", r".*relative_position_index")
+"""Left over in any file, and no weights."""
+PREFIXES = ("module.", "model.", "_orig_mod.")
+"""What wrappers (data parallel, compile, lightning) put before every name."""
+
+
+class Loaded(NamedTuple):
+    variables: dict[str, Any]
+    naming: str
+
+
+def flat(variables: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """(collection, "path/of/leaf") -> leaf."""
+    leaves = jax.tree_util.tree_flatten_with_path(dict(variables))[0]
+    keys = [[str(part.key) for part in path] for path, _ in leaves]
+    return {(key[0], "/".join(key[1:])): leaf for key, (_, leaf) in zip(keys, leaves, strict=True)}
+
+
+def unflat(leaves: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for (collection, path), leaf in leaves.items():
+        node = tree.setdefault(collection, {})
+        *parents, last = path.split("/")
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = leaf
+    return tree
+
+
+def from_torch(
+    shapes: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    names: Names,
+    *,
+    naming: str | None = None,
+    fresh: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Loaded:
+    """Variables (NumPy, float32) of the model whose `shapes` are given, from a file's tensors; the naming that fits best.
+
+    Leaves whose path matches a pattern in `fresh` are left out (a new head); `ignore` are patterns of tensors that may be left
+    over. Raises ValueError that lists every missing, left-over and wrongly shaped tensor by name.
+    """
+    tensors, wanted = _without_prefix(tensors), flat(shapes)
+    found = {n: {k: locate(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
+    if naming is not None and naming not in found:
+        raise ValueError(f"naming={naming!r}: this model has {', '.join(found)}")
+    fits = {n: sum(t is not None and t.name in tensors for t in places.values()) for n, places in found.items()}
+    best = naming or max(fits, key=fits.__getitem__)
+    if not fits[best]:
+        known, some = ", ".join(found), ", ".join(list(tensors)[:3])
+        raise ValueError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
+    missing, wrong, used, out = [], [], set(), {}
+    for key, spec in wanted.items():
+        place = found[best][key]
+        skip = any(re.fullmatch(pattern, key[1]) for pattern in fresh)
+        if place is not None and skip:
+            used.add(place.name)
+        if skip:
+            continue
+        if place is None or place.name not in tensors:
+            missing.append(place.name if place else f"{key[1]} (no name known in {best})")
+            continue
+        used.add(place.name)
+        array = _read(place, tensors[place.name], tuple(spec.shape))
+        if array is None or array.shape != tuple(spec.shape):
+            wrong.append(f"{place.name} {tensors[place.name].shape} for {key[1]} {tuple(spec.shape)}")
+            continue
+        out[key] = np.ascontiguousarray(array, np.float32)
+    rest = [n for n in tensors if n not in used and not any(re.fullmatch(p, n) for p in (*IGNORED, *ignore))]
+    problems = [("missing", sorted(set(missing))), ("left over", rest), ("wrong shape", wrong)]
+    if any(items for _, items in problems):
+        text = "; ".join(f"{what}: {', '.join(items)}" for what, items in problems if items)
+        raise ValueError(f"the weights do not fit (read as {best}); nothing is loaded. {text}")
+    return Loaded(unflat(out), best)
+
+
+def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
+    """A PyTorch state dict (NumPy arrays) from variables. Raises ValueError for a leaf without a name."""
+    out: dict[str, np.ndarray] = {}
+    parts: dict[str, dict[int, np.ndarray]] = {}
+    for (_, path), leaf in flat(variables).items():
+        place = locate(rules, path, np.ndim(leaf))
+        if place is None:
+            raise ValueError(f"{path} has no name in this naming")
+        array = place.layout.write(np.asarray(leaf))
+        if place.part is None:
+            out[place.name] = array
+        else:
+            parts.setdefault(place.name, {})[place.part[0]] = array
+        if path.endswith("/mean"):
+            out[place.name.removesuffix("running_mean") + "num_batches_tracked"] = np.zeros((), np.int64)
+    joined = {name: np.concatenate([pieces[i] for i in sorted(pieces)]) for name, pieces in parts.items()}
+    return {**out, **joined}
+
+
+def _read(place: Tensor, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    if place.part is not None:
+        index, count = place.part
+        if len(tensor) % count:
+            return None
+        tensor = np.split(tensor, count)[index]
+    try:
+        return place.layout.read(tensor, shape)
+    except (ValueError, IndexError):
+        return None
+
+
+def _without_prefix(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for prefix in PREFIXES:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            return _without_prefix({name.removeprefix(prefix): a for name, a in tensors.items()})
+    return dict(tensors)
+
+
+def modules(paths: Iterable[str]) -> set[str]:
+    """The modules above some leaf paths: "a/b/kernel" -> "a/b", "a"."""
+    return {"/".join(path.split("/")[:i]) for path in paths for i in range(1, path.count("/") + 1)}

@@ -1,0 +1,206 @@
+"""MobileNets and EfficientNets in torchvision's, timm's and Hugging Face's names."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from jaxdl.models.efficientnet import EfficientNet
+from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3
+from jaxdl.pretrained.mapping import Names, Place, Rules, pointwise
+
+Where = Callable[..., str]
+"""The name of a block from its numbers, e.g. `blocks.2.0`."""
+
+
+# -- one block --------------------------------------------------------------------------------------------------------
+
+
+def parts(modules: set[str], block: str) -> list[str]:
+    """Those of expand, depthwise, squeeze, project that a block has, in this order."""
+    return [part for part in ("expand", "depthwise", "squeeze", "project") if f"{block}/{part}" in modules]
+
+
+def torchvision_blocks(modules: set[str], pattern: str, block: Callable[..., str], where: Where) -> Rules:
+    """`<where>.block.<k>.0` and `.1` are convolution and norm of part k, `.fc1` and `.fc2` those of squeeze-and-excitation."""
+
+    def unit(*numbers: int | str) -> str:
+        *numbers, part, kind = numbers
+        index = parts(modules, block(*numbers)).index(part)
+        return f"{where(*numbers)}.block.{index}.{'01'[kind == 'norm']}"
+
+    def squeeze(*numbers: int | str) -> Place:
+        *numbers, which = numbers
+        index = parts(modules, block(*numbers)).index("squeeze")
+        return Place(f"{where(*numbers)}.block.{index}.fc{1 if which == 'reduce' else 2}", pointwise)
+
+    units = rf"{pattern}/(expand|depthwise|project)/(conv|norm)"
+    return {units: unit, rf"{pattern}/squeeze/(reduce|expand)": squeeze}
+
+
+def timm_blocks(modules: set[str], pattern: str, block: Callable[..., str], where: Where) -> Rules:
+    """conv_pw, conv_dw, conv_pwl and bn1, bn2, bn3; without an expansion conv_dw, conv_pw and bn1, bn2."""
+
+    def unit(*numbers: int | str) -> str:
+        *numbers, part, kind = numbers
+        here = [p for p in parts(modules, block(*numbers)) if p != "squeeze"]
+        if kind == "norm":
+            return f"{where(*numbers)}.bn{here.index(part) + 1}"
+        last = "conv_pwl" if "expand" in here else "conv_pw"
+        return f"{where(*numbers)}.{ {'expand': 'conv_pw', 'depthwise': 'conv_dw', 'project': last}[part] }"
+
+    units = rf"{pattern}/(expand|depthwise|project)/(conv|norm)"
+    squeezes = rf"{pattern}/squeeze/(reduce|expand)"
+    return {units: unit, squeezes: lambda *n: Place(f"{where(*n[:-1])}.se.conv_{n[-1]}", pointwise)}
+
+
+def runs(features: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Block number (from 1) -> (stage, place in it), both from 0, a stage being a run of equal widths."""
+    out, block = {}, 0
+    for stage, (_, group) in enumerate(groupby(features)):
+        for place, _ in enumerate(group):
+            block += 1
+            out[block] = stage, place
+    return out
+
+
+def numbered(i: int) -> str:
+    return f"block{i}"
+
+
+TIMM_ENDS: Rules = {"stem/conv": "conv_stem", "stem/norm": "bn1", "last/conv": "conv_head", "last/norm": "bn2"}
+
+
+# -- families ---------------------------------------------------------------------------------------------------------
+
+
+def mobilenet_v1(model: MobileNetV1, modules: set[str]) -> Names:
+    del modules
+    stages = runs([width for width, _ in model.table])
+    kinds = {"conv": "convolution", "norm": "normalization"}
+
+    def timm(i: int, part: str, kind: str) -> str:
+        name = {
+            "conv": {"depthwise": "conv_dw", "pointwise": "conv_pw"},
+            "norm": {"depthwise": "bn1", "pointwise": "bn2"},
+        }
+        return f"blocks.{stages[i][0]}.{stages[i][1]}.{name[kind][part]}"
+
+    def huggingface(i: int, part: str, kind: str) -> str:
+        return f"mobilenet_v1.layer.{2 * i - 2 + (part == 'pointwise')}.{kinds[kind]}"
+
+    unit = r"block(\d+)/(depthwise|pointwise)/(conv|norm)"
+    return {
+        "timm": {"stem/conv": "conv_stem", "stem/norm": "bn1", unit: timm, "head": "classifier"},
+        "huggingface": {
+            r"stem/(conv|norm)": lambda kind: f"mobilenet_v1.conv_stem.{kinds[kind]}",
+            unit: huggingface,
+            "head": "classifier",
+        },
+    }
+
+
+def mobilenet_v2(model: MobileNetV2, modules: set[str]) -> Names:
+    widths = [(row[1], i) for i, row in enumerate(model.table) for _ in range(row[2])]
+    stages, kinds = runs(widths), {"conv": "convolution", "norm": "normalization"}
+    unit = r"block(\d+)/(expand|depthwise|project)/(conv|norm)"
+
+    def torchvision(i: int, part: str, kind: str) -> str:
+        index = parts(modules, f"block{i}").index(part)
+        if part == "project":  # not wrapped
+            return f"features.{i}.conv.{index + (kind == 'norm')}"
+        return f"features.{i}.conv.{index}.{'01'[kind == 'norm']}"
+
+    def huggingface(i: int, part: str, kind: str) -> str:
+        name = {"expand": "expand_1x1", "depthwise": "conv_3x3", "project": "reduce_1x1"}[part]
+        block = "conv_stem" if i == 1 else f"layer.{i - 2}"  # the stem and the first block are one there
+        return f"mobilenet_v2.{block}.{name}.{kinds[kind]}"
+
+    def timm_block(i: int) -> str:
+        return "blocks.{}.{}".format(*stages[i])
+
+    end = len(widths) + 1
+    return {
+        "torchvision": {
+            r"stem/(conv|norm)": lambda kind: f"features.0.{'01'[kind == 'norm']}",
+            unit: torchvision,
+            r"last/(conv|norm)": lambda kind: f"features.{end}.{'01'[kind == 'norm']}",
+            "head": "classifier.1",
+        },
+        "timm": {**TIMM_ENDS, **timm_blocks(modules, r"block(\d+)", numbered, timm_block), "head": "classifier"},
+        "huggingface": {
+            r"stem/(conv|norm)": lambda kind: f"mobilenet_v2.conv_stem.first_conv.{kinds[kind]}",
+            unit: huggingface,
+            r"last/(conv|norm)": lambda kind: f"mobilenet_v2.conv_1x1.{kinds[kind]}",
+            "head": "classifier",
+        },
+    }
+
+
+def mobilenet_v3(model: MobileNetV3, modules: set[str]) -> Names:
+    stages, end = runs([row.features for row in model.rows]), len(model.rows) + 1
+    after = max(stage for stage, _ in stages.values()) + 1
+
+    def timm_block(i: int) -> str:
+        return "blocks.{}.{}".format(*stages[i])
+
+    return {
+        "torchvision": {
+            r"stem/(conv|norm)": lambda kind: f"features.0.{'01'[kind == 'norm']}",
+            **torchvision_blocks(modules, r"block(\d+)", numbered, lambda i: f"features.{i}"),
+            r"last/(conv|norm)": lambda kind: f"features.{end}.{'01'[kind == 'norm']}",
+            "hidden": "classifier.0",
+            "head": "classifier.3",
+        },
+        "timm": {
+            "stem/conv": "conv_stem",
+            "stem/norm": "bn1",
+            **timm_blocks(modules, r"block(\d+)", numbered, timm_block),
+            r"last/(conv|norm)": lambda kind: f"blocks.{after}.0.{ {'conv': 'conv', 'norm': 'bn1'}[kind] }",
+            "hidden": Place("conv_head", pointwise),
+            "head": "classifier",
+        },
+    }
+
+
+def efficientnet(model: EfficientNet, modules: set[str]) -> Names:
+    pattern, depths = r"stage(\d+)_block(\d+)", [len(stage) for stage in model.blocks()]
+    end = len(depths) + 1
+
+    def block(i: int, j: int) -> str:
+        return f"stage{i}_block{j}"
+
+    def serial(i: int, j: int) -> str:
+        return f"efficientnet.encoder.blocks.{sum(depths[: i - 1]) + j - 1}"
+
+    def huggingface(i: int, j: int, part: str, kind: str) -> str:
+        name = {
+            ("expand", "conv"): "expansion.expand_conv",
+            ("expand", "norm"): "expansion.expand_bn",
+            ("depthwise", "conv"): "depthwise_conv.depthwise_conv",
+            ("depthwise", "norm"): "depthwise_conv.depthwise_norm",
+            ("project", "conv"): "projection.project_conv",
+            ("project", "norm"): "projection.project_bn",
+        }[part, kind]
+        return f"{serial(i, j)}.{name}"
+
+    return {
+        "torchvision": {
+            r"stem/(conv|norm)": lambda kind: f"features.0.{'01'[kind == 'norm']}",
+            **torchvision_blocks(modules, pattern, block, lambda i, j: f"features.{i}.{j - 1}"),
+            r"last/(conv|norm)": lambda kind: f"features.{end}.{'01'[kind == 'norm']}",
+            "head": "classifier.1",
+        },
+        "timm": {
+            **TIMM_ENDS,
+            **timm_blocks(modules, pattern, block, lambda i, j: f"blocks.{i - 1}.{j - 1}"),
+            "head": "classifier",
+        },
+        "huggingface": {
+            "stem/conv": "efficientnet.embeddings.convolution",
+            "stem/norm": "efficientnet.embeddings.batchnorm",
+            rf"{pattern}/(expand|depthwise|project)/(conv|norm)": huggingface,
+            rf"{pattern}/squeeze/(\w+)": lambda i, j, n: Place(f"{serial(i, j)}.squeeze_excite.{n}", pointwise),
+            "last/conv": "efficientnet.encoder.top_conv",
+            "last/norm": "efficientnet.encoder.top_bn",
+            "head": "classifier",
+        },
+    }

@@ -1,0 +1,87 @@
+"""Vision Transformers in torchvision's, timm's (also DeiT's own) and Hugging Face's names."""
+
+from collections.abc import Callable
+
+from jaxdl.models.vit import ViT
+from jaxdl.pretrained.mapping import Names, Place, Rules, leading, positions
+
+PARTS = {"query": 0, "key": 1, "value": 2}
+
+
+def names(model: ViT, modules: set[str]) -> Names:
+    del modules
+    extra = int(model.pool == "token") + int(model.distilled)
+    tables = {"timm": timm(extra), "torchvision": torchvision(extra)}
+    for prefix in ("vit", "deit"):
+        tables[f"huggingface {prefix}"] = huggingface(prefix, extra, hub_block, model.distilled)
+        tables[f"huggingface {prefix} 5"] = huggingface(prefix, extra, new_block, model.distilled)
+    return tables
+
+
+def torchvision(extra: int) -> Rules:
+    def layer(i: int) -> str:
+        return f"encoder.layers.encoder_layer_{i - 1}"
+
+    return {
+        "patches": "conv_proj",
+        "class_token": Place("class_token", leading),
+        "positions": Place("encoder.pos_embedding", positions(extra)),
+        r"block(\d+)/norm(\d)": lambda i, k: f"{layer(i)}.ln_{k}",
+        r"block(\d+)/attention/(query|key|value)": lambda i, n: Place(
+            f"{layer(i)}.self_attention.in_proj_", part=(PARTS[n], 3)
+        ),
+        r"block(\d+)/attention/out": lambda i: f"{layer(i)}.self_attention.out_proj",
+        r"block(\d+)/feed_forward/dense(\d)": lambda i, k: f"{layer(i)}.mlp.{3 * k - 3}",
+        "norm": "encoder.ln",
+        "head": "heads.head",
+    }
+
+
+def timm(extra: int) -> Rules:
+    return {
+        "patches": "patch_embed.proj",
+        "class_token": Place("cls_token", leading),
+        "distilled_token": Place("dist_token", leading),
+        "positions": Place("pos_embed", positions(extra)),
+        r"block(\d+)/norm(\d)": lambda i, k: f"blocks.{i - 1}.norm{k}",
+        r"block(\d+)/attention/(query|key|value)": lambda i, n: Place(f"blocks.{i - 1}.attn.qkv", part=(PARTS[n], 3)),
+        r"block(\d+)/attention/out": lambda i: f"blocks.{i - 1}.attn.proj",
+        r"block(\d+)/feed_forward/dense(\d)": lambda i, k: f"blocks.{i - 1}.mlp.fc{k}",
+        r"block(\d+)/scale(\d)": lambda i, k: f"blocks.{i - 1}.ls{k}.gamma",
+        "norm": "norm",
+        "representation": "pre_logits.fc",
+        "head": "head",
+        "head_distilled": "head_dist",
+    }
+
+
+Block = tuple[str, dict[str, str]]
+
+
+def hub_block(prefix: str) -> Block:
+    """Files on the hub, and transformers before version 5."""
+    attention = {n: f"attention.attention.{n}" for n in PARTS} | {"out": "attention.output.dense"}
+    return f"{prefix}.encoder.layer", attention | {"1": "intermediate.dense", "2": "output.dense"}
+
+
+def new_block(prefix: str) -> Block:
+    """The modules of transformers 5."""
+    attention = {n: f"attention.{n[0]}_proj" for n in PARTS} | {"out": "attention.o_proj"}
+    return f"{prefix}.layers", attention | {"1": "mlp.fc1", "2": "mlp.fc2"}
+
+
+def huggingface(prefix: str, extra: int, block: Callable[[str], Block], distilled: bool) -> Rules:
+    layers, inner = block(prefix)
+    return {
+        "patches": f"{prefix}.embeddings.patch_embeddings.projection",
+        "class_token": Place(f"{prefix}.embeddings.cls_token", leading),
+        "distilled_token": Place(f"{prefix}.embeddings.distillation_token", leading),
+        "positions": Place(f"{prefix}.embeddings.position_embeddings", positions(extra)),
+        r"block(\d+)/norm1": lambda i: f"{layers}.{i - 1}.layernorm_before",
+        r"block(\d+)/norm2": lambda i: f"{layers}.{i - 1}.layernorm_after",
+        r"block(\d+)/attention/(\w+)": lambda i, n: f"{layers}.{i - 1}.{inner[n]}",
+        r"block(\d+)/feed_forward/dense(\d)": lambda i, k: f"{layers}.{i - 1}.{inner[str(k)]}",
+        "norm": f"{prefix}.layernorm",
+        "head": "cls_classifier" if distilled else "classifier",
+        "head_distilled": "distillation_classifier",
+    }
