@@ -45,7 +45,10 @@ def run(args: Sequence[str]) -> int:
     from rich.table import Table
 
     data = trained.experiment.data
-    table = Table(title=f"{options.run.name}: {options.split} split of {data.name}, {options.checkpoint} weights")
+    member = "" if options.member is None else f", member {options.member}"
+    table = Table(
+        title=f"{options.run.name}{member}: {options.split} split of {data.name}, {options.checkpoint} weights"
+    )
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in result.metrics.items():

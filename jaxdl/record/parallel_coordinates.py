@@ -26,8 +26,8 @@ def parallel_coordinates(
     results = np.asarray(results, np.float64)
     low, high = limits(results, mode)
     best_last = np.argsort(results if mode == "max" else -results, kind="stable")
-    rank = np.empty(len(results))
-    rank[best_last] = np.linspace(0, 1, len(results)) if len(results) > 1 else 1.0
+    _, rank = np.unique(results if mode == "max" else -results, return_inverse=True)  # equals share a colour
+    rank = rank / max(rank.max(), 1) if rank.any() else np.ones(len(results))
     columns = [fanned(*place([row[i] for row in rows]), rank) for i in range(len(names))]
     heights = (np.clip(results, low, high) - low) / ((high - low) or 1)
     columns.append((heights, [(0.0, text(low)), (1.0, text(high))]))
