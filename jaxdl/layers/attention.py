@@ -116,7 +116,9 @@ def dot_product_attention(
     Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
     """
     if softcap is None and _has_kernel(q, k, v):
-        y = jax.nn.dot_product_attention(q, k, v, bias, mask, scale=scale, is_causal=causal, implementation="cudnn")
+        whole = lambda x: jnp.broadcast_to(x, (*x.shape[:2], q.shape[1], k.shape[1]))  # noqa: E731
+        given = {name: None if x is None else whole(x) for name, x in (("bias", bias), ("mask", mask))}
+        y = jax.nn.dot_product_attention(q, k, v, **given, scale=scale, is_causal=causal, implementation="cudnn")
         if mask is None:
             return y
         seen = both(mask, causal_mask(positions_of(q), positions_of(k)) if causal else None)
@@ -128,9 +130,9 @@ def dot_product_attention(
 def _has_kernel(q: Array, k: Array, v: Array) -> bool:
     """What cuDNN's kernel takes. Asked while tracing: its own lowering refuses to be traced for another machine."""
     half = q.dtype in (jnp.bfloat16, jnp.float16) and q.dtype == k.dtype == v.dtype
-    return (
-        half and k.shape == v.shape and q.shape[-1] % 8 == 0 and q.shape[-1] <= 128 and jax.default_backend() == "gpu"
-    )
+    fits = k.shape == v.shape and q.shape[-1] % 8 == 0 and q.shape[-1] <= 128
+    even = q.shape[1] % 2 == k.shape[1] % 2 == 0  # its gradient with a mask or bias
+    return half and fits and even and jax.default_backend() == "gpu"
 
 
 # -- multi-head -------------------------------------------------------------------------------------------------------

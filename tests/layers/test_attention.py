@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl.layers import attention
 from jaxdl.layers.alignment import Bahdanau, Luong
 from jaxdl.layers.attention import (
     MultiHead,
@@ -97,6 +98,38 @@ def test_multi_head_is_pytorchs_with_its_weights():
 def test_parameter_counts(layer, count):
     shapes = jax.eval_shape(partial(layer.init, train=False), KEY, jnp.zeros((1, 2, 512)))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_fused_kernels_way_gives_the_same_numbers(causal, kv_heads, monkeypatch):
+    """JAX's own attention, called as for cuDNN but by its XLA implementation; row 1 of the mask allows nothing."""
+    q, k, v = Q, K[:, :, :kv_heads], V[:, :, :kv_heads]
+    options = {
+        "mask": padding_mask(jnp.array([3, 0]), 5),
+        "bias": jax.random.normal(KEY, (1, 4, 5, 5)),
+        "causal": causal,
+    }
+    plain = dot_product_attention(q, k, v, **options)
+    fused = jax.nn.dot_product_attention
+    monkeypatch.setattr(attention, "_has_kernel", lambda q, k, v: True)
+    monkeypatch.setattr(
+        jax.nn, "dot_product_attention", lambda *a, implementation, **o: fused(*a, **o, implementation="xla")
+    )
+    np.testing.assert_allclose(dot_product_attention(q, k, v, **options), plain, atol=1e-6)
+
+
+@pytest.mark.device
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN's kernel needs an NVIDIA GPU")
+@pytest.mark.parametrize("causal", [False, True])
+def test_cudnns_kernel_gives_the_same_numbers(causal):
+    q, k, v = jax.random.normal(KEY, (3, 2, 64, 4, 32), jnp.bfloat16)
+    mask = padding_mask(jnp.array([40, 64]), 64)
+    run = lambda q, k, v: (dot_product_attention(q, k, v, mask=mask, causal=causal).astype(jnp.float32) ** 2).sum()  # noqa: E731
+    fused = jax.grad(run, (0, 1, 2))(q, k, v)
+    wide = jax.grad(run, (0, 1, 2))(*(x.astype(jnp.float32) for x in (q, k, v)))
+    for ours, exact in zip(fused, wide, strict=True):
+        np.testing.assert_allclose(np.asarray(ours, np.float32), exact, atol=0.05)
 
 
 # -- masks ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Transformers: PyTorch's numbers, the published parameter counts, causality by gradient, packing, populations."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -69,23 +70,36 @@ def test_blocks_count_as_pytorchs_layers():
 # -- PyTorch ----------------------------------------------------------------------------------------------------------
 
 
-def block_from_torch(layer, cross):
-    get = lambda t: jnp.asarray(t.detach().numpy())  # noqa: E731
+def block_from_torch(state, cross):
+    """A `state_dict` of one of PyTorch's Transformer layers as parameters of a `Block`."""
+    dense = lambda n: {"kernel": jnp.asarray(state[f"{n}.weight"]).T, "bias": jnp.asarray(state[f"{n}.bias"])}  # noqa: E731
+    norm = lambda n: {"scale": jnp.asarray(state[f"{n}.weight"]), "bias": jnp.asarray(state[f"{n}.bias"])}  # noqa: E731
 
-    def attention(a):
-        w, b = jnp.split(get(a.in_proj_weight), 3), jnp.split(get(a.in_proj_bias), 3)
+    def attention(name):
+        w, b = (jnp.split(jnp.asarray(state[f"{name}.in_proj_{kind}"]), 3) for kind in ("weight", "bias"))
         names = ("query", "key", "value")
         heads = {n: {"kernel": k.T, "bias": v} for n, k, v in zip(names, w, b, strict=True)}
-        return heads | {"out": {"kernel": get(a.out_proj.weight).T, "bias": get(a.out_proj.bias)}}
+        return heads | {"out": dense(f"{name}.out_proj")}
 
-    dense = lambda d: {"kernel": get(d.weight).T, "bias": get(d.bias)}  # noqa: E731
-    norm = lambda n: {"scale": get(n.weight), "bias": get(n.bias)}  # noqa: E731
-    params = {"attention": attention(layer.self_attn), "norm_attention": norm(layer.norm1)}
-    params["mlp"] = {"up": dense(layer.linear1), "down": dense(layer.linear2)}
-    params["norm_mlp"] = norm(layer.norm3 if cross else layer.norm2)
+    params = {"attention": attention("self_attn"), "norm_attention": norm("norm1")}
+    params |= {
+        "mlp": {"up": dense("linear1"), "down": dense("linear2")},
+        "norm_mlp": norm("norm3" if cross else "norm2"),
+    }
     if cross:
-        params |= {"cross_attention": attention(layer.multihead_attn), "norm_cross_attention": norm(layer.norm2)}
+        params |= {"cross_attention": attention("multihead_attn"), "norm_cross_attention": norm("norm2")}
     return params
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_pytorchs_numbers_without_pytorch(order):
+    golden = np.load(Path(__file__).parents[1] / "golden" / "transformer.npz")
+    state = {n.removeprefix(f"{order}/"): golden[n] for n in golden.files if n.startswith(f"{order}/")}
+    block = Block(SMALL.but(width=4, hidden=6, order=order), cross=True)
+    mask = jnp.asarray(golden["memory_mask"])[:, None, None]
+    run = partial(block.apply, {"params": block_from_torch(state, True)}, causal=True, train=False)
+    y = run(jnp.asarray(golden["x"]), memory=jnp.asarray(golden["memory"]), memory_mask=mask)
+    np.testing.assert_allclose(y, state["y"], atol=1e-5)
 
 
 @pytest.mark.parametrize("cross", [False, True])
@@ -108,8 +122,9 @@ def test_a_block_is_pytorchs_layer(order, cross):
         options = {"memory": memory, "memory_mask": ~jnp.asarray(hidden.numpy())[:, None, None]}
     else:
         expected, options = theirs(torch.tensor(x), src_mask=causal), {}
+    state = {name: value.numpy() for name, value in theirs.state_dict().items()}
     block = Block(SMALL.but(order=order, act=gelu), cross=cross)
-    y = block.apply({"params": block_from_torch(theirs, cross)}, jnp.asarray(x), causal=True, train=False, **options)
+    y = block.apply({"params": block_from_torch(state, cross)}, jnp.asarray(x), causal=True, train=False, **options)
     np.testing.assert_allclose(y, expected.detach(), atol=1e-5)
 
 
