@@ -86,26 +86,55 @@ class Task(Protocol):
     def report(self, outputs: Any, targets: Any) -> dict[str, Any]: ...
 
 
-_first_row: ContextVar[Any] = ContextVar("first_row", default=0)
+_rows: ContextVar[tuple[Any, int]] = ContextVar("rows", default=(0, 1))
 
 
 def first_row() -> Any:
-    """Which row of the global batch the first row of this batch is: 0, but for micro-batches and pmap's devices.
+    """Which row of the global batch the first row of this batch is: 0, but for micro-batches and pmap's devices."""
+    return _rows.get()[0]
 
-    Layers that draw one key per example (dropout) add it to their row numbers; so the noise of an example does not
-    depend on how its batch was cut.
+
+def row_numbers(count: int) -> Array:
+    """Which rows of the global batch the `count` rows of this batch are, `(count,)`.
+
+    Layers that draw one key per example (dropout) fold it in; so the noise of an example does not depend on how its
+    batch was cut.
     """
-    return _first_row.get()
+    first, stride = _rows.get()
+    return first + stride * jax.numpy.arange(count)
 
 
 @contextmanager
-def rows_from(row: Any) -> Iterator[None]:
-    """While tracing inside this block, `first_row()` is `row`."""
-    token = _first_row.set(row)
+def rows_from(row: Any, stride: int = 1) -> Iterator[None]:
+    """While tracing inside this block, `first_row()` is `row`, and the next ones follow at a distance of `stride`."""
+    token = _rows.set((row, stride))
     try:
         yield
     finally:
-        _first_row.reset(token)
+        _rows.reset(token)
+
+
+_blocks: ContextVar[list[bool] | None] = ContextVar("blocks", default=None)
+
+
+def recompute_block() -> bool:
+    """Asked by a model at each of its blocks while tracing: keep only the block's input for the backward pass?"""
+    asked = _blocks.get()
+    if asked is None:
+        return False
+    asked.append(True)
+    return True
+
+
+@contextmanager
+def recomputing() -> Iterator[list[bool]]:
+    """While tracing inside this block, `recompute_block()` says yes; the list has one entry for each time it was asked."""
+    asked: list[bool] = []
+    token = _blocks.set(asked)
+    try:
+        yield asked
+    finally:
+        _blocks.reset(token)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["value", "step", "wait", "stopped", "weights"], meta_fields=[])

@@ -1,6 +1,6 @@
 """Noise that regularises: dropout and its kin. One mask per example, whatever the batch is cut into.
 
-The mask of row r depends on the stream's key and on r alone (`fold_in(key, first_row() + r)`): micro-batches and devices see
+The mask of row r depends on the stream's key and on r alone (`row_numbers`): micro-batches and devices see
 what the whole batch would have seen. The rate may be traced, so nothing here branches on its value; the one exception is a
 Python zero, the default that means 'no dropout', whose result is the same either way.
 """
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.types import Key, first_row
+from jaxdl.types import Key, row_numbers
 
 Rate = float | Float[Array, ""]
 
@@ -40,8 +40,7 @@ def dropout(
     Source: Srivastava et al. 2014, JMLR 15.
     """
     shape = tuple(1 if i in {a % x.ndim for a in broadcast} else n for i, n in enumerate(x.shape))
-    rows = first_row() + jnp.arange(shape[0])
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(shape[0]))
     mask = jnp.broadcast_to(jax.vmap(lambda k: keep_mask(k, rate, shape[1:]))(keys), x.shape)
     return _scaled(mask, x, rate)
 

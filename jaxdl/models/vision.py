@@ -20,6 +20,7 @@ from jaxdl.layers.arithmetic import Padding
 from jaxdl.layers.convolution import Conv, Initializer, Sizes
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.normalization import BatchNorm
+from jaxdl.types import recompute_block
 
 Act = Callable[[Array], Array]
 Norm = Callable[..., nn.Module]
@@ -112,6 +113,6 @@ class SqueezeExcite(nn.Module):
 
 def run(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
     """`block(x, train=train)`; with `remat` only its input is kept for the backward pass, the inside computed again."""
-    if not remat:
+    if not (recompute_block() or remat):
         return block(x, train=train)
     return nn.remat(lambda module, x: module(x, train=train))(block, x)

@@ -10,9 +10,11 @@ heartbeats (`HEARTBEAT` seconds), an exception (which ends a process at once, wi
 others), and a watchdog that ends a process whose steps have stopped.
 """
 
+import ctypes
 import faulthandler
 import importlib.util
 import os
+import signal
 import sys
 import threading
 import time
@@ -105,13 +107,13 @@ def _on_tpu_vm() -> bool:
 # -- agreement ---------------------------------------------------------------------------------------------------------
 
 
-def agree(length: int, signal: int | None) -> tuple[int, int | None]:
+def agree(length: int, number: int | None) -> tuple[int, int | None]:
     """The shortest length and any signal: every process runs the same chunk and stops at the same step."""
     if jax.process_count() == 1:
-        return length, signal
+        return length, number
     from jax.experimental import multihost_utils
 
-    all_of_them = np.asarray(multihost_utils.process_allgather(np.asarray([length, signal or 0], np.int32)))
+    all_of_them = np.asarray(multihost_utils.process_allgather(np.asarray([length, number or 0], np.int32)))
     return int(all_of_them[:, 0].min()), int(all_of_them[:, 1].max()) or None
 
 
@@ -178,6 +180,7 @@ def watched(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
+    _say_where_it_aborted()
     done = threading.Event()
 
     def watch() -> None:
@@ -212,6 +215,17 @@ def _ended_together() -> Iterator[None]:
             traceback.print_exc()
         line = next((line for line in str(error).splitlines() if line.strip()), "")
         leave(f"{type(error).__name__}: {line}", 1)
+
+
+_aborted = ctypes.CFUNCTYPE(None, ctypes.c_int)(
+    lambda number: leave("another process has died or hangs: no sign of life from it (see above)", 1)
+)
+
+
+def _say_where_it_aborted() -> None:
+    """jax aborts a process, from a thread in C++, when another one's heartbeats stop; only a handler in C comes before that."""
+    if jax.process_count() > 1:
+        ctypes.CDLL(None).signal(signal.SIGABRT, _aborted)
 
 
 def leave(reason: str, code: int) -> None:

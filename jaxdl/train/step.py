@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.train import stopping
-from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, rows_from
+from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, recomputing, rows_from
 
 
 def select(params: Params, names: tuple[str, ...] | None) -> Params:
@@ -79,6 +79,25 @@ def init_state(exp: Any) -> TrainState:
     return state
 
 
+def leaner(objective: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """`objective`, keeping less for its backward pass and computing the rest again.
+
+    Kept are the inputs of the blocks that the model marks (`recompute_block`); of a model that marks none, the results of
+    products and convolutions.
+    """
+    with recomputing() as blocks:
+        jax.eval_shape(objective, *arguments)
+
+    def by_block(*arguments: Any) -> Any:
+        with recomputing():
+            return objective(*arguments)
+
+    def costly(primitive: Any, *_: Any, **__: Any) -> bool:
+        return primitive.name in ("dot_general", "conv_general_dilated")
+
+    return by_block if blocks else jax.checkpoint(objective, policy=costly)
+
+
 def gradient(
     exp: Any, phase: Phase, state: TrainState, batch: Batch, key: Key, axis: str | None
 ) -> tuple[Array, Params, Any, Metrics, Callable[..., Any]]:
@@ -87,18 +106,25 @@ def gradient(
     rows = batch["mask"].shape[0]
     if rows % parts:
         raise ValueError(f"accumulate = {parts} must divide the batch of {rows}")
+    carried = [name for name in state.model_state if getattr(exp.task, "reduce", {}).get(name) == "example"]
+    if parts > 1 and carried:
+        raise ValueError(f"accumulate = {parts} cannot cut {carried[0]!r}, which carries on every row of the batch")
     offset = 0 if axis is None else jax.lax.axis_index(axis) * rows
 
     def objective(trained: Params, model_state: Any, part: Batch, first: Any) -> Any:
         params = {**state.params, **trained} if phase.params is not None else trained
-        with rows_from(first):
+        with rows_from(first, parts):
             loss, (new_state, metrics) = phase.objective(
                 cast(params, exp.precision), model_state, part, key, state.step, train=True
             )
         return loss.astype(jnp.float32), (new_state, metrics)
 
-    grad_of = jax.value_and_grad(jax.checkpoint(objective) if exp.remat else objective, has_aux=True)
     trained = select(state.params, phase.params)
+    # row i, i + parts, ... are micro-batch i: of a batch cut over devices, each device then holds its part of all of them
+    split = jax.tree.map(lambda a: a.reshape(rows // parts, parts, *a.shape[1:]).swapaxes(0, 1), batch)
+    if exp.remat:
+        objective = leaner(objective, trained, state.model_state, jax.tree.map(lambda a: a[0], split), offset)
+    grad_of = jax.value_and_grad(objective, has_aux=True)
 
     def weighted(trained: Params, model_state: Any, part: Batch, first: Any) -> Any:
         """Loss and gradient times the weight of the examples they are the mean of."""
@@ -106,15 +132,13 @@ def gradient(
         weight = metrics["loss"][1] if "loss" in metrics else part["mask"].sum()
         return (jax.tree.map(lambda g: g * weight, (loss, grads)), weight), model_state, metrics
 
-    if parts == 1 and axis is None:
-        (loss, (model_state, metrics)), grads = grad_of(trained, state.model_state, batch, offset)
-    else:
-        split = jax.tree.map(lambda a: a.reshape(parts, rows // parts, *a.shape[1:]), batch)
+    def summed(trained: Params) -> Any:
+        """The same over all micro-batches and devices: sums of loss and gradients, and of the weights they are divided by."""
 
         def micro(carry: Any, indexed: tuple[Array, Batch]) -> tuple[Any, Metrics]:
             sums, model_state = carry
             i, part = indexed
-            new, model_state, metrics = weighted(trained, model_state, part, offset + i * (rows // parts))
+            new, model_state, metrics = weighted(trained, model_state, part, offset + i)
             return (jax.tree.map(jnp.add, sums, new), model_state), metrics
 
         zeros = ((jnp.float32(0), jax.tree.map(jnp.zeros_like, trained)), jnp.float32(0))
@@ -127,15 +151,21 @@ def gradient(
                 name: reduce[how](value, axis) if (how := exp.task.reduce.get(name, "mean")) in reduce else value
                 for name, value in model_state.items()
             }
-        (loss, grads), weight = sums
-        loss, grads = jax.tree.map(lambda a: a / jnp.maximum(weight, 1e-12), (loss, grads))
+        return sums, model_state, metrics
+
+    def all_of(trained: Params) -> Any:
+        if parts == 1 and axis is None:
+            (loss, (model_state, metrics)), grads = grad_of(trained, state.model_state, batch, offset)
+        else:
+            ((loss, grads), weight), model_state, metrics = summed(trained)
+            loss, grads = jax.tree.map(lambda a: a / jnp.maximum(weight, 1e-12), (loss, grads))
+        return loss, grads, model_state, metrics
 
     def grad_fn(params: Params, *_: Any) -> Params:
         """The gradient of the same batch elsewhere, for optimizers that look around (SAM)."""
-        grads = grad_of(params, state.model_state, batch, offset)[1]
-        return grads if axis is None else jax.lax.pmean(grads, axis)
+        return all_of(params)[1]
 
-    return loss, grads, model_state, metrics, grad_fn
+    return *all_of(trained), grad_fn
 
 
 def run_phase(
