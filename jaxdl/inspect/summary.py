@@ -12,6 +12,7 @@ def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
     """Every layer with output shape and parameters, of any Linen model called as `model(x, train=False)`."""
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
     console = {"width": width, "force_terminal": False, "force_jupyter": False}
+    x = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), x)  # Linen's table wants arrays, also of an abstract model
     return model.tabulate(keys, x, train=False, console_kwargs=console, show_repeated=False)
 
 
