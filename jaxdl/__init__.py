@@ -9,7 +9,6 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Experiment": "jaxdl.experiment",
-    "experiment": "jaxdl.experiment",
     "main": "jaxdl.experiment",
     "load": "jaxdl.api",
     "sweep": "jaxdl.sweeps",
