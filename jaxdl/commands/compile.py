@@ -1,0 +1,124 @@
+"""`compile EXPERIMENT`: everything a training run compiles, without training: what it costs, and a filled cache."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import runtime
+from jaxdl.commands.options import parse
+from jaxdl.commands.train import call
+from jaxdl.experiment import ExperimentError, load_config
+
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
+
+
+@dataclass(frozen=True)
+class Options:
+    """For which machine."""
+
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute; by default whatever JAX finds."""
+    mesh: str | None = None
+    """Devices by axis, as in data=4,model=2; by default all devices take part of the data."""
+    devices: int | None = None
+    """Split the CPU into so many virtual devices."""
+    deterministic: bool = False
+    """As for training."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One compiled program. `flops` of one step (of a loop: its body once), `memory` in bytes, both on one device."""
+
+    name: str
+    seconds: float
+    flops: float
+    memory: int
+    collectives: Mapping[str, int]
+
+
+def run(args: Sequence[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: python -m jaxdl compile EXPERIMENT.py [--help | --mesh data=8 | the experiment's flags]")
+        return 0 if args else 2
+    config = load_config(args[0])
+    knobs, overrides, options = parse(config, args[1:], prog=f"python -m jaxdl compile {args[0]}", options=Options)
+    runtime.configure(options.device, deterministic=options.deterministic, devices=options.devices)
+    from jaxdl.prepared import prepare
+    from jaxdl.provenance import with_overrides
+    from jaxdl.train.parallel import Plan, describe
+
+    exp = with_overrides(call(config, knobs), overrides)
+    plan = Plan.make(options.mesh, "jit", exp)
+    where = describe(plan)
+    print(
+        f"{where['devices']} x {jax.devices()[0].device_kind}, mesh {where['mesh'] or 'none'}, batch {exp.data.batch}"
+    )
+    print(f"{'program':<10} {'compile':>9} {'FLOPs':>11} {'peak memory':>12}  collectives      (all of one device)")
+    for row in compiled(prepare(exp, plan), exp):
+        collectives = ", ".join(f"{count} {kind}" for kind, count in row.collectives.items()) or "none"
+        print(f"{row.name:<10} {row.seconds:>7.2f} s {row.flops:>11.4g} {row.memory / 1e6:>9.2f} MB  {collectives}")
+    return 0
+
+
+def compiled(prepared: Any, exp: Any) -> Iterator[Row]:
+    """The programs of a run in the order in which it needs them: compiled ahead, hence found in the cache."""
+    if prepared.program.plan.strategy != "jit":
+        raise ExperimentError("only programs of --strategy jit are compiled ahead")
+    program, shapes, number = prepared.program, prepared.shapes, jax.ShapeDtypeStruct((), jnp.int32)
+    knobs = {name: jax.ShapeDtypeStruct((), value.dtype) for name, value in prepared.traced.items()}
+
+    def placed(source: Any) -> Any:
+        where = program.plan.named() if program.plan.sharded else None
+        return {k: jax.ShapeDtypeStruct(np.shape(a), a.dtype, sharding=where) for k, a in dict(source).items()}
+
+    def like(function: Any, *arguments: Any) -> Any:
+        result, where = jax.eval_shape(function, *arguments), program.sharding(function, *arguments)
+        if where is None:
+            return result
+        return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), result, where)
+
+    weights = like(program.one_weights, knobs, shapes)
+    yield measured("init", program.init, knobs)
+    yield measured("step", program.chunk, knobs, shapes, placed(exp.data.source(0, 1, 0)), number, number)
+    yield measured("norm", program.norms, knobs, shapes)
+    yield measured("weights", program.weights, knobs, shapes)
+    for split in exp.data.splits:
+        if split != "train":
+            count, source = next(iter(exp.data.eval_sources(split)))
+            index = jax.ShapeDtypeStruct((count,), jnp.int32)
+            yield measured(split, program.evaluate, knobs, weights, placed(source), index)
+    if shapes.best is not None:
+        value = jax.ShapeDtypeStruct((), jnp.float32)
+        yield measured("stop", program.stop, knobs, shapes.best, value, number, weights)
+
+
+def measured(name: str, function: Any, *arguments: Any) -> Row:
+    """Lower and compile a jitted function for arguments given as shapes."""
+    began = time.perf_counter()
+    program = function.lower(*arguments).compile()
+    seconds = time.perf_counter() - began
+    cost, memory = program.cost_analysis() or {}, program.memory_analysis()
+    peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return Row(
+        name, seconds, cost.get("flops", float("nan")), peak + memory.temp_size_in_bytes, collectives(program.as_text())
+    )
+
+
+def collectives(text: str) -> dict[str, int]:
+    """How often each kind of communication stands in a compiled program (in a loop: once).
+
+    >>> collectives(
+    ...     "%a = f32[4]{0} all-reduce(%x), x\\n%b = (f32[2], f32[4]) all-gather-start(%y)\\n%c = f32[] add(%a)"
+    ... )
+    {'all-reduce': 1, 'all-gather': 1}
+    """
+    found = Counter(re.findall(rf" ({'|'.join(COLLECTIVES)})(?:-start)?\(", text))
+    return {kind: found[kind] for kind in COLLECTIVES if found[kind]}

@@ -1,0 +1,138 @@
+"""`export RUN`: a trained run as files that need no jaxdl: the compiled function in StableHLO, and its weights.
+
+RUN/export/
+  predict.jax           the function (params, model_state, x) -> outputs, as `jax.export` keeps it: loads in any jax
+  predict.stablehlo     the same as a portable StableHLO module, for other runtimes
+  weights.safetensors   params/... and model_state/..., float32
+  signature.json        shapes, types, classes, where it came from
+
+`load(folder)` makes a Python function of them again; it needs jax and safetensors only.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from jaxdl import runtime
+from jaxdl.experiment import ExperimentError
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The prediction function of a run as StableHLO and safetensors."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    out: Path | None = None
+    """A folder that does not exist yet; by default RUN/export."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Weights of the best evaluation, or of the last checkpoint."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to trace."""
+
+
+def run(args: Sequence[str]) -> int:
+    options = tyro.cli(Options, args=args, prog="python -m jaxdl export")
+    runtime.configure(device=options.device)
+    from jaxdl import api
+
+    folder = options.out or options.run / "export"
+    if folder.exists():
+        raise ExperimentError(f"{folder} exists already: remove it, or name another folder with --out")
+    signature = write(api.load(options.run, options.checkpoint), folder)
+    rows = "any number of examples" if signature["any_batch"] else f"{signature['input']['shape'][0]} examples"
+    print(f"{folder}: {rows} at a time, for {', '.join(signature['platforms'])}")
+    return 0
+
+
+def write(trained: Any, folder: Path) -> dict[str, Any]:
+    """Export a `jaxdl.api.Run` into a new folder; returns what signature.json says."""
+    from safetensors.numpy import save_file
+
+    from jaxdl.record.leaves import flatten
+
+    exported, any_batch = exported_function(trained)
+    params, model_state = jax.device_get(trained.weights)
+    folder.mkdir(parents=True)
+    save_file(
+        {name: np.ascontiguousarray(a) for name, a in flatten({"params": params, "model_state": model_state}).items()},
+        folder / "weights.safetensors",
+    )
+    (folder / "predict.jax").write_bytes(exported.serialize())
+    (folder / "predict.stablehlo").write_bytes(exported.mlir_module_serialized)
+    example, data = exported.in_avals[-1], trained.experiment.data
+    signature = {
+        "run": str(trained.folder),
+        "step": int(trained.state.step),
+        "input": {"shape": [str(n) if any_batch and i == 0 else n for i, n in enumerate(example.shape)]},
+        "outputs": [[str(a.dtype), [str(n) for n in a.shape]] for a in exported.out_avals],
+        "classes": list(data.classes),
+        "any_batch": any_batch,
+        "platforms": list(exported.platforms),
+        "jax": jax.__version__,
+    }
+    signature["input"]["dtype"] = str(example.dtype)
+    (folder / "signature.json").write_text(json.dumps(signature, indent=1) + "\n")
+    return signature
+
+
+def exported_function(trained: Any) -> tuple[jax.export.Exported, bool]:
+    """`(params, model_state, x) -> outputs`, for any batch size and all platforms where the model allows that."""
+    prepared, like = trained.prepared, trained.experiment.data.example()["x"]
+    knobs = dict(prepared.traced)
+
+    def predict(params: Any, model_state: Any, x: Any) -> Any:
+        batch = {"x": x, "mask": jnp.ones((x.shape[0],), jnp.float32)}
+        return prepared.program.one_predict(knobs, (params, model_state), batch)
+
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), trained.weights)
+    problem: Exception | None = None
+    for any_batch in (True, False):
+        rows = jax.export.symbolic_shape("batch")[0] if any_batch else like.shape[0]
+        x = jax.ShapeDtypeStruct((rows, *like.shape[1:]), jax.dtypes.canonicalize_dtype(like.dtype))
+        for platforms in (PLATFORMS, None):
+            try:
+                return jax.export.export(jax.jit(predict), platforms=platforms)(*shapes, x), any_batch
+            except Exception as error:  # a model may branch on its batch size, or know one platform only
+                problem = problem or error
+    line = str(problem).splitlines()[0]
+    raise ExperimentError(f"the model of {trained.folder} cannot be exported: {type(problem).__name__}: {line}")
+
+
+def load(folder: str | Path) -> Callable[[Any], Any]:
+    """The exported function of raw inputs, `x -> outputs`, with its weights.
+
+    predict = load("runs/digits_cnn/2026-01-31_12-00-00-s0/export")
+    predict(images)["label"]
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    exported = jax.export.deserialize(bytearray((folder / "predict.jax").read_bytes()))
+    signature = json.loads((folder / "signature.json").read_text())
+    trees: dict[str, Any] = {"params": {}, "model_state": {}}
+    for path, array in load_file(folder / "weights.safetensors").items():
+        *names, last = path.split("/")
+        node = trees
+        for name in names:
+            node = node.setdefault(name, {})
+        node[last] = array
+    call = jax.jit(exported.call)
+    shape, kind = signature["input"]["shape"], np.dtype(signature["input"]["dtype"])
+
+    def predict(x: Any) -> Mapping[str, np.ndarray]:
+        x = np.asarray(x).astype(kind)
+        if list(x.shape[1:]) != shape[1:] or not (signature["any_batch"] or len(x) == shape[0]):
+            raise ValueError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))})")
+        return jax.device_get(call(trees["params"], trees["model_state"], x))
+
+    return predict

@@ -1,0 +1,133 @@
+"""`verify RUN`: are its checkpoints as they were written, and does training again from the older one give the newer one?"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from jaxdl import runtime
+from jaxdl.experiment import ExperimentError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Check the sums of every checkpoint, then train again from the older to the newer and compare bit by bit."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute: what the run was trained on, for the same bits."""
+    mesh: str | None = None
+    """Devices by axis; by default as the run began. Other devices give other bits."""
+    replay: bool = True
+    """Train again, too; without, only the files are checked."""
+
+
+def run(args: Sequence[str]) -> int:
+    """0: all is well; 1: a file is damaged or the replay differs."""
+    options = tyro.cli(Options, args=args, prog="python -m jaxdl verify")
+    from jaxdl.record.checkpoint import Checkpoints
+    from jaxdl.record.run import open_run
+
+    folder = open_run(options.run)
+    if "sweep" in folder.config and options.replay:
+        raise ExperimentError(f"{options.run} is a sweep: only its files can be checked, --no-replay")
+    found = Checkpoints(folder.checkpoints).verify()
+    if not found:
+        raise ExperimentError(f"{options.run} has no checkpoint yet")
+    for step, intact, problem in found:
+        print(f"step {step}: {'intact' if intact else problem}")
+    intact = [step for step, fine, _ in found if fine]
+    fine = len(intact) == len(found)
+    if not options.replay:
+        return 0 if fine else 1
+    if len(intact) < 2:
+        print("nothing to replay: that takes two intact checkpoints")
+        return 0 if fine else 1
+    plan = folder.config.get("plan", {"mesh": {}, "strategy": "jit", "devices": 1})
+    virtual = plan["devices"] if plan["devices"] > 1 and folder.env["backend"] == "cpu" else None
+    runtime.configure(options.device, devices=virtual)
+    same = replay(folder, intact[-2], intact[-1], plan if options.mesh is None else plan | {"mesh": options.mesh})
+    return 0 if fine and same else 1
+
+
+def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool:
+    """Train from one checkpoint to the next, compare what the log says on the way and the digest at the end; say it."""
+    from jaxdl.experiment import load_config
+    from jaxdl.prepared import prepare
+    from jaxdl.provenance import rebuild
+    from jaxdl.record import log
+    from jaxdl.record.checkpoint import Checkpoints, digest
+    from jaxdl.train.loop import Limits, fit
+    from jaxdl.train.parallel import Plan
+
+    if not folder.experiment.is_file():
+        raise ExperimentError(f"{folder.folder} was trained from a notebook: its files are checked, but not replayed")
+    exp = rebuild(load_config(folder.experiment, beside=folder.config.get("source")), folder.config)
+    sizes = plan["mesh"]
+    mesh = ",".join(f"{axis}={n}" for axis, n in sizes.items()) if isinstance(sizes, Mapping) else sizes
+    prepared = prepare(exp, Plan.make(mesh or None, plan["strategy"], exp) if mesh else Plan())
+    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1])
+    wanted = digest(checkpoints.restore(prepared.shapes, newer)[0])
+    state, _, _ = checkpoints.restore(prepared.shapes, older)
+    recorded = [line for line in log.read(folder.folder) if older < line["step"] <= newer]
+    limits = Limits(log_every=grid(recorded, exp.steps), stop_at=newer)
+    with tempfile.TemporaryDirectory() as there:
+        with log.MetricsLog(there, tensorboard=False) as again:
+            outcome = fit(prepared.program, exp, dict(prepared.traced), state, events=Lines(again), limits=limits)
+        repeated = log.read(there)
+    for old, new in zip(log.comparable(recorded), log.comparable(repeated), strict=False):
+        if old != new:
+            print(f"first difference, {difference(json.loads(old), json.loads(new))}")
+            break
+    got = digest(outcome.state)
+    if got != wanted:
+        print(f"replayed steps {older} to {newer}: digest {got}, the checkpoint's is {wanted}")
+        versions = changed_versions(folder.env)
+        if versions:
+            print(f"the run was made with {versions}: other versions may round otherwise")
+        return False
+    print(f"replayed steps {older} to {newer}: the same digest, {got}")
+    return True
+
+
+class Lines:
+    """Events of a loop, to a log only."""
+
+    def __init__(self, log: Any):
+        self.line = log.line
+
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        if sys.stderr.isatty():
+            print(f"\rstep {step}", end="\r", file=sys.stderr)
+
+
+def grid(lines: Sequence[Mapping[str, Any]], last: int) -> int:
+    """The `log_every` that gives the training lines of a part of a log; the sums in the state are emptied at each.
+
+    >>> grid([{"kind": "train", "step": 60}, {"kind": "train", "step": 90}, {"kind": "train", "step": 100}], 100)
+    30
+    """
+    return gcd(*(line["step"] for line in lines if line["kind"] == "train" and line["step"] != last)) or last
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """'step 50 (train): loss was 0.31, is 0.3100001'."""
+    names = [name for name in old if old[name] != new.get(name)]
+    shown = ", ".join(f"{name} was {old[name]}, is {new.get(name)}" for name in names[:2])
+    return f"step {old['step']} ({old['kind']}): {shown}"
+
+
+def changed_versions(env: Mapping[str, Any]) -> str:
+    from jaxdl.record.run import environment
+
+    now = environment()["versions"]
+    return ", ".join(
+        f"{name} {old} (here {now.get(name)})" for name, old in env["versions"].items() if old != now.get(name)
+    )
