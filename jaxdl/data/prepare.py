@@ -62,7 +62,7 @@ def split_rows(
 
     >>> rows, sentence = split_rows(np.arange(100.0))
     >>> sentence
-    '70 train / 15 validation / 15 test: a fixed random draw that no seed changes; equal rows stay together'
+    '70 train / 15 validation / 15 test: one random draw for every seed; equal rows stay together'
     """
     n = len(x)
     strata = np.zeros(n, int) if strata is None else np.asarray(strata)
@@ -85,7 +85,7 @@ def split_rows(
     sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
     by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
     repeats = "; equal rows stay together" if together else f"; {n - len(first)} rows repeat others"
-    return rows, f"{sizes}: a fixed random draw{by_class} that no seed changes{repeats}"
+    return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
 
 
 @dataclass(frozen=True)

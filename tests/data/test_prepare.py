@@ -44,7 +44,7 @@ def test_equal_rows_stay_in_one_part_unless_they_are_ordinary():
     assert "equal rows stay together" in sentence
     rows, sentence = prepare.split_rows(np.zeros((100, 2)), np.arange(100) % 2)
     assert [len(r) for r in rows.values()] == [70, 14, 16]
-    assert sentence.endswith("stratified by class that no seed changes; 99 rows repeat others")
+    assert sentence.endswith("one random draw for every seed, stratified by class; 99 rows repeat others")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
