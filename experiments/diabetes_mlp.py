@@ -2,6 +2,14 @@
 
 Source: Efron et al. 2004, "Least angle regression"; the data as scikit-learn ships it, in its units.
 Run:    python -m experiments.diabetes_mlp
+Cost:   about 5 s on a 2-core x86 CPU, after compiling.
+Expect: on the test split, in the unit of the target (25 to 346), mean ± standard deviation over seeds 0-4:
+
+    --loss mse      mean absolute error 45.2 ± 1.6    root mean squared error 55.5 ± 1.3    R² 0.56 ± 0.02
+    --loss mae      mean absolute error 45.0 ± 1.3    root mean squared error 55.5 ± 1.1    R² 0.56 ± 0.02
+    --loss huber    mean absolute error 44.7 ± 1.4    root mean squared error 55.2 ± 1.1    R² 0.57 ± 0.02
+
+The three cannot be told apart here (with wrong targets they can: contrast_outliers); linear regression gives 45.9, 55.7.
 """
 
 from functools import partial

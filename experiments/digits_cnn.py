@@ -2,6 +2,14 @@
 
 Source: the sheet's CNN (conv 32, ReLU, pool, conv 64, ReLU, pool, flatten, dense) on Alpaydin and Kaynak's digits (8x8).
 Run:    python -m experiments.digits_cnn
+Cost:   about 3 s on a 2-core x86 CPU, after compiling.
+Expect: test accuracy, mean ± standard deviation over seeds 0-4 (logistic regression on the same split gives 98.1 %):
+
+    --norm before   99.1 ± 0.2 %      batch norm between convolution and ReLU (default)
+    --norm none     99.0 ± 0.3 %
+    --norm after    98.7 ± 0.4 %      batch norm behind the ReLU
+
+On 8x8 digits where the norm stands makes no difference that five seeds could show; it learns in fewer steps with it.
 """
 
 from functools import partial
