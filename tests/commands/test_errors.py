@@ -292,7 +292,7 @@ def test_an_unknown_split(capfd, trained):
 
 PREDICTIONS = {
     "shape": (np.zeros((2, 5), np.float32), "inputs have shape (5,) each, the model was trained on (6,)"),
-    "text": (None, "expected npy, npz"),
+    "text": (None, "expected npy"),
 }
 
 
