@@ -9,7 +9,8 @@ Expect: test accuracy, mean ± standard deviation over seeds 0-4 (logistic regre
     --norm none     99.0 ± 0.3 %
     --norm after    98.7 ± 0.4 %      batch norm behind the ReLU
 
-On 8x8 digits where the norm stands makes no difference that five seeds could show; it learns in fewer steps with it.
+Where the norm stands makes no difference here that five seeds could show; with it before the ReLU a run stops earlier
+(after 433 of 570 steps in the mean, without it after 501).
 """
 
 from functools import partial

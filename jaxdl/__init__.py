@@ -12,7 +12,6 @@ _LAZY = {
     "main": "jaxdl.experiment",
     "load": "jaxdl.api",
     "sweep": "jaxdl.sweeps",
-    "fit": "jaxdl.api",
     "configure": "jaxdl.runtime",
 }
 

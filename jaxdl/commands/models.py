@@ -27,5 +27,6 @@ def run(args: Sequence[str]) -> int:
     print(f"{'name':<28}{'parameters':>14}{'statistics':>12}{'multiply-adds':>18}  {'input':<16}source")
     for row in found:
         size = "x".join(str(n) for n in row["input"])
-        print(f"{row['name']:<28}{row['params']:>14,}{row['batch_stats']:>12,}{row['multiply_adds']:>18,}  {size:<16}{row['source']}")
+        counts = f"{row['params']:>14,}{row['batch_stats']:>12,}{row['multiply_adds']:>18,}"
+        print(f"{row['name']:<28}{counts}  {size:<16}{row['source']}")
     return 0
