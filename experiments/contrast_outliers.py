@@ -3,6 +3,7 @@
 Source: Huber 1964, "Robust estimation of a location parameter"; Efron et al. 2004's diabetes data.
 Run:    python -m experiments.contrast_outliers --loss huber --wrong 10
 Cost:   about 1 s a run on a 2-core x86 CPU, after compiling.
+Expect: as in this table.
 
 Test error in the unit of the target (25 to 346), mean ± standard deviation over 10 seeds (benchmarks/seeds.py with
 `--loss` and `--wrong`, `--seeds 10 --metrics mae,r2 --splits test`), 2-core x86 CPU:
