@@ -62,19 +62,23 @@ def load_member(folder: folders.Run, number: int | None, checkpoint: str, config
 
 def history(folder: folders.Run, number: int) -> list[dict[str, Any]]:
     """The lines of one member's training, as a run's metrics.jsonl has them, up to where it stopped."""
-    place, _, _ = where_is(folder, number)
+    return histories(folder)[number]
+
+
+def histories(folder: folders.Run) -> list[list[dict[str, Any]]]:
+    """The same of every member."""
     results = folder.folder / "results.json"
     rows = json.loads(results.read_text())["rows"] if results.is_file() else {}
-    last = rows.get(str(number), {}).get("step", np.inf)
-    lines = []
-    for line in read(folder.folder / f"group-{place}"):
-        members = line.pop("members", ())
-        if number in members and line["step"] <= last:
-            i = members.index(number)
-            lines.append(
-                {name: v[i] if isinstance(v, list) and len(v) == len(members) else v for name, v in line.items()}
-            )
-    return lines
+    found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
+    for place in range(len(json.loads((folder.folder / "plan.json").read_text())["groups"])):
+        log = folder.folder / f"group-{place}"
+        for line in read(log) if log.is_dir() else ():
+            members = line.pop("members", ())
+            for i, number in enumerate(members):
+                if line["step"] <= rows.get(str(number), {}).get("step", np.inf):
+                    own = {k: v[i] if isinstance(v, list) and len(v) == len(members) else v for k, v in line.items()}
+                    found[number].append(own)
+    return found
 
 
 def where_is(folder: folders.Run, number: int) -> tuple[int, Stages, int]:

@@ -24,7 +24,7 @@ import jax
 
 from jaxdl import runtime
 from jaxdl.experiment import RECORDED, ExperimentError, experiment
-from jaxdl.members import Config, config_of, groups_of, history, points_of
+from jaxdl.members import Config, config_of, groups_of, histories, points_of
 from jaxdl.provenance import check, docstring_of, source_of, with_overrides
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
@@ -218,6 +218,5 @@ def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: boo
     from jaxdl.record.sweep_report import write_sweep_report
 
     rows = [{"member": i, **points[i], **finished["rows"][str(i)]} for i in range(len(points))]
-    histories = [history(folder, i) for i in range(len(points))]
-    table, plots = write_sweep_report(folder, groups[0].exp.data, rows, histories, lines, finished["seconds"])
+    table, plots = write_sweep_report(folder, groups[0].exp.data, rows, histories(folder), lines, finished["seconds"])
     return Sweep(folder.folder, "finished", rows, table, plots)

@@ -3,14 +3,20 @@
 import csv
 import json
 import shutil
+from dataclasses import dataclass, field, replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl import api, sweeps
 from jaxdl.commands import sweep as command
+from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.experiment import Experiment, ExperimentError, experiment
+from jaxdl.members import histories
 from jaxdl.record.log import comparable
+from jaxdl.record.run import open_run
 from jaxdl.sweeps import combinations, plan, sweep
 from jaxdl.train.loop import Limits
 
@@ -165,13 +171,45 @@ def test_a_run_is_no_sweep_to_resume(trained):
         sweeps.resume(trained.folder)
 
 
+@dataclass(frozen=True, eq=False)
+class Streamed(InMemory):
+    """Batches gathered on the host, a chunk at a time."""
+
+    resident: bool = field(default=False, init=False)
+
+    def source(self, start, stop, seed):
+        rows = np.stack([rows_of_step(seed, step, self.batch, self.size("train")) for step in range(start, stop)])
+        return {**{key: value[rows] for key, value in self.splits["train"].items()}, "first": np.int32(start)}
+
+    def train_batch(self, source, seed, step):
+        batch = {key: source[key][step - source["first"]] for key in ("x", "y")}
+        return {**batch, "mask": jnp.ones(self.batch, jnp.float32)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [None, "in turn"])
+def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path):
+    data = Streamed(tiny.data(16).splits, 16, name="streamed")
+
+    @experiment
+    def config(*, lr: float = 0.01, seed: int = 0) -> Experiment:
+        return replace(tiny.config(lr=lr, seed=seed, steps=6), data=data)
+
+    result = sweep(config, {"seed": (5, 6)}, run=tmp_path, how=how, quiet=True)
+    assert json.loads((result.folder / "config.json").read_text())["recorded"]["data_seed"] == 5
+    other = api.load(result.folder, member=1, config=config)
+    alone = api.train(api.with_overrides(config(seed=6), {"data_seed": 5}), run=tmp_path, quiet=True)
+    for ours, theirs in zip(*map(jax.tree.leaves, (other.weights, alone.weights)), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 # -- stopped and resumed ----------------------------------------------------------------------------------------------
 
 THIN = {"lr": (1e-2, 3e-2, 1e-3, 3e-3), "seed": (0, 1)}
 
 
 def lines_of(folder):
-    return comparable(line for i in range(8) for line in sweeps.history(sweeps.folders.open_run(folder), i))
+    return comparable(line for lines in histories(open_run(folder)) for line in lines)
 
 
 @pytest.fixture(scope="module")

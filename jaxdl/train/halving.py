@@ -191,7 +191,7 @@ def results(population: Population, state: TrainState, limits: Limits, pruned: i
         best, step, bad = (np.asarray(a)[i] for a in (state.best.value, state.step, state.bad))
         if bad >= limits.max_bad:
             ended = "diverged"
-        elif np.asarray(state.best.stopped)[i]:
+        elif np.asarray(state.best.stopped)[i] and step < population.exp.steps:
             ended = "stopped early"
         else:
             ended = f"pruned at step {pruned}" if pruned else "finished"
