@@ -29,15 +29,15 @@ from jaxdl.provenance import (
     with_overrides,
 )
 from jaxdl.record import run as folders
-from jaxdl.record.checkpoint import Checkpoints, preload
+from jaxdl.record.checkpoint import CheckpointError, Checkpoints, preload
 from jaxdl.record.log import MetricsLog, read
+from jaxdl.record.manifest import reason
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.train.distributed import beat, from_first, watched
 from jaxdl.train.evaluate import Evaluation, evaluate
 from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
 from jaxdl.train.parallel import Plan, describe
-from jaxdl.train.step import select
 from jaxdl.types import TrainState, Variables
 
 
@@ -194,6 +194,13 @@ def _train(
                     + (f"the last good checkpoint is step {kept[-1]}" if kept else "there is no checkpoint yet")
                     + f", in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
                 ) from None
+            except OSError as error:
+                if isinstance(error, CheckpointError) or not is_first_process():
+                    raise
+                checkpoints.wait()
+                kept = checkpoints.steps()
+                rest = f"step {kept[-1]} is the last good one" if kept else "there is no checkpoint yet"
+                raise CheckpointError(f"cannot write to {folder.folder}: {reason(error)}; {rest}") from None
             result = Run(prepared, outcome.state, folder.folder, outcome)
             conclude(result, folder, recorder, progress)
     return result
@@ -282,24 +289,12 @@ def initialised_from(exp: Experiment, prepared: Prepared, state: TrainState) -> 
     if exp.init_from is None:
         return state
     weights = jax.device_get(load(exp.init_from).weights)
-    old = (state.params, state.model_state)
-    ours, theirs = (jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in (old, weights))
+    ours, theirs = (
+        jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in ((state.params, state.model_state), weights)
+    )
     if ours != theirs:
         raise ExperimentError(f"init_from = {exp.init_from}: its parameters do not fit this model")
-
-    def begin(knobs: Any, weights: Variables) -> Any:
-        """Optimizers that keep a copy of the parameters (schedule-free, look-ahead) must know the new ones."""
-        built, (params, model_state) = prepared.program.build(knobs), jax.tree.map(jax.numpy.copy, weights)
-        phases = built.task.phases
-        opt = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
-        ema = jax.tree.map(jax.numpy.copy, params) if state.ema is not None else None
-        return {"params": params, "model_state": model_state, "opt_state": opt, "ema": ema}
-
-    plan, shapes = prepared.program.plan, prepared.shapes
-    kept = {name: getattr(shapes, name) for name in ("params", "model_state", "opt_state", "ema")}
-    out = jax.tree.map(lambda a: a.sharding, kept) if plan.sharded else None
-    placed = jax.tree.map(lambda a, b: jax.make_array_from_callback(b.shape, b.sharding, lambda i: a[i]), weights, old)
-    return state.replace(**plan.compile(begin, out=out)(dict(prepared.traced), placed))
+    return prepared.with_weights(state, weights)
 
 
 def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.experiment import Experiment
 from jaxdl.train.parallel import Plan
 from jaxdl.train.program import UNTRACEABLE, Program, candidates, traceable
+from jaxdl.train.step import select
 from jaxdl.types import TrainState, Variables
 
 
@@ -42,6 +44,28 @@ class Prepared:
             out = jax.device_get(self.program.predict(dict(self.traced), weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
         return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+    def with_weights(self, state: TrainState, weights: Variables) -> TrainState:
+        """A first state that begins with given weights (of the host); the optimizer knows them, too.
+
+        For some optimizers keep a copy of the parameters (schedule-free, look-ahead).
+        """
+        plan, program = self.program.plan, self.program
+
+        def begin(knobs: Any, weights: Variables) -> Any:
+            built, (params, model_state) = program.build(knobs), jax.tree.map(jnp.copy, weights)
+            phases = built.task.phases
+            opt_state = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
+            ema = jax.tree.map(jnp.copy, params) if state.ema is not None else None
+            return {"params": params, "model_state": model_state, "opt_state": opt_state, "ema": ema}
+
+        kept = {name: getattr(self.shapes, name) for name in ("params", "model_state", "opt_state", "ema")}
+        out = jax.tree.map(lambda a: a.sharding, kept) if plan.sharded else None
+        old = (state.params, state.model_state)
+        placed = jax.tree.map(
+            lambda a, b: jax.make_array_from_callback(b.shape, b.sharding, lambda i: a[i]), weights, old
+        )
+        return state.replace(**plan.compile(begin, out=out)(dict(self.traced), placed))
 
 
 _programs: dict[Any, Prepared] = {}

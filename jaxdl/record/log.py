@@ -6,13 +6,14 @@
     {"kind": "end", "step": 200, "reason": "finished", "seconds": 3.1}
 
 A number is written so that `np.float32(value)` has the bits it had; NaN and infinities are the strings "nan", "inf" and
-"-inf", which `read` turns back. Every line is flushed: whoever is killed loses at most the line being written.
+"-inf", which `read` turns back. Every line is one unbuffered write: whoever is killed loses at most the line being written.
 
 Resuming from step s moves the lines after s, and every "end", to `metrics.dropped.jsonl`, for they will be written
 again: but for the fields in `WALL_CLOCK`, the file of a resumed run equals that of an undisturbed one. For that, a
 step's lines must be written before its checkpoint.
 """
 
+import errno
 import json
 import math
 import os
@@ -56,7 +57,7 @@ class MetricsLog:
         if not is_first_process():
             return
         _repair(self.folder, resume)
-        self._file = open(self.folder / LOG, "a", encoding="utf-8")  # noqa: SIM115
+        self._file = open(self.folder / LOG, "ab", buffering=0)  # noqa: SIM115
         if tensorboard:
             self._events = _Events(self.folder / "tensorboard", resume)
 
@@ -65,8 +66,9 @@ class MetricsLog:
         if self._file is None:
             return
         plain = {name: _plain(value) for name, value in line.items()}
-        self._file.write(json.dumps(plain, allow_nan=False) + "\n")
-        self._file.flush()
+        data = (json.dumps(plain, allow_nan=False) + "\n").encode()
+        if self._file.write(data) != len(data):  # a disk that fills up takes the first bytes
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self._events is not None:
             self._events.put(plain)
 
