@@ -1,0 +1,519 @@
+"""The reference networks as plain PyTorch modules, with the parameter names of torchvision (or who is named beside them).
+
+Written for these tests from the papers and the public state dicts, small and without dropout.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def conv(i, o, k=1, s=1, g=1, bias=False, p=None):
+    return nn.Conv2d(i, o, k, s, (k - 1) // 2 if p is None else p, groups=g, bias=bias)
+
+
+def seq(*layers):
+    return nn.Sequential(*layers)
+
+
+# -- AlexNet, VGG -----------------------------------------------------------------------------------------------------
+
+
+class AlexNet(nn.Module):
+    def __init__(self, hidden, classes):
+        super().__init__()
+        relu, pool = nn.ReLU, lambda: nn.MaxPool2d(3, 2)
+        self.features = seq(
+            *(conv(3, 64, 11, 4, bias=True, p=2), relu(), pool()),
+            *(conv(64, 192, 5, bias=True), relu(), pool()),
+            *(conv(192, 384, 3, bias=True), relu()),
+            *(conv(384, 256, 3, bias=True), relu()),
+            *(conv(256, 256, 3, bias=True), relu(), pool()),
+        )
+        wide = 256 * 36
+        drop = nn.Identity
+        hidden_layers = (drop(), nn.Linear(wide, hidden), relu(), drop(), nn.Linear(hidden, hidden), relu())
+        self.classifier = seq(*hidden_layers, nn.Linear(hidden, classes))
+
+    def forward(self, x):
+        return self.classifier(F.adaptive_avg_pool2d(self.features(x), 6).flatten(1))
+
+
+class VGG(nn.Module):
+    def __init__(self, stages, width, hidden, classes, norm):
+        super().__init__()
+        layers, i = [], 3
+        for stage, count in enumerate(stages):
+            o = width * 2 ** min(stage, 3)
+            for _ in range(count):
+                layers += [conv(i, o, 3, bias=True), *([nn.BatchNorm2d(o)] if norm else []), nn.ReLU()]
+                i = o
+            layers.append(nn.MaxPool2d(2))
+        self.features, none = seq(*layers), nn.Identity()
+        first = nn.Linear(i * 49, hidden)
+        self.classifier = seq(
+            first, nn.ReLU(), none, nn.Linear(hidden, hidden), nn.ReLU(), none, nn.Linear(hidden, classes)
+        )
+
+    def forward(self, x):
+        return self.classifier(F.adaptive_avg_pool2d(self.features(x), 7).flatten(1))
+
+
+# -- ResNet -----------------------------------------------------------------------------------------------------------
+
+
+class SE(nn.Module):
+    """timm's."""
+
+    def __init__(self, channels, hidden):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x):
+        return x * self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+class Block(nn.Module):
+    def __init__(self, i, layers, s, average=False, se=0, linear_names=False):
+        super().__init__()
+        self.count = len(layers)
+        first, o = i, layers[-1][0]
+        for n, (width, k, step, g) in enumerate(layers, 1):
+            setattr(self, f"conv{n}", conv(i, width, k, step, g))
+            setattr(self, f"bn{n}", nn.BatchNorm2d(width))
+            i = width
+        self.se = SE(o, se) if se else nn.Identity()
+        short = None
+        if s > 1 or first != o:
+            down = [nn.AvgPool2d(s, s, ceil_mode=True, count_include_pad=False)] if average and s > 1 else []
+            down = down or ([nn.Identity()] if average else [])
+            short = seq(*down, conv(first, o, 1, 1 if average else s), nn.BatchNorm2d(o))
+        setattr(self, "shortcut" if linear_names else "downsample", short)
+        self.short = [short]
+
+    def forward(self, x):
+        y = x
+        for n in range(1, self.count + 1):
+            y = getattr(self, f"bn{n}")(getattr(self, f"conv{n}")(y))
+            y = y.relu() if n < self.count else y
+        return (self.se(y) + (x if self.short[0] is None else self.short[0](x))).relu()
+
+
+class ResNet(nn.Module):
+    def __init__(self, stages, block, width, classes, deep=False, average=False, se=None, small=0):
+        super().__init__()
+        if deep:
+            first = (conv(3, 32, 3, 2), nn.BatchNorm2d(32), nn.ReLU())
+            self.conv1 = seq(*first, conv(32, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), conv(32, 64, 3))
+        else:
+            self.conv1 = conv(3, small, 3) if small else conv(3, 64, 7, 2)
+        i = small or 64
+        self.bn1, self.pool = nn.BatchNorm2d(i), nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
+        for n, count in enumerate(stages, 1):
+            blocks = []
+            for j in range(count):
+                s = 2 if n > 1 and j == 0 else 1
+                layers = block(width * 2 ** (n - 1), s)
+                blocks.append(Block(i, layers, s, average, se(layers[-1][0]) if se else 0, bool(small)))
+                i = layers[-1][0]
+            setattr(self, f"layer{n}", seq(*blocks))
+        self.stages, self.last = len(stages), "linear" if small else "fc"
+        setattr(self, self.last, nn.Linear(i, classes))
+
+    def forward(self, x):
+        x = self.pool(self.bn1(self.conv1(x)).relu())
+        for n in range(1, self.stages + 1):
+            x = getattr(self, f"layer{n}")(x)
+        return getattr(self, self.last)(x.mean((2, 3)))
+
+
+class PreBlock(nn.Module):
+    """Pre-activation, timm's names."""
+
+    def __init__(self, i, layers, s):
+        super().__init__()
+        self.count, self.downsample = len(layers), None
+        if s > 1 or i != layers[-1][0]:
+            self.downsample = nn.Module()
+            self.downsample.conv = conv(i, layers[-1][0], 1, s)
+        for n, (width, k, step, g) in enumerate(layers, 1):
+            setattr(self, f"norm{n}", nn.BatchNorm2d(i))
+            setattr(self, f"conv{n}", conv(i, width, k, step, g))
+            i = width
+
+    def forward(self, x):
+        y = self.norm1(x).relu()
+        x = x if self.downsample is None else self.downsample.conv(y)
+        y = self.conv1(y)
+        for n in range(2, self.count + 1):
+            y = getattr(self, f"conv{n}")(getattr(self, f"norm{n}")(y).relu())
+        return x + y
+
+
+class ResNetV2(nn.Module):
+    """timm's resnetv2_50 names."""
+
+    def __init__(self, stages, block, width, classes):
+        super().__init__()
+        self.stem = nn.Module()
+        self.stem.conv = conv(3, 64, 7, 2)
+        self.stages, i = nn.ModuleList(), 64
+        for n, count in enumerate(stages):
+            stage = nn.Module()
+            stage.blocks = nn.ModuleList()
+            for j in range(count):
+                s = 2 if n > 0 and j == 0 else 1
+                layers = block(width * 2**n, s)
+                stage.blocks.append(PreBlock(i, layers, s))
+                i = layers[-1][0]
+            self.stages.append(stage)
+        self.norm, self.head = nn.BatchNorm2d(i), nn.Module()
+        self.head.fc = nn.Conv2d(i, classes, 1)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.stem.conv(x), 3, 2, 1)
+        for stage in self.stages:
+            for block in stage.blocks:
+                x = block(x)
+        return self.head.fc(self.norm(x).relu().mean((2, 3), keepdim=True)).flatten(1)
+
+
+# -- Inception --------------------------------------------------------------------------------------------------------
+
+
+class Unit(nn.Module):
+    def __init__(self, i, o, k=1, s=1, p=0):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(i, o, k, s, p, bias=False), nn.BatchNorm2d(o, eps=1e-3)
+
+    def forward(self, x):
+        return self.bn(self.conv(x)).relu()
+
+
+class GoogLeNet(nn.Module):
+    def __init__(self, table, widths, classes, aux=None):
+        super().__init__()
+        one, two, three = widths
+        self.conv1, self.conv2, self.conv3 = Unit(3, one, 7, 2, 3), Unit(one, two), Unit(two, three, 3, 1, 1)
+        i, self.names = three, list(table)
+        for name, w in table.items():
+            module = nn.Module()
+            module.branch1 = Unit(i, w.one)
+            module.branch2 = seq(Unit(i, w.reduce3), Unit(w.reduce3, w.three, 3, 1, 1))
+            module.branch3 = seq(Unit(i, w.reduce5), Unit(w.reduce5, w.five, 3, 1, 1))
+            module.branch4 = seq(nn.MaxPool2d(3, 1, 1, ceil_mode=True), Unit(i, w.pool))
+            setattr(self, f"inception{name}", module)
+            i = w.one + w.three + w.five + w.pool
+            if aux and name in ("4a", "4d"):
+                head = nn.Module()
+                head.conv, head.fc1, head.fc2 = (
+                    Unit(i, aux[0]),
+                    nn.Linear(16 * aux[0], aux[1]),
+                    nn.Linear(aux[1], classes),
+                )
+                setattr(self, "aux1" if name == "4a" else "aux2", head)
+        self.fc, self.aux = nn.Linear(i, classes), aux
+
+    def forward(self, x, every=False):
+        pool, out = lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), []
+        x = pool(self.conv3(self.conv2(pool(self.conv1(x)))))
+        for name in self.names:
+            m = getattr(self, f"inception{name}")
+            x = torch.cat([m.branch1(x), m.branch2(x), m.branch3(x), m.branch4(x)], 1)
+            if self.aux and name in ("4a", "4d"):
+                h = self.aux1 if name == "4a" else self.aux2
+                out.append(h.fc2(h.fc1(h.conv(F.adaptive_avg_pool2d(x, 4)).flatten(1)).relu()))
+            x = pool(x) if name == "3b" else F.max_pool2d(x, 2, 2, ceil_mode=True) if name == "4e" else x
+        logits = self.fc(x.mean((2, 3)))
+        return (logits, *out) if every else logits
+
+
+class Inception3(nn.Module):
+    """Every branch as torchvision names it: (name, features, kernel, strides, padding) in order."""
+
+    def __init__(self, share, classes):
+        super().__init__()
+
+        def f(n):
+            return max(1, int(n * share))
+
+        self.Conv2d_1a_3x3, self.Conv2d_2a_3x3 = Unit(3, f(32), 3, 2), Unit(f(32), f(32), 3)
+        self.Conv2d_2b_3x3, self.Conv2d_3b_1x1 = Unit(f(32), f(64), 3, 1, 1), Unit(f(64), f(80))
+        self.Conv2d_4a_3x3, i = Unit(f(80), f(192), 3), f(192)
+        tall, wide, pt, pw = (7, 1), (1, 7), (3, 0), (0, 3)
+
+        def a(pool):
+            return {
+                "branch1x1": [64],
+                "branch5x5": [48, (64, 5, 1, 2)],
+                "branch3x3dbl": [64, (96, 3, 1, 1), (96, 3, 1, 1)],
+                "branch_pool": [pool],
+            }
+
+        def c(n):
+            dbl = [n, (n, tall, 1, pt), (n, wide, 1, pw), (n, tall, 1, pt), (192, wide, 1, pw)]
+            seven = [n, (n, wide, 1, pw), (192, tall, 1, pt)]
+            return {"branch1x1": [192], "branch7x7": seven, "branch7x7dbl": dbl, "branch_pool": [192]}
+
+        b = {"branch3x3": [(384, 3, 2, 0)], "branch3x3dbl": [64, (96, 3, 1, 1), (96, 3, 2, 0)], "max": []}
+        d_seven = [192, (192, wide, 1, pw), (192, tall, 1, pt), (192, 3, 2, 0)]
+        d = {"branch3x3": [192, (320, 3, 2, 0)], "branch7x7x3": d_seven, "max": []}
+        e = {
+            "branch1x1": [320],
+            "branch3x3": [384, ("2a", 384, (1, 3), 1, (0, 1)), ("2b", 384, (3, 1), 1, (1, 0))],
+            "branch3x3dbl": [448, (384, 3, 1, 1), ("3a", 384, (1, 3), 1, (0, 1)), ("3b", 384, (3, 1), 1, (1, 0))],
+            "branch_pool": [192],
+        }
+        self.table = {"5b": a(32), "5c": a(64), "5d": a(64), "6a": b, "6b": c(128), "6c": c(160), "6d": c(160)}
+        self.table |= {"6e": c(192), "7a": d, "7b": e, "7c": e}
+        for name, branches in self.table.items():
+            module, total = nn.Module(), 0
+            for branch, units in branches.items():
+                j = i
+                for n, unit in enumerate(units, 1):
+                    unit = (unit,) if isinstance(unit, int) else unit
+                    split = isinstance(unit[0], str)
+                    label = f"{branch}_{unit[0] if split else n}"
+                    label = branch if len(units) == 1 else label
+                    unit = unit[1:] if split else unit
+                    setattr(module, label, Unit(j, f(unit[0]), *unit[1:]))
+                    if split:
+                        total += f(unit[0])
+                    else:
+                        j = f(unit[0])
+                total += 0 if units and isinstance(units[-1], tuple) and isinstance(units[-1][0], str) else j
+            setattr(self, f"Mixed_{name}", module)
+            i = total
+        self.fc = nn.Linear(i, classes)
+
+    def forward(self, x):
+        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
+        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))
+        x = F.max_pool2d(x, 3, 2)
+        for name, branches in self.table.items():
+            module, out = getattr(self, f"Mixed_{name}"), []
+            for branch, units in branches.items():
+                y = (
+                    F.avg_pool2d(x, 3, 1, 1)
+                    if branch == "branch_pool"
+                    else F.max_pool2d(x, 3, 2)
+                    if branch == "max"
+                    else x
+                )
+                ends = []
+                for n, unit in enumerate(units, 1):
+                    split = isinstance(unit, tuple) and isinstance(unit[0], str)
+                    label = branch if len(units) == 1 else f"{branch}_{unit[0] if split else n}"
+                    z = getattr(module, label)(y)
+                    if split:
+                        ends.append(z)
+                    else:
+                        y = z
+                out += ends or [y]
+            x = torch.cat(out, 1)
+        return self.fc(x.mean((2, 3)))
+
+
+# -- MobileNet, EfficientNet ------------------------------------------------------------------------------------------
+
+
+def cna(i, o, k=1, s=1, g=1, act=None, eps=1e-5, momentum=0.1):
+    return seq(conv(i, o, k, s, g), nn.BatchNorm2d(o, eps, momentum), *([act()] if act else []))
+
+
+class Separable(nn.Module):
+    def __init__(self, i, o, s):
+        super().__init__()
+        self.conv_dw, self.bn1 = conv(i, i, 3, s, i), nn.BatchNorm2d(i)
+        self.conv_pw, self.bn2 = conv(i, o), nn.BatchNorm2d(o)
+
+    def forward(self, x):
+        return F.relu6(self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(x))))))
+
+
+class MobileNetV1(nn.Module):
+    """timm's names; `stages` are lists of (width, strides)."""
+
+    def __init__(self, stages, stem, classes):
+        super().__init__()
+        self.conv_stem, self.bn1, i, blocks = conv(3, stem, 3, 2), nn.BatchNorm2d(stem), stem, []
+        for stage in stages:
+            layers = []
+            for o, s in stage:
+                layers.append(Separable(i, o, s))
+                i = o
+            blocks.append(seq(*layers))
+        self.blocks, self.classifier = seq(*blocks), nn.Linear(i, classes)
+
+    def forward(self, x):
+        return self.classifier(self.blocks(F.relu6(self.bn1(self.conv_stem(x)))).mean((2, 3)))
+
+
+class InvertedV2(nn.Module):
+    def __init__(self, i, o, expansion, s):
+        super().__init__()
+        h, act = i * expansion, nn.ReLU6
+        first = [cna(i, h, act=act)] if expansion != 1 else []
+        self.conv = seq(*first, cna(h, h, 3, s, h, act), conv(h, o), nn.BatchNorm2d(o))
+        self.add = s == 1 and i == o
+
+    def forward(self, x):
+        return x + self.conv(x) if self.add else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    def __init__(self, table, stem, last, classes):
+        super().__init__()
+        layers, i = [cna(3, stem, 3, 2, act=nn.ReLU6)], stem
+        for expansion, o, count, s in table:
+            for j in range(count):
+                layers.append(InvertedV2(i, o, expansion, s if j == 0 else 1))
+                i = o
+        self.features = seq(*layers, cna(i, last, act=nn.ReLU6))
+        self.classifier = seq(nn.Identity(), nn.Linear(last, classes))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+class Excite(nn.Module):
+    def __init__(self, channels, hidden, act, gate):
+        super().__init__()
+        self.fc1, self.fc2, self.act, self.gate = (
+            conv(channels, hidden, bias=True),
+            conv(hidden, channels, bias=True),
+            act,
+            gate,
+        )
+
+    def forward(self, x):
+        return x * self.gate(self.fc2(self.act(self.fc1(x.mean((2, 3), keepdim=True)))))
+
+
+class Inverted(nn.Module):
+    """torchvision's block of MobileNetV3 and EfficientNet."""
+
+    def __init__(self, i, o, h, k, s, act, se=None, eps=1e-5, momentum=0.1):
+        super().__init__()
+        norm = {"eps": eps, "momentum": momentum}
+        first = [cna(i, h, act=act, **norm)] if h != i else []
+        self.block = seq(*first, cna(h, h, k, s, h, act, **norm), *([se] if se else []), cna(h, o, **norm))
+        self.add = s == 1 and i == o
+
+    def forward(self, x):
+        return x + self.block(x) if self.add else self.block(x)
+
+
+class MobileNetV3(nn.Module):
+    def __init__(self, rows, stem, hidden, classes, divisible):
+        super().__init__()
+        norm = {"eps": 1e-3, "momentum": 0.01}
+        layers, i = [cna(3, stem, 3, 2, act=nn.Hardswish, **norm)], stem
+        for k, h, o, squeeze, act, s in rows:
+            act = nn.ReLU if act == "relu" else nn.Hardswish
+            se = Excite(h, divisible(h / 4), nn.ReLU(), nn.Hardsigmoid()) if squeeze else None
+            layers.append(Inverted(i, o, h, k, s, act, se, **norm))
+            i = o
+        self.features = seq(*layers, cna(i, 6 * i, act=nn.Hardswish, **norm))
+        self.classifier = seq(nn.Linear(6 * i, hidden), nn.Hardswish(), nn.Identity(), nn.Linear(hidden, classes))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+class EfficientNet(nn.Module):
+    def __init__(self, table, stem, last, classes):
+        super().__init__()
+        layers, i = [cna(3, stem, 3, 2, act=nn.SiLU)], stem
+        for expansion, k, s, o, count in table:
+            stage = []
+            for j in range(count):
+                se = Excite(i * expansion, max(1, i // 4), nn.SiLU(), nn.Sigmoid())
+                stage.append(Inverted(i, o, i * expansion, k, s if j == 0 else 1, nn.SiLU, se))
+                i = o
+            layers.append(seq(*stage))
+        self.features = seq(*layers, cna(i, last, act=nn.SiLU))
+        self.classifier = seq(nn.Identity(), nn.Linear(last, classes))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+class TimmBlock(nn.Module):
+    """timm's inverted residual with squeeze-and-excitation, and its depthwise-separable form without expansion."""
+
+    def __init__(self, i, o, h, k, s, act, hidden, relu, gate):
+        super().__init__()
+        self.expands, self.act, self.add = h != i, act, s == 1 and i == o
+        self.conv_dw, self.se, self.acts = conv(h, h, k, s, h), None, (relu, gate)
+        if hidden:
+            self.se = nn.Module()
+            self.se.conv_reduce, self.se.conv_expand = conv(h, hidden, bias=True), conv(hidden, h, bias=True)
+        if self.expands:
+            self.conv_pw, self.conv_pwl = conv(i, h), conv(h, o)
+            self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(h), nn.BatchNorm2d(h), nn.BatchNorm2d(o)
+        else:
+            self.conv_pw, self.bn1, self.bn2 = conv(h, o), nn.BatchNorm2d(h), nn.BatchNorm2d(o)
+
+    def forward(self, x):
+        y = self.act(self.bn1(self.conv_pw(x))) if self.expands else x
+        y = self.act((self.bn2 if self.expands else self.bn1)(self.conv_dw(y)))
+        if self.se:
+            relu, gate = self.acts
+            y = y * gate(self.se.conv_expand(relu(self.se.conv_reduce(y.mean((2, 3), keepdim=True)))))
+        y = self.bn3(self.conv_pwl(y)) if self.expands else self.bn2(self.conv_pw(y))
+        return x + y if self.add else y
+
+
+class TimmEfficientNet(nn.Module):
+    def __init__(self, table, stem, last, classes):
+        super().__init__()
+        self.conv_stem, self.bn1, i = conv(3, stem, 3, 2), nn.BatchNorm2d(stem), stem
+        stages = []
+        for expansion, k, s, o, count in table:
+            stage = []
+            for j in range(count):
+                stage.append(
+                    TimmBlock(i, o, i * expansion, k, s if j == 0 else 1, F.silu, max(1, i // 4), F.silu, torch.sigmoid)
+                )
+                i = o
+            stages.append(seq(*stage))
+        self.blocks = seq(*stages)
+        self.conv_head, self.bn2, self.classifier = conv(i, last), nn.BatchNorm2d(last), nn.Linear(last, classes)
+
+    def forward(self, x):
+        x = self.blocks(F.silu(self.bn1(self.conv_stem(x))))
+        return self.classifier(F.silu(self.bn2(self.conv_head(x))).mean((2, 3)))
+
+
+# -- ViT --------------------------------------------------------------------------------------------------------------
+
+
+class ViT(nn.Module):
+    """torchvision's, on PyTorch's own `nn.MultiheadAttention`."""
+
+    def __init__(self, patch, width, depth, heads, hidden, image, classes):
+        super().__init__()
+        self.conv_proj = nn.Conv2d(3, width, patch, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.encoder, self.heads = nn.Module(), nn.Module()
+        self.encoder.pos_embedding = nn.Parameter(torch.zeros(1, (image // patch) ** 2 + 1, width))
+        self.encoder.layers, norm = nn.Module(), lambda: nn.LayerNorm(width, eps=1e-6)
+        self.blocks = []
+        for i in range(depth):
+            block = nn.Module()
+            block.ln_1, block.ln_2 = norm(), norm()
+            block.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
+            block.mlp = seq(nn.Linear(width, hidden), nn.GELU(), nn.Identity(), nn.Linear(hidden, width))
+            setattr(self.encoder.layers, f"encoder_layer_{i}", block)
+            self.blocks.append(block)
+        self.encoder.ln, self.heads.head = norm(), nn.Linear(width, classes)
+
+    def forward(self, x):
+        x = self.conv_proj(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.encoder.pos_embedding
+        for block in self.blocks:
+            y = block.ln_1(x)
+            x = x + block.self_attention(y, y, y, need_weights=False)[0]
+            x = x + block.mlp(block.ln_2(x))
+        return self.heads.head(self.encoder.ln(x)[:, 0])

@@ -1,0 +1,329 @@
+"""The same network: random PyTorch weights imported, then equal logits, loss, every gradient and ten SGD steps."""
+
+from functools import partial
+from importlib import import_module
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.layers.normalization import BatchNorm, LayerNorm
+from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.efficientnet import EfficientNet
+from jaxdl.models.inception import GoogLeNet, Widths
+from jaxdl.models.inception_v3 import InceptionV3
+from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3, Row, hard_swish, relu
+from jaxdl.models.resnet import (
+    Projection,
+    ResNet,
+    basic,
+    bottleneck,
+    deep_stem,
+    squeeze_sixteenth,
+    thin_stem,
+)
+from jaxdl.models.vgg import VGG
+from jaxdl.models.vision import divisible
+from jaxdl.models.vit import ViT
+from jaxdl.pretrained.folder import names_of, shapes_of
+from jaxdl.pretrained.mapping import from_torch, to_torch
+
+torch = pytest.importorskip("torch")
+oracles = import_module("tests.pretrained.oracles")
+
+CLASSES = 5
+
+
+def hugging(kind, labels=CLASSES, **config):
+    """A Hugging Face model of a small configuration, random weights."""
+    transformers = pytest.importorskip("transformers")
+    config = getattr(transformers, f"{kind}Config")(num_labels=labels, **config)
+    suffix = "ForImageClassificationWithTeacher" if kind == "DeiT" else "ForImageClassification"
+    return getattr(transformers, f"{kind}{suffix}")(config)
+
+
+table = {n: Widths(4, 3, 6, 2, 4, 4) for n in ("3a", "3b", "4a", "4d", "4e", "5a")}
+v2_table, rows = (
+    ((1, 8, 1, 1), (6, 8, 2, 2), (4, 16, 1, 1)),
+    (
+        Row(3, 8, 8, True, relu, 1),
+        Row(5, 24, 16, False, relu, 2),
+        Row(3, 40, 16, True, hard_swish, 1),
+    ),
+)
+b_table = ((1, 3, 1, 8, 1), (6, 3, 2, 8, 2), (6, 5, 2, 16, 1))
+grouped = partial(bottleneck, groups=2, base=32)
+tiny_vit = {
+    "patch": 4,
+    "width": 16,
+    "depth": 2,
+    "heads": 2,
+    "hidden": 24,
+    "image": 12,
+    "classes": CLASSES,
+    "pool": "token",
+}
+hf_vit = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "image_size": 12,
+}
+hf_vit |= {"patch_size": 4, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def tf_norm(momentum):
+    """Hugging Face's ports give PyTorch TensorFlow's momentum, which there is the part that is replaced."""
+    return partial(BatchNorm, eps=1e-3, momentum=1 - momentum)
+
+
+# ours, the reference, the size of images, the naming that must be found
+CASES = {
+    "alexnet": (AlexNet(CLASSES, hidden=8, rate=0.0), lambda: oracles.AlexNet(8, CLASSES), 63, "torchvision"),
+    "vgg": (
+        VGG((1, 2, 1), CLASSES, 4, 8, rate=0.0),
+        lambda: oracles.VGG((1, 2, 1), 4, 8, CLASSES, False),
+        24,
+        "torchvision",
+    ),
+    "vgg bn": (
+        VGG((1, 2), CLASSES, 4, 8, rate=0.0, norm=BatchNorm),
+        lambda: oracles.VGG((1, 2), 4, 8, CLASSES, True),
+        16,
+        "torchvision",
+    ),
+    "resnet basic": (
+        ResNet((1, 2), basic, 8, CLASSES),
+        lambda: oracles.ResNet((1, 2), basic, 8, CLASSES),
+        24,
+        "torchvision",
+    ),
+    "resnext": (
+        ResNet((1, 1), grouped, 8, CLASSES),
+        lambda: oracles.ResNet((1, 1), grouped, 8, CLASSES),
+        24,
+        "torchvision",
+    ),
+    "resnet d se": (
+        ResNet((1, 1), bottleneck, 8, CLASSES, deep_stem, partial(Projection, average=True), squeeze_sixteenth),
+        lambda: oracles.ResNet((1, 1), bottleneck, 8, CLASSES, True, True, lambda c: divisible(c / 16)),
+        28,
+        "torchvision",
+    ),
+    "resnet cifar": (
+        ResNet((1, 1), basic, 16, CLASSES, thin_stem),
+        lambda: oracles.ResNet((1, 1), basic, 16, CLASSES, small=16),
+        12,
+        "kuangliu",
+    ),
+    "resnet v2": (
+        ResNet((1, 1), bottleneck, 8, CLASSES, preactivation=True),
+        lambda: oracles.ResNetV2((1, 1), bottleneck, 8, CLASSES),
+        24,
+        "timm",
+    ),
+    "resnet hf": (
+        ResNet((1, 2), bottleneck, 8, CLASSES),
+        lambda: hugging("ResNet", embedding_size=64, hidden_sizes=[32, 64], depths=[1, 2], layer_type="bottleneck"),
+        24,
+        "huggingface",
+    ),
+    "googlenet": (
+        GoogLeNet(CLASSES, tuple(table.items()), (8, 8, 12), rate=0.0),
+        lambda: oracles.GoogLeNet(table, (8, 8, 12), CLASSES),
+        48,
+        "torchvision",
+    ),
+    "inception v3": (
+        InceptionV3(CLASSES, share=0.05, rate=0.0),
+        lambda: oracles.Inception3(0.05, CLASSES),
+        107,
+        "torchvision",
+    ),
+    "mobilenet v1": (
+        MobileNetV1(CLASSES, table=((8, 1), (16, 2), (16, 1)), stem=8),
+        lambda: oracles.MobileNetV1([[(8, 1)], [(16, 2), (16, 1)]], 8, CLASSES),
+        16,
+        "timm",
+    ),
+    "mobilenet v1 hf": (
+        MobileNetV1(CLASSES, 0.25, padding="same", norm=tf_norm(0.9997)),
+        lambda: hugging("MobileNetV1", depth_multiplier=0.25, classifier_dropout_prob=0.0),
+        64,
+        "huggingface",
+    ),
+    "mobilenet v2": (
+        MobileNetV2(CLASSES, table=v2_table, stem=8, last=16, rate=0.0),
+        lambda: oracles.MobileNetV2(v2_table, 8, 16, CLASSES),
+        16,
+        "torchvision",
+    ),
+    "mobilenet v2 hf": (
+        MobileNetV2(CLASSES, 0.35, rate=0.0, padding="same", norm=tf_norm(0.997)),
+        lambda: hugging("MobileNetV2", depth_multiplier=0.35, classifier_dropout_prob=0.0),
+        64,
+        "huggingface",
+    ),
+    "mobilenet v3": (
+        MobileNetV3(CLASSES, rows=rows, stem=8, hidden=12, rate=0.0),
+        lambda: oracles.MobileNetV3(
+            [(*row[:4], row.act.__name__, row.strides) for row in rows], 8, 12, CLASSES, divisible
+        ),
+        16,
+        "torchvision",
+    ),
+    "efficientnet": (
+        EfficientNet(CLASSES, table=b_table, stem=8, last=16, rate=0.0, drop_path=0.0),
+        lambda: oracles.EfficientNet(b_table, 8, 16, CLASSES),
+        16,
+        "torchvision",
+    ),
+    "efficientnet timm": (
+        EfficientNet(CLASSES, table=b_table, stem=8, last=16, rate=0.0, drop_path=0.0),
+        lambda: oracles.TimmEfficientNet(b_table, 8, 16, CLASSES),
+        16,
+        "timm",
+    ),
+    "efficientnet hf": (
+        EfficientNet(
+            CLASSES,
+            0.5,
+            0.3,
+            rate=0.0,
+            drop_path=0.0,
+            padding="same",
+            norm=tf_norm(0.99),
+        ),
+        lambda: hugging(
+            "EfficientNet",
+            width_coefficient=0.5,
+            depth_coefficient=0.3,
+            hidden_dim=640,
+            dropout_rate=0.0,
+            drop_connect_rate=0.0,
+        ),
+        64,
+        "huggingface",
+    ),
+    "vit": (ViT(**tiny_vit), lambda: oracles.ViT(4, 16, 2, 2, 24, 12, CLASSES), 12, "torchvision"),
+    "vit hf": (
+        ViT(**tiny_vit, norm=partial(LayerNorm, eps=1e-12)),
+        lambda: hugging("ViT", **hf_vit),
+        12,
+        "huggingface vit 5",
+    ),
+    "deit hf": (
+        ViT(**tiny_vit, distilled=True, norm=partial(LayerNorm, eps=1e-12)),
+        lambda: hugging("DeiT", **hf_vit),
+        12,
+        "huggingface deit 5",
+    ),
+}
+# deep and narrow, the last maps a few pixels of four images: rounding grows in their statistics, and with every step
+LOOSER = {"inception v3": 20, "googlenet": 10, "mobilenet v1 hf": 10, "mobilenet v2 hf": 10, "efficientnet hf": 10}
+STEPS = {"mobilenet v1 hf": 1, "mobilenet v2 hf": 1}  # of full depth; the shallow ones take all ten
+LONG = {"inception v3", "googlenet", "mobilenet v1 hf", "mobilenet v2 hf", "efficientnet hf", "alexnet"}
+
+
+def logits_of(module, x):
+    y = module(x)
+    return y if isinstance(y, torch.Tensor) else y.logits
+
+
+def randomise(module, seed):
+    """Weights of a trained network's size, running statistics unlike the start's."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in module.named_parameters():
+        with torch.no_grad():
+            fan = p[0].numel() if p.ndim > 1 and "token" not in name and "pos" not in name else 25
+            p.copy_(torch.randn(p.shape, generator=generator) * (1.5 / fan) ** 0.5 + (p.ndim == 1 and "weight" in name))
+    for name, b in module.named_buffers():
+        if name.endswith("running_mean"):
+            b.copy_(0.2 * torch.randn(b.shape, generator=generator))
+        elif name.endswith("running_var"):
+            b.copy_(0.5 + torch.rand(b.shape, generator=generator))
+
+
+def numpy_of(module):
+    return {name: value.detach().numpy().copy() for name, value in module.state_dict().items()}
+
+
+def close(actual, expected, tolerance, what):
+    scale = max(float(np.abs(expected).max()), 1e-3)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale, err_msg=what)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in CASES])
+def test_same_network(name):
+    model, make, size, naming = CASES[name]
+    reference = make()
+    randomise(reference, 0)
+    random = np.random.default_rng(1)
+    x = random.normal(size=(4, size, size, 3)).astype(np.float32)
+    labels = random.integers(0, CLASSES, 4)
+    x_torch, labels_torch = torch.tensor(x).permute(0, 3, 1, 2), torch.tensor(labels)
+
+    shapes = shapes_of(model, (size, size, 3))
+    names = names_of(model, shapes)
+    loaded = from_torch(shapes, numpy_of(reference), names)
+    assert loaded.naming == naming
+    variables = loaded.variables
+    back = to_torch(variables, names[naming])
+    for key, value in numpy_of(reference).items():  # every tensor of the file, in PyTorch's layout
+        np.testing.assert_array_equal(back[key], value, err_msg=key)
+    reference.load_state_dict({k: torch.tensor(v) for k, v in back.items()}, strict=True)
+
+    reference.eval()
+    with torch.no_grad():
+        expected = logits_of(reference, x_torch).numpy()
+    actual = jax.jit(partial(model.apply, train=False))(variables, x)
+    close(actual, expected, 1e-5, "logits")
+
+    looser = LOOSER.get(name, 1)
+
+    @jax.jit
+    def step(variables, rate):
+        def loss_of(params):
+            state = {**variables, "params": params}
+            logits, new = model.apply(
+                state, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
+            )
+            return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean(), new
+
+        (loss, new), gradient = jax.value_and_grad(loss_of, has_aux=True)(variables["params"])
+        params = jax.tree.map(lambda p, g: p - rate * g, variables["params"], gradient)
+        return loss, gradient, {**variables, **new, "params": params}
+
+    reference.train()
+    parameters, rate = dict(reference.named_parameters()), 0.0
+    before = {key: p.detach().clone() for key, p in parameters.items()}
+    for i in range(STEPS.get(name, 10)):
+        reference.zero_grad()
+        loss_torch = torch.nn.functional.cross_entropy(logits_of(reference, x_torch), labels_torch)
+        loss_torch.backward()
+        if i == 0:
+            largest = max(float(p.grad.abs().max()) for p in parameters.values())
+            rate = min(0.02, 0.02 / largest) / looser**2
+        loss, gradient, variables = step(variables, rate)
+        close(float(loss), loss_torch.item(), 1e-5 * looser * (1 + 5 * i), f"loss of step {i}")
+        if i == 0:
+            written = to_torch({"params": jax.device_get(gradient)}, names[naming])
+            for key, p in parameters.items():
+                tolerance = {"rtol": 2e-4 * looser, "atol": 2e-5 * looser * largest}
+                np.testing.assert_allclose(written[key], p.grad.numpy(), **tolerance, err_msg=key)
+        with torch.no_grad():
+            for p in parameters.values():
+                p -= rate * p.grad
+    trained = to_torch(jax.device_get(variables), names[naming])
+    moved, apart = 0.0, 0.0
+    for key, p in parameters.items():
+        moved += float(((p.detach() - before[key]) ** 2).sum())
+        apart += float(np.square(p.detach().numpy() - trained[key]).sum())
+    assert moved > 0
+    assert apart**0.5 <= 5e-3 * looser * moved**0.5
+    for key, value in numpy_of(reference).items():
+        # Hugging Face forgot the momentum of `expand_bn`
+        if key.endswith(("running_mean", "running_var")) and "expand_bn" not in key:
+            close(trained[key], value, 1e-3, key)
