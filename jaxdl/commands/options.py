@@ -4,7 +4,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from functools import wraps
 from typing import Annotated, Any, Literal
 
@@ -83,7 +83,7 @@ def parse(
 ) -> tuple[dict[str, Any], dict[str, Any], Any]:
     """(knobs, recorded fields that were given, options). Exits with 2 and a readable message at a mistake."""
     plain = getattr(config, "plain", config)
-    check_signature(plain)
+    check_signature(plain, options)
 
     @wraps(plain)
     def knobs(**values: Any) -> dict[str, Any]:
@@ -115,11 +115,13 @@ def with_value(args: Sequence[str]) -> list[str]:
     return out
 
 
-def check_signature(config: Callable[..., Any]) -> None:
-    """Every knob needs a type and a default: they are the command line."""
+def check_signature(config: Callable[..., Any], options: type) -> None:
+    """Every knob needs a type and a default, and a name that no option has: they are the command line."""
     from jaxdl.experiment import ExperimentError
 
     hints = typing.get_type_hints(config)
     for name, parameter in inspect.signature(config).parameters.items():
+        if name in {field.name for field in fields(options)}:
+            raise ExperimentError(f"knob {name!r} of config has the name of an option of every run: call it something else")
         if name not in hints or parameter.default is inspect.Parameter.empty:
             raise ExperimentError(f"knob {name!r} of config needs a type and a default, as in `{name}: float = 0.1`")
