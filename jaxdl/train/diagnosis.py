@@ -25,7 +25,7 @@ class Trace:
         """A chunk of steps begins."""
         self.count += 1
         if self.folder is not None and self.count == CHUNKS[0]:
-            jax.profiler.start_trace(str(self.folder), create_perfetto_trace=jax.process_count() == 1)
+            jax.profiler.start_trace(str(self.folder))
             self.running = True
         elif self.count == CHUNKS[1]:
             self._stop()
