@@ -47,10 +47,9 @@ def curves(
     low, high = axes.get_ylim()
     for steps, mean in others:
         axes.plot(steps, mean, color="#BBBBBB", linewidth=0.8, zorder=1)
-        low, high = (
-            min(low, np.quantile(mean, 0.2)),
-            max(high, np.quantile(mean, 0.8)),
-        )  # a wild start may leave the frame
+    if others:
+        middle = float(np.median([mean[-1] for _, mean in others]))  # the worst half may leave the frame
+        low, high = min(low, middle), max(high, middle)
     axes.set_ylim(low, high)
     if others:
         axes.set_title(f"grey: {len(others)} more settings", loc="right", fontsize=8, color="#999999")
