@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin
 from jaxdl.record.run import open_run
+from jaxdl.train.step import rehearse
 
 
 def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
@@ -69,7 +70,7 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def check(exp: Experiment) -> None:
-    """What can be wrong, before anything compiles or is written: inputs that are not finite, labels out of range, `init_from`."""
+    """What can be wrong, before anything compiles or is written: inputs, labels, `init_from`, the values of knobs."""
     if exp.init_from is not None:
         open_run(exp.init_from)
     for split, arrays in getattr(exp.data, "splits", {}).items():
@@ -82,3 +83,4 @@ def check(exp: Experiment) -> None:
                 exp.task.check(y)
         except ValueError as error:
             raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
+    rehearse(exp)

@@ -122,6 +122,8 @@ def check_signature(config: Callable[..., Any], options: type) -> None:
     hints = typing.get_type_hints(config)
     for name, parameter in inspect.signature(config).parameters.items():
         if name in {field.name for field in fields(options)}:
-            raise ExperimentError(f"knob {name!r} of config has the name of an option of every run: call it something else")
+            raise ExperimentError(
+                f"knob {name!r} of config has the name of an option of every run: call it something else"
+            )
         if name not in hints or parameter.default is inspect.Parameter.empty:
             raise ExperimentError(f"knob {name!r} of config needs a type and a default, as in `{name}: float = 0.1`")

@@ -91,6 +91,8 @@ def cross_entropy(
     >>> print(f"{cross_entropy(jnp.zeros(10), jnp.array(3)):.4f}")  # log 10: what an untrained net shows
     2.3026
     """
+    if isinstance(smoothing, int | float) and not 0 <= smoothing <= 1:
+        raise ValueError(f"smoothing={smoothing}: the share of the label spread over all classes, from 0 to 1")
     log_p = _log_softmax(logits)
     smoothing = jnp.asarray(smoothing, log_p.dtype)
     weighted = log_p * _per_class(weights, log_p)

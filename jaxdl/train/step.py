@@ -234,3 +234,18 @@ def train_step(
         bad=jnp.where(ok, 0, state.bad + 1),
         skipped=state.skipped + (1 - ok.astype(jnp.int32)),
     ), metrics
+
+
+def rehearse(exp: Any) -> None:
+    """Every phase once as shapes, with the knobs as Python numbers: what a layer, a loss or an augmentation refuses, it
+    refuses here (a dropout of 2), since inside the program its knobs are traced and have no value to look at."""
+
+    def once(key: Key, raw: Batch) -> list[Array]:
+        state = init_state(exp)
+        batch = prepare(exp, raw, key)
+        return [
+            p.objective(state.params, state.model_state, batch, key, state.step, train=True)[0] for p in exp.task.phases
+        ]
+
+    raw = {name: jnp.asarray(value) for name, value in exp.data.example().items()}
+    jax.eval_shape(once, jax.random.key(0), raw)
