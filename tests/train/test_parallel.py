@@ -61,7 +61,7 @@ def test_the_same_mesh_gives_the_same_bits(runs):
 @pytest.mark.slow
 def test_parameters_live_in_parts_and_stay_there(runs):
     total = int(runs["one"]["total"])
-    assert all(runs[mesh]["stayed"] for mesh in MESHES)
+    assert all(runs[mesh]["stayed"] for mesh in MESHES if mesh != "pmap")  # which copies its state to all and back
     assert int(runs["data"]["bytes"]) == int(runs["one"]["bytes"]) == total
     # kernels of 3·3·8·16 and 64·4 … numbers: what is cut is an eighth (or less), what is small stays whole
     assert int(runs["fsdp"]["bytes"]) < 0.35 * total
