@@ -1,4 +1,4 @@
-"""python -m jaxdl COMMAND ...: train, evaluate, predict, sweep, compare, summary, list, new, doctor.
+"""python -m jaxdl COMMAND ...: train, sweep, evaluate, predict, compare, summary and more.
 
 `python -m jaxdl COMMAND --help` tells more.
 """
@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "the prediction function of a run as StableHLO, its weights as safetensors",
     "list": "the experiments, a line each",
     "models": "every named model with parameters, statistics, multiply-adds, input size and source",
+    "import-weights": "PyTorch weights of a named model into jaxdl's form",
     "new": "a starting file for an experiment of your own",
     "doctor": "versions, devices, cache, and what is missing for which extra",
 }
