@@ -98,7 +98,7 @@ def beam_search(
         return (s.t < steps) & (hope > s.done[2].min(-1)).any()
 
     def go_on(s: _State) -> _State:
-        flat = lambda x: x.reshape(batch * beams, *x.shape[2:])  # noqa: E731
+        flat = lambda x: x.reshape(batch * beams, *x.shape[2:])
         last = flat(lax.dynamic_slice_in_dim(s.alive[0], s.t - 1, 1, 2))
         at = flat(jnp.broadcast_to((lengths + s.t - 1)[:, None, None], (batch, beams, 1)))
         logits, cache = step(params, s.cache, last, at)

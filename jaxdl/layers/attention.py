@@ -116,7 +116,7 @@ def dot_product_attention(
     Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
     """
     if softcap is None and _has_kernel(q, k, v):
-        whole = lambda x: jnp.broadcast_to(x, (*x.shape[:2], q.shape[1], k.shape[1]))  # noqa: E731
+        whole = lambda x: jnp.broadcast_to(x, (*x.shape[:2], q.shape[1], k.shape[1]))
         given = {name: None if x is None else whole(x) for name, x in (("bias", bias), ("mask", mask))}
         y = jax.nn.dot_product_attention(q, k, v, **given, scale=scale, is_causal=causal, implementation="cudnn")
         if mask is None:
@@ -150,7 +150,7 @@ class KeyValue(NamedTuple):
         """Puts each into the slot of its position; what stands at a negative one (padding) or beyond the last slot is dropped."""
         rows = jnp.arange(k.shape[0])[:, None]
         slots = jnp.broadcast_to(jnp.where(at < 0, self.k.shape[2], at), k.shape[:2])
-        put = lambda cache, new: cache.at[rows, :, slots].set(new.astype(cache.dtype), mode="drop")  # noqa: E731
+        put = lambda cache, new: cache.at[rows, :, slots].set(new.astype(cache.dtype), mode="drop")
         return KeyValue(put(self.k, k), put(self.v, v))
 
 

@@ -143,7 +143,7 @@ def binary_cross_entropy_from_probabilities(
     1.3863
     """
     p, labels = at_least_float32(probabilities), at_least_float32(labels)
-    log = lambda q: jnp.where(q > 0, jnp.maximum(jnp.log(jnp.where(q > 0, q, 1)), -100), -100)  # noqa: E731
+    log = lambda q: jnp.where(q > 0, jnp.maximum(jnp.log(jnp.where(q > 0, q, 1)), -100), -100)
     return -labels * log(p) - (1 - labels) * log(1 - p)
 
 

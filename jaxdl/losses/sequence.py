@@ -35,7 +35,7 @@ def ctc(
     batch, time = logits.shape[:2]
     logit_lengths = jnp.full(batch, time) if logit_lengths is None else logit_lengths
     label_lengths = jnp.full(batch, labels.shape[1]) if label_lengths is None else label_lengths
-    padding = lambda length, lengths: (jnp.arange(length)[None] >= lengths[:, None]).astype(jnp.float32)  # noqa: E731
+    padding = lambda length, lengths: (jnp.arange(length)[None] >= lengths[:, None]).astype(jnp.float32)
     # log 0 as -1e30: optax's -1e5 is a likelihood that logits of ±1e4 reach. Full precision: the labels' log-likelihoods
     # are read out by a product, which a GPU would otherwise round to 10 bits.
     with jax.default_matmul_precision("highest"):

@@ -129,10 +129,10 @@ class Block(nn.Module):
         memory_mask: Mask | None = None,
         train: bool,
     ) -> Hidden:
-        attend = lambda x: self.attention(x, mask=mask, causal=causal, positions=positions, train=train)  # noqa: E731
+        attend = lambda x: self.attention(x, mask=mask, causal=causal, positions=positions, train=train)
         x = self._branch(x, attend, self.norm_attention, train)
         if self.cross:
-            read = lambda x: self.cross_attention(x, memory, mask=memory_mask, train=train)  # noqa: E731
+            read = lambda x: self.cross_attention(x, memory, mask=memory_mask, train=train)
             x = self._branch(x, read, self.norm_cross_attention, train)
         return self._branch(x, lambda x: self.mlp(x, train=train), self.norm_mlp, train)
 

@@ -229,5 +229,5 @@ def chosen(program: Program, exp: Any, knobs: Mapping[str, Any], state: TrainSta
     seen = np.isfinite(state.best.value)
     if seen.all():
         return state.best.weights
-    pick = lambda a, b: np.where(seen.reshape(seen.shape + (1,) * (np.ndim(a) - seen.ndim)), a, b)  # noqa: E731
+    pick = lambda a, b: np.where(seen.reshape(seen.shape + (1,) * (np.ndim(a) - seen.ndim)), a, b)
     return jax.tree.map(pick, state.best.weights, last)

@@ -99,7 +99,7 @@ def test_the_search_stops_when_nothing_better_can_come():
 
 def test_fewer_sequences_than_beams_leave_minus_infinity():
     table = jnp.log(jnp.array([[0.0, 0.4, 0.6], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]))  # 0 → 2, or 0 → 1 → 2
-    step = lambda params, cache, tokens, positions: (params[tokens], cache)  # noqa: E731
+    step = lambda params, cache, tokens, positions: (params[tokens], cache)
     got = beam_search(
         step, table, jnp.zeros(1), jnp.zeros((1, 1), int), steps=3, end=END, beams=4, penalty=length_penalty(0)
     )

@@ -58,7 +58,7 @@ def test_cached_is_uncached_for_prompts_of_different_lengths(name):
     got = run(params, model.start(2, 8), PROMPT, LENGTHS)
     # causal: what stands behind a token does not matter, so one shape (and one compilation) serves all lengths
     apply = jax.jit(partial(model.apply, train=False))
-    whole = lambda t: apply({"params": params}, jnp.pad(t, ((0, 0), (0, 9 - t.shape[1]))))[:, : t.shape[1]]  # noqa: E731
+    whole = lambda t: apply({"params": params}, jnp.pad(t, ((0, 0), (0, 9 - t.shape[1]))))[:, : t.shape[1]]
     for row, prompt in enumerate(([3, 1, 4], [2])):
         tokens, score = by_hand(whole, prompt, 6)
         assert got.tokens[row].tolist() == tokens
@@ -133,7 +133,7 @@ def test_samples_follow_the_distribution_and_a_row_does_not_depend_on_the_others
     def run(**options):
         return generate(chain, TABLE, fresh(n), prompt, steps=1, key=KEY, pick=sample(**options)).tokens[:, 0]
 
-    share = lambda tokens: np.bincount(tokens, minlength=4) / n  # noqa: E731
+    share = lambda tokens: np.bincount(tokens, minlength=4) / n
     p = np.array([0.1, 0.2, 0.3, 0.4])
     np.testing.assert_allclose(share(run()), p, atol=0.03)
     np.testing.assert_allclose(share(run(temperature=0.5)), p**2 / (p**2).sum(), atol=0.03)
@@ -145,7 +145,7 @@ def test_samples_follow_the_distribution_and_a_row_does_not_depend_on_the_others
 
 
 def test_temperature_and_top_p_may_be_traced():
-    run = lambda t, p: sample(temperature=t, top_p=p)(KEY, TABLE)  # noqa: E731
+    run = lambda t, p: sample(temperature=t, top_p=p)(KEY, TABLE)
     got = jax.jit(jax.vmap(run))(jnp.array([1e-4, 1.0]), jnp.array([1.0, 0.3]))
     np.testing.assert_array_equal(got[0], greedy(KEY, TABLE))
 

@@ -173,7 +173,7 @@ def critic(w):
     return lambda x: jnp.tanh(x @ w).sum(1)
 
 
-bce = lambda torch, x, y: torch.nn.functional.binary_cross_entropy_with_logits(  # noqa: E731
+bce = lambda torch, x, y: torch.nn.functional.binary_cross_entropy_with_logits(
     x, torch.full_like(x, y), reduction="none"
 )
 unguarded = {"guard": "none", "gradient": "straight_through"}

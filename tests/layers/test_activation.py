@@ -33,12 +33,12 @@ def test_prelu_matches_pytorch_in_value_and_gradient():
     expected = reference(torch.tensor(x))
     expected.square().sum().backward()
     layer = PReLU(per_channel=True)
-    loss = lambda slope: (layer.apply({"params": {"slope": slope}}, jnp.asarray(x)) ** 2).sum()  # noqa: E731
+    loss = lambda slope: (layer.apply({"params": {"slope": slope}}, jnp.asarray(x)) ** 2).sum()
     np.testing.assert_allclose(layer.apply({"params": {"slope": slope}}, x), expected.detach(), rtol=1e-6)
     np.testing.assert_allclose(jax.grad(loss)(jnp.asarray(slope)), reference.weight.grad, rtol=1e-5)
 
 
 def test_the_start_may_be_traced_as_in_a_sweep():
     x = jnp.linspace(-2, 2, 6).reshape(2, 3)
-    run = lambda start: Swish(initial=start).init_with_output(jax.random.key(0), x)[0]  # noqa: E731
+    run = lambda start: Swish(initial=start).init_with_output(jax.random.key(0), x)[0]
     np.testing.assert_allclose(jax.jit(jax.vmap(run))(jnp.array([0.5, 2.0]))[1], swish(x, 2.0), rtol=1e-6)

@@ -60,7 +60,7 @@ def test_scaled_dot_product_attention_is_pytorchs(form, kv_heads):
     options = {n: torch.tensor(np.asarray(x)) if hasattr(x, "shape") else x for n, x in theirs[form].items()}
     expected = torch.nn.functional.scaled_dot_product_attention(*tensors, **options, enable_gqa=True)
     expected.square().sum().backward()
-    run = lambda q, k, v: dot_product_attention(q, k, v, **ours[form])  # noqa: E731
+    run = lambda q, k, v: dot_product_attention(q, k, v, **ours[form])
     y, back = jax.vjp(run, q, k, v)
     np.testing.assert_allclose(y.swapaxes(1, 2), expected.detach(), atol=1e-5)
     for ours_, tensor in zip(back(2 * y), tensors, strict=True):
@@ -78,7 +78,7 @@ def test_multi_head_is_pytorchs_with_its_weights():
     params["out"] = {"kernel": state["out_proj.weight"].T, "bias": state["out_proj.bias"]}
     lengths, memory = jnp.array([4, 2]), jax.random.normal(KEY, (2, 4, 8))
     hidden = torch.tensor(np.asarray(jnp.arange(4)[None] >= lengths[:, None]))
-    to = lambda x: torch.tensor(np.asarray(x))  # noqa: E731
+    to = lambda x: torch.tensor(np.asarray(x))
     expected, weights = theirs(to(X), to(memory), to(memory), key_padding_mask=hidden, average_attn_weights=False)
     layer = MultiHead(8, 2)
     run = partial(layer.apply, {"params": params}, X, memory, mask=padding_mask(lengths, 4), train=False)
@@ -125,7 +125,7 @@ def test_the_fused_kernels_way_gives_the_same_numbers(causal, kv_heads, monkeypa
 def test_cudnns_kernel_gives_the_same_numbers(causal):
     q, k, v = jax.random.normal(KEY, (3, 2, 64, 4, 32), jnp.bfloat16)
     mask = padding_mask(jnp.array([40, 64]), 64)
-    run = lambda q, k, v: (dot_product_attention(q, k, v, mask=mask, causal=causal).astype(jnp.float32) ** 2).sum()  # noqa: E731
+    run = lambda q, k, v: (dot_product_attention(q, k, v, mask=mask, causal=causal).astype(jnp.float32) ** 2).sum()
     fused = jax.grad(run, (0, 1, 2))(q, k, v)
     wide = jax.grad(run, (0, 1, 2))(*(x.astype(jnp.float32) for x in (q, k, v)))
     for ours, exact in zip(fused, wide, strict=True):
@@ -191,7 +191,7 @@ def test_permuting_heads_changes_nothing():
     layer = MultiHead(8, 4)
     variables, order = filled(layer, X), jnp.array([2, 0, 3, 1])
     p = variables["params"]
-    heads = lambda m: m.reshape(*m.shape[:-1], 4, 2)[..., order, :].reshape(m.shape)  # noqa: E731
+    heads = lambda m: m.reshape(*m.shape[:-1], 4, 2)[..., order, :].reshape(m.shape)
     moved = {n: {"kernel": heads(p[n]["kernel"]), "bias": heads(p[n]["bias"])} for n in ("query", "key", "value")}
     moved["out"] = {"kernel": heads(p["out"]["kernel"].T).T, "bias": p["out"]["bias"]}
     run = partial(layer.apply, train=False)
@@ -217,9 +217,9 @@ def test_steps_with_a_cache_are_causal_attention(relative):
 
 
 def test_dropout_of_weights_keeps_the_mean_and_may_be_traced():
-    layer = lambda rate: MultiHead(8, 2, rate=rate)  # noqa: E731
+    layer = lambda rate: MultiHead(8, 2, rate=rate)
     variables = filled(layer(0.0), X)
-    run = lambda rate, key: layer(rate).apply(variables, X, train=True, rngs={"dropout": key})  # noqa: E731
+    run = lambda rate, key: layer(rate).apply(variables, X, train=True, rngs={"dropout": key})
     plain = layer(0.5).apply(variables, X, train=False)
     noisy = jax.jit(jax.vmap(run))(jnp.array([0.0, 0.3] * 200), jax.random.split(KEY, 400))
     np.testing.assert_allclose(noisy[0], plain, atol=1e-5)

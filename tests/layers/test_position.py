@@ -86,7 +86,7 @@ def test_relative_schemes_do_not_see_a_common_shift_but_do_see_order(name):
 
 def test_without_positions_attention_is_equivariant_to_permutations():
     variables, order = filled(None), jnp.array([3, 0, 6, 2, 5, 1, 4])
-    run = lambda x: layer(None).apply(variables, x, train=False)  # noqa: E731
+    run = lambda x: layer(None).apply(variables, x, train=False)
     np.testing.assert_allclose(run(X[:, order]), run(X)[:, order], atol=1e-6)
     assert Relative().rotate(X, positions_of(X)) is X
 
@@ -94,7 +94,7 @@ def test_without_positions_attention_is_equivariant_to_permutations():
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_rotary_keeps_lengths_and_its_products_depend_on_distance(interleaved):
     q, k = jax.random.normal(KEY, (2, 1, 1, 1, 8))
-    turn = lambda x, p: rotary(x, jnp.array([[p]]), interleaved=interleaved)[0, 0, 0]  # noqa: E731
+    turn = lambda x, p: rotary(x, jnp.array([[p]]), interleaved=interleaved)[0, 0, 0]
     np.testing.assert_allclose(jnp.linalg.norm(turn(q, 123)), jnp.linalg.norm(q), rtol=1e-5)
     np.testing.assert_allclose(turn(q, 5) @ turn(k, 2), turn(q, 105) @ turn(k, 102), rtol=1e-4, atol=1e-5)
     assert abs(turn(q, 5) @ turn(k, 2) - turn(q, 5) @ turn(k, 3)) > 1e-3

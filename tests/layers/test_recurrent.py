@@ -212,7 +212,7 @@ def test_an_lstm_passes_gradients_that_a_small_rnn_loses():
 
     def reach(cell, params):
         params = {"layer_0": params}
-        out = lambda x: Recurrent(cell).apply({"params": params}, x, train=False)[0][0, -1].sum()  # noqa: E731
+        out = lambda x: Recurrent(cell).apply({"params": params}, x, train=False)[0][0, -1].sum()
         return jnp.abs(jax.grad(out)(long)[0, 0, 0])
 
     kernel = jnp.ones((1, 4))

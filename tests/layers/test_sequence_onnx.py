@@ -94,7 +94,7 @@ def test_attention():
         if len(expected) > 1 or len([name for name in node.input if name]) > 4 or "nonpad" in case.name:
             continue
         if q.ndim == 3:
-            split = lambda x, n: x.reshape(*x.shape[:2], n, -1)  # noqa: E731
+            split = lambda x, n: x.reshape(*x.shape[:2], n, -1)
             q, k, v = split(q, o["q_num_heads"]), split(k, o["kv_num_heads"]), split(v, o["kv_num_heads"])
         else:
             q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))

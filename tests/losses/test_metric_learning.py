@@ -102,7 +102,7 @@ def logit(theta, **options):
 
 
 def test_guards_beyond_pi():
-    every = lambda **options: np.asarray(jax.vmap(lambda t: logit(t, m2=0.5, **options))(jnp.float32(ANGLES)))  # noqa: E731
+    every = lambda **options: np.asarray(jax.vmap(lambda t: logit(t, m2=0.5, **options))(jnp.float32(ANGLES)))
     beyond = np.pi < ANGLES + 0.5
     assert beyond.any()
     for guard in ("linear", "monotone", "none"):
@@ -117,7 +117,7 @@ def test_guards_beyond_pi():
 
 def test_exact_gradient_is_the_slope_and_straight_through_is_one():
     def slope(cosine, **options):
-        f = lambda c: G.combined_margin_logits(  # noqa: E731
+        f = lambda c: G.combined_margin_logits(
             jnp.stack([c, jnp.float32(0)])[None], jnp.array([0]), m1=1.2, m2=0.4, m3=0.1, scale=1.0, **options
         )[0, 0]
         f = jax.jit(f)
@@ -143,7 +143,7 @@ def test_each_margin_is_a_corner_of_the_combined_one():
 def test_perfect_and_opposite_cosines_have_a_finite_gradient():
     cosines = jnp.array([[1.0, -1.0], [-1.0, 1.0], [1.0000001, 0.0]])
     for guard in ("linear", "monotone", "easy", "none"):
-        loss = lambda c, guard=guard: G.arcface(c, jnp.zeros(3, int), guard=guard).sum()  # noqa: E731
+        loss = lambda c, guard=guard: G.arcface(c, jnp.zeros(3, int), guard=guard).sum()
         assert np.isfinite(jax.jit(jax.grad(loss))(cosines)).all()
 
 

@@ -62,7 +62,7 @@ def run(model, variables, target, train=True, seed=0):
 def test_scheduled_sampling_goes_from_the_targets_to_the_models_own_words():
     forced = MODELS["bahdanau"]
     variables = filled(forced)
-    sampled = lambda share: forced.clone(sampling=share)  # noqa: E731
+    sampled = lambda share: forced.clone(sampling=share)
     one = jax.jit(lambda share, target: run(sampled(share), variables, target))
     np.testing.assert_allclose(one(0.0, TARGET), run(forced, variables, TARGET), atol=1e-5)
     free = one(1.0, TARGET)

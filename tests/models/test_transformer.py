@@ -61,7 +61,7 @@ def test_parameter_counts(model, count):
 
 def test_blocks_count_as_pytorchs_layers():
     x = jnp.zeros((1, 2, 512))
-    count = lambda shapes: sum(leaf.size for leaf in jax.tree.leaves(shapes))  # noqa: E731
+    count = lambda shapes: sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert count(shapes_of(Block(Config()), x)) == 3_152_384
     cross = jax.eval_shape(partial(Block(Config(), cross=True).init, memory=x, train=False), KEY, x)
     assert count(cross) == 4_204_032
@@ -72,8 +72,8 @@ def test_blocks_count_as_pytorchs_layers():
 
 def block_from_torch(state, cross):
     """A `state_dict` of one of PyTorch's Transformer layers as parameters of a `Block`."""
-    dense = lambda n: {"kernel": jnp.asarray(state[f"{n}.weight"]).T, "bias": jnp.asarray(state[f"{n}.bias"])}  # noqa: E731
-    norm = lambda n: {"scale": jnp.asarray(state[f"{n}.weight"]), "bias": jnp.asarray(state[f"{n}.bias"])}  # noqa: E731
+    dense = lambda n: {"kernel": jnp.asarray(state[f"{n}.weight"]).T, "bias": jnp.asarray(state[f"{n}.bias"])}
+    norm = lambda n: {"scale": jnp.asarray(state[f"{n}.weight"]), "bias": jnp.asarray(state[f"{n}.bias"])}
 
     def attention(name):
         w, b = (jnp.split(jnp.asarray(state[f"{name}.in_proj_{kind}"]), 3) for kind in ("weight", "bias"))
@@ -196,7 +196,7 @@ def test_a_classifier_does_not_read_padding(pool):
 def test_rates_may_be_traced_and_vary_over_a_population():
     def member(rate, key):
         model = Decoder(SMALL.but(rate=rate, attention_rate=rate, mlp_rate=rate, embed_scale=1 + rate))
-        loss = lambda v, key: model.apply(v, TOKENS, train=True, rngs={"dropout": key}).var()  # noqa: E731
+        loss = lambda v, key: model.apply(v, TOKENS, train=True, rngs={"dropout": key}).var()
         return jax.value_and_grad(loss)(variables, key)
 
     variables = filled(Decoder(SMALL), TOKENS)
