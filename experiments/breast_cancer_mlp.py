@@ -24,7 +24,7 @@ def config(
     lr: float = 3e-3,
     decay: float = 0.1,
     rate: float = 0.2,
-    patience: int = 15,
+    patience: int = 16,
     seed: int = 0,
 ) -> Experiment:
     """Malignant or benign: a small MLP on 30 measures of cell nuclei, with binary cross-entropy.
@@ -36,7 +36,7 @@ def config(
         lr: peak learning rate.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
-        patience: evaluations without a lower validation loss before the run stops.
+        patience: evaluations in a row without a lower validation loss that stop the run.
         seed: of the initialization, the order and the dropout.
     """
     data = tabular.breast_cancer(batch=batch)

@@ -35,7 +35,7 @@ def config(
     lr: float = 1e-3,
     decay: float = 0.3,
     rate: float = 0.2,
-    patience: int = 20,
+    patience: int = 21,
     seed: int = 0,
 ) -> Experiment:
     """How diabetes progresses in a year: a small MLP, with the loss as a knob.
@@ -49,7 +49,7 @@ def config(
         lr: peak learning rate.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
-        patience: evaluations without a lower validation error before the run stops.
+        patience: evaluations in a row without a lower validation error that stop the run.
         seed: of the initialization, the order and the dropout.
     """
     data = tabular.diabetes(batch=batch)

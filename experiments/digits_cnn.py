@@ -36,7 +36,7 @@ def config(
     rate: float = 0.2,
     smoothing: float = 0.0,
     norm: Literal["none", "before", "after"] = "before",
-    patience: int = 10,
+    patience: int = 11,
     seed: int = 0,
 ) -> Experiment:
     """The cheat sheet's CNN on scikit-learn's digits.
@@ -49,7 +49,7 @@ def config(
         rate: dropout before the last layer.
         smoothing: label smoothing.
         norm: batch norm before the ReLU, after it, or none.
-        patience: evaluations without a better validation accuracy before the run stops.
+        patience: evaluations in a row without a better validation accuracy that stop the run.
         seed: of the initialization, the order and the dropout.
     """
     data = vision.digits(batch=batch)

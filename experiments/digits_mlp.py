@@ -29,7 +29,7 @@ def config(
     decay: float = 0.05,
     rate: float = 0.2,
     smoothing: float = 0.0,
-    patience: int = 10,
+    patience: int = 11,
     seed: int = 0,
 ) -> Experiment:
     """A multilayer perceptron on handwritten digits.
@@ -43,7 +43,7 @@ def config(
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
         smoothing: label smoothing.
-        patience: evaluations without a better validation accuracy before the run stops.
+        patience: evaluations in a row without a better validation accuracy that stop the run.
         seed: of the initialization, the order and the dropout.
     """
     data = vision.digits(batch=batch)

@@ -29,7 +29,7 @@ left, --seeds 10 --metrics accuracy,loss), 2-core x86 CPU:
     --cutmix 1                       91.3 ± 0.5 %    0.41
     --augment 0.5                    94.2 ± 0.5 %    0.26
     --augment 1                      95.2 ± 0.4 %    0.15
-    --patience 5                     91.4 ± 0.8 %    0.30
+    --patience 6                     91.4 ± 0.8 %    0.30
     --ema 0.99                       91.3 ± 0.7 %    0.36
     --rate 0.5 --augment 1           94.8 ± 0.5 %    0.16
     --augment 1 --steps 2000         95.3 ± 0.5 %    0.18
@@ -119,7 +119,7 @@ def config(
         mixup: α of mix-up's Beta(α, α); 0 is off.
         cutmix: α of cut-mix's Beta(α, α); 0 is off.
         augment: strength of turning, moving and scaling: 1 is ±15 degrees, ±1 pixel, ±15 %.
-        patience: evaluations without a better validation accuracy before the run stops; 0: to the end, last weights.
+        patience: evaluations in a row without a better validation accuracy that stop the run; 0: to the end, last weights.
         seed: of the initialization, the order, the augmentation and the dropout.
     """
     data = few_digits(examples, batch)

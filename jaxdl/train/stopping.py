@@ -11,12 +11,12 @@ from jaxdl.types import Array, Best, Variables
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when a validation metric has not improved by more than `min_delta` in `patience` evaluations in a row.
+    """Stop after `patience` evaluations in a row in which a validation metric has not improved by more than `min_delta`.
 
     Args:
-        metric: any metric of the evaluation; None: the task's own (accuracy, R², ...).
+        metric: any metric of the evaluation; None: the task's own (accuracy, mse, ...).
         mode: "max" or "min"; None: the task's direction for its own metric, "min" for a loss or an error.
-        patience: evaluations without improvement that are allowed; 0 stops at the first.
+        patience: the evaluation without improvement that stops the run, counted in a row; 1 (and 0) stops at the first.
         min_delta: what counts as an improvement; an equal value never does.
         start_from: evaluations before this step are neither counted nor remembered.
         restore_best: the run ends with the weights of the best evaluation, also when it was not stopped early.
@@ -65,7 +65,7 @@ def update(rule: EarlyStopping, mode: str, best: Best, value: Array, step: Array
         value=jnp.where(better, value, best.value),
         step=jnp.where(better, step, best.step),
         wait=wait,
-        stopped=best.stopped | (counts & (wait > rule.patience)),
+        stopped=best.stopped | (counts & (wait >= max(rule.patience, 1))),
         weights=best.weights,
     )
     return replace(new, weights=jax.tree.map(lambda a, b: jnp.where(better, a, b), weights, best.weights))

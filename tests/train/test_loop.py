@@ -94,7 +94,7 @@ def test_checkpoint_every(tiny, tmp_path):
 
 
 def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
-    exp = tiny.config(patience=1, min_delta=2.0)  # no accuracy improves by 2: the first evaluation stays the best
+    exp = tiny.config(patience=2, min_delta=2.0)  # no accuracy improves by 2: the first evaluation stays the best
     run = api.train(exp, run=tmp_path, quiet=True)
     assert run.outcome.reason == "stopped early"
     assert int(run.state.step) == 18

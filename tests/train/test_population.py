@@ -65,7 +65,7 @@ def cnn(*, lr: float = 1e-2, rate: float = 0.2, min_delta: float = 0.0, seed: in
         optimizer=adamw(lr, decay=0.01),
         steps=50,
         eval_every=10,
-        stop=EarlyStopping(patience=2, min_delta=min_delta),
+        stop=EarlyStopping(patience=3, min_delta=min_delta),
         seed=seed,
     )
 
@@ -131,7 +131,7 @@ def gan(*, lr: float = 1e-2, rate: float = 0.0, min_delta: float = 0.0, seed: in
         optimizer={"critic": adam(lr), "generator": sgd(2 * lr)},
         steps=50,
         eval_every=10,
-        stop=EarlyStopping(patience=2, min_delta=min_delta),
+        stop=EarlyStopping(patience=3, min_delta=min_delta),
         seed=seed,
     )
 
@@ -140,7 +140,7 @@ def gan(*, lr: float = 1e-2, rate: float = 0.0, min_delta: float = 0.0, seed: in
 def mlp(tiny):
     @experiment
     def config(*, lr: float = 1e-2, rate: float = 0.1, min_delta: float = 0.0, seed: int = 0) -> Experiment:
-        exp = tiny.config(steps=50, patience=2, lr=lr, rate=rate, min_delta=min_delta, seed=seed)
+        exp = tiny.config(steps=50, patience=3, lr=lr, rate=rate, min_delta=min_delta, seed=seed)
         return replace(exp, eval_every=10)
 
     return config

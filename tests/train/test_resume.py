@@ -79,7 +79,7 @@ def test_other_options_give_the_same_run(tiny, tmp_path, undisturbed):
 
 def test_early_stopping_goes_on_waiting(tiny, tmp_path):
     """Its counter is in the checkpoint: patience is not granted anew."""
-    exp = experiment(tiny, patience=2, min_delta=2.0)
+    exp = experiment(tiny, patience=3, min_delta=2.0)
     whole = api.train(exp, run=tmp_path, limits=LIMITS, quiet=True)
     assert (whole.outcome.reason, int(whole.state.step)) == ("stopped early", 24)
     cut = api.train(exp, run=tmp_path, limits=replace(LIMITS, stop_at=18), quiet=True)

@@ -12,19 +12,21 @@ NAN = float("nan")
 
 SEQUENCES = {
     # (rule, mode, values) -> (stopped after so many evaluations or None, best evaluation counted from 1, or 0)
-    "max": (EarlyStopping(patience=1), "max", [0.1, 0.5, 0.4, 0.3, 0.9], (4, 2)),
-    "min": (EarlyStopping(patience=1), "min", [0.9, 0.5, 0.6, 0.7, 0.1], (4, 2)),
-    "patience 0 stops at the first": (EarlyStopping(patience=0), "max", [0.5, 0.5, 0.9], (2, 1)),
-    "an equal value is no improvement": (EarlyStopping(patience=1), "max", [0.5, 0.5, 0.5, 0.9], (3, 1)),
-    "waiting begins anew": (EarlyStopping(patience=1), "max", [0.1, 0.0, 0.2, 0.1, 0.3, 0.2, 0.1], (7, 5)),
-    "min_delta, max": (EarlyStopping(patience=1, min_delta=0.1), "max", [0.5, 0.55, 0.59, 0.9], (3, 1)),
-    "min_delta, min": (EarlyStopping(patience=1, min_delta=0.1), "min", [0.5, 0.45, 0.35, 0.34], (None, 3)),
-    "small steps add up": (EarlyStopping(patience=5, min_delta=0.1), "max", [0.5, 0.56, 0.62], (None, 3)),
-    "NaN is no improvement": (EarlyStopping(patience=1), "max", [NAN, 0.5, NAN, NAN, 0.9], (4, 2)),
-    "NaN from the start": (EarlyStopping(patience=1), "min", [NAN, NAN, 0.1], (2, 0)),
-    "an infinite loss is no improvement": (EarlyStopping(patience=0), "min", [float("inf"), 1.0], (1, 0)),
-    "start_from": (EarlyStopping(patience=0, start_from=30), "max", [0.9, 0.1, 0.2, 0.3, 0.2], (5, 4)),
-    "never": (EarlyStopping(patience=9), "max", [0.9, 0.1, 0.2], (None, 1)),
+    "max": (EarlyStopping(patience=2), "max", [0.1, 0.5, 0.4, 0.3, 0.9], (4, 2)),
+    "min": (EarlyStopping(patience=2), "min", [0.9, 0.5, 0.6, 0.7, 0.1], (4, 2)),
+    "patience 1 stops at the first": (EarlyStopping(patience=1), "max", [0.5, 0.5, 0.9], (2, 1)),
+    "patience 0 too": (EarlyStopping(patience=0), "max", [0.1, 0.5, 0.5, 0.9], (3, 2)),
+    "patience 3 at the third in a row": (EarlyStopping(patience=3), "max", [0.5, 0.4, 0.6, 0.5, 0.5, 0.5, 0.9], (6, 3)),
+    "an equal value is no improvement": (EarlyStopping(patience=2), "max", [0.5, 0.5, 0.5, 0.9], (3, 1)),
+    "waiting begins anew": (EarlyStopping(patience=2), "max", [0.1, 0.0, 0.2, 0.1, 0.3, 0.2, 0.1], (7, 5)),
+    "min_delta, max": (EarlyStopping(patience=2, min_delta=0.1), "max", [0.5, 0.55, 0.59, 0.9], (3, 1)),
+    "min_delta, min": (EarlyStopping(patience=2, min_delta=0.1), "min", [0.5, 0.45, 0.35, 0.34], (None, 3)),
+    "small steps add up": (EarlyStopping(patience=6, min_delta=0.1), "max", [0.5, 0.56, 0.62], (None, 3)),
+    "NaN is no improvement": (EarlyStopping(patience=2), "max", [NAN, 0.5, NAN, NAN, 0.9], (4, 2)),
+    "NaN from the start": (EarlyStopping(patience=2), "min", [NAN, NAN, 0.1], (2, 0)),
+    "an infinite loss is no improvement": (EarlyStopping(patience=1), "min", [float("inf"), 1.0], (1, 0)),
+    "start_from": (EarlyStopping(patience=1, start_from=30), "max", [0.9, 0.1, 0.2, 0.3, 0.2], (5, 4)),
+    "never": (EarlyStopping(patience=10), "max", [0.9, 0.1, 0.2], (None, 1)),
 }
 
 
