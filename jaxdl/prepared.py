@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.experiment import Experiment
+from jaxdl.fingerprint import fingerprint
 from jaxdl.train.parallel import Plan
-from jaxdl.train.program import UNTRACEABLE, Program, candidates, traceable
+from jaxdl.train.program import Program, candidates, problem_of, traceable
 from jaxdl.train.step import select
 from jaxdl.types import TrainState, Variables
 
@@ -68,7 +69,7 @@ class Prepared:
         return state.replace(**plan.compile(begin, out=out)(dict(self.traced), placed))
 
 
-_programs: dict[Any, Prepared] = {}
+_programs: dict[Any, tuple[Prepared, list[Any]]] = {}
 
 
 def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
@@ -76,29 +77,30 @@ def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
     origin = exp.origin
     if origin is None:  # built by hand: its numbers are constants of the program
         return Prepared(exp, Program(lambda knobs: exp, exp.data, {}, plan), {})
-    static = {name: value for name, value in origin.knobs.items() if type(value) is not float and name != "seed"}
-    key = (
-        plan,
-        origin.config,
-        repr(sorted(static.items())),
-        repr(sorted(origin.overrides.items())),
-        tuple(origin.knobs),
-    )
-    cached = _programs.get(key)
-    if cached is not None:
-        values = {name: np.asarray(origin.knobs[name], cached.traced[name].dtype)[()] for name in cached.traced}
-        fixed = {n: v for n, v in origin.knobs.items() if n not in values}
-        if fixed == {n: v for n, v in cached.experiment.origin.knobs.items() if n not in values}:
-            return Prepared(replace(exp, data=cached.experiment.data), cached.program, values)
-    traced = candidates(origin.knobs)
-    program = Program(origin.build, exp.data, traced, plan)
-    try:
-        _ = program.shapes  # a trace of one step, which the compiler then finds again
-    except UNTRACEABLE:
-        traced, _ = traceable(origin.build, exp.data, origin.knobs)
-        program = Program(origin.build, exp.data, traced, plan)
+    wanted = candidates(origin.knobs)
+    marked, kept = fingerprint(origin.config, exp.data)
+    static = {name: value for name, value in origin.knobs.items() if name not in wanted}
+    key = (plan, marked, repr(sorted(static.items())), repr(sorted(origin.overrides.items())), tuple(origin.knobs))
+    if key in _programs:
+        cached, _ = _programs[key]
+        values = {name: wanted[name] for name in cached.traced}
+        fixed = {name: value for name, value in origin.knobs.items() if name not in values}
+        if fixed == {name: value for name, value in cached.experiment.origin.knobs.items() if name not in values}:
+            return Prepared(replace(exp, data=cached.program.data), cached.program, values)
+    program, traced = first_program(exp, wanted, plan)
     prepared = Prepared(exp, program, traced)
-    _programs[key] = prepared
+    _programs[key] = prepared, kept
     if len(_programs) > 16:
         del _programs[next(iter(_programs))]
     return prepared
+
+
+def first_program(exp: Experiment, wanted: Mapping[str, np.generic], plan: Plan) -> tuple[Program, Mapping[str, Any]]:
+    """The program with all knobs traced that can be: most often all floats and the seed, found by the trace it needs anyway."""
+    program = Program(exp.origin.build, exp.data, wanted, plan)
+    if not problem_of(program, exp):
+        return program, wanted
+    traced, _ = traceable(exp, exp.origin.knobs)
+    program = Program(exp.origin.build, exp.data, traced, plan)
+    _ = program.shapes  # what is wrong with the experiment itself is told here
+    return program, traced

@@ -161,7 +161,7 @@ def plan(
     groups, reasons = [], {}
     for static, members in group(points):
         exp = with_overrides(config(**points[members[0]]), overrides)
-        traced, problems = traceable(exp.origin.build, exp.data, exp.origin.knobs)
+        traced, problems = traceable(exp, exp.origin.knobs)
         reasons |= {name: problems[name] for name in swept if name in problems}
         reasons |= {name: KINDS.get(type(static[name]), "it is a choice") for name in swept if name in static}
         for _, inner in group([points[i] for i in members], list(traced)):

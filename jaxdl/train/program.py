@@ -24,14 +24,6 @@ from jaxdl.types import Array, Batch, Best, TrainState, Variables
 
 Knobs = Mapping[str, Any]
 
-UNTRACEABLE = (
-    jax.errors.ConcretizationTypeError,  # int(knob), float(knob), range(knob)
-    jax.errors.TracerBoolConversionError,  # if knob > 0
-    jax.errors.TracerArrayConversionError,  # np.sqrt(knob)
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
-
 
 def candidates(knobs: Knobs) -> dict[str, np.generic]:
     """The knobs that may enter a program as scalars: floats, and the seed."""
@@ -131,6 +123,16 @@ class Program:
         if id(source) not in self._placed:
             self._placed[id(source)] = (source, self.plan.put(dict(source)))
         return self._placed[id(source)][1]
+
+    def data_leaves(self) -> list[Any]:
+        """The arrays of the data that the experiment has inside a trace: they must not depend on a traced knob."""
+        found: list[Any] = []
+
+        def look(knobs: Knobs) -> None:
+            found.extend(jax.tree.leaves(dict(getattr(self.build(knobs).data, "splits", {}))))
+
+        jax.eval_shape(look, self.traced)
+        return found
 
     @property
     def compile_seconds(self) -> float:
@@ -286,29 +288,38 @@ class Program:
         return self.plan.compile(self.each(self.one_stop, step=3), out=out)
 
 
-def traceable(build: Callable[[Knobs], Any], data: Any, knobs: Knobs) -> tuple[dict[str, np.generic], dict[str, str]]:
+def traceable(exp: Any, knobs: Knobs) -> tuple[dict[str, np.generic], dict[str, str]]:
     """The candidates that one init and one step can take as scalars, and why each of the others cannot.
 
-    A knob that decides a shape, a number of steps or a branch in Python cannot be traced: tried by `jax.eval_shape`.
+    A knob that decides a shape, a number of steps, a branch in Python or the data cannot be traced: tried by `jax.eval_shape`.
     """
-
-    def problem(traced: Knobs) -> str:
-        program = Program(build, data, traced)
-        try:
-            jax.eval_shape(program.one_init, program.traced)
-        except UNTRACEABLE as error:
-            frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
-            return (
-                f"Python needs its value at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
-                if frames
-                else str(error)
-            )
-        return ""
-
     wanted = candidates(knobs)
-    if not problem(wanted):
+    if not problem_of(Program(exp.origin.build, exp.data, wanted), exp):
         return wanted, {}
-    problems = {name: problem({name: value}) for name, value in wanted.items()}
-    return {name: value for name, value in wanted.items() if not problems[name]}, {
-        n: p for n, p in problems.items() if p
-    }
+    problems = {n: problem_of(Program(exp.origin.build, exp.data, {n: value}), exp) for n, value in wanted.items()}
+    return {n: value for n, value in wanted.items() if not problems[n]}, {n: p for n, p in problems.items() if p}
+
+
+def problem_of(program: Program, exp: Any) -> str:
+    """Why a program cannot take its knobs as scalars; empty if it can.
+
+    The experiment was built with these knobs as numbers, so whatever goes wrong with scalars in their place is due to that.
+    """
+    try:
+        if any(isinstance(a, jax.core.Tracer) for a in program.data_leaves()):
+            return "the data are made from it"
+        shapes = jax.eval_shape(program._init, program.traced)
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+        return (
+            f"Python needs its value at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else str(error)
+        )
+    as_numbers = jax.eval_shape(lambda: init_state(exp))
+    parts = ("params", "model_state", "opt_state", "ema", "best")
+    same = all(described(getattr(shapes, part)) == described(getattr(as_numbers, part)) for part in parts)
+    return "" if same else "Python looks at its type or value, and builds something else"
+
+
+def described(shapes: Any) -> Any:
+    leaves, structure = jax.tree.flatten(shapes)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]

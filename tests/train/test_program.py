@@ -16,7 +16,7 @@ from jaxdl.train.program import candidates
 
 compiled = []
 jax.monitoring.register_event_duration_secs_listener(
-    lambda name, _, **__: compiled.append(name) if "trace_duration" in name or "backend_compile" in name else None
+    lambda name, _, **__: compiled.append(name) if "to_mlir" in name or "backend_compile" in name else None
 )
 
 

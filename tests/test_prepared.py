@@ -1,0 +1,81 @@
+"""A compiled program is used again where it says what the experiment says, and only there."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from jaxdl.data.stream import InMemory
+from jaxdl.experiment import Experiment, experiment
+from jaxdl.models.mlp import MLP
+from jaxdl.prepared import prepare
+from jaxdl.tasks.classification import Classification
+from jaxdl.train.program import traceable
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(40, 4)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int32)
+WIDTH = 8
+
+
+def data_of(x: np.ndarray, y: np.ndarray) -> InMemory:
+    return InMemory({"train": {"x": x, "y": y}}, batch=20, name="made")
+
+
+@experiment
+def config(*, lr: float = 1e-2, noise: float = 0.0, seed: int = 0) -> Experiment:
+    """Refers to three globals, and makes its data from a knob."""
+    x = X + np.float32(noise) if isinstance(noise, float) else X + noise
+    task = Classification(MLP(features=(WIDTH,), classes=2))
+    return Experiment(data=data_of(x, Y), task=task, optimizer=optax.adam(lr), steps=2, seed=seed)
+
+
+@experiment
+def peeking(*, lr: float = 1e-2, decay: float = 0.1, seed: int = 0) -> Experiment:
+    """Looks at the type of one knob, prints another, and makes data from the seed on the host."""
+    optimizer = optax.adam(1e-3) if isinstance(lr, float) else optax.sgd(1e-3, momentum=0.9)
+    assert f"{decay:.2f}"
+    x = np.random.default_rng(seed).normal(size=(40, 4)).astype(np.float32)
+    task = Classification(MLP(features=(8,), classes=2))
+    return Experiment(data=data_of(x, Y), task=task, optimizer=optimizer, steps=2, seed=seed)
+
+
+def test_a_knob_that_python_looks_at_is_not_traced_and_the_reason_is_told() -> None:
+    exp = config()
+    traced, reasons = traceable(exp, exp.origin.knobs)
+    assert sorted(traced) == ["lr", "seed"]
+    assert reasons == {"noise": "the data are made from it"}
+    exp = peeking()
+    traced, reasons = traceable(exp, exp.origin.knobs)
+    assert traced == {}
+    assert "builds something else" in reasons["lr"]
+    assert "test_prepared.py" in reasons["decay"]
+    assert "Python needs its value" in reasons["seed"]
+
+
+def test_another_learning_rate_or_seed_finds_the_program_again() -> None:
+    assert prepare(config(lr=0.1, seed=3)).program is prepare(config(lr=0.2, seed=4)).program
+
+
+@pytest.mark.parametrize("name", ["Y", "WIDTH", "data_of"])
+def test_what_config_refers_to_is_part_of_the_program(monkeypatch, name) -> None:
+    before = prepare(config())
+
+    def batch_of_ten(x: np.ndarray, y: np.ndarray) -> InMemory:
+        return InMemory({"train": {"x": x, "y": y}}, batch=10, name="made")
+
+    monkeypatch.setitem(config.plain.__globals__, name, {"Y": 1 - Y, "WIDTH": 16, "data_of": batch_of_ten}[name])
+    after = prepare(config())
+    assert after.program is not before.program
+    assert after.program.data is after.experiment.data
+    if name == "WIDTH":
+        assert jax.tree.leaves(after.shapes.params)[0].shape == (16,)
+
+
+def test_data_that_were_written_to_are_new_data() -> None:
+    before, old = prepare(config()).program, X.copy()
+    X[0] += 1
+    after = prepare(config()).program
+    X[:] = old
+    assert after is not before
+    assert prepare(config()).program is before
