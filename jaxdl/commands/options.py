@@ -115,7 +115,7 @@ def with_value(args: Sequence[str]) -> list[str]:
     return out
 
 
-def check_signature(config: Callable[..., Any], options: type) -> None:
+def check_signature(config: Callable[..., Any], options: type = RunOptions) -> None:
     """Every knob needs a type and a default, and a name that no option has: they are the command line."""
     from jaxdl.experiment import ExperimentError
 
