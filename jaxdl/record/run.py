@@ -2,7 +2,7 @@
 
 runs/<experiment>/<date-time>-s<seed>/
   config.json       every knob and recorded option, the experiment's path and the hash of its content
-  experiment.py     a copy of the file as it was
+  experiment.py     a copy of the file as it was; experiment-<hash>.py: as it was edited before a resume ("edits")
   env.json          versions, devices, git commit, command line
   metrics.jsonl     what was measured (`record/log.py`), and tensorboard/
   checkpoints/      `record/checkpoint.py`
@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import metadata
@@ -27,6 +27,7 @@ from typing import Any
 import jax
 
 from jaxdl.record.manifest import write_synced
+from jaxdl.record.processes import is_first_process
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxdl")
 
@@ -56,8 +57,18 @@ class Run:
 
     @property
     def experiment(self) -> Path:
-        """The copy of the experiment file."""
-        return self.folder / "experiment.py"
+        """The copy of the experiment file, as it was edited last."""
+        return self.experiment_at()
+
+    def experiment_at(self, step: int | None = None) -> Path:
+        """The copy that trained on from a step."""
+        edits = [edit for edit in self.edits if step is None or edit["step"] <= step]
+        return self.folder / (edits[-1]["file"] if edits else "experiment.py")
+
+    @property
+    def edits(self) -> list[dict[str, Any]]:
+        """The resumes before which the experiment file was edited: `{"step", "source_hash", "file"}`."""
+        return self.config.get("edits", [])
 
     @property
     def env(self) -> dict[str, Any]:
@@ -105,19 +116,47 @@ def open_run(path: str | os.PathLike) -> Run:
         if not isinstance(config, dict) or "experiment" not in config:
             raise ValueError("it names no experiment")
     except FileNotFoundError:
-        runs = sorted(folder.rglob("config.json"))
-        hint = f" (it contains some: {runs[-1].parent})" if runs else ""
+        inside = _run_inside(folder)
+        hint = f" (it contains some: {inside})" if inside else ""
         raise ValueError(f"{path} is not a run folder: it has no config.json{hint}") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a run folder: its config.json cannot be read ({error})") from None
     return Run(folder, config)
 
 
+def record_edit(run: Run, source: str | os.PathLike | None, step: int) -> bool:
+    """Whether an experiment file is another than the one a run was trained with so far; then it is kept and recorded."""
+    latest = run.edits[-1] if run.edits else run.config
+    if source is None or (digest := content_hash(source)) == latest["source_hash"]:
+        return False
+    edit = {"step": step, "source_hash": digest, "file": f"experiment-{digest[:8]}.py"}
+    run.config["edits"] = [*run.edits, edit]
+    if is_first_process():
+        shutil.copyfile(source, run.folder / edit["file"])
+        write_synced(run.folder / "config.json.new", json.dumps(run.config, indent=2) + "\n")
+        os.replace(run.folder / "config.json.new", run.folder / "config.json")
+    return True
+
+
 def find_runs(root: str | os.PathLike, experiment: str | None = None) -> list[Run]:
-    """The runs under a folder, oldest first; of one experiment, if it is named. The last is the one to resume."""
+    """The runs under a folder, oldest first; of one experiment, if it is named. The last is the one to resume.
+
+    A folder whose config.json cannot be read is left out, with a note on standard error.
+    """
     base = Path(root) / experiment if experiment else Path(root)
     found = [path.parent for path in base.glob("*/config.json" if experiment else "*/*/config.json")]
-    return [open_run(folder) for folder in sorted(found, key=lambda f: (f.name.split("-s")[0], _created(f), f.name))]
+    return readable(sorted(found, key=lambda f: (f.name.split("-s")[0], _created(f), f.name)))
+
+
+def readable(folders: Iterable[Path]) -> list[Run]:
+    """The runs in folders; one that cannot be read is left out, with a note on standard error."""
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(open_run(folder))
+        except ValueError as error:
+            print(f"note: left out: {error}", file=sys.stderr)
+    return runs
 
 
 def content_hash(path: str | os.PathLike) -> str:
@@ -184,4 +223,16 @@ def _new_folder(parent: Path, stem: str) -> Path:
 
 
 def _created(folder: Path) -> int:
-    return (folder / "config.json").stat().st_mtime_ns
+    try:
+        return (folder / "config.json").stat().st_mtime_ns
+    except OSError:  # a dangling link, or gone since it was listed
+        return 0
+
+
+def _run_inside(folder: Path) -> Path | None:
+    """The last run folder at most three levels down: anyone may ask about a folder as large as a disk."""
+    try:
+        found = [path.parent for depth in (1, 2, 3) for path in folder.glob("*/" * depth + "config.json")]
+    except OSError:  # files vanish, folders are forbidden
+        return None
+    return max(found, default=None)

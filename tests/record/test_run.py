@@ -73,6 +73,38 @@ def test_what_is_not_a_run_folder(tmp_path, make, message):
     assert "\n" not in str(error.value)
 
 
+def test_one_bad_folder_blocks_no_other(tmp_path, capsys):
+    good = create_run(tmp_path, "a", seed=0, config={}, source=None)
+    for name, text in (("2020-01-01_00-00-00-s0", "{"), ("2020-01-01_00-00-00-s1", "[]")):
+        (tmp_path / "a" / name).mkdir()
+        put(tmp_path / "a" / name / "config.json", text)
+    (tmp_path / "a" / "gone").mkdir()
+    (tmp_path / "a" / "gone" / "config.json").symlink_to(tmp_path / "nowhere")
+    assert find_runs(tmp_path, "a") == find_runs(tmp_path) == [good]
+    notes = capsys.readouterr().err.splitlines()
+    assert sum("config.json cannot be read" in note for note in notes) == 4
+    assert all(note.startswith("note: left out: ") for note in notes)
+
+
+@pytest.mark.parametrize(("depth", "found"), [(1, True), (3, True), (4, False)])
+def test_the_hint_looks_three_levels_down(tmp_path, depth, found):
+    folder = tmp_path.joinpath(*"abcd"[:depth])
+    folder.mkdir(parents=True)
+    put(folder / "config.json", "{}")
+    with pytest.raises(ValueError, match=r"it has no config\.json") as error:
+        open_run(tmp_path)
+    assert (str(folder) in str(error.value)) is found
+
+
+def test_the_hint_survives_a_folder_that_vanishes(tmp_path, monkeypatch):
+    def gone(*_):
+        raise FileNotFoundError("gone")
+
+    monkeypatch.setattr(type(tmp_path), "glob", gone)
+    with pytest.raises(ValueError, match=r"it has no config\.json$"):
+        open_run(tmp_path)
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "runs").write_text("a file in the way")
     with pytest.raises(PermissionError, match=r"cannot write a run folder in .*runs/a: Not a directory; .*--run"):
