@@ -23,6 +23,7 @@ from jaxdl.provenance import (
     check,
     docstring_of,
     knobs_of,
+    notes_on_resume,
     rebuild,
     refuse_changes,
     source_of,
@@ -30,6 +31,7 @@ from jaxdl.provenance import (
 )
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints, preload
+from jaxdl.record.lock import locked
 from jaxdl.record.log import MetricsLog, read
 from jaxdl.record.manifest import reason
 from jaxdl.record.processes import anywhere, is_first_process
@@ -159,9 +161,7 @@ def _train(
         name = Path(source).stem if source else "notebook"
         folder = new_folder(run, name, seed=int(exp.seed), config=config, source=source)
     metric, mode = exp.select
-    with Progress(exp.steps, metric=metric, quiet=quiet) as progress:
-        if resume is not None and source and folders.content_hash(source) != folder.config["source_hash"]:
-            progress.say(f"note: {source} was edited since this run began")
+    with locked(folder.folder), Progress(exp.steps, metric=metric, quiet=quiet) as progress:
         checkpoints = Checkpoints(folder.checkpoints, mode=mode, notify=progress.say)
         if resume is not None and checkpoints.steps():
             state, _, step = checkpoints.restore(prepared.shapes)
@@ -169,6 +169,8 @@ def _train(
         else:
             state, step = prepared.program.init(dict(prepared.traced)), 0
             state = initialised_from(exp, prepared, state)
+        for note in notes_on_resume(folder, exp, state, limits.stop_at) if resume is not None else ():
+            progress.say(f"note: {note}")
         progress.say(headline(exp, prepared, folder.folder, step))
         if exp.accumulate > 1 and "batch_stats" in prepared.shapes.model_state:
             rows = exp.data.batch // exp.accumulate

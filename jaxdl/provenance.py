@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin
-from jaxdl.record.run import open_run
+from jaxdl.record.run import Run, open_run, record_edit
 from jaxdl.train.step import rehearse
+from jaxdl.types import TrainState
 
 
 def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
@@ -67,6 +68,19 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise ExperimentError(
             f"cannot resume with other settings: {'; '.join(changes)}. Train a new run, or drop the change"
         )
+
+
+def notes_on_resume(folder: Run, exp: Experiment, state: TrainState, stop_at: int | None) -> list[str]:
+    """What a person may not expect of a resume; an edited experiment file is recorded, if it will train any further."""
+    step, source = int(state.step), source_of(exp)
+    ended = step >= exp.steps or (state.best is not None and bool(state.best.stopped))
+    notes = []
+    if not ended and record_edit(folder, source, step):
+        notes.append(f"{source} was edited since; from step {step} on the run is recorded with what it is now")
+    if stop_at is not None and (ended or step >= stop_at):
+        now = f"has ended, at step {step}" if ended else f"is already at step {step}"
+        notes.append(f"the run {now}: stopping at step {stop_at} has no effect")
+    return notes
 
 
 def check(exp: Experiment) -> None:

@@ -45,12 +45,18 @@ def run(args: Sequence[str]) -> int:
         print(f"step {step}: {'intact' if intact else problem}")
     intact = [step for step, fine, _ in found if fine]
     fine = len(intact) == len(found)
+    for edit in folder.edits:
+        print(f"the experiment file was edited at step {edit['step']}: a replay across it cannot be the same")
     if not options.replay:
         return 0 if fine else 1
     if len(intact) < 2:
         print("nothing to replay: that takes two intact checkpoints")
         return 0 if fine else 1
     plan = folder.config.get("plan", {"mesh": {}, "strategy": "jit", "devices": 1})
+    edited = [edit["step"] for edit in folder.edits if intact[-2] < edit["step"] < intact[-1]]
+    if edited:
+        print(f"no replay: the experiment file was edited at step {edited[0]}, between the checkpoints")
+        return 0 if fine else 1
     virtual = plan["devices"] if plan["devices"] > 1 and folder.env["backend"] == "cpu" else None
     runtime.configure(options.device, devices=virtual)
     same = replay(folder, intact[-2], intact[-1], plan if options.mesh is None else plan | {"mesh": options.mesh})
@@ -67,9 +73,10 @@ def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool
     from jaxdl.train.loop import Limits, fit
     from jaxdl.train.parallel import Plan
 
-    if not folder.experiment.is_file():
+    copy = folder.experiment_at(older)
+    if not copy.is_file():
         raise ExperimentError(f"{folder.folder} was trained from a notebook: its files are checked, but not replayed")
-    exp = rebuild(load_config(folder.experiment, beside=folder.config.get("source")), folder.config)
+    exp = rebuild(load_config(copy, beside=folder.config.get("source")), folder.config)
     sizes = plan["mesh"]
     mesh = ",".join(f"{axis}={n}" for axis, n in sizes.items()) if isinstance(sizes, Mapping) else sizes
     prepared = prepare(exp, Plan.make(mesh or None, plan["strategy"], exp) if mesh else Plan())

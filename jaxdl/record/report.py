@@ -32,16 +32,19 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
     """
     history = read(run.folder)
     shown = {"learning_curves": plots.learning_curves(history, run.plots / "learning_curves.png")}
+    captions = {name: _caption(name) for name in shown}
     if evaluations:
         chosen = next((e for e in evaluations if e.split == "test"), evaluations[-1])
-        shown |= draw(chosen, exp.data, run.plots)
+        drawn = draw(chosen, exp.data, run.plots)
+        shown |= drawn
+        captions |= {name: f"{_caption(name)} ({chosen.split} split)" for name in drawn}
     metric, mode = exp.select
     parts = [
         f"# {title(run)}\n",
         _outcome(run, history),
         "## Result\n",
         _results(history, {e.split: e.metrics for e in evaluations}, metric, mode),
-        *(f"### {_caption(name)}\n\n![{_caption(name)}](plots/{path.name})\n" for name, path in shown.items()),
+        *(f"### {captions[name]}\n\n![{captions[name]}](plots/{path.name})\n" for name, path in shown.items()),
         "## Data\n",
         _data(exp.data),
         "## Settings\n",
@@ -206,6 +209,7 @@ def _where(run: Run, history: Sequence[Line]) -> str:
             "experiment file",
             f"{run.config.get('source') or 'a notebook'} ({run.config.get('source_hash') or 'no hash'})",
         ],
+        *(["edited", f"at step {edit['step']}: `{edit['file']}` ({edit['source_hash']})"] for edit in run.edits),
         ["started", env["time"]],
         ["lines of the log", str(len(history))],
     ]

@@ -1,0 +1,63 @@
+"""What a resume tells and records: an experiment file that was edited, a pause that lies behind."""
+
+import json
+import shutil
+
+import pytest
+
+from jaxdl import api
+from jaxdl.__main__ import main
+from jaxdl.record.run import content_hash, open_run
+
+
+@pytest.fixture(scope="module")
+def edited(tiny_file, tmp_path_factory):
+    """A run that began at width 8 with decay 0.01, whose file was edited at step 10 and which ended at step 24."""
+    there = tmp_path_factory.mktemp("edited")
+    file = there / "mine.py"
+    shutil.copyfile(tiny_file, file)
+    old = content_hash(file)
+    assert main(["train", str(file), "--run", str(there / "runs"), "--stop-at", "10", "--quiet"]) == 0
+    (run,) = there.glob("runs/mine/*")
+    file.write_text(file.read_text().replace("decay=0.01", "decay=0.02"))
+    assert main(["train", "--resume", str(run), "--stop-at", "15", "--quiet"]) == 0
+    assert main(["train", "--resume", str(run), "--quiet", "--checkpoint-every", "5"]) == 0
+    return run, file, old
+
+
+def test_an_edit_is_kept_and_recorded(edited):
+    run, file, old = edited
+    found, new = open_run(run), content_hash(file)
+    assert found.config["source_hash"] == old == content_hash(run / "experiment.py")
+    assert found.edits == [{"step": 10, "source_hash": new, "file": f"experiment-{new[:8]}.py"}]
+    assert found.experiment.read_text() == file.read_text()
+    assert found.experiment_at(9) == run / "experiment.py"
+    assert found.experiment_at(10) == found.experiment
+    assert f"at step 10: `experiment-{new[:8]}.py`" in found.report.read_text()
+    assert api.load(run, "last").state.step == 24
+    assert not list(run.glob("*.new"))
+
+
+def test_verify_replays_after_the_edit_and_not_across_it(edited, tmp_path, capsys):
+    run = edited[0]
+    assert main(["verify", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "edited at step 10: a replay across it cannot be the same" in out
+    assert "the same digest" in out
+    shutil.copytree(run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["edits"][0]["step"] = 23
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert main(["verify", str(tmp_path / "run")]) == 0
+    assert "no replay: the experiment file was edited at step 23" in capsys.readouterr().out
+
+
+def test_a_pause_that_lies_behind_is_told(tiny, tiny_file, tmp_path, capsys):
+    assert main(["train", str(tiny_file), "--run", str(tmp_path), "--stop-at", "12", "--quiet"]) == 0
+    (run,) = tmp_path.glob("*/*")
+    assert main(["train", "--resume", str(run), "--stop-at", "5", "--quiet"]) == 0
+    assert "the run is already at step 12: stopping at step 5 has no effect" in capsys.readouterr().err
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", str(run), "--stop-at", "30", "--quiet"]) == 0
+    assert "the run has ended, at step 24: stopping at step 30 has no effect" in capsys.readouterr().err
