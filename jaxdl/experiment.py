@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 import optax
 
 from jaxdl import optim
@@ -84,6 +85,8 @@ class Experiment:
             value = getattr(self, name)
             if isinstance(value, int) and value < least:
                 raise ValueError(f"{name} = {value} must be {least} or more")
+        for name in ("seed", "data_seed"):
+            check_seed(name, getattr(self, name))
         if self.data.batch % self.accumulate:
             raise ValueError(f"accumulate = {self.accumulate} must divide the batch of {self.data.batch}")
         if self.precision not in ("float32", "bfloat16"):
@@ -144,17 +147,24 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
 
     @wraps(config)
     def remembered(**knobs: Any) -> Experiment:
+        knobs = {name: value.item() if isinstance(value, np.generic) else value for name, value in knobs.items()}
+        check_seed("seed", knobs.get("seed"))
         bound = signature.bind(**knobs)
         bound.apply_defaults()
         exp = config(**knobs)
         if not isinstance(exp, Experiment):
-            raise TypeError(
-                f"{config.__module__}.{config.__name__} must return an Experiment, got {type(exp).__name__}"
-            )
+            file = inspect.getsourcefile(config) or config.__module__
+            raise TypeError(f"{file}: {config.__name__} must return an Experiment, got {type(exp).__name__}")
         return replace(exp, origin=Origin(config, dict(bound.arguments)))
 
     remembered.plain = config  # type: ignore[attr-defined]
     return remembered
+
+
+def check_seed(name: str, value: Any) -> None:
+    """Seeds are 32-bit numbers in a program, which would wrap around without a word."""
+    if type(value) is int and not 0 <= value < 2**31:
+        raise ValueError(f"{name} = {value} must be between 0 and {2**31 - 1}")
 
 
 class ExperimentError(Exception):
@@ -177,7 +187,7 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
         sys.path.append(folder)  # at the end: a file here never hides a library
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         line = line_in(path, error)
         raise ExperimentError(f"{path}{f':{line}' if line else ''} raises {type(error).__name__}: {error}") from error
@@ -202,9 +212,9 @@ def nearest(path: Path) -> str:
     import difflib
 
     folder = path.parent if path.parent.is_dir() else Path()
-    names = [str(file) for file in folder.glob("*.py") if not file.name.startswith("_")]
-    close = difflib.get_close_matches(str(path), names, n=1, cutoff=0.4)
-    return f" (did you mean {close[0]}?)" if close else ""
+    files = {file.stem: file for file in folder.glob("*.py") if not file.name.startswith("_")}
+    close = difflib.get_close_matches(path.stem, files, n=1, cutoff=0.75)
+    return f" (did you mean {files[close[0]]}?)" if close else ""
 
 
 def override_types() -> dict[str, Any]:

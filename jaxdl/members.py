@@ -39,8 +39,10 @@ class Member(api.Run):
 def load_member(folder: folders.Run, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
     """Member `number` of a sweep, with its own best weights, or its last."""
     points = points_of(folder)
-    if number is None or not 0 <= number < len(points):
-        raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}? (member={number})")
+    if number is None:
+        raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}?")
+    if not 0 <= number < len(points):
+        raise ExperimentError(f"{folder.folder}: member {number} is not one of 0 … {len(points) - 1}")
     config = config_of(folder, config)
     place, stages, stage = where_is(folder, number)
     one = groups_of(config, folder)[0][place].keep(stages.all[stage].members)
@@ -70,7 +72,7 @@ def histories(folder: folders.Run) -> list[list[dict[str, Any]]]:
     results = folder.folder / "results.json"
     rows = json.loads(results.read_text())["rows"] if results.is_file() else {}
     found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
-    for place in range(len(json.loads((folder.folder / "plan.json").read_text())["groups"])):
+    for place in range(len(plan_of(folder)["groups"])):
         log = folder.folder / f"group-{place}"
         for line in read(log) if log.is_dir() else ():
             members = line.pop("members", ())
@@ -83,10 +85,20 @@ def histories(folder: folders.Run) -> list[list[dict[str, Any]]]:
 
 def where_is(folder: folders.Run, number: int) -> tuple[int, Stages, int]:
     """A member's group, the stages of that, and the last stage it was in."""
-    listed = json.loads((folder.folder / "plan.json").read_text())["groups"]
+    listed = plan_of(folder)["groups"]
     place = next(place for place, one in enumerate(listed) if number in one["members"])
     stages = Stages(folder.folder / f"group-{place}", listed[place]["members"], folder.config["select"][1])
     return place, stages, stages.of(number)
+
+
+def plan_of(folder: folders.Run) -> dict[str, Any]:
+    """What plan.json holds: groups of members, and the lines about them."""
+    try:
+        return json.loads((folder.folder / "plan.json").read_text())
+    except (FileNotFoundError, ValueError):
+        raise ExperimentError(
+            f"{folder.folder} has no readable plan.json: the sweep was cut off as it began; start it again"
+        ) from None
 
 
 def points_of(folder: folders.Run) -> list[dict[str, Any]]:
@@ -105,7 +117,7 @@ def config_of(folder: folders.Run, config: Config | None) -> Config:
 def groups_of(config: Config, folder: folders.Run) -> tuple[list[Group], list[str]]:
     """The plan as it was made when the sweep began."""
     told, points = folder.config["sweep"], points_of(folder)
-    made = json.loads((folder.folder / "plan.json").read_text())
+    made = plan_of(folder)
     groups = []
     for one in made["groups"]:
         exp = with_overrides(config(**points[one["members"][0]]), told["overrides"])

@@ -28,6 +28,7 @@ from jaxdl.members import Config, config_of, groups_of, histories, points_of
 from jaxdl.provenance import check, docstring_of, source_of, with_overrides
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
+from jaxdl.record.lock import locked
 from jaxdl.record.progress import Progress
 from jaxdl.train.halving import train_group
 from jaxdl.train.loop import Limits
@@ -112,7 +113,8 @@ def sweep(
     folder = folders.create_run(run, f"{stem}-sweep", seed=int(points[0].get("seed", 0)), config=record, source=source)
     made = {"groups": [{"members": list(one.members), "traced": list(one.knobs)} for one in groups], "lines": lines}
     folders.write_synced(folder.folder / "plan.json", json.dumps(made, indent=1) + "\n")
-    return carry_out(config, folder, limits, quiet=quiet)
+    with locked(folder.folder):
+        return carry_out(config, folder, limits, quiet=quiet)
 
 
 def resume(path: str | Path, *, config: Config | None = None, stop_at: int | None = None, quiet: bool = False) -> Sweep:
@@ -122,7 +124,8 @@ def resume(path: str | Path, *, config: Config | None = None, stop_at: int | Non
     if "sweep" not in folder.config:
         raise ExperimentError(f"{path} is a run, not a sweep: python -m jaxdl train --resume {path}")
     limits = Limits(**{**folder.config["sweep"]["limits"], "stop_at": stop_at})
-    return carry_out(config_of(folder, config), folder, limits, quiet=quiet)
+    with locked(folder.folder):
+        return carry_out(config_of(folder, config), folder, limits, quiet=quiet)
 
 
 def combinations(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What a script or a notebook calls: train(config(...)), load(RUN), the callback; experiments built by hand."""
 
+import json
 from dataclasses import replace
 
 import jax
@@ -114,6 +115,12 @@ def test_config_json_gives_the_experiment_back(tiny):
     assert as_typed([1, [2, 3]]) == (1, (2, 3))
 
 
+def test_numpy_scalars_are_numbers(tiny):
+    knobs = tiny.config(seed=np.int64(3), lr=np.float32(0.5)).origin.knobs
+    assert (type(knobs["seed"]), type(knobs["lr"])) == (int, float)
+    assert json.loads(json.dumps(knobs)) == knobs
+
+
 def test_the_decorator_is_idempotent_and_strict(tiny):
     assert experiment(tiny.config) is tiny.config
     with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rate'"):
@@ -134,6 +141,8 @@ WRONG = {
     "accumulate = 3 must divide the batch of 16": {"accumulate": 3},
     "precision = 'half'": {"precision": "half"},
     "ema = 1.0 is a decay": {"ema": 1.0},
+    "seed = 2147483648 must be between": {"seed": 2**31},
+    "data_seed = -1 must be between": {"data_seed": -1},
 }
 
 

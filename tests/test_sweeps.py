@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jaxdl.commands import sweep as command
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.experiment import Experiment, ExperimentError, experiment
 from jaxdl.members import histories
+from jaxdl.record.lock import locked
 from jaxdl.record.log import comparable
 from jaxdl.record.run import open_run
 from jaxdl.sweeps import combinations, plan, sweep
@@ -29,6 +31,7 @@ VALUES = {
     "whole numbers, spaced": ("8:64:4:log", int, (8, 16, 32, 64)),
     "truths": ("true,false", bool, (True, False)),
     "none": ("none,0.9", float | None, (None, 0.9)),
+    "choices or none": ("none,a", Literal["a", "b"] | None, (None, "a")),
 }
 
 
@@ -151,7 +154,7 @@ def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path):
 
 MISTAKES = {
     "which member": (lambda done, tiny: api.load(done.folder), "which member, 0 … 7"),
-    "no such member": (lambda done, tiny: api.load(done.folder, member=8), "which member, 0 … 7"),
+    "no such member": (lambda done, tiny: api.load(done.folder, member=8), "member 8 is not one of 0 … 7$"),
     "no such knob": (lambda done, tiny: sweep(tiny.config, {"learning_rate": (1.0, 2.0)}), "there are: steps, batch"),
     "nothing": (lambda done, tiny: sweep(tiny.config, {}), "nothing to sweep"),
     "resumed as a run": (lambda done, tiny: api.train(tiny.config(), resume=done.folder), "sweep --resume"),
@@ -164,6 +167,18 @@ def test_mistakes_are_told(what, done, tiny):
     call, message = MISTAKES[what]
     with pytest.raises(ExperimentError, match=message):
         call(done, tiny)
+
+
+def test_a_sweep_without_its_plan(done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "sweep")
+    (tmp_path / "sweep" / "plan.json").unlink()
+    with pytest.raises(ExperimentError, match=r"has no readable plan\.json"):
+        api.load(tmp_path / "sweep", member=0)
+
+
+def test_a_sweep_is_locked(done, tiny):
+    with locked(done.folder), pytest.raises(ValueError, match="is being trained by process"):
+        sweeps.resume(done.folder, config=tiny.config)
 
 
 def test_a_run_is_no_sweep_to_resume(trained):

@@ -126,7 +126,7 @@ def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[
     names = {f"--{name.replace('_', '-')}": name for name in inspect.signature(plain).parameters}
     swept: dict[str, Values] = {}
     rest: list[str] = []
-    words = iter(args)
+    words, given = iter(args), dict[str, str]()
     for word in words:
         flag, equals, value = word.partition("=")
         name = names.get(flag.replace("_", "-"))
@@ -134,6 +134,10 @@ def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[
         if name is not None and not equals:
             value = next(words, "")
             taken.append(value)
+        if name is not None:
+            if name in given:
+                raise ExperimentError(f"{flag} is given twice: {given[name]} and {value}")
+            given[name] = value
         if name is not None and ("," in value or ":" in value) and hints[name] is not str:
             swept[name] = Values.parse(flag, value, hints[name])
         else:
@@ -193,15 +197,16 @@ class Values:
 def typed(flag: str, text: str, kind: Any) -> Any:
     """One value in the type of its knob."""
     choices = typing.get_args(kind)
+    if type(None) in choices:
+        if text.lower() == "none":
+            return None
+        kind = next(choice for choice in choices if choice is not type(None))
+        choices = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         found = [choice for choice in choices if str(choice) == text]
         if not found:
             raise ExperimentError(f"{flag} {text}: should be one of {', '.join(map(str, choices))}")
         return found[0]
-    if type(None) in choices:
-        if text.lower() == "none":
-            return None
-        kind = next(choice for choice in choices if choice is not type(None))
     if kind is bool:
         if text.lower() not in ("true", "false"):
             raise ExperimentError(f"{flag} {text}: should be true or false")

@@ -96,6 +96,15 @@ LINES = {
     "no experiment": (("train",), "needs an experiment file"),
     "a missing file": (("train", "tny.py"), "no experiment file tny.py (did you mean tiny.py?)"),
     "a folder": (("train", "."), "no experiment file"),
+    "a large seed": (
+        ("train", "tiny.py", "--seed", "5000000000"),
+        "seed = 5000000000 must be between 0 and 2147483647",
+    ),
+    "a negative seed": (("train", "tiny.py", "--seed", "-1"), "seed = -1 must be between 0 and 2147483647"),
+    "a knob swept twice": (
+        ("sweep", "tiny.py", "--seed", "0:2", "--seed", "5:7"),
+        "--seed is given twice: 0:2 and 5:7",
+    ),
     "stop-at 0": (("train", "tiny.py", "--stop-at", "0"), "--stop-at 0: must be 1 or more"),
     "log-every 0": (("train", "tiny.py", "--log-every", "0"), "--log-every 0: must be 1 or more"),
     "steps 0": (("train", "tiny.py", "--steps", "0"), "steps = 0 must be 1 or more"),
@@ -130,6 +139,11 @@ def test_one_line(here, capfd, tiny_file, what):
     assert sorted(path.name for path in here.iterdir()) in (["tiny.py"], ["__pycache__", "tiny.py"])
 
 
+def test_only_a_name_that_is_near_is_proposed(here, capfd, tiny_file):
+    (here / "tiny.py").write_text(tiny_file.read_text())
+    assert refused(capfd, "train", "time.py").endswith("no experiment file time.py")
+
+
 # -- experiment files --------------------------------------------------------------------------------------------------
 
 FILES = {
@@ -141,7 +155,15 @@ FILES = {
         "def config(*, lr: float = 0.1):\n    lr = 1\n    return {}['a']\n",
         "mine.py:3 config raises KeyError: 'a'",
     ),
-    "no experiment": ("def config(*, lr: float = 0.1):\n    return 3\n", "must return an Experiment, got int"),
+    "no experiment": (
+        "def config(*, lr: float = 0.1):\n    return 3\n",
+        "mine.py: config must return an Experiment, got int",
+    ),
+    "leaves": ("import sys\n\nsys.exit(3)\n", "mine.py:3 raises SystemExit: 3"),
+    "divides by zero": (
+        "def config(*, width: int = 0):\n    return 1 / width\n",
+        "mine.py:2 config raises ZeroDivisionError",
+    ),
     "no default": ("def config(*, lr: float):\n    pass\n", "knob 'lr' of config needs a type and a default"),
     "no type": ("def config(*, lr=0.1):\n    pass\n", "knob 'lr' of config needs a type and a default"),
     "an unknown field": (
