@@ -97,4 +97,8 @@ def check(exp: Experiment) -> None:
                 exp.task.check(y)
         except ValueError as error:
             raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
-    rehearse(exp)
+    try:
+        rehearse(exp)
+    except ZeroDivisionError as error:
+        shown = ", ".join(f"{name} = {value}" for name, value in knobs_of(exp).items())
+        raise ExperimentError(f"the model or the task divides by zero ({error}) with {shown}") from error
