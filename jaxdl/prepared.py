@@ -33,10 +33,13 @@ class Prepared:
         data = self.experiment.data
         x = np.asarray(x)
         like = data.example()["x"]
+        if not x.size:
+            raise ValueError(f"there are no inputs to predict for: their shape is {x.shape}")
         if x.ndim == like.ndim - 1:
             return jax.tree.map(lambda a: a[0], self.predict(weights, x[None], **more))
         if x.shape[1:] != like.shape[1:]:
             raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
+        check_values(x, like.dtype, getattr(data, "maximum", None))
         parts = []
         for start in range(0, max(1, len(x)), data.batch):
             part = x[start : start + data.batch]
@@ -67,6 +70,29 @@ class Prepared:
             lambda a, b: jax.make_array_from_callback(b.shape, b.sharding, lambda i: a[i]), weights, old
         )
         return state.replace(**plan.compile(begin, out=out)(dict(self.traced), placed))
+
+
+def check_values(x: np.ndarray, dtype: np.dtype, maximum: float | None = None) -> None:
+    """`ValueError` where raw inputs are not the values that the data set has: a cast would change them unseen."""
+    if x.dtype.kind not in "buif":
+        raise ValueError(f"inputs must be numbers like the training data's ({dtype}), got {x.dtype}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise ValueError("inputs must be finite: there is a NaN or an infinity among them")
+    low, high = x.min(), x.max()
+    if dtype.kind in "ui":
+        if x.dtype.kind == "f" and (x != np.floor(x)).any():
+            raise ValueError(
+                f"inputs must be whole numbers like the training data's ({dtype}), got {x[x != np.floor(x)][0]}"
+            )
+        if maximum is not None and (low < 0 or high > maximum):
+            beyond = f"reach {high:g}" if high > maximum else f"begin at {low:g}"
+            raise ValueError(f"values {beyond}, this set's go from 0 to {maximum:g}")
+    elif maximum is not None and x.dtype.kind in "ui" and high > maximum:
+        raise ValueError(f"values reach {high:g}, this set's go from 0 to {maximum:g}")
+    if dtype.kind in "uif":
+        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+        if low < limits.min or high > limits.max:
+            raise ValueError(f"inputs from {low:g} to {high:g} do not fit the training data's {dtype}")
 
 
 _programs: dict[Any, tuple[Prepared, list[Any]]] = {}

@@ -8,7 +8,7 @@ import pytest
 from jaxdl.data.stream import InMemory
 from jaxdl.experiment import Experiment, experiment
 from jaxdl.models.mlp import MLP
-from jaxdl.prepared import prepare
+from jaxdl.prepared import check_values, prepare
 from jaxdl.tasks.classification import Classification
 from jaxdl.train.program import traceable
 
@@ -79,3 +79,35 @@ def test_data_that_were_written_to_are_new_data() -> None:
     X[:] = old
     assert after is not before
     assert prepare(config()).program is before
+
+
+VALUES = {
+    # (inputs, dtype of the data, maximum) -> what the refusal says
+    "fractions": (np.array([0.0, 0.5]), "uint8", None, "whole numbers like the training data's .uint8., got 0.5"),
+    "beyond the type": (np.array([0, 256]), "uint8", None, "from 0 to 256 do not fit"),
+    "negative": (np.array([-1.0, 2.0]), "uint8", None, "from -1 to 2 do not fit"),
+    "beyond the set": (np.array([0, 255], np.uint8), "uint8", 16.0, "values reach 255, this set's go from 0 to 16"),
+    "bytes for floats": (np.array([0, 255], np.uint8), "float32", 1.0, "values reach 255, this set's go from 0 to 1"),
+    "NaN": (np.array([np.nan]), "float32", None, "must be finite"),
+    "infinity": (np.array([np.inf]), "uint8", None, "must be finite"),
+    "too large": (np.array([1e300]), "float32", None, "do not fit the training data's float32"),
+    "text": (np.array(["a"]), "float32", None, "must be numbers"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_inputs_that_a_cast_would_change_are_refused(name) -> None:
+    x, dtype, maximum, message = VALUES[name]
+    with pytest.raises(ValueError, match=message):
+        check_values(x, np.dtype(dtype), maximum)
+
+
+def test_inputs_that_are_the_same_in_another_type_pass() -> None:
+    check_values(np.array([0.0, 16.0]), np.dtype("uint8"), 16.0)
+    check_values(np.array([-3, 5]), np.dtype("float32"))
+    check_values(np.array([True]), np.dtype("uint8"), 16.0)
+
+
+def test_no_inputs_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"no inputs to predict for: their shape is \(0, 4\)"):
+        prepare(config()).predict(({}, {}), np.zeros((0, 4), np.float32))
