@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
-from jaxdl.tasks.forward import forward, initialise, weighted_mean
+from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
 
 
@@ -60,7 +60,7 @@ class Classification:
         if self.class_weights is not None:
             table = jnp.asarray(self.class_weights, jnp.float32)
             weight = valid * (self.mixture(y) @ table if soft else table[labels])
-        loss, pair = weighted_mean(self.loss(logits, y if soft else labels), weight)
+        loss, pair = weighted_mean(one_each(self.loss(logits, y if soft else labels), weight.shape), weight)
         hit = (self.decide(logits) == labels).astype(jnp.float32)
         metrics = {"loss": pair, "accuracy": weighted_mean(hit, valid)[1]}
         if self.penalty is not None and train:
@@ -107,7 +107,8 @@ class Classification:
             raise ValueError(f"labels must be integers (or distributions over classes), got {targets.dtype}")
         bad = targets[(targets != self.ignore) & ((targets < 0) | (targets >= classes))]
         if len(bad):
-            raise ValueError(f"labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), got {bad[0]}")
+            hint = "; two classes from one logit are BinaryClassification" if classes == 1 else ""
+            raise ValueError(f"labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), got {bad[0]}{hint}")
 
     @property
     def decides_by_sign(self) -> bool:

@@ -9,6 +9,9 @@ from jaxdl.types import Array, Key, ModelState, Params, Variables
 
 def initialise(model: Any, key: Key, *inputs: Any, **options: Any) -> Variables:
     """Fresh parameters and every other collection of a model, in evaluation mode."""
+    if isinstance(model, type) or not (hasattr(model, "init") and hasattr(model, "apply")):
+        got = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise ValueError(f"model must be a Linen module, such as MLP(features=(64,), classes=10), got {got}")
     variables = dict(model.init({"params": key, "dropout": key}, *inputs, train=False, **options))
     return variables.pop("params", {}), variables
 
@@ -24,6 +27,14 @@ def forward(
         variables, *inputs, train=True, rngs={"dropout": key}, mutable=list(model_state), **options
     )
     return outputs, {**model_state, **new}
+
+
+def one_each(loss: Array, shape: tuple[int, ...]) -> Array:
+    """A loss, if it has the shape that it is averaged over: a mean of means would leave mask and weights without effect."""
+    if loss.shape != shape:
+        hint = ": do not reduce it" if loss.ndim < len(shape) else ""
+        raise ValueError(f"loss must give one value per example, shape {shape}, got {loss.shape}{hint}")
+    return loss
 
 
 def weighted_mean(values: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdl.losses.regression import squared_error
 from jaxdl.metrics import regression as reports
-from jaxdl.tasks.forward import forward, initialise, weighted_mean
+from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
 
 
@@ -51,7 +51,8 @@ class Regression:
         raw, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train)
         y = batch["y"].astype(jnp.float32)
         outputs = self.outputs(raw, y)
-        each = self.loss(outputs, (y - self.center) / self.scale).reshape(len(y), -1)
+        each = self.loss(outputs, (y - self.center) / self.scale)
+        each = one_each(each, y.shape if each.ndim == y.ndim else y.shape[:1]).reshape(len(y), -1)
         loss, pair = weighted_mean(jnp.mean(each, -1), batch["mask"])
         error = (outputs * self.scale + self.center - y).reshape(len(y), -1)
         metrics = {

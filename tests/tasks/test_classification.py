@@ -199,3 +199,21 @@ def test_init_gives_params_and_the_rest():
     params, state = Classification(MLP(features=(3,), classes=2)).init(KEY, {"x": jnp.zeros((4, 5))})
     assert params["Dense_0"]["kernel"].shape == (5, 3)
     assert state == {}
+
+
+def test_a_loss_that_is_reduced_is_refused():
+    x, y = given()
+    task = Classification(Given(4), loss=lambda logits, labels: focal_loss(logits, labels).mean())
+    with pytest.raises(ValueError, match=r"one value per example, shape \(9,\), got \(\): do not reduce it"):
+        numbers(task, x, y)
+
+
+def test_two_classes_from_one_logit_have_their_own_task():
+    with pytest.raises(ValueError, match="got 1; two classes from one logit are BinaryClassification"):
+        Classification(Given(1)).check(np.array([0, 1]))
+
+
+@pytest.mark.parametrize(("model", "got"), [(lambda x: x, "a function"), (MLP, "the class MLP")])
+def test_a_model_is_a_linen_module(model, got):
+    with pytest.raises(ValueError, match=f"model must be a Linen module.*got {got}"):
+        Classification(model).init(KEY, {"x": jnp.zeros((2, 4))})

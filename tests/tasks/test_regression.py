@@ -74,3 +74,16 @@ def test_predict_and_report():
 def test_targets_must_be_finite():
     with pytest.raises(ValueError, match="finite"):
         Regression(Given()).check(np.array([1.0, np.nan]))
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+def test_a_loss_that_is_reduced_over_examples_is_refused(axis):
+    task = Regression(Given(), loss=lambda p, t: ((p - t) ** 2).mean(axis))
+    with pytest.raises(ValueError, match="one value per example"):
+        numbers(task, np.zeros((6, 2), np.float32), np.zeros((6, 2), np.float32))
+
+
+def test_a_loss_of_one_value_per_example_or_per_output_is_the_same():
+    x, y = np.ones((6, 2), np.float32), np.zeros((6, 2), np.float32)
+    each = Regression(Given(), loss=lambda p, t: ((p - t) ** 2).mean(-1))
+    assert numbers(each, x, y) == numbers(Regression(Given()), x, y)
