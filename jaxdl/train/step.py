@@ -3,7 +3,7 @@
 Everything here is pure and traced: `init_state` and `train_step` are what `program.py` compiles.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -37,9 +37,23 @@ def prepare(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
     batch = exp.data.prepare(batch)
     if key is not None:
         for i, augment in enumerate(exp.augment):
-            batch = augment(jax.random.fold_in(key, i), batch)
+            batch = checked(augment, batch, augment(jax.random.fold_in(key, i), batch))
     batch = exp.data.standardise(batch)
     return {**batch, "x": cast(batch["x"], exp.precision)}
+
+
+def checked(augment: Callable[..., Any], before: Batch, after: Any) -> Batch:
+    """What an augmentation made of a batch, if it still is one: the same entries, of as many rows."""
+    name = getattr(augment, "__qualname__", type(augment).__name__).split(".<locals>")[0]
+    if not isinstance(after, Mapping):
+        raise ValueError(f"augmentation {name} must give back the batch, a dict, got {type(after).__name__}")
+    for entry in [name for name in ("x", "y", "mask") if name in before]:
+        if entry not in after:
+            raise ValueError(f"augmentation {name} must keep {entry!r} in the batch, got {sorted(after)}")
+        rows, got = len(before[entry]), len(after[entry])
+        if got != rows:
+            raise ValueError(f"augmentation {name} must keep the {rows} rows of {entry!r}, got {got}")
+    return after
 
 
 def add(a: Metrics, b: Metrics) -> Metrics:

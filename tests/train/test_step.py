@@ -16,6 +16,7 @@ from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.cnn import CNN
 from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
+from jaxdl.train.step import rehearse
 from jaxdl.types import Phase
 
 
@@ -350,3 +351,24 @@ def test_reduce_on_plateau_reads_the_loss(tiny):
     rule = optax.chain(optax.sgd(0.0), optim.reduce_on_plateau(patience=2, factor=0.5))
     exp = replace(tiny.config(rate=0.0, batch=64), optimizer=rule, origin=None)
     assert float(advance(exp, 12).opt_state[""][-1].scale) == 0.125
+
+
+def nothing(key, batch):
+    """Forgets to return."""
+
+
+def half(key, batch):
+    return {**batch, "x": batch["x"][::2]}
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (nothing, "augmentation nothing must give back the batch, a dict, got NoneType"),
+        (half, "augmentation half must keep the 16 rows of 'x', got 8"),
+        (lambda key, batch: {"x": batch["x"]}, "must keep 'y' in the batch"),
+    ],
+)
+def test_an_augmentation_that_gives_no_batch_is_named(tiny, augment, message):
+    with pytest.raises(ValueError, match=message):
+        rehearse(replace(tiny.config(), augment=(augment,)))
