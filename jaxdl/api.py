@@ -172,6 +172,8 @@ def _train(
         for note in notes_on_resume(folder, exp, state, limits.stop_at) if resume is not None else ():
             progress.say(f"note: {note}")
         progress.say(headline(exp, prepared, folder.folder, step))
+        if exp.origin is None:
+            progress.say("note: the knobs are not recorded: no function with @experiment made this experiment")
         if exp.accumulate > 1 and "batch_stats" in prepared.shapes.model_state:
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
@@ -261,6 +263,8 @@ def load(
         member: which one, where the folder is that of a sweep.
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
     """
+    if checkpoint not in ("best", "last"):
+        raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
     if "sweep" in folder.config:
         from jaxdl.members import load_member

@@ -17,9 +17,11 @@ PAUSED = 75
 
 def run(args: Sequence[str]) -> int:
     """Train an experiment file: `train experiments/digits_cnn.py --lr 3e-3`, or go on: `train --resume RUN`."""
+    place = place_of_file(args)
+    if place is not None:
+        file, flags = args[place], with_value([*args[:place], *args[place + 1 :]])
+        return train(load_config(file), flags, prog=f"python -m jaxdl train {file}")
     args = with_value(list(args))
-    if args and not args[0].startswith("-"):
-        return train(load_config(args[0]), args[1:], prog=f"python -m jaxdl train {args[0]}")
     resumed = value_of(args, "--resume")
     if resumed is None or resumed == LATEST:
         print("usage: python -m jaxdl train EXPERIMENT.py [--help | flags]\n       python -m jaxdl train --resume RUN")
@@ -37,6 +39,13 @@ def run(args: Sequence[str]) -> int:
             )
         source = folder.experiment
     return train(load_config(source), args, prog="python -m jaxdl train")
+
+
+def place_of_file(args: Sequence[str]) -> int | None:
+    """Where the experiment file stands: first, or anywhere among the flags if its name ends in .py."""
+    if args and not args[0].startswith("-"):
+        return 0
+    return next((i for i, arg in enumerate(args) if arg.endswith(".py") and not arg.startswith("-")), None)
 
 
 def main(config: Callable[..., Experiment], args: Sequence[str] | None = None) -> None:

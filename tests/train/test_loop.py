@@ -203,3 +203,11 @@ def test_signals_are_left_alone_in_other_threads():
 def test_the_log_is_strict_json(trained):
     for line in (trained.folder / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_knobs_that_are_not_recorded_are_told_and_a_checkpoint_is_best_or_last(tiny, tmp_path, capfd):
+    exp = replace(tiny.config(), origin=None)
+    run = api.train(exp, run=tmp_path, limits=Limits(stop_at=2))
+    assert "knobs are not recorded" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
+        api.load(run.folder, checkpoint="first")
