@@ -77,6 +77,8 @@ def test_a_classifier_of_images(run):
     text, pictures = write(run, [classified()], Data(**images))
     assert pictures == ["learning_curves", "confusion_matrix", "per_class_accuracy", "reliability", "misclassified"]
     assert text.startswith("# Digits by a small network\n")
+    assert "### Learning curves\n" in text
+    assert "### Confusion matrix (test split)\n\n![Confusion matrix (test split)]" in text
     for line in (
         "**Finished** at step 30: trained 1 min 15 s, compiled 1.2 s; 2 steps skipped",
         "|  | validation, last (step 30) | validation, best accuracy (step 20) | test, final weights |",
