@@ -26,7 +26,18 @@ MAY_IMPORT = {
     "inspect": {"types", "runtime"},
 }
 """Part -> the parts it may import beside itself; what is not listed is on top and may import everything below."""
-TOP = {"__init__", "__main__", "experiment", "fingerprint", "prepared", "provenance", "api", "sweeps", "members", "commands"}
+TOP = {
+    "__init__",
+    "__main__",
+    "experiment",
+    "fingerprint",
+    "prepared",
+    "provenance",
+    "api",
+    "sweeps",
+    "members",
+    "commands",
+}
 
 LEAVES = {
     "orbax": "record/checkpoint.py",
