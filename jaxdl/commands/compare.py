@@ -1,4 +1,7 @@
-"""`compare RUN...`: final and best metrics of runs, grouped over seeds, the knobs that differ, one plot."""
+"""`compare RUN...`: final and best metrics of runs, grouped over seeds, the knobs that differ, one plot.
+
+Each seed counts once, with its newest finished run. Runs of an edited file are another setting. What is left out is said.
+"""
 
 import json
 import math
@@ -12,7 +15,9 @@ import tyro
 
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read
-from jaxdl.record.run import Run, find_runs, open_run
+from jaxdl.record.run import Run, age, find_runs, open_run, readable
+
+FINISHED = ("finished", "stopped early")
 
 
 @dataclass(frozen=True)
@@ -42,59 +47,108 @@ class Result:
     test: float
     reason: str
 
+    @property
+    def seed(self) -> Any:
+        return self.run.config.get("seed")
+
 
 def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl compare")
-    results = [result_of(one, options.metric) for one in all_runs(options.runs)]
+    runs, notes = without_sweeps(all_runs(options.runs))
+    if not runs:
+        print(json.dumps({"rows": [], "notes": notes}) if options.json else "\n".join(notes))
+        return 0
+    evaluated, more = with_evaluations(runs, options.metric)
+    results, most = chosen(evaluated)
+    notes += more + most
     metric, mode = results[0].metric, results[0].mode
     if len({result.metric for result in results}) > 1:
         raise ExperimentError("the runs select by different metrics; name one with --metric")
-    groups = grouped(results)
-    knobs = differing(results)
-    order = sorted(groups.values(), key=lambda g: mean([r.best for r in g]) * (-1 if mode == "max" else 1))
+    groups = sorted(grouped(results), key=lambda g: mean([r.best for r in g]) * (-1 if mode == "max" else 1))
+    names = identities(groups)
     rows = [
         {
-            **(
-                {"experiment": g[0].run.config["experiment"]}
-                if len({r.run.config["experiment"] for r in results}) > 1
-                else {}
-            ),
-            **{name: settings(g[0].run).get(name) for name in knobs},
+            **identity,
             "n": len(g),
             **{f"{what} {metric}": [mean(values), spread(values)] for what, values in columns(g).items()},
         }
-        for g in order
+        for g, identity in zip(groups, names, strict=True)
     ]
     if options.json:
-        print(json.dumps({"metric": metric, "mode": mode, "rows": rows}))
+        print(json.dumps({"metric": metric, "mode": mode, "rows": rows, "notes": notes}))
     else:
         show(rows, metric, mode)
+        print(*notes, sep="\n", end="\n" if notes else "")
     from jaxdl.record import plots
 
     path = unused(options.plot)
-    curves = {label(g[0], knobs) or g[0].run.config["experiment"]: [r.lines for r in g] for g in order}
-    plots.overlay(curves, metric, path)
+    labels = [label(identity) or g[0].run.config["experiment"] for g, identity in zip(groups, names, strict=True)]
+    plots.overlay({name: [r.lines for r in g] for name, g in zip(labels, groups, strict=True)}, metric, path)
     if not options.json:
         print(f"plot: {path}")
     return 0
 
 
 def all_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs named or inside the folders named, each once, the oldest first."""
     found: list[Run] = []
     for path in paths:
         if (path / "config.json").is_file() or not path.is_dir():
             found.append(open_run(path))
         else:
-            inside = [open_run(p.parent) for p in sorted(path.glob("*/config.json"))] or find_runs(path)
+            inside = readable(p.parent for p in sorted(path.glob("*/config.json"))) or find_runs(path)
             if not inside:
                 raise ExperimentError(f"{path} holds no run folder")
             found.extend(inside)
     if not found:
         raise ExperimentError("compare needs one or more run folders")
-    return found
+    once = {run.folder.resolve(): run for run in found}
+    return sorted(once.values(), key=lambda run: age(run.folder))
 
 
-def result_of(run: Run, metric: str | None) -> Result:
+def without_sweeps(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The single runs, and where the tables of the sweeps are."""
+    sweeps = [run.folder for run in runs if "sweep" in run.config]
+    notes = []
+    for folder in sweeps:
+        made = [str(folder / name) for name in ("report.md", "results.csv") if (folder / name).is_file()]
+        where = f"its table is in {' and '.join(made)}" if made else "it has no table yet, for it has not ended"
+        notes.append(f"note: {folder} is a sweep: {where}")
+    return [run for run in runs if "sweep" not in run.config], notes
+
+
+def with_evaluations(runs: Sequence[Run], metric: str | None) -> tuple[list[Result], list[str]]:
+    found = [(run, result_of(run, metric)) for run in runs]
+    results = [result for _, result in found if result is not None]
+    missing = [run.folder for run, result in found if result is None]
+    if not results:
+        raise ExperimentError(f"{', '.join(map(str, missing))}: no evaluation yet, nothing to compare")
+    return results, [f"note: left out: {folder}: no evaluation yet" for folder in missing]
+
+
+def chosen(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
+    """The newest finished run of each setting and seed (results come oldest first), and a note on every other run.
+
+    A mean over seeds is one over runs of equal length, and over each seed once. Without any finished run: all of them.
+    """
+    finished = [result for result in results if result.reason in FINISHED]
+    if not finished:
+        return list(results), ["note: no run has finished: the table shows them as they are, none pooled"]
+    newest = {(setting(result), result.seed): result for result in finished}
+    notes = []
+    for result in results:
+        last = newest.get((setting(result), result.seed))
+        if result.reason not in FINISHED:
+            notes.append(f"note: left out: {result.run.folder}: {result.reason} at step {result.lines[-1]['step']}")
+        elif last is not result:
+            notes.append(
+                f"note: left out: {result.run.folder}: {last.run.folder.name} repeats it with equal settings and seed"
+            )
+    return [r for r in finished if newest[setting(r), r.seed] is r], notes
+
+
+def result_of(run: Run, metric: str | None) -> Result | None:
+    """None: there is no evaluation yet."""
     lines = read(run.metrics) if run.metrics.is_file() else []
     evals = [line for line in lines if line["kind"] == "eval"]
     name, mode = run.config["select"]
@@ -103,7 +157,7 @@ def result_of(run: Run, metric: str | None) -> Result:
 
         name, mode = metric, direction(metric, (name, mode))
     if not evals:
-        raise ExperimentError(f"{run.folder} has no evaluation yet")
+        return None
     if name not in evals[0]:
         shown = sorted(key for key, value in evals[0].items() if isinstance(value, float))
         raise ExperimentError(f"{run.folder} has no metric {name!r}; it has {', '.join(shown)}")
@@ -128,13 +182,40 @@ def settings(run: Run) -> dict[str, Any]:
     return {name: value for name, value in {**run.config["knobs"], **recorded}.items() if name != "seed"}
 
 
-def grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Runs that differ in the seed only."""
-    groups: dict[str, list[Result]] = {}
+def setting(result: Result) -> str:
+    """All that makes a run but its seed: the experiment, its file as it was, knobs and recorded fields."""
+    config = result.run.config
+    return json.dumps([config["experiment"], config.get("source_hash"), settings(result.run)], sort_keys=True)
+
+
+def grouped(results: Sequence[Result]) -> list[list[Result]]:
+    """Finished runs that differ in the seed only; an unfinished one is a group of its own."""
+    groups: dict[Any, list[Result]] = {}
     for result in results:
-        key = json.dumps([result.run.config["experiment"], settings(result.run)], sort_keys=True)
+        key = setting(result) if result.reason in FINISHED else result.run.folder
         groups.setdefault(key, []).append(result)
-    return groups
+    return list(groups.values())
+
+
+def identities(groups: Sequence[Sequence[Result]]) -> list[dict[str, Any]]:
+    """What tells each group from the others: the columns in which they differ."""
+    results = [result for group in groups for result in group]
+    configs = [result.run.config for result in results]
+    experiments = {config["experiment"] for config in configs}
+    edited = len({(config["experiment"], config.get("source_hash")) for config in configs}) > len(experiments)
+    unfinished = any(result.reason not in FINISHED for result in results)
+    knobs = differing(results)
+
+    def of(first: Result) -> dict[str, Any]:
+        config = first.run.config
+        return {
+            **({"experiment": config["experiment"]} if len(experiments) > 1 else {}),
+            **({"file": (config.get("source_hash") or "none")[:8]} if edited else {}),
+            **{name: settings(first.run).get(name) for name in knobs},
+            **({"seed": first.seed, "state": first.reason} if unfinished else {}),
+        }
+
+    return [of(group[0]) for group in groups]
 
 
 def differing(results: Sequence[Result]) -> list[str]:
@@ -157,8 +238,8 @@ def spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def label(result: Result, knobs: Sequence[str]) -> str:
-    return ", ".join(f"{name} {settings(result.run).get(name)}" for name in knobs)
+def label(identity: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in identity.items())
 
 
 def unused(path: Path) -> Path:

@@ -145,7 +145,12 @@ def find_runs(root: str | os.PathLike, experiment: str | None = None) -> list[Ru
     """
     base = Path(root) / experiment if experiment else Path(root)
     found = [path.parent for path in base.glob("*/config.json" if experiment else "*/*/config.json")]
-    return readable(sorted(found, key=lambda f: (f.name.split("-s")[0], _created(f), f.name)))
+    return readable(sorted(found, key=age))
+
+
+def age(folder: Path) -> tuple[str, int, str]:
+    """Sorts run folders, the newest last: by the date in the name, then by when they were made."""
+    return folder.name.split("-s")[0], _created(folder), folder.name
 
 
 def readable(folders: Iterable[Path]) -> list[Run]:
