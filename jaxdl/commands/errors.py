@@ -28,7 +28,7 @@ def guarded(action: Callable[[], int]) -> int:
         if code is None or os.environ.get("JAXDL_TRACEBACK"):
             raise
         message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
+        sys.stderr.write(f"error: {message}\n")  # in one piece: threads of the checkpoint writer may be talking, too
         return code
 
 
