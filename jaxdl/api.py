@@ -191,13 +191,14 @@ def _train(
                     traces=folder.folder / "profile",
                 )
             except Diverged as error:
+                from jaxdl.record.report import report_divergence
+
                 checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
-                raise Diverged(
-                    f"{error}; "
-                    + (f"the last good checkpoint is step {kept[-1]}" if kept else "there is no checkpoint yet")
-                    + f", in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
-                ) from None
+                report_divergence(folder, exp, recorder)
+                rest = f"the last good checkpoint is step {kept[-1]}" if kept else "there is no checkpoint yet"
+                hint = f"in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
+                raise Diverged(f"{error}; {rest}, {hint}") from None
             except OSError as error:
                 if isinstance(error, CheckpointError) or not is_first_process():
                     raise
@@ -242,9 +243,8 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
         progress.say(
             f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}, loss {evaluation.metrics.get('loss', float('nan')):.4f}"
         )
-    where = f"step {int(outcome.state.step)} of {exp.steps}"
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
-    progress.say(f"{outcome.reason} at {where}; {times}")
+    progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
     progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")
 
 

@@ -12,7 +12,8 @@ from jaxdl import api
 from jaxdl.api import load, train, with_overrides
 from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
 from jaxdl.provenance import as_typed, rebuild
-from jaxdl.train.loop import Limits
+from jaxdl.record.log import read
+from jaxdl.train.loop import Diverged, Limits
 
 
 def equal(a, b):
@@ -78,6 +79,20 @@ def test_the_callback_sees_every_line(tiny, tmp_path):
         tiny.config(), run=tmp_path, quiet=True, callback=lambda line: lines.append((line["kind"], line["step"]))
     )
     assert lines == [(line["kind"], line["step"]) for line in run.history]
+
+
+def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
+    exp = tiny.config(lr=1e38)
+    lines = []
+    with pytest.raises(Diverged, match="not finite in 2 steps in a row"):
+        train(exp, run=tmp_path, quiet=True, limits=Limits(max_bad=2, log_every=3), callback=lines.append)
+    (folder,) = (tmp_path / "tiny").iterdir()
+    end = read(folder)[-1]
+    assert (end["kind"], end["reason"]) == ("end", "diverged")
+    assert 2 <= end["step"] < 24
+    assert lines[-1]["reason"] == "diverged"
+    assert f"**Diverged** at step {end['step']}" in (folder / "report.md").read_text()
+    assert (folder / "plots" / "learning_curves.png").stat().st_size > 1000
 
 
 def test_init_from_another_run(tiny, trained, tmp_path):

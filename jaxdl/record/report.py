@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxdl.record import plots
 from jaxdl.record.log import Line, read
+from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run
 
 CAPTIONS = {
@@ -56,6 +57,16 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
     ]
     run.report.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     return run.report
+
+
+def report_divergence(run: Run, exp: Any, events: Any) -> None:
+    """The end line and the report of a run that is given up, by the first process; nothing is evaluated."""
+    if not is_first_process():
+        return
+    history = read(run.folder)
+    step = max((line["step"] for line in history), default=0)
+    events.line({"kind": "end", "step": step, "reason": "diverged", "results": {}})
+    write_report(run, exp)
 
 
 def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:

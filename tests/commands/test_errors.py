@@ -343,7 +343,7 @@ def test_a_loss_that_turns_nan(here, capfd, tiny_file):
     steps = Checkpoints(run / "checkpoints").steps()
     assert steps
     assert f"the last good checkpoint is step {steps[-1]}, in {run}" in line
-    (end,) = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines() if '"diverged"' in text]
+    (end,) = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines() if '"kind": "end"' in text]
     assert f"in 4 steps in a row, up to step {end['step']}" in line
     assert end["step"] > steps[-1]
     capfd.readouterr()

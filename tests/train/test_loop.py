@@ -144,7 +144,7 @@ def test_nan_stops_the_run_and_keeps_the_good_checkpoint(tiny, tmp_path):
     assert all(intact for _, intact, _ in Checkpoints(folder / "checkpoints").verify())
     lines = read(folder)
     assert {"kind": "diverged", "step": 19} in lines
-    assert not [line for line in lines if line["kind"] == "end"]
+    assert lines[-1] == {"kind": "end", "step": 19, "reason": "diverged", "results": {}}
 
 
 def test_a_run_that_explodes_is_a_divergence_not_a_broken_report(tiny, tmp_path):
