@@ -157,7 +157,7 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
             raise TypeError(f"{file}: {config.__name__} must return an Experiment, got {type(exp).__name__}")
         return replace(exp, origin=Origin(config, dict(bound.arguments)))
 
-    remembered.plain = config  # type: ignore[attr-defined]
+    remembered.plain = config
     return remembered
 
 

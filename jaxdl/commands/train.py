@@ -146,7 +146,7 @@ def with_defaults(config: Callable[..., Experiment], values: Mapping[str, Any]) 
         p.replace(default=as_typed(values[p.name])) if p.name in values else p
         for p in inspect.signature(plain).parameters.values()
     ]
-    same.__signature__ = inspect.signature(plain).replace(parameters=parameters)  # type: ignore[attr-defined]
+    same.__signature__ = inspect.signature(plain).replace(parameters=parameters)
     same.__annotations__, same.__doc__, same.__module__ = plain.__annotations__, plain.__doc__, plain.__module__
     return same
 

@@ -10,7 +10,7 @@ from jaxdl.record.processes import is_first_process
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 
 @contextmanager
