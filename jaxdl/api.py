@@ -7,7 +7,7 @@ run.evaluate("test").metrics["accuracy"]
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from jaxdl.record.log import MetricsLog, read
 from jaxdl.record.manifest import reason
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
+from jaxdl.record.recorder import Recorder
 from jaxdl.train.distributed import beat, from_first, watched
 from jaxdl.train.evaluate import Evaluation, evaluate
 from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
@@ -70,23 +71,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, step={int(self.state.step)})"
-
-
-class Recorder:
-    """The events of a loop, to the log, the progress bar and the user's callback."""
-
-    def __init__(self, log: MetricsLog, progress: Progress, callback: Callable[[dict[str, Any]], None] | None):
-        self.log, self.bar, self.callback = log, progress, callback
-
-    def line(self, line: dict[str, Any]) -> None:
-        self.log.line(line)
-        if line["kind"] == "eval":
-            self.bar.evaluated(line["split"], line)
-        if self.callback is not None:
-            self.callback(line)
-
-    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.bar.update(step, metrics)
 
 
 def train(
@@ -178,7 +162,8 @@ def _train(
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
         with MetricsLog(folder.folder, resume=step if resume is not None else None) as log:
-            recorder = Recorder(log, progress, callback if is_first_process() else None)
+            told = callback if is_first_process() else None
+            recorder = Recorder(log, progress, told, folder.folder / "samples")
             try:
                 outcome = fit(
                     prepared.program,
@@ -315,7 +300,6 @@ def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> st
 
 __all__ = [
     "Prepared",
-    "Recorder",
     "Run",
     "as_typed",
     "check",

@@ -15,6 +15,8 @@ class Nobody:
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
+    def pictures(self, step: int, report: Mapping[str, Any]) -> None: ...
+
 
 def trial(exp: Experiment) -> Run:
     """Train an experiment to its end and keep nothing but the result: `trial(config(seed=3)).evaluate("test").metrics`.

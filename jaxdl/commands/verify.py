@@ -114,6 +114,8 @@ class Lines:
         if sys.stderr.isatty():
             print(f"\rstep {step}", end="\r", file=sys.stderr)
 
+    def pictures(self, step: int, report: Mapping[str, Any]) -> None: ...
+
 
 def grid(lines: Sequence[Mapping[str, Any]], last: int) -> int:
     """The `log_every` that gives the training lines of a part of a log; the sums in the state are emptied at each.

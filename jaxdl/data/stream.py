@@ -5,6 +5,7 @@ order of an epoch is a keyed permutation evaluated at the positions a batch need
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,6 +149,10 @@ class InMemory:
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         """What the compiled steps `start` … `stop`-1 read from: here always the whole training split."""
         return self.splits["train"]
+
+    def span(self, step: int) -> int:
+        """How many steps from `step` on one source may serve: any number, where the source is the whole split."""
+        return sys.maxsize
 
     def train_batch(self, source: Mapping[str, Array], seed: Any, step: Any) -> Batch:
         """The raw batch of a step, gathered inside the compiled program."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.record import plots
+from jaxdl.record import gallery, plots
 from jaxdl.record.log import Line, read
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run
@@ -39,6 +39,9 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
         drawn = draw(chosen, exp.data, run.plots)
         shown |= drawn
         captions |= {name: f"{_caption(name)} ({chosen.split} split)" for name in drawn}
+    for name in list(shown):
+        if (film := gallery.film(run.folder / "samples", name, run.plots / f"{name}.gif")) is not None:
+            shown[f"{name}_film"], captions[f"{name}_film"] = film, f"{_caption(name)}, evaluation after evaluation"
     metric, mode = exp.select
     parts = [
         f"# {title(run)}\n",
@@ -99,9 +102,8 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
         shown["predicted_against_true"] = plots.predicted_against_true(
             outputs["value"], targets, folder / "predicted_against_true.png"
         )
-    for name, array in report.items():  # what a generative task reports: reconstructions, samples
-        if np.ndim(array) == 4 and np.shape(array)[-1] in (1, 3):
-            shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
+    for name, array in gallery.pictures(report).items():  # what a generative task reports: reconstructions, samples
+        shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
     return shown
 
 

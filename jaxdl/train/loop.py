@@ -34,10 +34,12 @@ class Diverged(Exception):
 
 
 class Events(Protocol):
-    """Who is told: `line` gets every line of the log, `progress` the latest sums after each chunk."""
+    """Who is told: `line` gets every line of the log, `progress` the latest sums after each chunk, `pictures` the
+    arrays of each evaluation's report."""
 
     def line(self, line: dict[str, Any]) -> None: ...
     def progress(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def pictures(self, step: int, report: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def fit(
                 outcome.reason = "stopped early"  # in a population some may have diverged instead
                 break
             edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
-            n, interrupted = agree(min(edge - step, length), interruption.signal)
+            room = max(1, exp.data.span(step * draws) // draws)
+            n, interrupted = agree(min(edge - step, length, room), interruption.signal)
             if interrupted is not None:
                 break
             beat(step, "training")
@@ -204,7 +207,9 @@ def _assess(
     beat(step, "evaluating")
     weights = program.weights(knobs, state)
     if program.members is None:
-        result = evaluate(program, exp.task, knobs, weights, split).metrics
+        evaluation = evaluate(program, exp.task, knobs, weights, split)
+        result = evaluation.metrics
+        events.pictures(step, evaluation.report)
     else:
         results = [e.metrics for e in evaluate_members(program, exp.task, knobs, weights, split)]
         result = {name: [r.get(name, float("nan")) for r in results] for name in {n: 0 for r in results for n in r}}

@@ -39,6 +39,9 @@ class Log:
     def progress(self, step, metrics):
         pass
 
+    def pictures(self, step, report):
+        pass
+
 
 # -- the experiments --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+"""Pictures that a run makes as it learns: one grid an evaluation for every image that its task reports, and a film of them.
+
+    RUN/samples/reconstructions-000300.png, RUN/samples/reconstructions-000600.png, …    RUN/plots/reconstructions.gif
+
+A task's `report` names them: an array `(n, height, width, 1 or 3)` of values in [0, 1] (or uint8) is a picture.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHOWN = 64
+SIDE = 48
+"""Pixels that one image of a grid has at least: 8x8 digits are shown enlarged, each pixel a square."""
+
+
+def pictures(report: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The entries of a report that are images."""
+    return {name: a for name, a in report.items() if np.ndim(a) == 4 and np.shape(a)[-1] in (1, 3)}
+
+
+def montage(images: Any, *, columns: int = 8) -> np.ndarray:
+    """Images `(n, height, width, channels)` in [0, 1] side by side, uint8 `(rows·side, columns·side, 3)`; at most 64 of them."""
+    images = np.asarray(images)[:SHOWN]
+    if images.dtype != np.uint8:
+        images = (np.clip(np.nan_to_num(images), 0, 1) * 255).round().astype(np.uint8)
+    zoom = -(-SIDE // max(images.shape[1:3]))
+    images = np.broadcast_to(images, (*images.shape[:3], 3)).repeat(zoom, 1).repeat(zoom, 2)
+    images = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    blank = np.full((rows * columns - len(images), *images.shape[1:]), 255, np.uint8)
+    grid = np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
+    return grid.swapaxes(1, 2).reshape(rows * images.shape[1], columns * images.shape[2], 3)
+
+
+def keep(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path]:
+    """Write the grids of one evaluation under `folder`; returns their paths."""
+    from PIL import Image
+
+    written = []
+    for name, images in pictures(report).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}-{step:06d}.png"
+        Image.fromarray(montage(images)).save(path)
+        written.append(path)
+    return written
+
+
+def film(folder: Path, name: str, path: Path, *, seconds: float = 6.0) -> Path | None:
+    """All grids of one name in the order of their steps, as an animated GIF; None where there are fewer than two."""
+    from PIL import Image
+
+    frames = [Image.open(file).convert("RGB") for file in sorted(folder.glob(f"{name}-[0-9]*.png"))]
+    if len(frames) < 2:
+        return None
+    every = max(1, len(frames) // 60)
+    shown = [*frames[:-1:every], frames[-1]]
+    pause = max(60, int(1000 * seconds / len(shown)))
+    times = [pause] * (len(shown) - 1) + [4 * pause]
+    shown[0].save(path, save_all=True, append_images=shown[1:], duration=times, loop=0)
+    return path

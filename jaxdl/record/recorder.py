@@ -1,0 +1,38 @@
+"""Who listens to a training loop: the log, the progress bar, the user's callback, and the gallery of samples."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxdl.record import gallery
+from jaxdl.record.log import MetricsLog
+from jaxdl.record.processes import is_first_process
+from jaxdl.record.progress import Progress
+
+
+class Recorder:
+    """The events of a loop, to everyone who listens."""
+
+    def __init__(
+        self,
+        log: MetricsLog,
+        progress: Progress,
+        callback: Callable[[dict[str, Any]], None] | None = None,
+        samples: Path | None = None,
+    ):
+        self.log, self.bar, self.callback, self.samples = log, progress, callback, samples
+
+    def line(self, line: dict[str, Any]) -> None:
+        self.log.line(line)
+        if line["kind"] == "eval":
+            self.bar.evaluated(line["split"], line)
+        if self.callback is not None:
+            self.callback(line)
+
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.bar.update(step, metrics)
+
+    def pictures(self, step: int, report: Mapping[str, Any]) -> None:
+        """What the task's report of an evaluation shows: samples, reconstructions."""
+        if self.samples is not None and is_first_process():
+            gallery.keep(self.samples, step, report)
