@@ -1,6 +1,6 @@
 """An experiment and its program: what every command starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,8 +29,14 @@ class Prepared:
         return self.program.shapes
 
     def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
-        """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number."""
+        """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number.
+
+        Texts are encoded where the data can: `data.encode(texts)` gives `x`; `data.decode(outputs)` adds to a dictionary of outputs
+        what a person reads (`text`).
+        """
         data = self.experiment.data
+        if isinstance(x, str) or (isinstance(x, (list, tuple)) and x and all(isinstance(one, str) for one in x)):
+            return self.predict_texts(weights, x, **more)
         x = np.asarray(x)
         like = data.example()["x"]
         if not x.size:
@@ -48,6 +54,17 @@ class Prepared:
             out = jax.device_get(self.program.predict(dict(self.traced), weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
         return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+    def predict_texts(self, weights: Variables, texts: str | Sequence[str], **more: Any) -> Any:
+        """`predict` for one text or several."""
+        data = self.experiment.data
+        if not hasattr(data, "encode"):
+            raise ValueError(f"inputs must be numbers like the training data's ({data.example()['x'].dtype}), got text")
+        one = isinstance(texts, str)
+        outputs = self.predict(weights, data.encode([texts] if one else list(texts)), **more)
+        if hasattr(data, "decode") and isinstance(outputs, dict):
+            outputs = {**outputs, **data.decode(outputs)}
+        return jax.tree.map(lambda a: a[0], outputs, is_leaf=lambda a: isinstance(a, list)) if one else outputs
 
     def with_weights(self, state: TrainState, weights: Variables) -> TrainState:
         """A first state that begins with given weights (of the host); the optimizer knows them, too.

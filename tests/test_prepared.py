@@ -111,3 +111,20 @@ def test_inputs_that_are_the_same_in_another_type_pass() -> None:
 def test_no_inputs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"no inputs to predict for: their shape is \(0, 4\)"):
         prepare(config()).predict(({}, {}), np.zeros((0, 4), np.float32))
+
+
+def test_texts_are_encoded_and_decoded_by_the_data(monkeypatch) -> None:
+    exp = config()
+    prepared = prepare(exp)
+    weights = prepared.program.weights(dict(prepared.traced), prepared.program.init(dict(prepared.traced)))
+    with pytest.raises(ValueError, match=r"inputs must be numbers .*, got text"):
+        prepared.predict(weights, ["a"])
+    encode = lambda self, texts: np.array([[len(t), 0, 0, 0] for t in texts], np.float32)
+    decode = lambda self, outputs: {"text": [str(int(label)) for label in outputs["label"]]}
+    monkeypatch.setattr(InMemory, "encode", encode, raising=False)
+    monkeypatch.setattr(InMemory, "decode", decode, raising=False)
+    several, one = prepared.predict(weights, ["ab", "c"]), prepared.predict(weights, "ab")
+    assert several["probability"].shape == (2, 2)
+    assert several["text"] == [str(label) for label in several["label"]]
+    np.testing.assert_array_equal(one["probability"], several["probability"][0])
+    assert one["text"] == several["text"][0]
