@@ -1,0 +1,285 @@
+"""Sentences and their translations: two text files of equal length (gzipped or not), tokenizers, batches of similar length.
+
+    data = from_files("train.en.gz", "train.de.gz", batch=64, vocab=8000)
+    data.encode(["A dog runs."])          tokens as the model reads them; data.decode(outputs)["text"] the way back
+
+A row of tokens is the sentence, the end token, and padding. Target rows have no start token: the task puts it in front.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxdl.data import files
+from jaxdl.data.buckets import Buckets
+from jaxdl.data.stream import permute
+from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Tokenizer, Words, kept, named
+
+Pair = tuple[str, str]
+PathLike = str | Path
+Kind = Literal["bpe", "words", "characters", "bytes"]
+PARTS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+
+
+@dataclass(frozen=True, eq=False)
+class Parallel(Buckets):
+    """Pairs of sentences as tokens, and the tokenizers of both sides (the same one twice, if it is joint)."""
+
+    @property
+    def source_tokenizer(self) -> Tokenizer:
+        return self.tokenizers.get("tokenizer") or self.tokenizers["source"]
+
+    @property
+    def target_tokenizer(self) -> Tokenizer:
+        return self.tokenizers.get("tokenizer") or self.tokenizers["target"]
+
+    def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n source"]:
+        """Sentences as the model reads them. ValueError names one that is empty or longer than those it was trained on."""
+        rows = []
+        for i, text in enumerate(texts, 1):
+            try:
+                tokens = self.source_tokenizer.encode(text.strip())
+            except ValueError as error:
+                raise ValueError(f"sentence {i}: {error}") from None
+            if not 1 <= len(tokens) < self.shape[0]:
+                why = f"has {len(tokens)} tokens, the model was trained on 1 to {self.shape[0] - 1}"
+                raise ValueError(f"sentence {i} {why}: {text[:40]!r}")
+            rows.append(tokens)
+        return padded(rows, self.source_tokenizer, self.shape[0])
+
+    def decode(self, outputs: Mapping[str, Any]) -> dict[str, list[str]]:
+        """`text`: what the tokens of a prediction say."""
+        return {"text": [self.target_tokenizer.decode(row) for row in np.asarray(outputs["tokens"])]}
+
+    def read(self, file: PathLike) -> dict[str, np.ndarray]:
+        """A text file, one sentence a line, as inputs."""
+        try:
+            return {"x": self.encode(read_lines(file))}
+        except ValueError as error:
+            raise ValueError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from None
+
+
+def read_lines(path: PathLike) -> list[str]:
+    """The lines of a text file in UTF-8, gzipped or not, without white space around them.
+
+    Errors: FileNotFoundError; ValueError if the file is empty or not UTF-8, with the line.
+    """
+    content = files.read_bytes(path)
+    try:
+        lines = content.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}:{line}: is not text in UTF-8 ({error.reason})") from None
+    lines = [line.strip() for line in (lines[:-1] if not lines[-1] else lines)]
+    if not any(lines):
+        raise ValueError(f"{path}: holds no text")
+    return lines
+
+
+def read_pairs(source: PathLike, target: PathLike) -> list[Pair]:
+    """Line i of one file with line i of the other; ValueError if one of them ends first, with the line."""
+    x, y = read_lines(source), read_lines(target)
+    if len(x) != len(y):
+        (short, n), (long, m) = sorted([(source, len(x)), (target, len(y))], key=lambda end: end[1])
+        raise ValueError(f"{short}: ends at line {n}, but {long} at line {m}: parallel files have one sentence a line")
+    return list(zip(x, y, strict=True))
+
+
+def find_files(folder: PathLike, source: str, target: str) -> dict[str, tuple[Path, Path]]:
+    """The files of both languages in a folder: train.en and train.de, val.en…, test_2016.de.gz…"""
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    found = {}
+    for part, names in PARTS.items():
+        for language in (source, target):
+            fits = [
+                f
+                for n in names
+                for f in sorted(folder.glob(f"{n}*"))
+                if f.name.endswith((f".{language}", f".{language}.gz"))
+            ]
+            if fits:
+                found[part] = (*found.get(part, ()), fits[0])
+        if len(found.get(part, (0, 0))) == 1:
+            raise FileNotFoundError(
+                f"{folder}: has {found[part][0].name}, but not in both languages, {source} and {target}"
+            )
+    if "train" not in found:
+        raise FileNotFoundError(f"{folder}: holds no train.{source} and train.{target} (or .gz)")
+    return found
+
+
+def from_files(parts: Mapping[str, tuple[PathLike, PathLike]], *, name: str = "", **options: Any) -> Parallel:
+    """A data set of parallel files: part -> (source file, target file). `options` are those of `from_pairs`.
+
+    Without "validation" and "test", 5 % of the training pairs each (at most 2000) are drawn for them, the same for every seed.
+    """
+    for part in ("validation", "test", "train"):
+        for file in parts.get(part, ()):
+            files.existing(Path(file).expanduser())
+    stamps = tuple(
+        (part, *(str(Path(f).expanduser()) for f in pair), *(Path(f).expanduser().stat().st_mtime_ns for f in pair))
+        for part, pair in parts.items()
+    )
+    return from_pairs(*_read_parts(stamps), name=name or Path(next(iter(parts["train"]))).parent.name, **options)
+
+
+@lru_cache(maxsize=4)
+def _read_parts(stamps: tuple[tuple[Any, ...], ...]) -> tuple[tuple[tuple[str, tuple[Pair, ...]], ...], str]:
+    pairs = {part: tuple(read_pairs(source, target)) for part, source, target, *_ in stamps}
+    missing = [part for part in ("validation", "test") if part not in pairs]
+    if not missing:
+        return tuple(pairs.items()), "the files' own"
+    train, size = pairs["train"], len(pairs["train"])
+    count = min(2000, size // 20)
+    if not count:
+        raise ValueError(f"{stamps[0][1]}: {size} lines are too few to draw {' and '.join(missing)} from")
+    order = permute(0, np.zeros(size, int), np.arange(size), size)
+    for i, part in enumerate(missing):
+        pairs[part] = tuple(train[j] for j in order[i * count : (i + 1) * count])
+    pairs["train"] = tuple(train[j] for j in sorted(order[len(missing) * count :]))
+    return tuple(pairs.items()), f"{count} of {size} lines each for {' and '.join(missing)}, by a fixed draw"
+
+
+def from_pairs(
+    pairs: tuple[tuple[str, tuple[Pair, ...]], ...],
+    made: str = "given",
+    *,
+    batch: int,
+    tokens: Kind | tuple[Kind, Kind] = "bpe",
+    vocab: int = 8000,
+    joint: bool = True,
+    longest: int = 100,
+    buckets: int = 4,
+    window: int = 8,
+    name: str = "",
+) -> Parallel:
+    """A data set of pairs of sentences by part, as nested tuples; made once a process for the same values.
+
+    Args:
+        pairs: (("train", ((source, target), ...)), ("validation", ...), ...).
+        made: how the parts came about, for the report.
+        batch: pairs in a training step.
+        tokens: what a token is, on both sides or (source, target).
+        vocab: how many tokens BPE and words learn, from the training split.
+        joint: one vocabulary for both sides.
+        longest: tokens of a side, end included, above which a training pair is left out (and the report says how many).
+        buckets, window: see `Buckets`.
+        name: what the report calls the set.
+    """
+    kinds = (tokens, tokens) if isinstance(tokens, str) else tokens
+    if joint and kinds[0] != kinds[1]:
+        raise ValueError(f"joint = True needs one kind of tokens, got {kinds[0]} and {kinds[1]}: take joint=False")
+    train = dict(pairs)["train"]
+    if joint:
+        both = kept("tokenizer", lambda: _learned(train, (0, 1), kinds[0], vocab))
+        tokenizers = (both, both)
+    else:
+        source = kept("source", lambda: _learned(train, (0,), kinds[0], vocab))
+        tokenizers = source, kept("target", lambda: _learned(train, (1,), kinds[1], vocab))
+    return _tokenized(pairs, tokenizers, (batch, buckets, window), longest, name, made)
+
+
+@lru_cache(maxsize=8)
+def _learned(train: tuple[Pair, ...], sides: tuple[int, ...], kind: Kind, vocab: int) -> Tokenizer:
+    texts = [pair[side] for side in sides for pair in train]
+    make: Mapping[str, Callable[[], Tokenizer]] = {
+        "bpe": lambda: BPE.of(texts, size=vocab, specials=SPECIALS),
+        "words": lambda: Words.of(texts, size=vocab),
+        "characters": lambda: Characters.of(texts, specials=SPECIALS),
+        "bytes": lambda: Bytes(specials=SPECIALS),
+    }
+    if kind not in make:
+        raise ValueError(f"tokens = {kind!r}: take one of {named(list(make))}")
+    return make[kind]()
+
+
+@lru_cache(maxsize=8)
+def _tokenized(
+    pairs: tuple[tuple[str, tuple[Pair, ...]], ...],
+    tokenizers: tuple[Tokenizer, Tokenizer],
+    sizes: tuple[int, int, int],
+    longest: int,
+    name: str,
+    made: str,
+) -> Parallel:
+    splits, said = {}, made
+    for part, lines in pairs:
+        x, y = ([tokenizer.encode(line[side]) for line in lines] for side, tokenizer in enumerate(tokenizers))
+        if part == "train":
+            fits = [i for i in range(len(x)) if 0 < len(x[i]) < longest and 0 < len(y[i]) < longest]
+            if not fits:
+                raise ValueError(f"longest = {longest}: no training pair has at most so many tokens, the end included")
+            if len(fits) < len(x):
+                said += f"; {len(x) - len(fits)} of {len(x)} training pairs left out (empty, or above {longest} tokens)"
+            x, y = [x[i] for i in fits], [y[i] for i in fits]
+        rows = {"x": padded(x, tokenizers[0]), "y": padded(y, tokenizers[1])}
+        for array in rows.values():
+            array.setflags(write=False)
+        splits[part] = rows
+    said += ", ".join(["", *(f"{len(arrays['x'])} {part}" for part, arrays in splits.items())])
+    source, target = tokenizers
+    batch, buckets, window = sizes
+    named_ = {"tokenizer": source} if source is target else {"source": source, "target": target}
+    return Parallel(splits, batch, buckets, window, source.pad, name, said, named_)
+
+
+def padded(rows: Sequence[Any], tokenizer: Tokenizer, width: int | None = None) -> Int[np.ndarray, "n width"]:
+    """Rows of tokens, each with the end token behind it, padded to one width."""
+    width = max((len(row) for row in rows), default=0) + 1 if width is None else width
+    out = np.full((len(rows), width), tokenizer.pad, np.uint16 if tokenizer.size < 2**16 else np.int32)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+        out[i, len(row)] = tokenizer.end
+    return out
+
+
+# -- number words ----------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def number_table() -> tuple[tuple[str, str, str], ...]:
+    """The numbers 0 to 9999 in English, German and French words (`bundled/make_number_words.py` wrote them).
+
+    >>> number_table()[42]
+    ('forty-two', 'zweiundvierzig', 'quarante-deux')
+    """
+    return tuple(
+        tuple(line.split("\t")) for line in read_lines(Path(__file__).parent / "bundled" / "number_words.tsv.gz")
+    )
+
+
+def number_parts(train: int) -> dict[str, Int[np.ndarray, "n"]]:
+    """Which numbers are for what: the first `train` of a fixed order of 0 … 9999; its last 1500 are validation and test."""
+    if not 1 <= train <= 8500:
+        raise ValueError(f"train = {train} must lie between 1 and 8500: 1500 of the 10,000 numbers are held out")
+    order = permute(0, np.zeros(10_000, int), np.arange(10_000), 10_000)
+    return {"train": order[:train], "validation": order[8500:9000], "test": order[9000:]}
+
+
+def number_words(
+    *, batch: int, language: Literal["de", "fr"] = "de", train: int = 8000, buckets: int = 4, window: int = 8
+) -> Parallel:
+    """English number words (tokens: words) and German or French ones (tokens: characters)."""
+    if language not in ("de", "fr"):
+        raise ValueError(f"language = {language!r}: take 'de' or 'fr'")
+    table, column = number_table(), {"de": 1, "fr": 2}[language]
+    pairs = tuple(
+        (part, tuple((table[n][0], table[n][column]) for n in numbers)) for part, numbers in number_parts(train).items()
+    )
+    return from_pairs(
+        pairs,
+        "numbers drawn from 0 to 9999 by a fixed order",
+        batch=batch,
+        tokens=("words", "characters"),
+        joint=False,
+        buckets=buckets,
+        window=window,
+        name=f"number words, English to {'German' if language == 'de' else 'French'}",
+    )
