@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxdl import runtime
+from jaxdl.data import tokenizers
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError, load_config
 from jaxdl.prepared import Prepared, prepare
 from jaxdl.provenance import (
@@ -41,6 +42,7 @@ from jaxdl.train.distributed import beat, from_first, watched
 from jaxdl.train.evaluate import Evaluation, evaluate
 from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
 from jaxdl.train.parallel import Plan, describe
+from jaxdl.transfer import initialised_from
 from jaxdl.types import TrainState, Variables
 
 
@@ -110,9 +112,13 @@ def train(
     In several processes (`jaxdl.train.distributed`) all of them call this; an exception then ends the process at once.
     """
     runtime.ensure()
-    with watched(limits.watchdog):
-        result = _train(exp, run, resume, Plan.make(mesh, strategy, exp), limits, quiet, callback)
-        anywhere(False)  # the first process has written its report: now all may go
+    try:
+        with watched(limits.watchdog):
+            result = _train(exp, run, resume, Plan.make(mesh, strategy, exp), limits, quiet, callback)
+            anywhere(False)  # the first process has written its report: now all may go
+    finally:
+        if hasattr(exp.data, "close"):
+            exp.data.close()  # the processes that decode
     return result
 
 
@@ -144,6 +150,9 @@ def _train(
         config["docstring"] = docstring_of(exp)
         name = Path(source).stem if source else "notebook"
         folder = new_folder(run, name, seed=int(exp.seed), config=config, source=source)
+    if resume is None and is_first_process():
+        for kept, tokenizer in getattr(exp.data, "tokenizers", {}).items():
+            tokenizers.save(tokenizer, folder.folder / f"{kept}.json")
     metric, mode = exp.select
     with locked(folder.folder), Progress(exp.steps, metric=metric, quiet=quiet) as progress:
         checkpoints = Checkpoints(folder.checkpoints, mode=mode, notify=progress.say)
@@ -152,7 +161,7 @@ def _train(
             progress.start = step
         else:
             state, step = prepared.program.init(dict(prepared.traced)), 0
-            state = initialised_from(exp, prepared, state)
+            state = initialised_from(exp, prepared, state, progress.say)
         for note in notes_on_resume(folder, exp, state, limits.stop_at) if resume is not None else ():
             progress.say(f"note: {note}")
         progress.say(headline(exp, prepared, folder.folder, step))
@@ -261,7 +270,7 @@ def load(
                 f"{run} was trained from a notebook: give its config function, load(run, config=config)"
             )
         config = load_config(folder.experiment, beside=folder.config.get("source"))
-    exp = rebuild(config, folder.config)
+    exp = rebuild(config, folder.config, folder.folder)
     prepared = prepare(exp)
     checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=lambda line: print(line, file=sys.stderr))
     if not checkpoints.steps():
@@ -273,19 +282,6 @@ def load(
     if checkpoint == "last":
         loaded.weights = prepared.program.weights(dict(prepared.traced), state)
     return loaded
-
-
-def initialised_from(exp: Experiment, prepared: Prepared, state: TrainState) -> TrainState:
-    """`init_from`: parameters and model state of another run of the same architecture, and an optimizer that begins there."""
-    if exp.init_from is None:
-        return state
-    weights = jax.device_get(load(exp.init_from).weights)
-    ours, theirs = (
-        jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in ((state.params, state.model_state), weights)
-    )
-    if ours != theirs:
-        raise ExperimentError(f"init_from = {exp.init_from}: its parameters do not fit this model")
-    return prepared.with_weights(state, weights)
 
 
 def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> str:
@@ -305,6 +301,7 @@ __all__ = [
     "check",
     "conclude",
     "docstring_of",
+    "initialised_from",
     "load",
     "new_folder",
     "prepare",

@@ -24,20 +24,26 @@ import numpy as np
 import optax
 
 from jaxdl import optim
+from jaxdl.data import tokenizers
 from jaxdl.train.stopping import EarlyStopping, direction
 from jaxdl.types import Augment, Metrics, Params, Task, TrainState
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Which function made an experiment, from which values: what a trace, a resume and a sweep call again."""
+    """Which function made an experiment, from which values: what a trace, a resume and a sweep call again.
+
+    `home` is the run folder that it is loaded from, whose tokenizers it uses.
+    """
 
     config: Callable[..., "Experiment"]
     knobs: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    home: Path | None = None
 
     def build(self, knobs: Mapping[str, Any]) -> "Experiment":
-        exp = self.config(**{**self.knobs, **knobs})
+        with tokenizers.at_home(self.home):
+            exp = self.config(**{**self.knobs, **knobs})
         return replace(exp, **self.overrides) if self.overrides else exp
 
 
@@ -59,7 +65,8 @@ class Experiment:
         remat: recompute activations in the backward pass instead of storing them.
         accumulate: micro-batches a step is cut into (memory, not results).
         ema: decay of an exponential moving average of the parameters, which is then what is evaluated; None: none.
-        init_from: a run folder whose weights this run starts from.
+        init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/transfer.py`).
+        fresh: patterns of parameters that start afresh all the same; a head of another shape does so by itself.
         rules: path rules for tensor parallelism, of the model's family.
     """
 
@@ -77,6 +84,7 @@ class Experiment:
     accumulate: int = 1
     ema: float | None = None
     init_from: str | None = None
+    fresh: tuple[str, ...] = ()
     rules: tuple[Any, ...] = ()
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
@@ -155,7 +163,7 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
         if not isinstance(exp, Experiment):
             file = inspect.getsourcefile(config) or config.__module__
             raise TypeError(f"{file}: {config.__name__} must return an Experiment, got {type(exp).__name__}")
-        return replace(exp, origin=Origin(config, dict(bound.arguments)))
+        return replace(exp, origin=Origin(config, dict(bound.arguments), home=tokenizers.home()))
 
     remembered.plain = config
     return remembered

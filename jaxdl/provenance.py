@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.experiment import RECORDED, Experiment, ExperimentError, Origin
-from jaxdl.record.run import Run, open_run, record_edit
+from jaxdl.data.tokenizers import at_home
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError
+from jaxdl.record.run import Run, record_edit
 from jaxdl.train.step import rehearse
 from jaxdl.types import TrainState
 
 
-def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any]) -> Experiment:
-    """The experiment that a run folder's config.json describes."""
+def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any], home: Path | None = None) -> Experiment:
+    """The experiment that a run folder's config.json describes, with the tokenizers that lie beside it (`home`)."""
     knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
-    return with_overrides(config(**knobs), {n: v for n, v in recorded["recorded"].items() if n in RECORDED})
+    with at_home(home):
+        exp = config(**knobs)
+    return with_overrides(exp, {n: v for n, v in recorded["recorded"].items() if n in RECORDED})
 
 
 def as_typed(value: Any) -> Any:
@@ -31,7 +34,7 @@ def with_overrides(exp: Experiment, overrides: Mapping[str, Any]) -> Experiment:
     changed = {name: value for name, value in overrides.items() if getattr(exp, name) != value}
     if not changed:
         return exp
-    origin = exp.origin and Origin(exp.origin.config, exp.origin.knobs, {**exp.origin.overrides, **changed})
+    origin = exp.origin and replace(exp.origin, overrides={**exp.origin.overrides, **changed})
     return replace(exp, **changed, origin=origin)
 
 
@@ -60,7 +63,9 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     changes = []
     plain = json.loads(json.dumps(now))
     for group in ("knobs", "recorded"):
-        for name in {**recorded[group], **plain[group]}:
+        for name in {**recorded[group], **plain[group]}.keys() - {
+            "workers"
+        }:  # how many decode is not part of the result
             old, new = recorded[group].get(name), plain[group].get(name)
             if old != new:
                 changes.append(f"{name} was {old}, now {new}")
@@ -86,7 +91,9 @@ def notes_on_resume(folder: Run, exp: Experiment, state: TrainState, stop_at: in
 def check(exp: Experiment) -> None:
     """What can be wrong, before anything compiles or is written: inputs, labels, `init_from`, the values of knobs."""
     if exp.init_from is not None:
-        open_run(exp.init_from)
+        from jaxdl.transfer import check_source
+
+        check_source(exp.init_from)
     for split, arrays in getattr(exp.data, "splits", {}).items():
         x, y = arrays.get("x"), arrays.get("y")
         try:

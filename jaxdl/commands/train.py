@@ -9,6 +9,7 @@ from typing import Any
 from jaxdl import runtime
 from jaxdl.commands.errors import guarded
 from jaxdl.commands.options import LATEST, RunOptions, parse, with_value
+from jaxdl.data.tokenizers import at_home
 from jaxdl.experiment import Experiment, ExperimentError, experiment, line_in, load_config
 
 PAUSED = 75
@@ -82,7 +83,9 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
         distributed.join(*meeting)
         runtime.start_backend(options.device)
 
-    exp = api.with_overrides(call(config, knobs), {**recorded.get("recorded", {}), **overrides})
+    with at_home(resume):
+        exp = call(config, knobs)
+    exp = api.with_overrides(exp, {**recorded.get("recorded", {}), **overrides})
     limits = Limits(
         log_every=positive("log-every", options.log_every),
         checkpoint_every=positive("checkpoint-every", options.checkpoint_every),

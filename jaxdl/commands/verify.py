@@ -76,7 +76,8 @@ def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool
     copy = folder.experiment_at(older)
     if not copy.is_file():
         raise ExperimentError(f"{folder.folder} was trained from a notebook: its files are checked, but not replayed")
-    exp = rebuild(load_config(copy, beside=folder.config.get("source")), folder.config)
+    config = load_config(copy, beside=folder.config.get("source"))
+    exp = rebuild(config, folder.config, folder.folder)
     sizes = plan["mesh"]
     mesh = ",".join(f"{axis}={n}" for axis, n in sizes.items()) if isinstance(sizes, Mapping) else sizes
     prepared = prepare(exp, Plan.make(mesh or None, plan["strategy"], exp) if mesh else Plan())
