@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.record import gallery, plots
+from jaxdl.record import forecast_plots, gallery, plots
 from jaxdl.record.log import Line, read
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run
@@ -98,7 +98,9 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
             ]
             titles = [f"{names[labels[i]]} ({names[targets[i]]})" for i in wrong]
             shown["misclassified"] = plots.image_grid(images[wrong], folder / "misclassified.png", titles=titles)
-    if isinstance(outputs, Mapping) and "value" in outputs and np.asarray(outputs["value"]).size == targets.size:
+    if "forecast_windows" in report:
+        shown["forecasts"] = forecast_plots.of_windows(evaluation, data, folder / "forecasts.png")
+    elif isinstance(outputs, Mapping) and "value" in outputs and np.asarray(outputs["value"]).size == targets.size:
         shown["predicted_against_true"] = plots.predicted_against_true(
             outputs["value"], targets, folder / "predicted_against_true.png"
         )

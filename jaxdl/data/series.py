@@ -1,0 +1,265 @@
+"""Time series: windows of one or many variables, from arrays or CSV files.
+
+A window is `lookback` rows to read and the `horizon` rows behind them to forecast. The rows are cut into training, validation
+and test in the order of time. Inputs of a later part may look back over its border, as a forecaster in use would; targets lie
+inside their own part, means and deviations come from the training rows alone, so nothing that is tested on was learned from.
+
+Only the series is kept in memory and on the device: a window is its number, gathered inside the compiled step.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxdl.data import files, prepare
+from jaxdl.data.stream import InMemory, rows_of_step
+from jaxdl.types import Batch
+
+BUNDLED = Path(__file__).parent / "bundled"
+PARTS = ("train", "validation", "test")
+Fill = Literal["previous"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Windows(InMemory):
+    """Windows over the rows of a series: `x` `(lookback, columns)` and `y` `(horizon, targets)`, in their units.
+
+    Args:
+        lookback, horizon: rows to read, rows to forecast.
+        columns: names, those that are forecast first.
+        center, scale: mean and standard deviation of each target over the training rows.
+        fill: what happens to missing values of files that are read for predictions.
+
+    `splits` are views of the series, not copies of its windows.
+    """
+
+    lookback: int = 1
+    horizon: int = 1
+    columns: tuple[str, ...] = ()
+    center: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    fill: Fill = None
+    rows: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """split -> {"series": its rows, `lookback` earlier ones first}."""
+
+    def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
+        return self.rows["train"]
+
+    def train_batch(self, source: Mapping[str, Array], seed: Any, step: Any) -> Batch:
+        first = rows_of_step(seed, step, self.batch, self.size("train"))
+        return {**self.gather(source["series"], first), "mask": jnp.ones(self.batch, jnp.float32)}
+
+    def eval_sources(self, split: str) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
+        yield -(-self.size(split) // self.batch), self.rows[split]
+
+    def eval_batch(self, source: Mapping[str, Array], index: Any) -> Batch:
+        count = len(source["series"]) - self.lookback - self.horizon + 1
+        first = index * self.batch + jnp.arange(self.batch, dtype=jnp.int32)
+        gathered = self.gather(source["series"], jnp.minimum(first, count - 1))
+        return {**gathered, "mask": (first < count).astype(jnp.float32)}
+
+    def gather(self, series: Float[Array, "rows columns"], first: Array) -> Batch:
+        """The windows that begin at the rows `first`."""
+        windows = series[first[:, None] + jnp.arange(self.lookback + self.horizon)[None]]
+        return {"x": windows[:, : self.lookback], "y": windows[:, self.lookback :, : len(self.center)]}
+
+    def read(self, path: str | Path) -> dict[str, np.ndarray]:
+        """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
+        table = files.read_csv(path)
+        values = filled(chosen(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path))
+        if len(values) < self.lookback:
+            raise ValueError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
+        return {"x": values[-self.lookback :].astype(np.float32)[None]}
+
+
+def windows(
+    series: Float[np.ndarray, "rows columns"],
+    *,
+    lookback: int,
+    horizon: int,
+    batch: int,
+    columns: Sequence[str] = (),
+    targets: int | None = None,
+    parts: Sequence[float] = (0.7, 0.1, 0.2),
+    fill: Fill = None,
+    name: str = "series",
+) -> Windows:
+    """A data set of the windows of one array, `(rows,)` or `(rows, columns)`.
+
+    Args:
+        lookback, horizon: rows to read, rows to forecast.
+        batch: windows in a training step.
+        columns: names.
+        targets: how many of the first columns are forecast; None: all.
+        parts: shares of training, validation and test, or their numbers of rows; rows behind them are left out.
+        fill: "previous" puts the last value in the place of a missing one (a line between both neighbours would tell of the
+            future); None: a missing value is an error.
+        name: what the report calls the set.
+
+    >>> data = windows(np.arange(20.0), lookback=3, horizon=2, batch=4, parts=(10, 5, 5))
+    >>> data.splits["validation"]["x"][0, :, 0].tolist(), data.splits["validation"]["y"][0, :, 0].tolist()
+    ([7.0, 8.0, 9.0], [10.0, 11.0])
+    """
+    values = np.asarray(series)
+    values = values[:, None] if values.ndim == 1 else values
+    if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name}: a series must be numbers (rows,) or (rows, columns), got {values.dtype} {values.shape}"
+        )
+    columns = tuple(columns) or tuple(f"series {i}" for i in range(values.shape[1]))
+    if len(columns) != values.shape[1]:
+        raise ValueError(f"{name}: {len(columns)} names for {values.shape[1]} columns")
+    targets = len(columns) if targets is None else targets
+    if not 1 <= targets <= len(columns):
+        raise ValueError(f"{name}: targets = {targets} must lie between 1 and {len(columns)}, the columns")
+    for argument, value in (("lookback", lookback), ("horizon", horizon)):
+        if value < 1:
+            raise ValueError(f"{argument} = {value} must be 1 or more")
+    values = filled(values.astype(np.float64), columns, fill, source=name)
+    edges = borders(len(values), lookback, horizon, parts, source=name)
+    fitted = prepare.statistics(values[: edges[1]])
+    values = np.ascontiguousarray(values, np.float32)
+    rows, splits = {}, {}
+    for part, start, stop in zip(PARTS, edges, edges[1:], strict=False):
+        piece = values[max(start - lookback, 0) : stop]
+        view = np.lib.stride_tricks.sliding_window_view(piece, lookback + horizon, axis=0).swapaxes(1, 2)
+        rows[part] = {"series": piece}
+        splits[part] = {"x": view[:, :lookback], "y": view[:, lookback:, :targets]}
+    counts = " / ".join(f"{len(splits[part]['x'])} {part}" for part in splits)
+    places = ", ".join(f"{part} rows {edges[i] + 1}-{edges[i + 1]}" for i, part in enumerate(splits))
+    return Windows(
+        splits=splits,
+        batch=batch,
+        standardise=fitted,
+        name=name,
+        split=f"{counts} windows; targets in {places}, in the order of time; inputs may look back over a border",
+        lookback=lookback,
+        horizon=horizon,
+        columns=columns,
+        center=fitted.mean[:targets],
+        scale=fitted.std[:targets],
+        fill=fill,
+        rows=rows,
+    )
+
+
+def csv(
+    path: str | Path,
+    *,
+    lookback: int,
+    horizon: int,
+    batch: int,
+    columns: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    time: str | None = None,
+    parts: Sequence[float] = (0.7, 0.1, 0.2),
+    fill: Fill = None,
+) -> Windows:
+    """A data set of the windows of a CSV file with a header, its rows in the order of time.
+
+    Args:
+        path: the file, in UTF-8.
+        columns: which to read; none: all columns of numbers.
+        targets: which of them to forecast; none: all that are read.
+        time: a column of dates or numbers that must advance by one and the same step: a missing row is found there.
+        lookback, horizon, batch, parts, fill: as in `windows`.
+    """
+    path = files.existing(path)
+    stamp = path.stat().st_mtime_ns, path.stat().st_size  # a file that was edited is read again
+    return _csv(path, stamp, lookback, horizon, batch, tuple(columns), tuple(targets), time, tuple(parts), fill)
+
+
+@cache
+def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill) -> Windows:
+    table = files.read_csv(path)
+    if time is not None:
+        check_time(chosen(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}")
+    names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
+    if not names:
+        raise ValueError(f"{path}: has no column of numbers")
+    names = tuple(dict.fromkeys((*targets, *names)))
+    values = chosen(table, names, source=str(path))
+    options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
+    return windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
+
+
+def sunspots(*, lookback: int, horizon: int, batch: int) -> Windows:
+    """Monthly mean sunspot numbers from January 1749 to June 2009; a cycle takes about 132 months.
+
+    70 % of the months are for training (to 1931), 10 % for validation (to 1957), the rest for test. Source: National Geophysical
+    Data Center, public domain; see `bundled/make_sunspots.py`.
+    """
+    return csv(BUNDLED / "sunspots.csv", lookback=lookback, horizon=horizon, batch=batch, time="month")
+
+
+# -- checks -----------------------------------------------------------------------------------------------------------
+
+
+def chosen(table: Mapping[str, np.ndarray], names: Sequence[str], *, source: str, numbers: bool = True) -> np.ndarray:
+    """Columns of a table side by side; ValueError where one is missing or holds no numbers."""
+    for name in names:
+        if name not in table:
+            raise ValueError(f"{source}: has no column {name!r}; it has {', '.join(table)}")
+        if numbers and table[name].dtype.kind != "f":
+            raise ValueError(f"{source}: column {name!r} holds {str(table[name][0])!r}, not numbers")
+    return np.stack([table[name] for name in names], -1)
+
+
+def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: str) -> np.ndarray:
+    """The values without gaps: an error names the first row (counted from 1) that misses one, or it is filled as asked."""
+    if fill not in (None, "previous"):
+        raise ValueError(f"fill = {fill!r} is not 'previous' or None")
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return values
+    if fill == "previous":
+        last = np.maximum.accumulate(np.where(bad, -1, np.arange(len(values))[:, None]), axis=0)
+        values, bad = np.take_along_axis(values, np.maximum(last, 0), axis=0), last < 0
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        hint = "there is nothing before it to fill in" if fill else "fill = 'previous' repeats the value before"
+        raise ValueError(
+            f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}"
+        )
+    return values
+
+
+def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
+    """0 and the row behind each part; ValueError where a part has no whole window."""
+    if not 2 <= len(parts) <= 3 or min(parts) <= 0:
+        raise ValueError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
+    if all(isinstance(part, int) for part in parts):
+        edges = np.cumsum([0, *parts]).tolist()
+    else:
+        edges = np.round(np.cumsum([0, *parts]) / sum(parts) * rows).astype(int).tolist()
+    least = [lookback + horizon, *(horizon for _ in parts[1:])]
+    for part, start, stop, needed in zip(PARTS, edges, edges[1:], least, strict=False):
+        got = min(stop, rows) - start
+        if got < needed or stop > rows:
+            wanted = max(needed, stop - start)
+            raise ValueError(
+                f"{source}: {rows} rows are too few: {part} gets {max(got, 0)} and needs {wanted} "
+                f"(lookback = {lookback}, horizon = {horizon})"
+            )
+    return edges
+
+
+def check_time(stamps: np.ndarray, *, source: str) -> None:
+    """ValueError unless dates or numbers advance by one and the same step; it names the first row that does not."""
+    try:
+        times = stamps.astype(np.float64) if stamps.dtype.kind == "f" else np.array(stamps.tolist(), "datetime64")
+    except ValueError:
+        raise ValueError(f"{source}: {str(stamps[0])!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
+    steps = np.diff(times)
+    if len(steps) and (odd := steps != steps[0]).any():
+        row = int(np.argmax(odd))
+        raise ValueError(
+            f"{source}: from row {row + 1} ({stamps[row]}) to row {row + 2} ({stamps[row + 1]}) it does not advance "
+            f"by {steps[0]} as before: rows are missing, repeated or out of order"
+        )

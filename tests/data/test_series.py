@@ -1,0 +1,159 @@
+"""Windows over series: what they hold, that no part leaks into another, what is said of gaps and wrong files."""
+
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.data import series
+
+LINE = np.arange(40.0)
+OPTIONS = dict(lookback=4, horizon=3, batch=5)
+
+
+def test_windows_are_the_rows_and_their_future():
+    both = np.stack([LINE, -LINE], -1)
+    data = series.windows(both, parts=(20, 10, 10), columns=("a", "b"), targets=1, **OPTIONS)
+    assert {split: data.size(split) for split in data.splits} == {"train": 14, "validation": 8, "test": 8}
+    assert data.splits["train"]["x"].shape == (14, 4, 2)
+    np.testing.assert_array_equal(data.splits["train"]["x"][2, :, 1], [-2, -3, -4, -5])
+    np.testing.assert_array_equal(data.splits["train"]["y"][2], [[6], [7], [8]])
+    assert not data.splits["train"]["x"].flags.owndata, "a view: windows are not stored"
+    assert (data.center, data.standardise.mean) == ((9.5,), (9.5, -9.5))
+    assert data.scale[0] == pytest.approx(np.std(LINE[:20]))
+
+
+def test_no_part_leaks_into_another():
+    """Targets of each part lie in its own rows; inputs reach back at most to where the earlier part ends its own."""
+    data = series.windows(LINE, parts=(0.5, 0.25, 0.25), **OPTIONS)
+    rows = {split: np.unique(arrays["y"]) for split, arrays in data.splits.items()}
+    np.testing.assert_array_equal(rows["train"], np.arange(4, 20))
+    np.testing.assert_array_equal(rows["validation"], np.arange(20, 30))
+    np.testing.assert_array_equal(rows["test"], np.arange(30, 40))
+    assert data.splits["validation"]["x"].min() == 16
+    assert data.splits["train"]["x"].max() < data.splits["validation"]["y"].min()
+    for name, other in (("later values", np.r_[LINE[:20], 1e6 * LINE[20:]]), ("none", LINE[:35])):
+        again = series.windows(other, parts=(20, 10, len(other) - 30), **OPTIONS)
+        assert (again.center, again.scale) == (data.center, data.scale), f"{name} change the statistics"
+
+
+def test_a_step_gathers_the_windows_and_an_epoch_has_each_once():
+    data = series.windows(LINE, parts=(32, 4, 4), **OPTIONS)  # 26 windows, batches of 5
+    source = {"series": jnp.asarray(data.source(0, 1, 0)["series"])}
+    firsts = []
+    for step in range(26):  # five epochs
+        batch = data.train_batch(source, 3, step)
+        x, y = np.asarray(batch["x"])[..., 0], np.asarray(batch["y"])[..., 0]
+        np.testing.assert_array_equal(np.concatenate([x, y], 1), x[:, :1] + np.arange(7))
+        firsts += x[:, 0].astype(int).tolist()
+    assert np.bincount(firsts).tolist() == [5] * 26
+    np.testing.assert_array_equal(data.train_batch(source, 3, 7)["x"], data.train_batch(source, 3, 7)["x"])
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 8, 13])
+def test_evaluation_sees_every_window_once_in_order(batch):
+    data = series.windows(LINE, lookback=4, horizon=3, batch=batch, parts=(20, 10, 10))
+    ((count, source),) = data.eval_sources("test")
+    assert source is next(iter(data.eval_sources("test")))[1], "one object, so that it is put on the device once"
+    batches = [data.eval_batch({"series": jnp.asarray(source["series"])}, i) for i in range(count)]
+    mask = np.concatenate([b["mask"] for b in batches]) > 0
+    for key in ("x", "y"):
+        got = np.concatenate([b[key] for b in batches])[mask]
+        np.testing.assert_array_equal(got, data.splits["test"][key])
+
+
+GAP = np.where(LINE == 22, np.nan, LINE)
+
+
+def test_a_gap_is_named_or_filled_from_the_past():
+    with pytest.raises(
+        ValueError, match=r"^sea: row 23 has no value in 'series 0' \(1 gaps in all\): fill = 'previous'"
+    ):
+        series.windows(GAP, name="sea", **OPTIONS)
+    data = series.windows(GAP, fill="previous", parts=(20, 10, 10), **OPTIONS)
+    np.testing.assert_array_equal(data.splits["validation"]["y"][0, :, 0], [20, 21, 21])
+    with pytest.raises(ValueError, match=r"row 1 has no value .* nothing before it"):
+        series.windows(np.r_[np.nan, LINE], fill="previous", **OPTIONS)
+    with pytest.raises(ValueError, match="fill = 'linear'"):
+        series.windows(GAP, fill="linear", **OPTIONS)
+
+
+BAD = {
+    "too short": (dict(series=LINE[:9]), "9 rows are too few: train gets 6 and needs 7"),
+    "parts": (dict(series=LINE, parts=(30, 10, 10)), "40 rows are too few: test gets 0 and needs 10"),
+    "horizon": (dict(series=LINE, parts=(36, 2, 2)), "validation gets 2 and needs 3"),
+    "one part": (dict(series=LINE, parts=(1.0,)), r"parts = \(1.0,\)"),
+    "lookback": (dict(series=LINE, lookback=0), "lookback = 0"),
+    "targets": (dict(series=LINE, targets=2), "targets = 2"),
+    "names": (dict(series=LINE, columns=("a", "b")), "2 names for 1 columns"),
+    "words": (dict(series=np.array(["a", "b"])), "must be numbers"),
+    "batch": (dict(series=LINE, batch=100), "batch = 100"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_a_wrong_request_is_one_line(change, message):
+    arguments = OPTIONS | change
+    with pytest.raises(ValueError, match=message) as caught:
+        series.windows(arguments.pop("series"), **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def table(tmp_path, rows, head="day,a,b"):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+def days(n):
+    return [f"2020-01-{i + 1:02d},{i},{2 * i}" for i in range(n)]
+
+
+def test_a_csv_file_is_read_and_so_are_its_last_rows(tmp_path):
+    path = table(tmp_path, days(30))
+    data = series.csv(path, time="day", targets=("b",), **OPTIONS)
+    assert (data.columns, data.name) == (("b", "a"), "table.csv")
+    np.testing.assert_array_equal(data.splits["train"]["x"][0, :2], [[0, 0], [2, 1]])
+    assert data is series.csv(path, time="day", targets=("b",), **OPTIONS), "cached: one set a process"
+    np.testing.assert_array_equal(data.read(path)["x"][0, -1], [58, 29])
+    with pytest.raises(ValueError, match=r"short.csv: has 2 rows, the model reads 4"):
+        data.read(table(tmp_path, days(2)).rename(tmp_path / "short.csv"))
+
+
+WRONG = {
+    "missing column": (days(30), dict(columns=("c",)), "has no column 'c'; it has day, a, b"),
+    "missing target": (days(30), dict(targets=("c",)), "has no column 'c'"),
+    "words": (days(30), dict(columns=("day",)), "column 'day' holds '2020-01-01', not numbers"),
+    "a word": ([*days(9), "2020-01-10,x,1", *days(30)[10:]], {}, ":11: 'x' in column 'a' is not a number"),
+    "a gap": ([*days(9), "2020-01-10,,1", *days(30)[10:]], {}, "row 10 has no value in 'a'"),
+    "a missing row": (
+        [*days(9), *days(30)[10:]],
+        dict(time="day"),
+        r"column 'day': from row 9 \(2020-01-09\) to row 10 \(2020-01-11\) it does not advance by 1 days",
+    ),
+    "no dates": ([f"x,{i},{i}" for i in range(30)], dict(time="day"), "'x' is not a date"),
+    "too short": (days(8), {}, "8 rows are too few"),
+}
+
+
+@pytest.mark.parametrize(("rows", "change", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file_is_one_line_that_begins_with_its_path(rows, change, message, tmp_path):
+    path = table(tmp_path, rows)
+    with pytest.raises(ValueError, match=message) as caught:
+        series.csv(path, **OPTIONS, **change)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith((str(path), path.name))
+    assert len(re.findall("table.csv", text)) == 1
+
+
+def test_the_sunspots_are_the_ones_that_everybody_knows():
+    data = series.sunspots(lookback=264, horizon=12, batch=64)
+    train = data.rows["train"]["series"][:, 0]
+    assert len(train) == round(3126 * 0.7)
+    months = np.concatenate([train, *(data.rows[part]["series"][264:, 0] for part in ("validation", "test"))])
+    assert len(months) == 3126
+    assert months[0] == 58.0  # January 1749
+    assert months.max() == pytest.approx(253.8)  # October 1957, the highest month of the old scale
+    assert months[:12].mean() == pytest.approx(80.9, abs=0.05)  # 1749
