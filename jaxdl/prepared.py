@@ -38,7 +38,7 @@ class Prepared:
         if isinstance(x, str) or (isinstance(x, (list, tuple)) and x and all(isinstance(one, str) for one in x)):
             return self.predict_texts(weights, x, **more)
         x = np.asarray(x)
-        like = data.example()["x"]
+        like = data.inputs() if hasattr(data, "inputs") else data.example()["x"]
         if not x.size:
             raise ValueError(f"there are no inputs to predict for: their shape is {x.shape}")
         if x.ndim == like.ndim - 1:

@@ -35,6 +35,7 @@ TOP = {
     "provenance",
     "api",
     "sweeps",
+    "transfer",
     "members",
     "commands",
 }
@@ -44,7 +45,7 @@ LEAVES = {
     "matplotlib": "record/plots.py",
     "tensorflow_datasets": "data/tfds.py",
     "tensorboardX": "record/log.py",
-    "grain": "data/folder.py",
+    "grain": "data/workers.py",
 }
 """Heavy library -> the one file that may import it."""
 

@@ -76,7 +76,8 @@ def compiled(prepared: Any, exp: Any) -> Iterator[Row]:
     knobs = {name: jax.ShapeDtypeStruct((), value.dtype) for name, value in prepared.traced.items()}
 
     def placed(source: Any) -> Any:
-        where = program.plan.named() if program.plan.sharded else None
+        cut = (None, program.plan.batch_axes) if getattr(exp.data, "by_row", False) else ()
+        where = program.plan.named(*cut) if program.plan.sharded else None
         return {k: jax.ShapeDtypeStruct(np.shape(a), a.dtype, sharding=where) for k, a in dict(source).items()}
 
     def like(function: Any, *arguments: Any) -> Any:
@@ -87,7 +88,7 @@ def compiled(prepared: Any, exp: Any) -> Iterator[Row]:
 
     weights = like(program.one_weights, knobs, shapes)
     yield measured("init", program.init, knobs)
-    yield measured("step", program.chunk, knobs, shapes, placed(exp.data.source(0, 1, 0)), number, number)
+    yield measured("step", program.chunk, knobs, shapes, placed(program.source_shapes), number, number)
     yield measured("norm", program.norms, knobs, shapes)
     yield measured("weights", program.weights, knobs, shapes)
     for split in exp.data.splits:

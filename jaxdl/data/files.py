@@ -8,10 +8,12 @@ import csv
 import gzip
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -112,20 +114,32 @@ def read_image(path: str | Path, *, size: tuple[int, int], channels: int = 3) ->
     """
     from PIL import Image, ImageOps
 
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
+    image = ImageOps.fit(open_image(path, channels=channels), size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(*size, channels)
+
+
+def open_image(file: str | Path | BinaryIO, *, channels: int = 3, name: str = "") -> Any:
+    """The decoded PIL image of a file, or of its content: upright, in colour or grey (1 channel), without transparency.
+
+    Errors: as `read_image`; `name` stands for a content that has no path.
+    """
+    from PIL import Image, ImageOps
+
+    if isinstance(file, str | Path):
+        file = name = Path(file).expanduser()
+        if not file.exists():
+            raise FileNotFoundError(f"{file}: no such file")
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(file) as image:
+            warnings.simplefilter("ignore")  # of odd tags in files that decode all the same
             image = ImageOps.exif_transpose(image)
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if channels == 1 else "RGB")
-            image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
-            return np.asarray(image).reshape(*size, channels)
+            return image.convert("L" if channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: is not a readable image ({' '.join(str(error).split())})") from None
+        reason = " ".join(str(error).replace(repr(str(name)), "it").split())
+        raise ValueError(f"{name}: is not a readable image ({reason})") from None
 
 
 def read_csv(

@@ -98,6 +98,44 @@ def load(
     return arrays, {key: tuple(features[key].names) for key in keys if getattr(features[key], "names", None)}
 
 
+class Encoded:
+    """A split of a prepared set, undecoded: index -> (content of the image file, label). Opened where it is read."""
+
+    def __init__(self, source: Any):
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[bytes, int]:
+        record = self.source[index]
+        return record["image"], int(record["label"])
+
+
+def encoded(name: str, *, data_dir: str | Path | None = None) -> tuple[dict[str, Encoded], tuple[str, ...]]:
+    """The splits train, validation and test of a set of images, with random access, and the names of its classes.
+
+    Where there is no validation split, `test` stands for it. Errors: see `builder`; `ValueError` without images and labels.
+    """
+    found = builder(name, data_dir=data_dir)
+    features = found.info.features
+    if not {"image", "label"} <= set(features) or not getattr(features["label"], "names", None):
+        raise ValueError(f"{name} has no 'image' with a 'label' of named classes; it has {', '.join(sorted(features))}")
+    there = [split for split in ("train", "validation", "test") if split in found.info.splits]
+    if "train" not in there or len(there) < 2:
+        raise ValueError(
+            f"{name} needs the splits train and validation (or test); it has {', '.join(found.info.splits)}"
+        )
+    if "validation" in there:
+        there = ["train", "validation"]  # test splits beside one, such as ImageNet's, are most often without labels
+    from tensorflow_datasets import decode
+
+    with _quiet():
+        sources = {s: found.as_data_source(s, decoders={"image": decode.SkipDecoding()}) for s in there}
+    parts = {"validation" if split == "test" else split: Encoded(source) for split, source in sources.items()}
+    return parts, tuple(features["label"].names)
+
+
 def _stack(records: Sequence[Mapping[str, Any]], keys: Sequence[str], source: str) -> dict[str, np.ndarray]:
     first = {key: np.asarray(records[0][key]) for key in keys}
     arrays = {key: np.empty((len(records), *value.shape), value.dtype) for key, value in first.items()}

@@ -25,6 +25,7 @@ class Classification:
         loss: (logits, labels) -> one value per example; labels are integers or distributions (mix-up, smoothing).
         class_weights: one positive number a class (PyTorch's `weight`); soft labels weigh by their mixture.
         ignore: the integer label that counts nowhere.
+        auxiliary: name among the model's features -> weight: logits of auxiliary heads, whose loss is added in training.
         penalty: parameters -> scalar, added to the training loss (`jaxdl.losses.penalty`).
         metric: what selects the best model, and its direction.
     """
@@ -33,6 +34,7 @@ class Classification:
     loss: Callable[[Array, Array], Array] = cross_entropy
     class_weights: tuple[float, ...] | None = None
     ignore: int = -100
+    auxiliary: Mapping[str, float] = field(default_factory=dict)
     penalty: Callable[[Params], Array] | None = None
     metric: tuple[str, str] = ("accuracy", "max")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
@@ -51,7 +53,9 @@ class Classification:
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
-        outputs, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train)
+        more = {"features": True} if train and self.auxiliary else {}
+        outputs, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train, **more)
+        outputs, seen = outputs if more else (outputs, {})
         logits, y = self.logits(outputs), batch["y"]
         soft = self.soft(y)
         valid = batch["mask"] if soft else batch["mask"] * (y != self.ignore)
@@ -60,9 +64,12 @@ class Classification:
         if self.class_weights is not None:
             table = jnp.asarray(self.class_weights, jnp.float32)
             weight = valid * (self.mixture(y) @ table if soft else table[labels])
-        loss, pair = weighted_mean(one_each(self.loss(logits, y if soft else labels), weight.shape), weight)
+        target = y if soft else labels
+        loss, pair = weighted_mean(one_each(self.loss(logits, target), weight.shape), weight)
         hit = (self.decide(logits) == labels).astype(jnp.float32)
         metrics = {"loss": pair, "accuracy": weighted_mean(hit, valid)[1]}
+        for name in self.auxiliary if train else ():
+            loss += self.auxiliary[name] * weighted_mean(self.loss(self.logits(seen[name]), target), weight)[0]
         if self.penalty is not None and train:
             loss = loss + self.penalty(params)
         return loss, (model_state, metrics)

@@ -111,7 +111,8 @@ class Program:
         self.traced = {name: jax.ShapeDtypeStruct(np.shape(value), value.dtype) for name, value in traced.items()}
         self.members = members
         self.each = members or (lambda function, **_: function)
-        self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(data.source(0, 1, 0)))
+        like = data.blank_source() if hasattr(data, "blank_source") else data.source(0, 1, 0)
+        self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(like))
         self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
         self._init = jax.jit(self.one_init)
         self._placed: dict[int, tuple[Any, Any]] = {}
@@ -119,7 +120,7 @@ class Program:
     def place(self, source: Any) -> Any:
         """A source on the device; an in-memory split is put there once and stays."""
         if not self.data.resident:
-            return self.plan.put(source)
+            return self.plan.put(source, rows=getattr(self.data, "by_row", False))
         if id(source) not in self._placed:
             self._placed[id(source)] = (source, self.plan.put(dict(source)))
         return self._placed[id(source)][1]

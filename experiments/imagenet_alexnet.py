@@ -1,0 +1,60 @@
+"""AlexNet on ImageNet.
+
+Source: Krizhevsky et al. 2012, NeurIPS; Krizhevsky 2014, arXiv:1404.5997 (torchvision's form);
+        recipe: torchvision's references/classification.
+Run:    python -m experiments.imagenet_alexnet --folder PATH --precision bfloat16   (PATH/train/CLASS/*.JPEG, PATH/val/...)
+Cost:   not measured here. 450,000 steps of 256 examples, 0.7·10⁹ multiply-adds each forward: a day or so on one accelerator.
+Expect: not measured here. Published by torchvision for this recipe: 56.52 % top-1 (79.07 % top-5).
+"""
+
+from jaxdl.augment import image as augment
+from jaxdl.data import images
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.models.alexnet import AlexNet, AlexNet2012
+from jaxdl.optim import everything, momentum, schedules
+from jaxdl.tasks.classification import Classification
+
+
+@experiment
+def config(
+    *,
+    folder: str | None = None,
+    epochs: int = 90,
+    batch: int = 256,
+    image: int = 224,
+    lr: float = 0.01,
+    decay: float = 1e-4,
+    hidden: int = 4096,
+    paper: bool = False,
+    workers: int | None = None,
+    seed: int = 0,
+) -> Experiment:
+    """AlexNet on ImageNet.
+
+    Args:
+        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        epochs: passes over the training split.
+        batch: examples in a step.
+        image: height and width in training; evaluation resizes to 8/7 of it and cuts the middle out.
+        lr: learning rate, a tenth of it after each third of the run.
+        decay: weight decay, of everything.
+        hidden: units of the two dense layers.
+        paper: the form of 2012: grouped for two devices, with local response normalization.
+        workers: processes that decode; by default one for each core but one, at most 16.
+        seed: of the initialization, the order, the augmentation and the dropout.
+    """
+    data = images.imagenet(folder=folder, batch=batch, image=image, workers=workers)
+    steps = epochs * data.steps_per_epoch
+    model = (AlexNet2012 if paper else AlexNet)(classes=len(data.classes), hidden=hidden)
+    return Experiment(
+        data=data,
+        augment=(augment.flip(),),
+        task=Classification(model=model),
+        optimizer=momentum(schedules.step(lr, every=max(1, steps // 3)), decay=decay, mask=everything),
+        steps=steps,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)
