@@ -1,0 +1,101 @@
+"""A small GPT (or LSTM, or GRU) that learns to write, character by character, from any text file.
+
+Source: Karpathy 2022, nanoGPT's settings for a CPU (4 layers, 4 heads, width 128, context 64, batch 12, 2,000 steps).
+Run:    python -m experiments.char_lm [--text FILE]; then python -m jaxdl generate RUN --prompt "The "
+Cost:   TODO
+Expect: TODO
+"""
+
+from functools import partial
+from typing import Literal
+
+from jaxdl.data import text as texts
+from jaxdl.data.tokenizers import BPE, Bytes, Characters, Tokenizer, kept
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.position import ALiBi, Learned, Rotary
+from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
+from jaxdl.models.rnn import LanguageModel
+from jaxdl.models.transformer import Decoder
+from jaxdl.models.transformer_sizes import nanogpt
+from jaxdl.optim import adamw, clip, compose, schedules
+from jaxdl.tasks.language import NextToken
+
+POSITIONS = {
+    "learned": lambda context: {"position": partial(Learned, context)},
+    "rotary": lambda context: {"position": None, "relative": Rotary},
+    "alibi": lambda context: {"position": None, "relative": ALiBi},
+    "none": lambda context: {"position": None},
+}
+
+
+@experiment
+def config(
+    *,
+    text: str = "",
+    model: Literal["transformer", "lstm", "gru"] = "transformer",
+    tokens: Literal["characters", "bytes", "bpe"] = "characters",
+    vocab: int = 512,
+    steps: int = 2000,
+    batch: int = 12,
+    context: int = 64,
+    width: int = 128,
+    depth: int = 4,
+    heads: int = 4,
+    positions: Literal["learned", "rotary", "alibi", "none"] = "learned",
+    rate: float = 0.0,
+    lr: float = 1e-3,
+    decay: float = 0.1,
+    smoothing: float = 0.0,
+    seed: int = 0,
+) -> Experiment:
+    """Next-token prediction on a text file.
+
+    Args:
+        text: a text file in UTF-8; without one, what Python's `help()` knows about its topics.
+        model: a Transformer that sees `context` tokens, or a recurrent one that carries its state from step to step.
+        tokens: what the model reads and writes.
+        vocab: tokens of `--tokens bpe`.
+        steps: updates.
+        batch: rows in a step.
+        context: tokens in a row.
+        width: channels.
+        depth: blocks, or recurrent layers.
+        heads: of attention.
+        positions: how the Transformer knows where a token stands.
+        rate: dropout.
+        lr: peak learning rate, after 100 steps of warm-up and before a cosine to a tenth of it.
+        decay: decoupled weight decay of matrices.
+        smoothing: label smoothing.
+        seed: of the initialization, the windows and the dropout.
+    """
+    name, content = (text, texts.read_text(text)) if text else ("Python's help topics", texts.python_topics())
+    tokenizer = kept("tokenizer", lambda: learned(tokens, content, vocab))
+    data = texts.windows(content, tokenizer, batch=batch, context=context, contiguous=model != "transformer", name=name)
+    if model == "transformer":
+        sizes = {"width": width, "depth": depth, "heads": heads, "hidden": 4 * width}
+        rates = {"rate": rate, "attention_rate": rate}
+        net = Decoder(nanogpt("cpu", vocab=tokenizer.size, **sizes, **rates, **POSITIONS[positions](context)))
+    else:
+        cell = {"lstm": LSTM, "gru": GRU}[model](width)
+        core = Recurrent(cell, layers=depth, rate=rate)
+        net = LanguageModel(tokenizer.size, width, core, rate=rate, stateful=True)
+    schedule = schedules.warmup_cosine(peak=lr, steps=steps, warmup=min(100, steps // 2), end=lr / 10)
+    return Experiment(
+        data=data,
+        task=NextToken(model=net, smoothing=smoothing),
+        optimizer=compose(clip(norm=1.0), adamw(schedule, b2=0.99, decay=decay)),
+        steps=steps,
+        eval_every=max(1, steps // 8),
+        seed=seed,
+    )
+
+
+def learned(tokens: str, content: str, vocab: int) -> Tokenizer:
+    """A tokenizer of this kind for a text; BPE learns from the part that is trained on."""
+    if tokens == "characters":
+        return Characters.of(content)
+    return Bytes() if tokens == "bytes" else BPE.of(texts.divide(content)["train"], size=vocab)
+
+
+if __name__ == "__main__":
+    main(config)
