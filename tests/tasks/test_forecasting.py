@@ -99,8 +99,8 @@ def test_an_evaluation_is_exact_for_any_batch_size():
         ((count, source),) = data.eval_sources("test")
 
         @jax.jit
-        def sums_of(i, data=data, task=task, source=source):
-            batch = data.standardise(data.eval_batch(source, i))
+        def sums_of(i, data=data, task=task, series=source["series"]):
+            batch = data.standardise(data.eval_batch({"series": jnp.asarray(series)}, i))
             return task.objective({}, {}, batch, KEY, jnp.int32(0), train=False)[1][1]
 
         sums = [sums_of(i) for i in range(count)]

@@ -1,0 +1,95 @@
+"""Four days of a power transformer from the four before: LSTM, GRU, DLinear or PatchTST on ETTh1.
+
+Source: Zhou et al. 2021, arXiv:2012.07436 (data, CC BY-ND 4.0); Zeng et al. 2022, arXiv:2205.13504 (DLinear); Nie et al. 2023,
+        arXiv:2211.14730 (PatchTST). ETTh1.csv: github.com/zhouhaoyi/ETDataset, folder ETT-small.
+Run:    python -m experiments.etth1_forecast --file ETTh1.csv --model dlinear
+Cost:   TODO
+Expect: TODO
+"""
+
+from typing import Any, Literal
+
+from jaxdl.data import series
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
+from jaxdl.models.forecast import DLinear, PatchTST
+from jaxdl.models.rnn import Forecaster
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.forecasting import Forecasting
+from jaxdl.train.stopping import EarlyStopping
+
+MONTH = 30 * 24
+VARIABLES = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
+
+
+def forecaster(name: str, *, horizon: int, width: int, depth: int, rate: Any) -> Any:
+    """A model of the seven variables."""
+    if name == "dlinear":
+        return DLinear(horizon)
+    if name == "patchtst":
+        return PatchTST(horizon, width=width, depth=depth, heads=max(1, width // 16), hidden=2 * width, rate=rate)
+    cell = {"lstm": LSTM, "gru": GRU}[name](width)
+    return Forecaster(horizon, len(VARIABLES), Recurrent(cell, layers=depth, rate=rate), from_last=True, rate=rate)
+
+
+@experiment
+def config(
+    *,
+    file: str = "ETTh1.csv",
+    model: Literal["dlinear", "patchtst", "gru", "lstm"] = "dlinear",
+    lookback: int = 96,
+    horizon: int = 96,
+    width: int = 64,
+    depth: int = 1,
+    epochs: int = 5,
+    batch: int = 64,
+    lr: float = 1e-3,
+    decay: float = 0.01,
+    rate: float = 0.2,
+    patience: int = 3,
+    seed: int = 0,
+) -> Experiment:
+    """Four days of a power transformer from the four before.
+
+    Args:
+        file: ETTh1.csv (or ETTh2.csv).
+        model: one linear map, a Transformer over patches, or a recurrent network.
+        lookback: hours to read.
+        horizon: hours to forecast, all at once.
+        width: channels of PatchTST, units of a recurrent network.
+        depth: blocks or layers of the same.
+        epochs: passes over the training windows.
+        batch: windows in a step.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout of PatchTST and the recurrent networks.
+        patience: evaluations in a row without a lower validation error that stop the run.
+        seed: of the initialization, the order and the dropout.
+    """
+    data = series.csv(
+        file,
+        columns=VARIABLES,
+        time="date",
+        lookback=lookback,
+        horizon=horizon,
+        batch=batch,
+        parts=(12 * MONTH, 4 * MONTH, 4 * MONTH),
+    )
+    steps = epochs * data.steps_per_epoch
+    return Experiment(
+        data=data,
+        task=Forecasting(
+            model=forecaster(model, horizon=horizon, width=width, depth=depth, rate=rate),
+            center=data.center,
+            scale=data.scale,
+            season=24,
+        ),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
+        steps=steps,
+        stop=EarlyStopping(patience=patience),
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

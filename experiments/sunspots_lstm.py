@@ -1,0 +1,79 @@
+"""Sunspots of the next year from those of the last 22: an LSTM on monthly numbers since 1749.
+
+Source: Hochreiter and Schmidhuber 1997; the series of the National Geophysical Data Center (public domain, bundled).
+Run:    python -m experiments.sunspots_lstm
+Cost:   TODO
+Expect: TODO
+"""
+
+from typing import Literal
+
+from jaxdl.data import series
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.recurrent import GRU, LSTM, RNN, Recurrent
+from jaxdl.losses.regression import absolute_error, squared_error
+from jaxdl.models.rnn import Forecaster
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.forecasting import Forecasting
+from jaxdl.train.stopping import EarlyStopping
+
+CYCLE = 132
+"""Months of a solar cycle, in the mean."""
+
+
+@experiment
+def config(
+    *,
+    cell: Literal["lstm", "gru", "rnn"] = "lstm",
+    lookback: int = 264,
+    horizon: int = 12,
+    hidden: int = 32,
+    steps: int = 1000,
+    batch: int = 64,
+    lr: float = 3e-3,
+    decay: float = 0.01,
+    rate: float = 0.1,
+    loss: Literal["mse", "mae", "quantiles"] = "mse",
+    patience: int = 8,
+    seed: int = 0,
+) -> Experiment:
+    """Sunspots of the next months: an LSTM on monthly numbers since 1749.
+
+    Args:
+        cell: the recurrent cell.
+        lookback: months to read; at least a cycle of 132, for the seasonal forecast beside it.
+        horizon: months to forecast, all at once.
+        hidden: units of the state.
+        steps: updates.
+        batch: windows in a step.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout before the last layer.
+        loss: squared error, absolute error, or the quantiles 0.1, 0.5 and 0.9 by the pinball loss.
+        patience: evaluations in a row without a lower validation error that stop the run.
+        seed: of the initialization, the order and the dropout.
+    """
+    data = series.sunspots(lookback=lookback, horizon=horizon, batch=batch)
+    levels = (0.1, 0.5, 0.9) if loss == "quantiles" else ()
+    cells = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+    model = Forecaster(horizon=horizon, outputs=max(1, len(levels)), core=Recurrent(cells[cell](hidden)), rate=rate)
+    return Experiment(
+        data=data,
+        task=Forecasting(
+            model=model,
+            center=data.center,
+            scale=data.scale,
+            season=CYCLE,
+            levels=levels,
+            loss=absolute_error if loss == "mae" else squared_error,
+        ),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
+        steps=steps,
+        eval_every=50,
+        stop=EarlyStopping(patience=patience),
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)
