@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxdl import api
 from jaxdl.commands.options import check_signature
@@ -20,6 +21,20 @@ from jaxdl.record.log import read
 from jaxdl.train.loop import Limits
 
 EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
+AT_SCALE = {
+    "cifar10_resnet18": {"width": 8},
+    "cifar10_vit": {"width": 32, "depth": 2, "heads": 2},
+    "cifar10_wide_resnet": {"depth": 10, "widen": 1},
+    "imagenet_alexnet": {"image": 64, "hidden": 16},
+    "imagenet_efficientnet_b0": {"image": 32, "stem": 8},
+    "imagenet_inception_v3": {"image": 75, "auxiliary": False},
+    "imagenet_mobilenet_v2": {"image": 32, "stem": 8},
+    "imagenet_resnet50": {"image": 32, "width": 8, "recipe": "modern"},
+    "imagenet_vgg16": {"image": 32, "width": 8, "hidden": 16},
+    "imagenet_vit_s16": {"image": 32, "width": 32, "depth": 2, "heads": 2},
+    "imagenette_resnet50": {"image": 32, "width": 8},
+}
+"""Traced as they are, but trained for two steps at the smallest size that each network allows."""
 BY_DEFAULT = ("digits_mlp", "digits_cnn", "breast_cancer_mlp", "diabetes_mlp")
 
 every = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
@@ -31,7 +46,7 @@ def idx(array):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """MNIST's files, CIFAR-10's and CIFAR-100's, of a few random images each."""
+    """MNIST's files, CIFAR-10's and CIFAR-100's, folders of images, ETTh1's: a few random ones each."""
     root, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
     for prefix, n in (("train", 400), ("t10k", 60)):
         images, labels = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), (np.arange(n) % 10).astype(np.uint8)
@@ -48,14 +63,28 @@ def folder(tmp_path_factory):
         cifar(name, 100, (10,))
     cifar("train.bin", 1000, (20, 100))
     cifar("test.bin", 100, (20, 100))
+    hours = np.datetime64("2016-07-01") + np.arange(20 * 30 * 24).astype("timedelta64[h]")
+    rows = [f"{hour},{','.join(map(str, rng.integers(0, 99, 7)))}" for hour in hours]
+    (root / "ETTh1.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]))
+    for part, n in (("train", 8), ("val", 2)):
+        for name in ("bird", "cat", "dog"):
+            (root / part / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{i}.{'jpg' if i % 2 else 'png'}")
     return root
+
+
+FILES = {"etth1_forecast": {"file": "ETTh1.csv"}}
+"""experiment -> knob -> file of the folder, where a knob names a file that is not bundled."""
 
 
 def built(path, folder):
     """The experiment with its own knobs, small where they only say how much."""
     config = load_config(path)
     parameters = inspect.signature(config).parameters
-    small = {"folder": str(folder), "batch": 16}
+    files = {name: str(folder / file) for name, file in FILES.get(path.stem, {}).items()}
+    small = {"folder": str(folder), "batch": 16, **files}
     return config(**{name: value for name, value in small.items() if name in parameters})
 
 
