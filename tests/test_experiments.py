@@ -79,12 +79,12 @@ FILES = {"etth1_forecast": {"file": "ETTh1.csv"}}
 """experiment -> knob -> file of the folder, where a knob names a file that is not bundled."""
 
 
-def built(path, folder):
+def built(path, folder, **knobs):
     """The experiment with its own knobs, small where they only say how much."""
     config = load_config(path)
     parameters = inspect.signature(config).parameters
     files = {name: str(folder / file) for name, file in FILES.get(path.stem, {}).items()}
-    small = {"folder": str(folder), "batch": 16, **files}
+    small = {"folder": str(folder), "batch": 16, "workers": 0, **files, **knobs}
     return config(**{name: value for name, value in small.items() if name in parameters})
 
 
@@ -121,7 +121,7 @@ def test_its_step_can_be_traced(path, folder):
 
 
 def two_steps(path, folder, tmp_path):
-    exp = built(path, folder)
+    exp = built(path, folder, **({"batch": 4, **AT_SCALE[path.stem]} if path.stem in AT_SCALE else {}))
     run = api.train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
     assert int(run.state.step) == 2
     losses = [line for line in read(run.folder) if line["kind"] == "train"]
