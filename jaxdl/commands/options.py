@@ -64,7 +64,7 @@ DOCS = {
     "remat": "Recompute activations in the backward pass: less memory, more time.",
     "accumulate": "Cut the batch into so many micro-batches.",
     "ema": "Evaluate an exponential moving average of the parameters with this decay.",
-    "init_from": "Start from the weights of this run folder.",
+    "init_from": "Start from the weights of a run folder, or of a folder of import-weights; the head may differ.",
     "data_seed": "Seed of the data order alone.",
 }
 

@@ -15,7 +15,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import avg_pool, global_avg_pool, max_pool
 from jaxdl.models.inception import Unit, inception_norm, normal
-from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, uniform_bias
+from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run, uniform_bias
 
 Path = Sequence[tuple]
 """A branch: (name, features, kernel, strides, padding) of each convolution, one after the other."""
@@ -131,6 +131,7 @@ class InceptionV3(nn.Module):
     norm: Norm = inception_norm
     rate: Rate = 0.5
     aux: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -149,7 +150,8 @@ class InceptionV3(nn.Module):
         x = max_pool(stem("4a", 192, 3, 1, "valid"), 3, 2)
         seen = {"stem": x}
         for name, paths in V3.items():
-            x = seen[name] = Branches(paths, unit, self.share, name=f"mixed{name}")(x, train=train)
+            module = Branches(paths, unit, self.share, name=f"mixed{name}")
+            x = seen[name] = run(module, x, train=train, remat=self.remat)
             if name == "6e" and self.aux and (train or features or self.is_initializing()):
                 seen["aux1"] = Auxiliary(self.classes, unit, self.share, name="aux1")(x, train=train)
         x = seen["pooled"] = global_avg_pool(x)

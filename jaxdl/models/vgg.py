@@ -1,6 +1,7 @@
 """VGG: nothing but 3x3 convolutions and 2x2 max-pools, deep. Simonyan and Zisserman 2014, arXiv:1409.1556."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -11,6 +12,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import adaptive_avg_pool, max_pool
 from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, he_fan_out
+from jaxdl.types import recompute_block
 
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # table 1: A, B, D, E
 
@@ -32,6 +34,7 @@ class VGG(nn.Module):
     act: Act = relu
     norm: Norm | None = None
     rate: Rate = 0.5
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -39,14 +42,10 @@ class VGG(nn.Module):
     ) -> Float[Array, "batch classes"] | tuple[Array, Seen]:
         check_image(x, 2 ** len(self.stages), "VGG")
         seen = {}
-        for i, convolutions in enumerate(self.stages):
-            for j in range(1, convolutions + 1):
-                name = f"{i + 1}_{j}"
-                x = Conv(self.width * 2 ** min(i, 3), 3, kernel_init=he_fan_out, name=f"conv{name}")(x)
-                if self.norm is not None:
-                    x = self.norm(name=f"norm{name}")(x, train=train)
-                x = seen[f"conv{name}"] = self.act(x)
-            x = seen[f"stage{i + 1}"] = max_pool(x, 2)
+        for i in range(1, len(self.stages) + 1):
+            stage = partial(VGG.stage, i=i, train=train)
+            x, inside = (nn.remat(stage) if recompute_block() or self.remat else stage)(self, x)
+            seen |= {**inside, f"stage{i}": x}
         x = adaptive_avg_pool(x, self.grid).reshape(x.shape[0], -1)
         start = {"kernel_init": nn.initializers.normal(0.01)}
         x = seen["dense1"] = self.act(Dense(self.hidden, **start, name="dense1")(x))
@@ -55,6 +54,15 @@ class VGG(nn.Module):
         x = Dropout(self.rate)(x, train=train)
         logits = Dense(self.classes, **start, name="head")(x)
         return (logits, seen) if features else logits
+
+    def stage(self, x: Images, *, i: int, train: bool) -> tuple[Images, Seen]:
+        seen = {}
+        for j in range(1, self.stages[i - 1] + 1):
+            x = Conv(self.width * 2 ** min(i - 1, 3), 3, kernel_init=he_fan_out, name=f"conv{i}_{j}")(x)
+            if self.norm is not None:
+                x = self.norm(name=f"norm{i}_{j}")(x, train=train)
+            x = seen[f"conv{i}_{j}"] = self.act(x)
+        return max_pool(x, 2), seen
 
 
 def vgg(depth: int, **options) -> VGG:

@@ -116,6 +116,41 @@ def scale_layers(
     )
 
 
+def stage_of(name: str) -> tuple[int, int]:
+    """Where in an image model a parameter lies, from the input on: stem and positions, numbered stages, what follows, head.
+
+    >>> [stage_of(name) for name in ("stem/conv1/kernel", "stage2_block1/conv1/kernel", "inception4a/one/conv/kernel")]
+    [(0, 0), (1, 2), (1, 4)]
+    >>> [stage_of(name) for name in ("block11/norm1/scale", "conv3_1/bias", "dense2/kernel", "norm/scale", "head/bias")]
+    [(1, 11), (1, 3), (2, 2), (2, 0), (3, 0)]
+    """
+    top = name.partition("/")[0]
+    number = int((re.search(r"\d+", top) or [0])[0])
+    if re.match(r"head|aux\d", top):
+        return 3, 0
+    if re.match(r"dense|hidden|last|norm$|pool|representation", top):
+        return 2, number
+    return (1, number) if number else (0, 0)
+
+
+def scale_stages(rate: Knob) -> optax.GradientTransformation:
+    """`scale_layers` for any image model: the head learns at the full rate, what lies a stage earlier at `rate` times that.
+
+        η_stage = η · rate^(stages between it and the head, plus one)         see `stage_of`
+
+    `optax.chain(adamw(lr), scale_stages(0.5))`; 1 changes nothing. Source: Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
+    """
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        order = sorted(
+            {stage_of(name) for name in jax.tree.leaves(_map(lambda name, leaf: name, updates))}, reverse=True
+        )
+        scale = _scale_by(lambda name: rate ** order.index(stage_of(name)))
+        return scale(updates, state, params)
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
 def freeze(tx: optax.GradientTransformation, *patterns: str) -> optax.GradientTransformationExtraArgs:
     """Optimize all but the parameters whose path matches a pattern: those stay as they are and cost no state.
 

@@ -1,0 +1,202 @@
+"""Fine-tuning: a run that begins with the weights of another run, or with imported ones, under a head of its own.
+
+python -m experiments.finetune_digits --digits high --init-from runs/finetune_digits/2026-01-31_12-00-00-s0     a run folder
+python -m jaxdl import-weights resnet18 FILE -o W;  python -m experiments.finetune_folder --folder PHOTOS --init-from W
+
+Everything but the head must fit, by name and shape. The head starts afresh where its shapes differ (other classes), or where
+the experiment says so: `Experiment(fresh=("^head/",))`. What may change of the rest is the optimizer's affair: `freeze`,
+`scale_stages` of `jaxdl.optim.groups`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxdl.data import prepare
+from jaxdl.experiment import Experiment, ExperimentError
+from jaxdl.prepared import Prepared
+from jaxdl.record.run import open_run
+from jaxdl.types import Batch, TrainState
+
+HEAD = r"(^|/)head(_\w+)?/|^aux\d*/"
+"""What belongs to the classes of a task: `head` in every model with named parts, `head_distilled`, auxiliary heads."""
+SHOWN = 6
+
+
+# -- where weights come from -------------------------------------------------------------------------------------------
+
+
+def is_weights(path: str | Path) -> bool:
+    """Whether `import-weights` made this folder."""
+    return (Path(path) / "weights.json").is_file()
+
+
+def check_source(path: str | Path) -> None:
+    """ValueError, in one line, unless the path is a run folder or a folder of imported weights."""
+    if not is_weights(path):
+        try:
+            open_run(path)
+        except ValueError as error:
+            raise ValueError(f"init_from: {error}, and it holds no weights.json of import-weights") from None
+
+
+def described(path: str | Path) -> dict[str, Any]:
+    """What `weights.json` says of imported weights: `name`, `options`, `preprocess`, `labels`, ..."""
+    if not is_weights(path):
+        raise FileNotFoundError(f"{path}: no folder of imported weights; make one with import-weights NAME FILE -o DIR")
+    return json.loads((Path(path) / "weights.json").read_text())
+
+
+def weights_of(path: str | Path) -> tuple[dict[str, Any], str, str]:
+    """Arrays by "collection/path" on the host, what they are, and what images they expect ("" where that is not known)."""
+    if is_weights(path):
+        from jaxdl.pretrained.folder import open_weights
+
+        imported = open_weights(path)
+        p = imported.weights.preprocess
+        images = f"{p.crop}x{p.crop} pixels, {_scaling(p)}" if p else ""
+        return flat(imported.weights.variables), f"{imported.name} weights", images
+    from jaxdl.api import load
+
+    params, model_state = load(path).weights
+    return flat(jax.device_get({"params": params, **model_state})), "run", ""
+
+
+# -- what fits ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Which leaves ("collection/path") are taken, which start afresh, and what stands against it."""
+
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def fit(ours: Mapping[str, Any], theirs: Mapping[str, Any], fresh: Sequence[str] = ()) -> Fit:
+    """Compare the leaves of a model with given ones, by name and shape.
+
+    `fresh` are patterns searched for in our paths (without the collection). A head of which one leaf differs starts afresh
+    as a whole; a head that only the given weights have is left out.
+
+    >>> ones = jax.numpy.ones
+    >>> fit({"params/head/kernel": ones((4, 3))}, {"params/head/kernel": ones((4, 1000))}).fresh
+    ('params/head/kernel',)
+    """
+    head = head_of({*ours, *theirs})
+
+    def shape(leaves: Mapping[str, Any], name: str) -> tuple | None:
+        return (tuple(leaves[name].shape), str(leaves[name].dtype)) if name in leaves else None
+
+    def named(name: str) -> bool:
+        return any(re.search(pattern, name.partition("/")[2]) for pattern in fresh)
+
+    same = {name: shape(ours, name) == shape(theirs, name) for name in (*ours, *theirs)}
+    other = {name.rpartition("/")[0] for name in same if head(name) and not same[name]}
+    new = tuple(n for n in ours if named(n) or (head(n) and n.rpartition("/")[0] in other))
+    rest = [n for n in same if n not in new and not same[n] and not (n not in ours and (head(n) or named(n)))]
+    kinds = {
+        "missing there": [n for n in rest if n not in theirs],
+        "left over there": [n for n in rest if n not in ours],
+        "of another shape": [
+            f"{n} ({_sizes(theirs[n])} there, {_sizes(ours[n])} here)" for n in rest if n in ours and n in theirs
+        ],
+    }
+    problems = tuple(f"{kind}: {_some(names)}" for kind, names in kinds.items() if names)
+    return Fit(tuple(n for n in ours if n in theirs and same[n] and n not in new), new, problems)
+
+
+def head_of(names: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a leaf belongs to the head: by `HEAD`, or, in a model without such names, to its last dense layer."""
+    paths = [name.partition("/")[2] for name in names]
+    if any(re.search(HEAD, path) for path in paths):
+        return lambda name: re.search(HEAD, name.partition("/")[2]) is not None
+    numbers = [int(found.group(1)) for path in paths if (found := re.match(r"Dense_(\d+)/", path))]
+    last = f"Dense_{max(numbers, default=0)}/"
+    return lambda name: name.partition("/")[2].startswith(last)
+
+
+def initialised_from(
+    exp: Experiment, prepared: Prepared, state: TrainState, say: Callable[[str], None] = lambda line: None
+) -> TrainState:
+    """The first state of a run with `init_from`; `say` is told in one line what was taken and what starts afresh."""
+    if exp.init_from is None:
+        return state
+    theirs, what, images = weights_of(exp.init_from)
+    ours = flat({"params": state.params, **state.model_state})
+    for pattern in exp.fresh:
+        if not any(re.search(pattern, name.partition("/")[2]) for name in ours):
+            raise ExperimentError(f"fresh = {pattern!r} matches no parameter of this model")
+    found = fit(ours, theirs, exp.fresh)
+    if found.problems:
+        hint = "" if found.taken else " (nothing fits: is it another architecture?)"
+        raise ExperimentError(
+            f"init_from = {exp.init_from}: its parameters do not fit this model; {'; '.join(found.problems)}{hint}"
+        )
+    chosen = {name: theirs[name] if name in found.taken else jax.device_get(ours[name]) for name in ours}
+    tree = jax.tree.unflatten(jax.tree.structure((state.params, state.model_state)), list(chosen.values()))
+    count = sum(int(theirs[name].size) for name in found.taken if name.startswith("params/"))
+    rest = f"{_some(sorted({n.split('/', 1)[1].rpartition('/')[0] for n in found.fresh}))} from seed {exp.seed}"
+    say(f"{count:,} parameters from {exp.init_from} ({what})" + (f", {rest}" if found.fresh else ", head included"))
+    standardise = exp.data.standardise
+    if images and not isinstance(standardise, AsSeen):
+        say(f"note: these weights were trained on images of {images}; this data set does otherwise")
+    return prepared.with_weights(state, tree)
+
+
+def flat(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves by "collection/path", in the order of the tree: `params` first, then the others."""
+    params = {"params": variables.get("params", {})}
+    others = {name: tree for name, tree in variables.items() if name != "params"}
+    leaves = [leaf for tree in (params, others) for leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _sizes(array: Any) -> str:
+    return "x".join(map(str, array.shape)) or "a scalar"
+
+
+def _scaling(preprocess: Any) -> str:
+    mean, std = (", ".join(f"{v:g}" for v in values) for values in (preprocess.mean, preprocess.std))
+    return f"mean ({mean}), deviation ({std})"
+
+
+# -- images as imported weights expect them ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AsSeen(prepare.Standardise):
+    """The middle `crop` x `crop` pixels, (x - mean) / std: the last steps of a weight set's preprocessing."""
+
+    crop: int = 224
+
+    def __call__(self, batch: Batch) -> Batch:
+        height, width = batch["x"].shape[1:3]
+        top, left = (height - self.crop) // 2, (width - self.crop) // 2
+        middle = batch["x"][:, top : top + self.crop, left : left + self.crop]
+        return super().__call__({**batch, "x": middle})
+
+
+def as_seen(data: Any, *, crop: int, mean: Sequence[float], std: Sequence[float]) -> Any:
+    """A set of images whose evaluation cuts out the middle and scales it as `weights.json` says.
+
+    Raises ValueError where its images are smaller than the crop.
+    """
+    height, width = data.splits["train"]["x"].shape[1:3]
+    if min(height, width) < crop:
+        raise ValueError(f"images of {height}x{width} are smaller than the crop = {crop} of the weights")
+    return replace(data, standardise=AsSeen(tuple(mean), tuple(std), crop))
+
+
+__all__ = ["AsSeen", "Fit", "as_seen", "check_source", "described", "fit", "initialised_from", "is_weights"]
