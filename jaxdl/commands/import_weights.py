@@ -15,15 +15,17 @@ class Options:
     """Read weights in torchvision's, timm's or Hugging Face's naming; nothing is loaded half."""
 
     name: tyro.conf.Positional[str]
-    """A model of `python -m jaxdl models`, such as resnet50."""
+    """A model of `python -m jaxdl models`, such as resnet50 or gpt2."""
     file: tyro.conf.Positional[Path]
-    """A .safetensors file, or a state dict that torch.save wrote (read without executing it)."""
+    """A .safetensors file, a state dict that torch.save wrote (read without executing it), or a folder with one of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The folder to make: weights.safetensors and weights.json."""
-    classes: int = 1000
-    """Classes of the head."""
+    """The folder to make: weights.safetensors, weights.json, and tokenizer.json where one lies beside the file."""
+    classes: int | None = None
+    """Classes of the head; by default 1000, or what config.json beside the weights of a language model says."""
     naming: str | None = None
     """torchvision, timm or huggingface; by default whichever fits."""
+    ignore: tuple[str, ...] = ()
+    """Patterns of tensors that may be left over, such as 'aux.*'."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -32,8 +34,9 @@ def run(args: Sequence[str]) -> int:
         raise ExperimentError(f"{options.output} exists already; nothing was changed")
     from jaxdl.pretrained.folder import import_weights
 
+    head = {} if options.classes is None else {"classes": options.classes}
     imported = import_weights(
-        options.name, options.file, options.output, naming=options.naming, classes=options.classes
+        options.name, options.file, options.output, naming=options.naming, ignore=options.ignore, **head
     )
     print(f"{options.output}: {options.name} from {imported.weights.naming} names, every tensor in its place")
     return 0

@@ -20,7 +20,7 @@ CATALOG = Path(jaxdl.models.__file__).with_name("catalog.json")
 
 @dataclass(frozen=True)
 class Options:
-    """Every named model. Counts are of whole models with 1,000 (CIFAR: 10) classes."""
+    """Every named model. Counts are of whole models with 1,000 (CIFAR: 10, BERT: 2) classes."""
 
     json: bool = False
     """A JSON list instead of a table."""
@@ -34,7 +34,7 @@ def run(args: Sequence[str]) -> int:
         return 0
     print(f"{'name':<28}{'parameters':>14}{'statistics':>12}{'multiply-adds':>18}  {'input':<16}source")
     for row in found:
-        size = "x".join(str(n) for n in row["input"])
+        size = "x".join(str(n) for n in row["input"]) if len(row["input"]) > 1 else f"{row['input'][0]} tokens"
         counts = f"{row['params']:>14,}{row['batch_stats']:>12,}{row['multiply_adds']:>18,}"
         print(f"{row['name']:<28}{counts}  {size:<16}{row['source']}")
     return 0

@@ -59,14 +59,15 @@ def _inside(params: dict[str, Any]):
                 yield part
 
 
-def counts(model: Any, image: Sequence[int]) -> dict[str, int]:
+def counts(model: Any, image: Sequence[int], sequences: int = 0) -> dict[str, int]:
     """Parameters, batch statistics and multiply-adds of any model called as `model(x, train=False)` on one image.
 
-    One abstract trace of `init` gives all three; auxiliary heads, which `init` makes, count as well.
+    With `sequences` it reads so many arrays of tokens instead, `image` being (time,). One abstract trace of `init` gives all
+    three; auxiliary heads, which `init` makes, count as well.
     """
-    x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
-    init = jax.make_jaxpr(lambda key, x: model.init(key, x, train=False), return_shape=True)
-    jaxpr, variables = init(jax.random.key(0), x)
+    x = jax.ShapeDtypeStruct((1, *image), jnp.int32 if sequences else jnp.float32)
+    init = jax.make_jaxpr(lambda key, *inputs: model.init(key, *inputs, train=False), return_shape=True)
+    jaxpr, variables = init(jax.random.key(0), *(x,) * max(sequences, 1))
     size = {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in variables.items()}
     adds = count(jaxpr.jaxpr)
     return {"params": size.get("params", 0), "batch_stats": size.get("batch_stats", 0), "multiply_adds": adds}
@@ -81,4 +82,5 @@ def rows(models: Mapping[str, Any], names: Sequence[str] | None = None) -> Itera
         if name not in models:
             raise ValueError(f"model {name!r} is unknown: take one of {', '.join(models)}")
         entry = models[name]
-        yield {"name": name, **counts(entry.build(), entry.input), "input": list(entry.input), "source": entry.source}
+        numbers = counts(entry.build(), entry.input, entry.sequences)
+        yield {"name": name, **numbers, "input": list(entry.input), "source": entry.source}

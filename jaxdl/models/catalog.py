@@ -36,17 +36,20 @@ from jaxdl.models.resnet import (
     wide_resnet,
     wide_resnet50_2,
 )
+from jaxdl.models.transformer_catalog import LANGUAGE
 from jaxdl.models.vgg import vgg
 from jaxdl.models.vit import vit
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`build(classes=..., **options)` makes the model; `input` is (height, width, channels)."""
+    """`build(classes=..., **options)` makes the model; `input` is (height, width, channels), or (time,) of `sequences` tokens."""
 
     build: Callable[..., nn.Module]
-    input: tuple[int, int, int]
+    input: tuple[int, ...]
     source: str
+    sequences: int = 0
+    """How many arrays of tokens the model reads; 0: an image."""
 
 
 def _images(size: int, source: str, builds: dict[str, Callable[..., nn.Module]]) -> dict[str, Entry]:
@@ -157,4 +160,5 @@ MODELS: dict[str, Entry] = {
         {"vit_s_16_gap": partial(vit, "s", pool="average", positions="sincos", representation=384)},
     ),
 }
+MODELS |= {name: Entry(row.build, (row.length,), row.source, row.count) for name, row in LANGUAGE.items()}
 """name -> Entry; `jaxdl.inspect.flops.rows(MODELS)` counts parameters and multiply-adds of each."""

@@ -40,19 +40,42 @@ class MaskedLanguageModel(nn.Module):
 
 
 class Pooler(nn.Module):
-    """BERT's summary of a sequence: tanh(W·h) of the first token. Parameters: `dense`."""
+    """BERT's summary of a sequence: tanh(W·h) of the first token (DistilBERT: relu). Parameters: `dense`."""
 
     config: Config
+    act: Callable[[Array], Array] = tanh
 
     @nn.compact
     def __call__(self, x: Hidden) -> Float[Array, "batch width"]:
-        return tanh(Dense(self.config.width, kernel_init=self.config.kernel_init, name="dense")(x[:, 0]))
+        return self.act(Dense(self.config.width, kernel_init=self.config.kernel_init, name="dense")(x[:, 0]))
+
+
+class PooledEncoder(nn.Module):
+    """What BERT is without a head: hidden states of every token, and their pooled summary. `embed`, `stack`, `pooler`."""
+
+    config: Config
+
+    def setup(self) -> None:
+        c = self.config
+        self.embed, self.stack, self.pooler = Embedding(c), Stack(c), Pooler(c)
+
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Int[Array, "batch"] | None = None,
+        *,
+        types: Tokens | None = None,
+        train: bool,
+    ) -> tuple[Hidden, Float[Array, "batch width"]]:
+        x = self.embed(tokens, None, types, train=train)
+        x = self.stack(x, mask=key_mask(tokens, lengths, None), train=train)
+        return x, self.pooler(x)
 
 
 class SequenceClassifier(nn.Module):
     """Tokens to the logits of `classes`, from the first token by BERT's pooler, or from the mean over all tokens.
 
-    `pad` is the token that fills up a row (None: `lengths` say it, or nothing is filled up).
+    `pad` is the token that fills up a row (None: `lengths` say it, or nothing is filled up); `act` is the pooler's.
     """
 
     config: Config
@@ -60,13 +83,14 @@ class SequenceClassifier(nn.Module):
     pool: Literal["first", "mean"] = "first"
     pad: int | None = None
     rate: Rate = 0.0
+    act: Callable[[Array], Array] = tanh
 
     def setup(self) -> None:
         c = self.config
         if self.pool not in ("first", "mean"):
             raise ValueError(f"pool={self.pool!r}: take 'first' (the first token through BERT's pooler) or 'mean'")
         self.embed, self.stack = Embedding(c), Stack(c)
-        self.pooler: Callable | None = Pooler(c) if self.pool == "first" else None
+        self.pooler: Callable | None = Pooler(c, self.act) if self.pool == "first" else None
         self.drop, self.head = Dropout(self.rate), Dense(self.classes, kernel_init=c.kernel_init)
 
     def __call__(

@@ -2,7 +2,7 @@
 
 2017 base, big      Vaswani et al., arXiv:1706.03762, table 3         EncoderDecoder
 Marian              Junczys-Dowmunt et al. 2018; Opus-MT's size        EncoderDecoder
-T5                  Raffel et al. 2019, arXiv:1910.10683              EncoderDecoder
+T5, T5 1.1          Raffel et al. 2019, arXiv:1910.10683              EncoderDecoder
 BERT, DistilBERT    Devlin et al. 2018, arXiv:1810.04805              Encoder and the heads of `transformer_heads.py`
 GPT-2, nanoGPT      Radford et al. 2019; Karpathy 2022                Decoder
 """
@@ -23,7 +23,7 @@ def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **
 
     base 63,082,496 parameters, big 214,245,376 (biases included, 37,000 tokens).
     """
-    width, heads = _pick(size, {"base": (512, 8), "big": (1024, 16)})
+    width, heads = _pick(size, {"base": (512, 8), "big": (1024, 16)}, changes, "width", "heads")
     return Config(
         vocab=vocab,
         width=width,
@@ -37,12 +37,13 @@ def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **
 def marian(*, vocab: int = 58101, **changes: Any) -> Config:
     """Opus-MT's translator: the base size with Swish, all sines before all cosines, and a bias on the logits."""
     position = partial(Sinusoidal, interleaved=False)
-    return transformer(vocab=vocab, act=silu, position=position, logit_bias=True).but(**changes)
+    return transformer(vocab=vocab, **{"act": silu, "position": position, "logit_bias": True, **changes})
 
 
 def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128, **changes: Any) -> Config:
     """No biases, RMS norms first, learned relative buckets, scores not scaled; small 60,506,624, base 222,903,552 parameters."""
-    width, depth, heads = _pick(size, {"small": (512, 6, 8), "base": (768, 12, 12), "large": (1024, 24, 16)})
+    sizes = {"small": (512, 6, 8), "base": (768, 12, 12), "large": (1024, 24, 16)}
+    width, depth, heads = _pick(size, sizes, changes)
     return Config(
         vocab=vocab,
         width=width,
@@ -62,12 +63,23 @@ def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128,
     ).but(**changes)
 
 
+def t5_v1_1(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128, **changes: Any) -> Config:
+    """T5 1.1: a GELU-gated, narrower MLP and an output matrix of its own; 76,961,152 and 247,577,856 parameters.
+
+    Source: Shazeer 2020, arXiv:2002.05202; sizes of the released checkpoints.
+    """
+    sizes = {"small": (512, 8, 6, 1024), "base": (768, 12, 12, 2048), "large": (1024, 24, 16, 2816)}
+    width, depth, heads, hidden = _pick(size, sizes, changes, "width", "depth", "heads", "hidden")
+    made = t5("small", vocab=vocab, width=width, depth=depth, heads=heads, hidden=hidden)
+    return made.but(act=gelu_tanh, gate=True, tied=False, logit_scale=None).but(**changes)
+
+
 def bert(size: Literal["base", "large"] = "base", *, vocab: int = 30522, length: int = 512, **changes: Any) -> Config:
     """Norms last, learned positions, two segment types; with the pooler base 109,482,240, large 335,141,888 parameters.
 
     RoBERTa-base is `bert(vocab=50265, length=514, types=1)`, its positions starting at 2.
     """
-    width, depth, heads = _pick(size, {"base": (768, 12, 12), "large": (1024, 24, 16)})
+    width, depth, heads = _pick(size, {"base": (768, 12, 12), "large": (1024, 24, 16)}, changes)
     return Config(
         vocab=vocab,
         width=width,
@@ -86,7 +98,7 @@ def bert(size: Literal["base", "large"] = "base", *, vocab: int = 30522, length:
 
 def distilbert(**changes: Any) -> Config:
     """Half of BERT's blocks and no segment types: 66,362,880 parameters. Source: Sanh et al. 2019, arXiv:1910.01108."""
-    return bert(depth=6, types=0).but(**changes)
+    return bert(**{"depth": 6, "types": 0, **changes})
 
 
 def gpt2(
@@ -94,7 +106,7 @@ def gpt2(
 ) -> Config:
     """Norms first, learned positions, GELU by tanh: 124,439,808, 354,823,168, 774,030,080 and 1,557,611,200 parameters."""
     sizes = {"small": (768, 12, 12), "medium": (1024, 24, 16), "large": (1280, 36, 20), "xl": (1600, 48, 25)}
-    width, depth, heads = _pick(size, sizes)
+    width, depth, heads = _pick(size, sizes, changes)
     return Config(
         vocab=vocab,
         width=width,
@@ -111,7 +123,9 @@ def gpt2(
 
 def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes: Any) -> Config:
     """nanoGPT's character models, without biases: "char" 10,745,088 parameters, its CPU settings 804,096."""
-    width, depth, heads, length = _pick(size, {"char": (384, 6, 6, 256), "cpu": (128, 4, 4, 64)})
+    sizes = {"char": (384, 6, 6, 256), "cpu": (128, 4, 4, 64)}
+    width, depth, heads, length = _pick(size, sizes, changes, "width", "depth", "heads", "length")
+    changes = {name: value for name, value in changes.items() if name != "length"}
     rate = {"char": 0.2, "cpu": 0.0}[size]
     return gpt2(
         vocab=vocab,
@@ -129,7 +143,9 @@ def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes
     ).but(**changes)
 
 
-def _pick(size: str, sizes: dict[str, Any]) -> Any:
+def _pick(size: str, sizes: dict[str, Any], changes: dict[str, Any], *names: str) -> Any:
+    """The numbers of a size, or those given in their place: what follows from them (the MLP's width, scales) follows, too."""
     if size not in sizes:
         raise ValueError(f"size={size!r}: take one of {', '.join(sizes)}")
-    return sizes[size]
+    names = names or ("width", "depth", "heads")
+    return tuple(changes.get(name, value) for name, value in zip(names, sizes[size], strict=True))

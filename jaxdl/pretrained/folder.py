@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from jaxdl.models.inception import GoogLeNet
 from jaxdl.models.inception_v3 import InceptionV3
 from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.transformer import Decoder, Encoder, EncoderDecoder
+from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, SequenceClassifier
 from jaxdl.models.vgg import VGG
 from jaxdl.models.vit import ViT
-from jaxdl.pretrained import files, inception, mobilenet, resnet, vgg, vit
-from jaxdl.pretrained.mapping import Names, flat, from_torch, modules, to_torch, unflat
+from jaxdl.pretrained import bert, files, gpt2, inception, mobilenet, resnet, sizes, t5, vgg, vit
+from jaxdl.pretrained.mapping import Names, Table, flat, from_torch, modules, to_torch, unflat
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
 
 FAMILIES = {
@@ -35,7 +38,19 @@ FAMILIES = {
     MobileNetV3: mobilenet.mobilenet_v3,
     EfficientNet: mobilenet.efficientnet,
     ViT: vit.names,
+    **dict.fromkeys((Encoder, PooledEncoder, MaskedLanguageModel, SequenceClassifier), bert.names),
+    Decoder: gpt2.names,
+    EncoderDecoder: t5.names,
 }
+READS_TOKENS = {
+    Encoder: 1,
+    PooledEncoder: 1,
+    MaskedLanguageModel: 1,
+    SequenceClassifier: 1,
+    Decoder: 1,
+    EncoderDecoder: 2,
+}
+TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Weights:
 
     variables: dict[str, Any]
     naming: str
-    preprocess: Preprocess
+    preprocess: Preprocess | None
     labels: tuple[str, ...] | None = None
 
 
@@ -55,9 +70,16 @@ def image_of(model: Any) -> tuple[int, int, int]:
     return (299, 299, 3) if isinstance(model, InceptionV3) else (224, 224, 3)
 
 
+def inputs_of(model: Any, image: Sequence[int] | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """What the model is called with: an image, or one or two arrays of tokens."""
+    if type(model) in READS_TOKENS:
+        return (jax.ShapeDtypeStruct((1, 2), jnp.int32),) * READS_TOKENS[type(model)]
+    return (jax.ShapeDtypeStruct((1, *(image or image_of(model))), jnp.float32),)
+
+
 def shapes_of(model: Any, image: Sequence[int] | None = None) -> dict[str, Any]:
-    x = jax.ShapeDtypeStruct((1, *(image or image_of(model))), jnp.float32)
-    return jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), x)
+    init = lambda key, *inputs: model.init(key, *inputs, train=False)
+    return jax.eval_shape(init, jax.random.key(0), *inputs_of(model, image))
 
 
 def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
@@ -104,17 +126,17 @@ def load(
         variables = unflat(
             {**flat(variables), **_fresh(model, image, jax.random.key(0) if key is None else key, absent)}
         )
-    size = (image or image_of(model))[0]
-    preprocess = preprocess or beside(path) or usual(name, loaded.naming, size)
+    if type(model) not in READS_TOKENS:
+        preprocess = preprocess or beside(path) or usual(name, loaded.naming, (image or image_of(model))[0])
     return Weights(variables, loaded.naming, preprocess, labels_beside(path))
 
 
 def _fresh(model: Any, image: Sequence[int] | None, key: Any, wanted: Mapping[tuple[str, str], Any]) -> dict:
-    x = jnp.zeros((1, *(image or image_of(model))))
+    inputs = [jnp.zeros(x.shape, x.dtype) for x in inputs_of(model, image)]
 
     @jax.jit  # only what is asked for is computed, so the model does not run
     def init(key: Any) -> dict:
-        made = flat(model.init(key, x, train=False))
+        made = flat(model.init(key, *inputs, train=False))
         return {k: made[k] for k in wanted}
 
     return init(key)
@@ -127,7 +149,9 @@ def save_torch(
     names = names_of(model, shapes_of(model, image))
     if naming not in names:
         raise ValueError(f"naming={naming!r}: this model has {', '.join(names)}")
-    files.write(path, to_torch(variables, names[naming]))
+    rules = names[naming]
+    extras = rules.extras if isinstance(rules, Table) else ()  # PyTorch makes tied and computed tensors anew
+    files.write(path, {n: a for n, a in to_torch(variables, rules).items() if n not in extras})
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------
@@ -135,14 +159,23 @@ def save_torch(
 
 @dataclass(frozen=True)
 class Imported:
-    """A weight set from disk: `predict(images)` takes files, PIL images or uint8 arrays."""
+    """A weight set from disk: `predict(images)` takes files, PIL images or uint8 arrays.
+
+    A language model is called itself, `model.apply(weights.variables, tokens, train=False)`; `tokenizer` is the file
+    (of the `tokenizers` package) that came with it, None without one.
+    """
 
     name: str
     model: Any
     weights: Weights
+    tokenizer: Path | None = None
 
     def predict(self, images: Sequence[Any]) -> np.ndarray:
         """Probabilities `(images, classes)`."""
+        if self.weights.preprocess is None:
+            raise ValueError(
+                f"{self.name} reads tokens, not images: call model.apply(weights.variables, tokens, train=False)"
+            )
         x = np.stack([self.weights.preprocess(image) for image in images])
         apply = jax.jit(lambda variables, x: jax.nn.softmax(self.model.apply(variables, x, train=False)))
         return np.asarray(apply(self.weights.variables, x))
@@ -163,11 +196,14 @@ def import_weights(
 ) -> Imported:
     """Reads weights for the catalog's model `name` and writes them with all that belongs to them to the folder `out`.
 
-    `options` go to the model (numbers and texts such as `classes=10`, `padding="same"`). In `out`: `weights.safetensors`,
-    with our paths for names, and `weights.json`. Raises ValueError for an unknown name or weights that do not fit.
+    `options` go to the model (numbers and texts such as `classes=10`, `padding="same"`); those of a language model that are not
+    given are read from `config.json` beside the weights. In `out`: `weights.safetensors`, with our paths for names,
+    `weights.json`, and the `tokenizer.json` that lay beside the weights. Raises ValueError for an unknown name or weights
+    that do not fit.
     """
     if name not in MODELS:
         raise ValueError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
+    options = {**sizes.beside(path, name), **options}
     model, out = MODELS[name].build(**options), Path(out)
     weights = load(model, path, name=name, naming=naming, ignore=ignore)
     labels = tuple(labels) if labels else weights.labels
@@ -179,12 +215,19 @@ def import_weights(
         "name": name,
         "options": options,
         "naming": weights.naming,
-        "preprocess": weights.preprocess.to_json(),
+        "preprocess": weights.preprocess and weights.preprocess.to_json(),
         "labels": labels,
         "source": {"file": Path(path).name, "sha256": digest(Path(path)) if Path(path).is_file() else None},
     }
     (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n")
-    return Imported(name, model, weights)
+    tokenizer = (Path(path) if Path(path).is_dir() else Path(path).parent) / TOKENIZER
+    if weights.preprocess is None and tokenizer.is_file():
+        shutil.copyfile(tokenizer, out / TOKENIZER)
+    return Imported(name, model, weights, tokenizer_in(out))
+
+
+def tokenizer_in(folder: Path) -> Path | None:
+    return folder / TOKENIZER if (folder / TOKENIZER).is_file() else None
 
 
 def open_weights(folder: str | Path) -> Imported:
@@ -201,8 +244,9 @@ def open_weights(folder: str | Path) -> Imported:
         raise ValueError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
     labels = tuple(record["labels"]) if record["labels"] else None
-    weights = Weights(variables, record["naming"], Preprocess.from_json(record["preprocess"]), labels)
-    return Imported(record["name"], model, weights)
+    preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
+    weights = Weights(variables, record["naming"], preprocess, labels)
+    return Imported(record["name"], model, weights, tokenizer_in(folder))
 
 
 def digest(path: Path) -> str:

@@ -69,16 +69,46 @@ def positions(extra: int) -> Layout:
 
 
 class Place(NamedTuple):
-    """A tensor's name without its ending; its layout where that is special; `part` (i, n): the i-th of n along axis 0."""
+    """A tensor's name without its ending; its layout where that is special; `part` (i, n): the i-th of n along `axis`."""
 
     name: str
     layout: Layout | None = None
     part: tuple[int, int] | None = None
+    axis: int = 0
 
 
 Rules = Mapping[str, str | Place | Callable[..., str | Place]]
 Names = Mapping[str, Rules]
 """naming ("torchvision", "timm", "huggingface", ...) -> rules."""
+
+
+class Table(dict):
+    """Rules, and what a file may hold beside the tensors they name.
+
+    Args:
+        copies: another name -> the tensor that it repeats (tied weights); either may stand for both.
+        fixed: name -> (length) -> a table of numbers that are computed here and are no weights.
+        ignore: patterns of what is no part of this model: masks among the weights, the heads of other models.
+
+    A copy or a fixed table that is another one is refused, as a wrong shape is.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        copies: Mapping[str, str] | None = None,
+        fixed: Mapping[str, Callable[[int], np.ndarray]] | None = None,
+        ignore: Sequence[str] = (),
+    ) -> None:
+        super().__init__(rules)
+        self.copies, self.fixed, self.ignore = dict(copies or {}), dict(fixed or {}), tuple(ignore)
+
+    @property
+    def extras(self) -> set[str]:
+        """Names that a file need not hold."""
+        return {*self.copies, *self.fixed}
+
 
 ENDINGS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
@@ -88,13 +118,14 @@ class Tensor:
     name: str
     layout: Layout
     part: tuple[int, int] | None = None
+    axis: int = 0
 
 
 def locate(rules: Rules, path: str, rank: int) -> Tensor | None:
     """The tensor of a leaf, by its whole path (then the rule gives the whole name) or its module's; None without a rule."""
     place = _match(rules, path)
     if place is not None:
-        return Tensor(place.name, place.layout or same, place.part)
+        return Tensor(place.name, place.layout or same, place.part, place.axis)
     module, _, leaf = path.rpartition("/")
     place = _match(rules, module)
     if place is None or leaf not in ENDINGS:
@@ -102,7 +133,7 @@ def locate(rules: Rules, path: str, rank: int) -> Tensor | None:
     # "in_proj_" takes its ending without a dot
     name = place.name + ("" if place.name.endswith("_") else ".") + ENDINGS[leaf]
     usual = same if leaf != "kernel" else convolution if rank == 4 else dense
-    return Tensor(name, place.layout if place.layout and leaf == "kernel" else usual, place.part)
+    return Tensor(name, place.layout if place.layout and leaf == "kernel" else usual, place.part, place.axis)
 
 
 def _match(rules: Rules, path: str) -> Place | None:
@@ -165,11 +196,14 @@ def from_torch(
     if naming is not None and naming not in found:
         raise ValueError(f"naming={naming!r}: this model has {', '.join(found)}")
     fits = {n: sum(t is not None and t.name in tensors for t in places.values()) for n, places in found.items()}
-    best = naming or max(fits, key=fits.__getitem__)
+    most = [n for n, count in fits.items() if count == max(fits.values())]
+    best = naming or max(most, key=lambda n: len(most) > 1 and _shapes_that_fit(found[n], wanted, tensors))
     if not fits[best]:
         known, some = ", ".join(found), ", ".join(list(tensors)[:3])
         raise ValueError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
-    missing, wrong, used, out = [], [], set(), {}
+    rules = names[best] if isinstance(names[best], Table) else Table(names[best])
+    tensors, wrong = _without_extras(rules, tensors)
+    missing, used, out = [], set(), {}
     for key, spec in wanted.items():
         place = found[best][key]
         skip = any(re.fullmatch(pattern, key[1]) for pattern in fresh)
@@ -186,7 +220,9 @@ def from_torch(
             wrong.append(f"{place.name} {tensors[place.name].shape} for {key[1]} {tuple(spec.shape)}")
             continue
         out[key] = np.ascontiguousarray(array, np.float32)
-    rest = [n for n in tensors if n not in used and not any(re.fullmatch(p, n) for p in (*IGNORED, *ignore))]
+    rest = [
+        n for n in tensors if n not in used and not any(re.fullmatch(p, n) for p in (*IGNORED, *rules.ignore, *ignore))
+    ]
     problems = [("missing", sorted(set(missing))), ("left over", rest), ("wrong shape", wrong)]
     if any(items for _, items in problems):
         text = "; ".join(f"{what}: {', '.join(items)}" for what, items in problems if items)
@@ -197,7 +233,7 @@ def from_torch(
 def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
     """A PyTorch state dict (NumPy arrays) from variables. Raises ValueError for a leaf without a name."""
     out: dict[str, np.ndarray] = {}
-    parts: dict[str, dict[int, np.ndarray]] = {}
+    parts: dict[tuple[str, int], dict[int, np.ndarray]] = {}
     for (_, path), leaf in flat(variables).items():
         place = locate(rules, path, np.ndim(leaf))
         if place is None:
@@ -206,23 +242,51 @@ def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray
         if place.part is None:
             out[place.name] = array
         else:
-            parts.setdefault(place.name, {})[place.part[0]] = array
+            parts.setdefault((place.name, place.axis), {})[place.part[0]] = array
         if path.endswith("/mean"):
             out[place.name.removesuffix("running_mean") + "num_batches_tracked"] = np.zeros((), np.int64)
-    joined = {name: np.concatenate([pieces[i] for i in sorted(pieces)]) for name, pieces in parts.items()}
-    return {**out, **joined}
+    for (name, axis), pieces in parts.items():
+        out[name] = np.concatenate([pieces[i] for i in sorted(pieces)], axis)
+    if isinstance(rules, Table):
+        out |= {copy: out[name] for copy, name in rules.copies.items() if name in out}
+        out |= {name: table(512) for name, table in rules.fixed.items()}
+    return out
 
 
 def _read(place: Tensor, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     if place.part is not None:
         index, count = place.part
-        if len(tensor) % count:
+        if tensor.shape[place.axis] % count:
             return None
-        tensor = np.split(tensor, count)[index]
+        tensor = np.split(tensor, count, place.axis)[index]
     try:
         return place.layout.read(tensor, shape)
     except (ValueError, IndexError):
         return None
+
+
+def _shapes_that_fit(places: Mapping[Any, Tensor | None], wanted: Mapping[Any, Any], tensors: Mapping[str, Any]) -> int:
+    found = (
+        (_read(p, tensors[p.name], tuple(wanted[k].shape)), k) for k, p in places.items() if p and p.name in tensors
+    )
+    return sum(a is not None and a.shape == tuple(wanted[k].shape) for a, k in found)
+
+
+def _without_extras(rules: Table, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The tensors without copies and fixed tables, and what is wrong with these."""
+    out, wrong = {n: a for n, a in tensors.items() if n not in rules.extras}, []
+    for copy, name in rules.copies.items():
+        if copy in tensors and not _equal(out.setdefault(name, tensors[copy]), tensors[copy]):
+            wrong.append(f"{copy} is another than {name}, which it should repeat")
+    for name, table in rules.fixed.items():
+        if name in tensors and not _equal(table(len(tensors[name])), tensors[name], 1e-3):
+            wrong.append(f"{name} holds other numbers than this model computes")
+    return out, wrong
+
+
+def _equal(a: np.ndarray, b: np.ndarray, atol: float = 0.0) -> bool:
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=atol, equal_nan=True)
 
 
 def _without_prefix(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -90,11 +90,34 @@ COUNTS = {
     "deit_s_16_distilled": (22_436_432, 0, None),
     "deit_b_16_distilled": (87_338_192, 0, None),
     "vit_s_16_gap": (22_122_472, 0, None),
+    "bert_base": (109_482_240, 0, None),
+    "bert_large": (335_141_888, 0, None),
+    "bert_base_mlm": (109_514_298, 0, None),
+    "bert_base_classifier": (109_483_778, 0, None),
+    "distilbert": (66_362_880, 0, None),
+    "distilbert_mlm": (66_985_530, 0, None),
+    "distilbert_classifier": (66_955_010, 0, None),
+    "gpt2": (124_439_808, 0, None),
+    "gpt2_medium": (354_823_168, 0, None),
+    "gpt2_large": (774_030_080, 0, None),
+    "gpt2_xl": (1_557_611_200, 0, None),
+    "nanogpt_char": (10_745_088, 0, None),
+    "nanogpt_cpu": (804_096, 0, None),
+    "t5_small": (60_506_624, 0, None),
+    "t5_base": (222_903_552, 0, None),
+    "t5_large": (737_668_096, 0, None),
+    "t5_v1_1_small": (76_961_152, 0, None),
+    "t5_v1_1_base": (247_577_856, 0, None),
+    # Hugging Face counts Marian's two fixed tables of sines and not its bias on the logits
+    "marian": (74_410_496 - 2 * 512 * 512 + 58_101, 0, None),
+    "transformer_base": (63_082_496, 0, None),
+    "transformer_big": (214_245_376, 0, None),
 }
 DEEP = {  # seconds of tracing each
     *("resnet101", "resnet152", "resnet101d", "resnet152d", "cifar_resnet56", "cifar_resnet110", "wide_resnet40_2"),
     *(f"efficientnet_b{i}" for i in range(2, 8)),
     *("vit_l_16", "vit_l_32", "vit_h_14", "vit_l_16_384"),
+    *("bert_large", "gpt2_medium", "gpt2_large", "gpt2_xl", "t5_base", "t5_large", "t5_v1_1_base"),
 }
 CASES = [pytest.param(name, marks=pytest.mark.slow if name in DEEP else ()) for name in COUNTS]
 

@@ -1,0 +1,75 @@
+"""BERT and DistilBERT in Hugging Face's names: bare, with the pooler, for masked tokens, for classes."""
+
+from typing import Any
+
+from jaxdl.models.transformer import Encoder
+from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, SequenceClassifier
+from jaxdl.pretrained.mapping import Names, Table
+
+ATTENTION = {"query": "self.query", "key": "self.key", "value": "self.value", "out": "output.dense"}
+
+
+def names(model: Encoder | PooledEncoder | MaskedLanguageModel | SequenceClassifier, modules: set[str]) -> Names:
+    """Every naming of the family; files of 2018 call a norm's parameters gamma and beta, and some leave `bert.` out."""
+    del modules
+    return {
+        "huggingface bert": bert(model, "bert."),
+        "huggingface bert, bare": bert(model, ""),
+        "huggingface bert, gamma": bert(model, "bert.", ("gamma", "beta")),
+        "huggingface distilbert": distilbert(model, "distilbert."),
+        "huggingface distilbert, bare": distilbert(model, ""),
+    }
+
+
+def bert(model: Any, prefix: str, ends: tuple[str, str] = ("weight", "bias")) -> Table:
+    layer, end = f"{prefix}encoder.layer", dict(zip(("scale", "bias"), ends, strict=True))
+    guess = "cls.predictions"
+    masked = isinstance(model, MaskedLanguageModel)
+    return Table(
+        {
+            "embed/embedding": f"{prefix}embeddings.word_embeddings.weight",
+            "embed/type_embedding": f"{prefix}embeddings.token_type_embeddings.weight",
+            "embed/position/position": f"{prefix}embeddings.position_embeddings.weight",
+            r"embed/norm/(\w+)": lambda e: f"{prefix}embeddings.LayerNorm.{end[e]}",
+            r"stack/blocks_(\d+)/attention/(\w+)": lambda i, n: f"{layer}.{i}.attention.{ATTENTION[n]}",
+            r"stack/blocks_(\d+)/norm_attention/(\w+)": lambda i, e: f"{layer}.{i}.attention.output.LayerNorm.{end[e]}",
+            r"stack/blocks_(\d+)/mlp/up": lambda i: f"{layer}.{i}.intermediate.dense",
+            r"stack/blocks_(\d+)/mlp/down": lambda i: f"{layer}.{i}.output.dense",
+            r"stack/blocks_(\d+)/norm_mlp/(\w+)": lambda i, e: f"{layer}.{i}.output.LayerNorm.{end[e]}",
+            "pooler/dense": f"{prefix}pooler.dense",
+            "transform": f"{guess}.transform.dense",
+            r"norm/(\w+)": lambda e: f"{guess}.transform.LayerNorm.{end[e]}",
+            **({"head/bias": f"{guess}.bias"} if masked else {"head": "classifier"}),
+        },
+        copies={
+            f"{guess}.decoder.weight": f"{prefix}embeddings.word_embeddings.weight",
+            f"{guess}.decoder.bias": f"{guess}.bias",
+        }
+        if masked
+        else {},
+        # of a pretrained file: the guess of the next sentence, and the head or the pooler that this model has not
+        ignore=(r"cls\.seq_relationship\..*", r"(bert\.)?pooler\..*") if masked else (r"cls\..*",),
+    )
+
+
+def distilbert(model: Any, prefix: str) -> Table:
+    layer, masked = f"{prefix}transformer.layer", isinstance(model, MaskedLanguageModel)
+    parts = {"query": "q_lin", "key": "k_lin", "value": "v_lin", "out": "out_lin"}
+    return Table(
+        {
+            "embed/embedding": f"{prefix}embeddings.word_embeddings.weight",
+            "embed/position/position": f"{prefix}embeddings.position_embeddings.weight",
+            "embed/norm": f"{prefix}embeddings.LayerNorm",
+            r"stack/blocks_(\d+)/attention/(\w+)": lambda i, n: f"{layer}.{i}.attention.{parts[n]}",
+            r"stack/blocks_(\d+)/norm_attention": lambda i: f"{layer}.{i}.sa_layer_norm",
+            r"stack/blocks_(\d+)/mlp/up": lambda i: f"{layer}.{i}.ffn.lin1",
+            r"stack/blocks_(\d+)/mlp/down": lambda i: f"{layer}.{i}.ffn.lin2",
+            r"stack/blocks_(\d+)/norm_mlp": lambda i: f"{layer}.{i}.output_layer_norm",
+            "pooler/dense": "pre_classifier",
+            "transform": "vocab_transform",
+            "norm": "vocab_layer_norm",
+            **({"head/bias": "vocab_projector.bias"} if masked else {"head": "classifier"}),
+        },
+        copies={"vocab_projector.weight": f"{prefix}embeddings.word_embeddings.weight"} if masked else {},
+        ignore=() if masked else (r"vocab_(transform|layer_norm|projector)\..*",),
+    )
