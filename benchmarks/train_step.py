@@ -151,6 +151,8 @@ class Contender:
         command = [sys.executable, script, "--worker", *worker]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.first_step = self._answer()
+        self.peak_bytes = 0
+        """The most memory it held, known once it is closed."""
 
     def _answer(self) -> float:
         line = self.process.stdout.readline()
@@ -165,7 +167,10 @@ class Contender:
 
     def close(self) -> None:
         self.process.stdin.close()
-        self.process.wait()
+        self.process.stdout.close()
+        _, status, used = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.peak_bytes = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def rounds_of(contenders: dict[str, Contender], rounds: int, seconds: float) -> dict[str, list[float]]:

@@ -6,8 +6,11 @@ against `x` (one β per channel, say); they are cast to the dtype of `x`, so bfl
 parameter is learned, `Swish` and `PReLU`, are in `jaxdl.layers.activation`.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
@@ -193,7 +196,7 @@ def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     >>> print(f"{gelu(jnp.float32(1)):.6f} {gelu_tanh(jnp.float32(1)):.6f}")
     0.841345 0.841192
     """
-    return jax.nn.gelu(x, approximate=False)
+    return 0.5 * x * (1 + lax.erf(x * math.sqrt(0.5)))  # erfc, jax.nn's way, takes three times as long on a CPU
 
 
 def gelu_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -137,6 +137,24 @@ def recomputing() -> Iterator[list[bool]]:
         _blocks.reset(token)
 
 
+_time: ContextVar[Callable[[Array], Array]] = ContextVar("time", default=lambda x: x)
+
+
+def along_time(x: Array) -> Array:
+    """Hidden states `(batch, time, ...)` between the parts of a sequence model: here a plan may cut them along time."""
+    return _time.get()(x)
+
+
+@contextmanager
+def cutting_time(cut: Callable[[Array], Array]) -> Iterator[None]:
+    """While tracing inside this block, `along_time(x)` is `cut(x)`."""
+    token = _time.set(cut)
+    try:
+        yield
+    finally:
+        _time.reset(token)
+
+
 @partial(jax.tree_util.register_dataclass, data_fields=["value", "step", "wait", "stopped", "weights"], meta_fields=[])
 @dataclass(frozen=True)
 class Best:

@@ -10,14 +10,15 @@ the names follow TSLib and tsaug. Wrap in `rows.sometimes` what has no `p`.
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxdl.augment.rows import each_row
-from jaxdl.types import Augment, Key
+from jaxdl.augment.rows import each_row, row_keys
+from jaxdl.types import Augment, Batch, Key
 
 Series = Float[Array, "time channels"]
 
@@ -269,23 +270,33 @@ def spec_augment(
 ) -> Augment:
     """Put `value` in `time_masks` bands of 0 to `time` steps and in `frequency_masks` bands of 0 to `frequency` channels.
 
-    No time band is wider than `share` of all steps. Without the paper's time warp (see `time_warp`), which it found least useful.
+    No time band is wider than `share` of all steps; where the batch has a `length`, it lies within it. Without the paper's
+    time warp (see `time_warp`), which it found least useful.
     Source: Park et al. 2019, arXiv:1904.08779.
     """
 
-    def band(key: Key, size: int, most: float) -> Array:
+    def band(key: Key, size: int, real: Any, most: Any) -> Array:
         width_key, start_key = jax.random.split(key)
-        width = jnp.floor(jax.random.uniform(width_key) * (jnp.minimum(most, size) + 1))
-        start = jnp.floor(jax.random.uniform(start_key) * (size - width + 1))
+        width = jnp.floor(jax.random.uniform(width_key) * (jnp.minimum(most, real) + 1))
+        start = jnp.floor(jax.random.uniform(start_key) * (real - width + 1))
         return (jnp.arange(size) >= start) & (jnp.arange(size) < start + width)
 
-    def change(key: Key, x: Series) -> Series:
+    def change(key: Key, x: Series, length: Array) -> Series:
         steps, channels = x.shape
         for i in range(time_masks):
-            hit = band(jax.random.fold_in(key, i), steps, jnp.minimum(time, jnp.floor(share * steps)))
+            hit = band(jax.random.fold_in(key, i), steps, length, jnp.minimum(time, jnp.floor(share * length)))
             x = jnp.where(hit[:, None], value, x)
         for i in range(frequency_masks):
-            x = jnp.where(band(jax.random.fold_in(key, time_masks + i), channels, frequency)[None], value, x)
+            hit = band(jax.random.fold_in(key, time_masks + i), channels, channels, frequency)
+            x = jnp.where(hit[None], value, x)
         return x
 
-    return each_series(change)
+    def augment(key: Key, batch: Batch) -> Batch:
+        lengths = batch.get("length")
+        if lengths is None:
+            return each_series(lambda key, x: change(key, x, x.shape[0]))(key, batch)
+        x = batch["x"]
+        masked = jax.vmap(change)(row_keys(key, len(x)), x.astype(jnp.float32), lengths)
+        return batch | {"x": masked.astype(x.dtype)}
+
+    return augment

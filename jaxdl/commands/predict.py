@@ -1,4 +1,4 @@
-"""`predict RUN FILE...`: what a trained run says about images, arrays or rows of a table."""
+"""`predict RUN FILE...`: what a trained run says about images, recordings, arrays or rows of a table."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jaxdl.experiment import ExperimentError
 
 @dataclass(frozen=True)
 class Options:
-    """Predictions for files: images (png, jpg, ...), arrays (npy; npz with an `x`), rows (csv, for tables)."""
+    """Predictions for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), rows (csv, for tables)."""
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
@@ -44,7 +44,7 @@ def run(args: Sequence[str]) -> int:
     from jaxdl.api import load
 
     trained = load(options.run, options.checkpoint, member=options.member)
-    data = trained.experiment.data
+    data, describe = trained.experiment.data, getattr(trained.experiment.task, "describe", None)
     for file in options.files:
         x = read(file, data)
         try:
@@ -58,6 +58,10 @@ def run(args: Sequence[str]) -> int:
                 if isinstance(outputs, dict)
                 else {"value": outputs[row]}
             )
+            if describe is not None:  # a task whose answer is a text: a transcript
+                text = describe(one)
+                print(json.dumps({"file": name, "text": text}) if options.json else f"{name}: {text}")
+                continue
             print(
                 as_json(name, one, data.classes, options.top)
                 if options.json

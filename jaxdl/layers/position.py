@@ -269,3 +269,31 @@ class Shaw(Relative):
             return jnp.einsum("bhqk,bqkr,rd->bqhd", weights, belongs, values)
 
         return bias, read
+
+
+class SinusoidalRelative(Relative):
+    """Transformer-XL's positions: the sines and cosines of the distance, projected, meet the query.
+
+        score_ij = (q_i·k_j + (q_i + v)·W r_(i-j)) / √d        r: `sinusoidal`
+
+    The paper's other bias, u in (q_i + u)·k_j, is the query layer's own. Parameters `kernel` `(heads·dim, heads·dim)` and `bias`
+    `(heads, dim)`, in every layer its own. Source: Dai et al. 2019, arXiv:1901.02860, section 3.3.
+    """
+
+    shared: ClassVar[bool] = False
+
+    @nn.compact
+    def __call__(self, q, q_positions, k_positions, *, causal):
+        heads, dim = q.shape[2:]
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (heads * dim, heads * dim), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (heads, dim), jnp.float32)
+        distance = -distances(q_positions, k_positions)
+        span = q_positions.shape[1] + k_positions.shape[1] - 1
+        first = distance.min((1, 2), keepdims=True)  # contiguous positions: the distances are `span` neighbouring numbers
+        r = sinusoidal(first[:, :, 0] + jnp.arange(span)[None], heads * dim).astype(q.dtype) @ kernel.astype(q.dtype)
+        r = r.reshape(r.shape[0], span, heads, dim)
+        scale = jnp.asarray(dim**-0.5, q.dtype)
+        shifted = q + jnp.broadcast_to(bias.astype(q.dtype) * scale, q.shape)
+        by_distance = jnp.einsum("bqhd,bshd->bhqs", shifted, jnp.broadcast_to(r, (q.shape[0], *r.shape[1:])))
+        where = jnp.broadcast_to((distance - first)[:, None], (*by_distance.shape[:3], distance.shape[2]))
+        return jnp.take_along_axis(by_distance, where, -1, mode="clip"), None

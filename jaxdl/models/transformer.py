@@ -146,14 +146,18 @@ class Decoder(nn.Module):
 class EncoderDecoder(nn.Module):
     """A source read by an encoder, a target written by a decoder that sees it. `embed` (shared), `encoder`, `decoder`, `head`.
 
-    `target` is the decoder's input: the wanted sequence behind a start token. The 2017 translator, Marian, T5.
+    `target` is the decoder's input: the wanted sequence behind a start token. The 2017 translator, Marian, T5. With
+    `source_vocab` the source has a vocabulary and an embedding of its own, `source_embed`.
     """
 
     config: Config
+    source_vocab: int | None = None
 
     def setup(self) -> None:
         c = self.config
         self.embed, self.head = Embedding(c), Head(c)
+        own = self.source_vocab is not None
+        self.source_embed = Embedding(c.but(vocab=self.source_vocab)) if own else None
         self.encoder, self.decoder = Stack(c), Stack(c, cross=True)
 
     def __call__(
@@ -174,7 +178,8 @@ class EncoderDecoder(nn.Module):
         self, source: Array, lengths: Array | None = None, *, mask: Array | None = None, train: bool = False
     ) -> tuple[Hidden, Mask | None]:
         seen = key_mask(source, lengths, mask)
-        return self.encoder(self.embed(source, train=train), mask=seen, train=train), seen
+        embed = self.embed if self.source_embed is None else self.source_embed
+        return self.encoder(embed(source, train=train), mask=seen, train=train), seen
 
     def start(self, source: Array, slots: int, lengths: Array | None = None, *, mask: Array | None = None) -> Cache:
         """Reads the source: what `step` needs of it, and an empty cache for `slots` tokens of the target."""

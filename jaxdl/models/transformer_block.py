@@ -19,6 +19,8 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.layers.position import Positions, Relative, Sinusoidal
+from jaxdl.layers.residual import gradient_once
+from jaxdl.types import along_time
 
 Hidden = Float[Array, "batch time width"]
 Cache = dict[str, Any]
@@ -161,8 +163,8 @@ class Block(nn.Module):
 
     def _branch(self, x: Array, branch: Callable[[Array], Array], norm: nn.Module, train: bool) -> Array:
         if self.config.order == "first":
-            return x + self.drop(branch(norm(x)), train=train)
-        return norm(x + self.drop(branch(x), train=train))
+            return along_time(gradient_once(x + self.drop(branch(norm(x)), train=train)))
+        return along_time(norm(gradient_once(x + self.drop(branch(x), train=train))))
 
 
 class Stack(nn.Module):
@@ -182,6 +184,7 @@ class Stack(nn.Module):
 
     def __call__(self, x: Hidden, **options: Any) -> Hidden:
         """`options` are those of `Block`."""
+        x = along_time(x)
         for block in self.blocks:
             x = block(x, **options)
         return x if self.norm is None else self.norm(x)

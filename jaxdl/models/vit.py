@@ -21,6 +21,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, DropPath, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.models.vision import Act, Images, Norm, Seen, run
+from jaxdl.types import along_time
 
 Tokens = Float[Array, "batch tokens width"]
 
@@ -96,9 +97,9 @@ class Block(nn.Module):
     def __call__(self, x: Tokens, *, train: bool) -> Tokens:
         attention = MultiHead(x.shape[-1], self.heads, rate=self.attention_rate, kernel_init=start, name="attention")
         y = attention(self.norm(name="norm1")(x), train=train)
-        x = x + self._branch("scale1", Dropout(self.rate)(y, train=train), train)
+        x = along_time(x + self._branch("scale1", Dropout(self.rate)(y, train=train), train))
         y = FeedForward(self.hidden, self.act, self.rate, name="feed_forward")(self.norm(name="norm2")(x), train=train)
-        return x + self._branch("scale2", y, train)
+        return along_time(x + self._branch("scale2", y, train))
 
     def _branch(self, name: str, y: Tokens, train: bool) -> Tokens:
         if self.scale is not None:

@@ -20,6 +20,7 @@ CAPTIONS = {
     "reliability": "Reliability: is it as often right as it is sure?",
     "misclassified": "Misclassified, the most confident first: predicted (true)",
     "predicted_against_true": "Predicted against true",
+    "alignment": "What the model says at each frame of a recording (grey: nothing new)",
 }
 MOST_IMAGES = 32
 
@@ -103,6 +104,11 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
     elif isinstance(outputs, Mapping) and "value" in outputs and np.asarray(outputs["value"]).size == targets.size:
         shown["predicted_against_true"] = plots.predicted_against_true(
             outputs["value"], targets, folder / "predicted_against_true.png"
+        )
+    if "ctc_posterior" in report:
+        shown["alignment"] = ctc_alignment(
+            *(report[f"ctc_{part}"] for part in ("spectrogram", "posterior", "frames", "symbols", "titles")),
+            folder / "alignment.png",
         )
     for name, array in gallery.pictures(report).items():  # what a generative task reports: reconstructions, samples
         shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")

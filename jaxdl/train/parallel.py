@@ -4,7 +4,8 @@ A mesh is written `data=4,model=2`; its axes are
 
     data    each device takes a part of every batch, and all hold the same parameters
     fsdp    the same, and parameters and optimizer state are cut along their largest divisible dimension
-    model   parameters are cut by the path rules of the model's family (tensor parallel)
+    model   parameters are cut by the path rules of the model's family (tensor parallel), and what its blocks hand on to each
+            other along time, where that divides (sequence parallel): norms, dropout and residuals hold a part of it
 
 The pure step is the same everywhere: shardings are said of the state and of the batch, and the compiler adds the
 communication. Batch statistics are those of the global batch, and neither the order of the data nor dropout masks depend
@@ -14,6 +15,7 @@ on the mesh.
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -25,13 +27,17 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxdl import runtime
+from jaxdl.types import cutting_time
 
 AXES = ("data", "fsdp", "model")
 SMALL = 512
 """Arrays of fewer elements are not worth cutting."""
 
 Rules = Sequence[tuple[str, tuple[str | None, ...]]]
-"""(regular expression on the path, the axis of each dimension): `(r"mlp/up/kernel", (None, "model"))`."""
+"""(regular expression on the path, the axis of each dimension): `(r"mlp/up/kernel", (None, "model"))`.
+
+An axis with a question mark, "model?", cuts only where it divides.
+"""
 
 
 def parse_mesh(text: str) -> dict[str, int]:
@@ -168,6 +174,7 @@ class Plan:
         for rule, axes in self.rules:
             if re.search(rule, name) and len(axes) == len(leaf.shape):
                 used.add(rule)
+                axes = tuple(self._soft(axis, leaf.shape[i]) for i, axis in enumerate(axes))
                 for i, axis in enumerate(axes):
                     if axis is not None and leaf.shape[i] % sizes.get(axis, 1):
                         raise ValueError(f"{name} {leaf.shape}: dimension {i} cannot be cut over {axis}={sizes[axis]}")
@@ -178,6 +185,26 @@ class Plan:
             if free:
                 spec[max(free, key=lambda i: leaf.shape[i])] = "fsdp"
         return tuple(spec)
+
+    def _soft(self, axis: str | None, size: int) -> str | None:
+        """The axis without its question mark; None where the mark lets it go."""
+        if axis is None or not axis.endswith("?"):
+            return axis
+        axis = axis.removesuffix("?")
+        return None if size % dict(self.sizes).get(axis, 1) else axis
+
+    def sequence(self) -> AbstractContextManager[None]:
+        """Traced inside: the hidden states between the parts of a sequence model, cut along time over "model"."""
+        parts = dict(self.sizes).get("model", 1)
+        if not self.sharded or parts == 1:
+            return nullcontext()
+
+        def cut(x: Any) -> Any:
+            if x.ndim < 3 or x.shape[0] % self.shares or x.shape[1] % parts:
+                return x
+            return jax.lax.with_sharding_constraint(x, self.named(self.batch_axes or None, "model"))
+
+        return cutting_time(cut)
 
     # -- compiling -----------------------------------------------------------------------------------------------------
     def compile(self, function: Callable[..., Any], *, donate: int | None = None, out: Any = None) -> Any:

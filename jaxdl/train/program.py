@@ -154,8 +154,8 @@ class Program:
             batch = self.data.train_batch(source, seed, draw)
             return self.plan.constrain(batch) if axis is None else self.plan.local(batch)
 
-        new, metrics = train_step(exp, state, batch_at, axis)
-        return new, metrics
+        with self.plan.sequence():
+            return train_step(exp, state, batch_at, axis)
 
     def one_init(self, knobs: Knobs) -> TrainState:
         state = self.bare(knobs)
@@ -222,8 +222,9 @@ class Program:
         def body(i: Array) -> tuple[Any, Any]:
             batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
             key = jax.random.fold_in(jax.random.key(0), i)
-            _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
-            outputs = exp.task.predict(params, model_state, batch, key)
+            with self.plan.sequence():
+                _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
+                outputs = exp.task.predict(params, model_state, batch, key)
             return metrics, {"outputs": outputs, "y": batch.get("y"), "mask": batch["mask"]}
 
         metrics, gathered = jax.lax.map(body, index)

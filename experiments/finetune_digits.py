@@ -1,0 +1,99 @@
+"""Fine-tuning: what a network has learned from the digits 0 to 4 helps it to tell 5 to 9 apart from few labels.
+
+Source: Yosinski et al. 2014, arXiv:1411.1792; Howard and Ruder 2018, arXiv:1801.06146 (lower rates for early layers);
+        Alpaydin and Kaynak's digits (8x8).
+Run:    python -m experiments.finetune_digits                                    first on 0 to 4, all labels
+        python -m experiments.finetune_digits --digits high --init-from RUN      then on 5 to 9, RUN the folder it wrote
+Cost:   TODO
+Expect: TODO
+"""
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import Literal
+
+import numpy as np
+import optax
+
+from jaxdl.augment import image
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.normalization import BatchNorm
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.models.resnet import cifar_resnet
+from jaxdl.optim import adamw, groups, schedules
+from jaxdl.tasks.classification import Classification
+
+
+@cache
+def half_of_the_digits(digits: str, examples: int, batch: int) -> vision.Images:
+    """0 to 4 as they are split; or of 5 to 9 a fixed draw of `examples` for each class, whose others join the test split."""
+    data = vision.digits()
+    first = 0 if digits == "low" else 5
+    of = {part: (a["y"] >= first) & (a["y"] < first + 5) for part, a in data.splits.items()}
+    parts = {part: (a["x"][of[part]], a["y"][of[part]] - first) for part, a in data.splits.items()}
+    if digits == "high":
+        (x, y), (x_test, y_test) = parts["train"], parts["test"]
+        order = np.random.RandomState(0).permutation(len(y))
+        few = np.concatenate([order[y[order] == label][:examples] for label in range(5)])
+        rest = np.setdiff1d(order, few)
+        parts["train"] = x[few], y[few]
+        parts["test"] = np.concatenate([x_test, x[rest]]), np.concatenate([y_test, y[rest]])
+    sizes = " / ".join(f"{len(y)} {part}" for part, (_, y) in parts.items())
+    return replace(
+        data,
+        batch=min(batch, len(parts["train"][1])),
+        splits={part: {"x": x, "y": y} for part, (x, y) in parts.items()},
+        name=f"digits {first} to {first + 4}",
+        split=sizes
+        + ("" if digits == "low" else f": {examples} labels a class, a fixed draw; the others are tested on"),
+        classes=tuple(str(label) for label in range(first, first + 5)),
+    )
+
+
+@experiment
+def config(
+    *,
+    digits: Literal["low", "high"] = "low",
+    examples: int = 5,
+    freeze: Literal["nothing", "features"] = "nothing",
+    layer_decay: float = 1.0,
+    steps: int = 300,
+    batch: int = 50,
+    lr: float = 5e-3,
+    decay: float = 0.02,
+    seed: int = 0,
+) -> Experiment:
+    """Fine-tuning on few digits.
+
+    Args:
+        digits: low, 0 to 4 with all labels; high, 5 to 9 with few.
+        examples: labelled images of each of 5 to 9.
+        freeze: features, to train the head alone, on what the network (and its batch norms) makes of an image.
+        layer_decay: the learning rate of each stage is so many times that of the next; 1 is one rate for all.
+        steps: updates.
+        batch: examples in a step, at most as many as there are.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        seed: of the initialization, the order and the augmentation.
+    """
+    data = half_of_the_digits(digits, examples, batch)
+    frozen = freeze == "features"
+    model = cifar_resnet(8, classes=5, norm=partial(BatchNorm, frozen=frozen))
+    optimizer = optax.chain(
+        adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay), groups.scale_stages(layer_decay)
+    )
+    return Experiment(
+        data=data,
+        augment=(image.crop(pad=1),),
+        task=Classification(model=model, loss=cross_entropy),
+        optimizer=groups.freeze(optimizer, r"^(?!head/)") if frozen else optimizer,
+        steps=steps,
+        eval_every=50,
+        fresh=("^head/",),  # as many classes, but others
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)
