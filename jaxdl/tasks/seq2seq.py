@@ -1,0 +1,183 @@
+"""Translation, or any sequence written from another: learned with the true past (teacher forcing), used with its own.
+
+The model arrives as a value: `Seq2Seq` or `EncoderDecoder`, called as `model(source, target, lengths, train=)`, with the methods
+`start` and `step` that `jaxdl.decode` needs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxdl.decode import beam_search, generate, length_penalty, step_of
+from jaxdl.losses.sequence import label_smoothed_nll
+from jaxdl.metrics import text as reports
+from jaxdl.tasks.forward import forward, initialise, weighted_mean
+from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Variables
+
+SHOWN = 8
+"""Examples of a report."""
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """Minimise the mean over target tokens of -log p(y_t | y_<t, x), smoothed; write by greedy or beam search.
+
+        L = Σ m_t · nll_ε(y_t | y_<t, x) / Σ m_t        m: 0 for padding; ε in training only
+
+    A batch has `x` and `y` `(batch, time)`, each row ended by its end token and padded.
+
+    Args:
+        model: `Seq2Seq` or `EncoderDecoder`.
+        source, target: tokenizers of the two sides (`pad`, `start`, `end`, `decode`).
+        steps: the most tokens that are written, the end token included.
+        smoothing: ε of `label_smoothed_nll`; may be traced.
+        beams, penalty: 1 is greedy; α of the length penalty of a wider search.
+        sampling: step -> the share of target tokens replaced by the model's own guesses (scheduled sampling; a model with a field
+            `sampling`), or None: the model's own constant.
+        attention: predictions hold the weights over the source, `(batch, steps, source)`, of the written tokens.
+        metric: what selects the best model, and its direction.
+    """
+
+    model: Any
+    source: Any
+    target: Any
+    steps: int
+    smoothing: Any = 0.0
+    beams: int = 1
+    penalty: float = 0.6
+    sampling: Callable[[Array], Any] | None = None
+    attention: bool = False
+    metric: tuple[str, str] = ("loss", "min")
+    reduce: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase(self.objective),)
+
+    def inputs(self, y: Int[Array, "batch time"]) -> Int[Array, "batch time"]:
+        """What the decoder reads when it is to write `y`: the start token, and all but the last."""
+        return jnp.concatenate([jnp.full_like(y[:, :1], self.target.start), y[:, :-1]], 1)
+
+    def lengths(self, x: Int[Array, "batch time"]) -> Int[Array, "batch"]:
+        return (x != self.source.pad).sum(1)
+
+    def init(self, key: Key, batch: Batch) -> Variables:
+        return initialise(self.model, key, batch["x"], self.inputs(batch["y"]), self.lengths(batch["x"]))
+
+    def objective(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        x, y = batch["x"], batch["y"]
+        model = self.model
+        if train and self.sampling is not None:
+            model = model.clone(sampling=self.sampling(step))
+        inputs = (x, self.inputs(y), self.lengths(x))
+        logits, model_state = forward(model, params, model_state, *inputs, key=key, train=train)
+        logits = logits.astype(jnp.float32)
+        mask = (y != self.target.pad) * batch["mask"][:, None]
+        nll = label_smoothed_nll(logits, y, smoothing=self.smoothing if train else 0.0, mask=mask)
+        loss, pair = weighted_mean(nll, mask)
+        right = (jnp.argmax(logits, -1) == y).astype(jnp.float32)
+        return loss, (model_state, {"loss": pair, "token_accuracy": weighted_mean(right, mask)[1]})
+
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """`tokens (batch, steps)`, `length` (the end token counts), `score` (log p / penalty), `source`, and `attention`."""
+        del key
+        x = batch["x"]
+        variables, lengths = {"params": params, **model_state}, self.lengths(x)
+        cache = self.model.apply(variables, x, self.steps, lengths, method="start")
+        prompt = jnp.full((len(x), 1), self.target.start, jnp.int32)
+        options = {"steps": self.steps, "end": self.target.end, "pad": self.target.pad}
+        if self.beams == 1:
+            tokens, written, score = generate(step_of(self.model), params, cache, prompt, **options)
+        else:
+            found = beam_search(
+                step_of(self.model),
+                params,
+                cache,
+                prompt,
+                beams=self.beams,
+                penalty=length_penalty(self.penalty),
+                **options,
+            )
+            tokens, written, score = (part[:, 0] for part in found)
+        outputs = {"tokens": tokens, "length": written, "score": score, "source": x}
+        if self.attention:
+            outputs["attention"] = self.weights_of(params, model_state, x, tokens)
+        return outputs
+
+    def weights_of(
+        self, params: Params, model_state: ModelState, x: Int[Array, "batch source"], y: Int[Array, "batch time"]
+    ) -> Float[Array, "batch time source"]:
+        """How much each token of `y`, when it is written, looks at each of `x`; of a Transformer the mean over all heads."""
+        inputs = (x, self.inputs(y), self.lengths(x))
+        _, state = self.model.apply({"params": params, **model_state}, *inputs, train=False, mutable=["intermediates"])
+        return cross_attention(state["intermediates"])
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+        """`exact_match`, `bleu` (as sacrebleu), `wer`, `cer` of the written texts; examples and, with `attention`, maps."""
+        written, wanted = ([self.target.decode(row) for row in rows] for rows in (outputs["tokens"], targets))
+        right = np.array([a == b for a, b in zip(written, wanted, strict=True)])
+        numbers = {
+            "exact_match": float(right.mean()),
+            "bleu": reports.bleu(written, wanted),
+            "wer": reports.word_error_rate(written, wanted),
+            "cer": reports.character_error_rate(written, wanted),
+        }
+        chosen = np.argsort(right, kind="stable")[: SHOWN // 2]  # wrong ones, if there are any
+        chosen = np.concatenate(
+            [chosen, [i for i in range(len(right)) if i not in chosen][: SHOWN - len(chosen)]]
+        ).astype(int)
+        sources = [self.source.decode(outputs["source"][i]) for i in chosen]
+        numbers["examples"] = np.array([[s, written[i], wanted[i]] for s, i in zip(sources, chosen, strict=True)])
+        if "attention" in outputs:
+            numbers |= self.maps(outputs, np.unique(np.concatenate([chosen[:2], chosen[-2:]])))
+        return numbers
+
+    def maps(self, outputs: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Attention of some examples with what stands on its axes: what a plot needs."""
+        x, y = (outputs[name][rows] for name in ("source", "tokens"))
+        named = lambda tokenizer, tokens: np.array([[symbol(tokenizer, t) for t in row] for row in tokens])
+        return {
+            "attention": outputs["attention"][rows],
+            "attention_source": named(self.source, x),
+            "attention_target": named(self.target, y),
+        }
+
+    def describe(self, one: Mapping[str, np.ndarray]) -> str:
+        """What `predict` prints of one prediction."""
+        return self.target.decode(one["tokens"])
+
+    def check(self, targets: np.ndarray) -> None:
+        """Targets must end with the end token, and lie in the vocabulary of the model."""
+        vocab = getattr(self.model, "vocab", None) or self.model.config.vocab
+        if targets.max() >= vocab or self.target.size > vocab:
+            raise ValueError(f"targets reach token {targets.max()}, the model's vocab is {vocab}")
+        if not (targets == self.target.end).any(1).all():
+            raise ValueError("every target must hold the end token")
+
+
+def symbol(tokenizer: Any, token: int) -> str:
+    """One token as a label: "" for padding, ⊣ for the end, ␣ for a space."""
+    if token == tokenizer.pad:
+        return ""
+    return "⊣" if token == tokenizer.end else tokenizer.decode([token]).replace(" ", "␣")
+
+
+def cross_attention(intermediates: Any) -> Float[Array, "batch time source"]:
+    """The weights over the source that a model sowed: a recurrent decoder's, or the mean over blocks and heads."""
+    if "weights" in intermediates:
+        return intermediates["weights"][0]
+    found = [
+        leaf.mean(1)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(intermediates)
+        if "cross_attention" in jax.tree_util.keystr(path) and leaf.ndim == 4
+    ]
+    if not found:
+        raise ValueError("attention=True, but the model has no attention over the source")
+    return sum(found) / len(found)
