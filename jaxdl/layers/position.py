@@ -289,7 +289,9 @@ class SinusoidalRelative(Relative):
         bias = self.param("bias", nn.initializers.zeros, (heads, dim), jnp.float32)
         distance = -distances(q_positions, k_positions)
         span = q_positions.shape[1] + k_positions.shape[1] - 1
-        first = distance.min((1, 2), keepdims=True)  # contiguous positions: the distances are `span` neighbouring numbers
+        first = distance.min(
+            (1, 2), keepdims=True
+        )  # contiguous positions: the distances are `span` neighbouring numbers
         r = sinusoidal(first[:, :, 0] + jnp.arange(span)[None], heads * dim).astype(q.dtype) @ kernel.astype(q.dtype)
         r = r.reshape(r.shape[0], span, heads, dim)
         scale = jnp.asarray(dim**-0.5, q.dtype)

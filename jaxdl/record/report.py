@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.record import forecast_plots, gallery, plots
+from jaxdl.record.alignment import ctc_alignment
 from jaxdl.record.log import Line, read
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run

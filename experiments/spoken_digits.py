@@ -1,0 +1,86 @@
+"""CTC over sequences of spoken digits, or of telephone tones where no folder is named.
+
+Source: Graves et al. 2006 (CTC); Amodei et al. 2015, arXiv:1512.02595 (gru); Gulati et al. 2020, arXiv:2005.08100 (conformer).
+Run:    python -m experiments.spoken_digits                     telephone tones, generated
+        python -m experiments.spoken_digits --folder FSDD       files {digit}_{speaker}_{number}.wav
+Cost:   TODO
+Expect: TODO
+"""
+
+from typing import Literal
+
+import optax
+
+from jaxdl.augment import series
+from jaxdl.data import spoken
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.recurrent import GRU, Recurrent
+from jaxdl.models.speech import Conformer, RecurrentEncoder, Transcriber
+from jaxdl.optim import adamw, clip, schedules
+from jaxdl.tasks.ctc import Transcription
+
+
+@experiment
+def config(
+    *,
+    folder: str = "",
+    model: Literal["gru", "conformer"] = "gru",
+    width: int = 96,
+    layers: int = 2,
+    longest: int = 4,
+    steps: int = 800,
+    batch: int = 32,
+    lr: float = 3e-3,
+    decay: float = 0.01,
+    rate: float = 0.1,
+    bands: float = 6.0,
+    beam: int = 1,
+    unheard: str = "",
+    seed: int = 0,
+) -> Experiment:
+    """Sequences of spoken digits, or of telephone tones.
+
+    Args:
+        folder: where {digit}_{speaker}_{number}.wav lie; empty: generated telephone tones.
+        model: a bidirectional GRU or a small Conformer.
+        width: channels of the encoder (of each direction of the GRU).
+        layers: recurrent layers, or Conformer blocks.
+        longest: symbols of the longest sequence.
+        steps: updates.
+        batch: sequences in a step.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        decay: decoupled weight decay.
+        rate: dropout.
+        bands: SpecAugment: the widest band of mel channels, and half the widest stretch of frames, that is masked.
+        beam: prefixes that decoding keeps; 1 takes the likeliest path.
+        unheard: the speaker of the test split; empty: the last one.
+        seed: of the initialization, the sequences, the augmentation and the dropout.
+    """
+    if folder:
+        data = spoken.spoken_digits(folder, batch=batch, longest=longest, unheard=unheard)
+    else:
+        data = spoken.telephone_tones(batch=batch, longest=longest)
+    if model == "gru":
+        core = Recurrent(GRU(width), layers=layers, bidirectional=True, rate=rate)
+        encoder = RecurrentEncoder(core, width=width, channels=16, rate=rate)
+    else:
+        encoder = Conformer(width=width, layers=layers, heads=4, kernel=15, channels=16, rate=rate)
+    classes = len(data.classes)
+    return Experiment(
+        data=data,
+        augment=(series.spec_augment(2 * bands, bands, share=0.2),),
+        task=Transcription(
+            model=Transcriber(classes=classes, encoder=encoder, rate=rate),
+            symbols=data.classes,
+            separator=" ",
+            beam=beam,
+        ),
+        optimizer=optax.chain(clip(norm=1.0), adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay)),
+        steps=steps,
+        eval_every=max(1, steps // 4),
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

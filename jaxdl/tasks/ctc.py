@@ -1,0 +1,130 @@
+"""Transcription without an alignment: connectionist temporal classification (CTC). The model arrives as a value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.decode import ctc as decode
+from jaxdl.losses.sequence import ctc
+from jaxdl.metrics import text as reports
+from jaxdl.tasks.forward import forward, initialise, weighted_mean
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+
+SHOWN = 6
+"""Recordings of which the report shows the spectrogram and what the model says at each frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transcription:
+    """Minimise the negative log-likelihood of a transcript, per symbol of it: the mean over recordings of
+
+        -log Σ_π Π_t p_t(π_t) / |y|        π: the frame labellings that collapse to y
+
+    A batch has `x` `(batch, time, channels)`, `length` its frames, and `y` `(batch, symbols)`: from 1, filled up with 0. A transcript
+    that is too long for its frames counts 0 in the loss; `impossible` is the share of them.
+
+    Args:
+        model: (x, lengths) -> logits `(batch, frames, classes)` and their lengths; class 0 is the blank.
+        symbols: the names of the classes; the first is the blank's and is never shown.
+        separator: what stands between two symbols of a text: "" for characters, " " where each is a word.
+        beam: prefixes that decoding keeps; 1 takes the likeliest path.
+        show: gather spectrograms and probabilities for the report's pictures (memory: that of the set's features).
+        metric: what selects the best model, and its direction.
+    """
+
+    model: Any
+    symbols: Sequence[str]
+    separator: str = ""
+    beam: int = 1
+    show: bool = True
+    metric: tuple[str, str] = ("word_error_rate", "min")
+    reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase(self.objective),)
+
+    def init(self, key: Key, batch: Batch) -> Variables:
+        return initialise(self.model, key, batch["x"], batch["length"])
+
+    def objective(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        inputs = batch["x"], batch["length"]
+        (logits, frames), model_state = forward(self.model, params, model_state, *inputs, key=key, train=train)
+        y, mask = batch["y"], batch["mask"]
+        sizes = (y > 0).sum(1)
+        each = ctc(logits.astype(jnp.float32), y, logit_lengths=frames, label_lengths=sizes)
+        possible = jnp.isfinite(each)
+        each = jnp.where(possible, each, 0) / jnp.maximum(sizes, 1)
+        loss, pair = weighted_mean(each, mask * possible)
+        metrics = {"loss": pair, "impossible": weighted_mean(1 - possible.astype(jnp.float32), mask)[1]}
+        return loss, (model_state, metrics)
+
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """`tokens` `(batch, frames)`, filled up with 0; with `show` also `spectrogram`, `posterior` and `frames`."""
+        inputs = batch["x"], batch["length"]
+        (logits, frames), _ = forward(self.model, params, model_state, *inputs, key=key, train=False)
+        logits = logits.astype(jnp.float32)
+        if self.beam == 1:
+            tokens = decode.greedy(logits, frames)
+        else:
+            tokens = decode.prefix_beam(logits, frames, width=self.beam)[0][:, 0]
+        if not self.show:
+            return {"tokens": tokens}
+        posterior = jax.nn.softmax(logits)
+        lengths = jnp.stack([batch["length"], frames], 1)
+        return {"tokens": tokens, "spectrogram": batch["x"], "posterior": posterior, "frames": lengths}
+
+    def text(self, tokens: Any) -> str:
+        """What a row of tokens reads as."""
+        return self.separator.join(self.symbols[i] for i in np.asarray(tokens).tolist() if i > 0)
+
+    def describe(self, outputs: Mapping[str, Any]) -> str:
+        """The transcript, for who asks for a prediction: `outputs` are those of one recording."""
+        return self.text(outputs["tokens"])
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+        """Word and character error rates, the share of exact transcripts, and of a few recordings what a picture needs."""
+        said, wanted = ([self.text(row) for row in rows] for rows in (outputs["tokens"], targets))
+        rates = {
+            "word_error_rate": reports.word_error_rate(said, wanted),
+            "character_error_rate": reports.character_error_rate(*(self.bare(t) for t in (said, wanted))),
+            "exact_match": reports.exact_match(said, wanted),
+        }
+        if not self.show:
+            return rates
+        wrong = [i for i, (a, b) in enumerate(zip(said, wanted, strict=True)) if a != b]
+        right = [i for i in range(len(said)) if said[i] == wanted[i]]
+        some = (wrong[: SHOWN // 2] + right)[:SHOWN] if len(right) >= SHOWN // 2 else (right + wrong)[:SHOWN]
+        return rates | {
+            "ctc_spectrogram": outputs["spectrogram"][some],
+            "ctc_posterior": outputs["posterior"][some],
+            "ctc_frames": outputs["frames"][some],
+            "ctc_symbols": np.array(self.symbols),
+            "ctc_titles": np.array([said[i] if i in right else f"{said[i]}  (true: {wanted[i]})" for i in some]),
+        }
+
+    def bare(self, texts: Sequence[str]) -> list[str]:
+        """Texts as characters: a separator that is not said is not counted."""
+        return [t.replace(self.separator, "") for t in texts] if self.separator else list(texts)
+
+    def check(self, targets: np.ndarray) -> None:
+        """Transcripts hold class numbers from 1, then zeros; and the model has a class for each symbol."""
+        classes = getattr(self.model, "classes", len(self.symbols))
+        if classes != len(self.symbols):
+            raise ValueError(
+                f"symbols has {len(self.symbols)} names for the model's {classes} classes, the blank included"
+            )
+        targets = np.asarray(targets)
+        if not np.issubdtype(targets.dtype, np.integer) or targets.ndim != 2:
+            raise ValueError(f"transcripts must be integers (n, symbols), got {targets.dtype} {targets.shape}")
+        if targets.min() < 0 or targets.max() >= classes:
+            bad = targets[(targets < 0) | (targets >= classes)][0]
+            raise ValueError(f"transcripts hold symbols from 1 to {classes - 1}, then zeros, got {bad}")
+        if (np.diff((targets > 0).astype(int), axis=1) > 0).any():
+            raise ValueError("transcripts must not have a symbol behind a 0, which fills them up")
