@@ -1,0 +1,132 @@
+"""Translation: its loss by hand, padding that counts nowhere, writing as the model alone would, and what it reports."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.data.tokenizers import SPECIALS, Characters
+from jaxdl.layers.alignment import Luong
+from jaxdl.layers.recurrent import GRU, Recurrent
+from jaxdl.models.seq2seq import Seq2Seq
+from jaxdl.models.transformer import Config, EncoderDecoder
+from jaxdl.tasks.seq2seq import Translation, cross_attention, symbol
+
+LETTERS = Characters.of("abcd", specials=SPECIALS)
+PAD, START, END = LETTERS.pad, LETTERS.start, LETTERS.end
+X = np.array([[4, 5, 6, END], [7, END, PAD, PAD], [5, 5, END, PAD]], np.int32)
+Y = np.array([[6, 5, 4, END], [7, END, PAD, PAD], [4, END, PAD, PAD]], np.int32)
+BATCH = {"x": jnp.asarray(X), "y": jnp.asarray(Y), "mask": jnp.array([1.0, 1.0, 0.0])}
+MODELS = {
+    "recurrent": Seq2Seq(
+        LETTERS.size, width=4, encoder=Recurrent(GRU(6)), decoder=Recurrent(GRU(6)), alignment=Luong()
+    ),
+    "transformer": EncoderDecoder(Config(LETTERS.size, 8, depth=1, heads=2, hidden=8, order="first")),
+}
+
+
+def task(model="recurrent", **more):
+    return Translation(MODELS[model] if isinstance(model, str) else model, LETTERS, LETTERS, steps=5, **more)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def learned(request):
+    """A task and parameters large enough that different inputs give different outputs."""
+    made = task(request.param, attention=True)
+    params, model_state = jax.jit(made.init)(jax.random.key(1), BATCH)
+    return made, (jax.tree.map(lambda a: 3 * a, params), model_state)
+
+
+def loss_of(task, weights, batch, train=False, step=0):
+    return jax.jit(lambda w, b: task.objective(*w, b, jax.random.key(0), jnp.int32(step), train=train))(weights, batch)
+
+
+def test_the_loss_is_that_of_the_formula(learned):
+    made, weights = learned
+    loss, (_, metrics) = loss_of(made, weights, BATCH)
+    inputs = np.concatenate([np.full((3, 1), START), Y[:, :-1]], 1)
+    lengths = jnp.array([4, 2, 3])
+    logits = made.model.apply({"params": weights[0]}, BATCH["x"], jnp.asarray(inputs), lengths, train=False)
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    kept = [(r, t) for r in (0, 1) for t in range(4) if Y[r, t] != PAD]  # row 2 is masked
+    by_hand = -np.mean([log_p[r, t, Y[r, t]] for r, t in kept])
+    assert loss == pytest.approx(by_hand, rel=1e-5)
+    assert metrics["loss"][1] == metrics["token_accuracy"][1] == len(kept) == 6
+    right = sum(log_p[r, t].argmax() == Y[r, t] for r, t in kept)
+    assert metrics["token_accuracy"][0] == right
+    wider = {**BATCH, "x": jnp.pad(BATCH["x"], ((0, 0), (0, 3))), "y": jnp.pad(BATCH["y"], ((0, 0), (0, 2)))}
+    assert loss_of(made, weights, wider)[0] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_smoothing_is_for_training_only(learned):
+    made, weights = learned
+    smooth = task(made.model, smoothing=jnp.float32(0.3))
+    assert loss_of(smooth, weights, BATCH)[0] == loss_of(made, weights, BATCH)[0]
+    assert loss_of(smooth, weights, BATCH, train=True)[0] != loss_of(made, weights, BATCH, train=True)[0]
+
+
+def test_writes_what_the_model_thinks_likeliest_token_by_token(learned):
+    made, weights = learned
+    out = jax.jit(lambda w, b: made.predict(*w, b, jax.random.key(0)))(weights, BATCH)
+    given = np.full((3, 6), PAD)
+    given[:, 0] = START
+    full = jax.jit(lambda t: made.model.apply({"params": weights[0]}, BATCH["x"], t, jnp.array([4, 2, 3]), train=False))
+    alive, written = np.ones(3, bool), np.full((3, 5), PAD)
+    for t in range(5):
+        best = np.asarray(full(jnp.asarray(given[:, :5])))[:, t].argmax(-1)
+        written[:, t] = np.where(alive, best, PAD)
+        alive &= best != END
+        given[:, t + 1] = best
+    np.testing.assert_array_equal(out["tokens"], written)
+    np.testing.assert_array_equal(out["source"], X)
+    real = X != PAD
+    for row in range(3):
+        n = int(out["length"][row])
+        np.testing.assert_allclose(out["attention"][row, :n][:, real[row]].sum(-1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(out["attention"][row, :n][:, ~real[row]], 0)
+
+
+@pytest.mark.slow
+def test_a_wider_search_finds_nothing_less_likely():
+    made = task(penalty=0.0)
+    params, state = made.init(jax.random.key(2), BATCH)
+    params = jax.tree.map(lambda a: 4 * a, params)
+    predict = lambda task: jax.jit(lambda p: task.predict(p, state, BATCH, jax.random.key(0)))(params)
+    greedy, wide = predict(made), predict(task(beams=4, penalty=0.0))
+    assert (wide["score"] >= greedy["score"] - 1e-5).all()
+    assert wide["tokens"].shape == greedy["tokens"].shape == (3, 5)
+
+
+@pytest.mark.slow
+def test_scheduled_sampling_grows_with_the_step():
+    made = task(sampling=lambda step: step / 10.0)
+    weights = made.init(jax.random.key(1), BATCH)
+    plain = loss_of(task(), weights, BATCH, train=True)[0]
+    assert loss_of(made, weights, BATCH, train=True, step=0)[0] == pytest.approx(float(plain), rel=1e-6)
+    assert abs(loss_of(made, weights, BATCH, train=True, step=10)[0] - plain) > 1e-4
+    assert loss_of(made, weights, BATCH, step=10)[0] == pytest.approx(float(plain), rel=1e-6)
+
+
+def test_the_report():
+    made = task(attention=True)
+    wrong = np.array([4, 5, END, PAD])
+    outputs = {"tokens": np.stack([Y[0], wrong]), "source": X[:2], "attention": np.full((2, 4, 4), 0.25)}
+    report = made.report(outputs, Y[:2])
+    assert report["exact_match"] == 0.5
+    assert report["cer"] == 0.5  # "ab" for "d": 2 of 4 characters
+    assert report["examples"].tolist() == [["d", "ab", "d"], ["abc", "cba", "cba"]]
+    assert report["attention"].shape == (2, 4, 4)
+    assert report["attention_source"].tolist() == [["a", "b", "c", "⊣"], ["d", "⊣", "", ""]]
+    assert report["attention_target"].tolist() == [["c", "b", "a", "⊣"], ["a", "b", "⊣", ""]]
+    assert made.describe({"tokens": Y[0]}) == "cba"
+    assert symbol(Characters.of(" ", specials=SPECIALS), 4) == "␣"
+
+
+def test_says_what_is_wrong():
+    task().check(Y)
+    with pytest.raises(ValueError, match="targets reach token 9, the model's vocab is 8"):
+        task("transformer").check(Y + 2)
+    with pytest.raises(ValueError, match="must hold the end token"):
+        task().check(np.array([[4, 5]]))
+    with pytest.raises(ValueError, match="no attention over the source"):
+        cross_attention({"encoder": {"weights": (jnp.zeros((1, 2, 3, 3)),)}})
