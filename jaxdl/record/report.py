@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxdl.record import forecast_plots, gallery, plots
 from jaxdl.record.alignment import ctc_alignment
+from jaxdl.record.attention_maps import attention_maps
 from jaxdl.record.log import Line, read
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run
@@ -22,6 +23,7 @@ CAPTIONS = {
     "misclassified": "Misclassified, the most confident first: predicted (true)",
     "predicted_against_true": "Predicted against true",
     "alignment": "What the model says at each frame of a recording (grey: nothing new)",
+    "attention": "Where it looks: the source (above) at every token that it writes (downwards)",
 }
 MOST_IMAGES = 32
 
@@ -50,6 +52,7 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
         _outcome(run, history),
         "## Result\n",
         _results(history, {e.split: e.metrics for e in evaluations}, metric, mode),
+        _examples(chosen.report) if evaluations else "",
         *(f"### {captions[name]}\n\n![{captions[name]}](plots/{path.name})\n" for name, path in shown.items()),
         "## Data\n",
         _data(exp.data),
@@ -110,6 +113,10 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
         shown["alignment"] = ctc_alignment(
             *(report[f"ctc_{part}"] for part in ("spectrogram", "posterior", "frames", "symbols", "titles")),
             folder / "alignment.png",
+        )
+    if "attention" in report:
+        shown["attention"] = attention_maps(
+            *(report[f"attention{part}"] for part in ("", "_source", "_target")), folder / "attention.png"
         )
     for name, array in gallery.pictures(report).items():  # what a generative task reports: reconstructions, samples
         shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
@@ -200,6 +207,17 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
     names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
     rows = [[name, *(number(numbers.get(name)) for numbers in columns.values())] for name in names]
     return table(["", *columns], rows) + "\n"
+
+
+def _examples(report: Mapping[str, Any]) -> str:
+    """What was written, where a report has it: rows of (source, written, wanted)."""
+    if "examples" not in report:
+        return ""
+    return (
+        "### Examples, wrong ones first\n\n"
+        + table(["source", "written", "wanted"], report["examples"].tolist())
+        + "\n"
+    )
 
 
 def _data(data: Any) -> str:
