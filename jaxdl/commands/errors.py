@@ -16,13 +16,27 @@ def guarded(action: Callable[[], int]) -> int:
 
     A mistake is what jaxdl itself refuses (an error raised in its own code), a missing or unwritable file, a broken
     experiment file. Anything else is a defect, of jaxdl or of the user's model, and keeps its traceback; so does
-    everything when JAXDL_TRACEBACK=1.
+    everything when JAXDL_TRACEBACK=1. Whoever reads our output may leave before its end (`| head`): that ends us without a word.
     """
+    try:
+        try:
+            return explained(action)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 128 + 13  # as if by SIGPIPE
+
+
+def explained(action: Callable[[], int]) -> int:
+    """The exit code of an action, or of the error that it ended with, which is told."""
     try:
         return action()
     except KeyboardInterrupt:
         print("stopped; the last checkpoint stands, if there is one", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
     except Exception as error:
         code = exit_code(error)
         if code is None or os.environ.get("JAXDL_TRACEBACK"):

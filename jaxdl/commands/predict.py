@@ -1,4 +1,4 @@
-"""`predict RUN FILE...`: what a trained run says about images, recordings, arrays or rows of a table."""
+"""`predict RUN|WEIGHTS FILE...`: what a trained run, or a set of imported weights, says about files."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Options:
     """Predictions for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), rows (csv, for tables)."""
 
     run: tyro.conf.Positional[Path]
-    """The run folder."""
+    """The run folder, or a folder that import-weights made."""
     files: tyro.conf.Positional[tuple[Path, ...]]
     """One or more files."""
     checkpoint: Literal["best", "last"] = "best"
@@ -40,10 +40,17 @@ def run(args: Sequence[str]) -> int:
     for file in options.files:
         if not file.is_file():
             raise FileNotFoundError(f"no file {file}")
+    if options.top < 1:
+        raise ExperimentError(f"--top {options.top}: must be 1 or more")
     runtime.configure(device=options.device)
+    if (options.run / "weights.json").is_file():
+        return by_weights(options)
     from jaxdl.api import load
 
-    trained = load(options.run, options.checkpoint, member=options.member)
+    try:
+        trained = load(options.run, options.checkpoint, member=options.member)
+    except ValueError as error:
+        raise ValueError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
     data, describe = trained.experiment.data, getattr(trained.experiment.task, "describe", None)
     for file in options.files:
         x = read(file, data)
@@ -68,6 +75,27 @@ def run(args: Sequence[str]) -> int:
                 else as_text(name, one, data.classes, options.top)
             )
     return 0
+
+
+def by_weights(options: Options) -> int:
+    """Images as the weights want them, classes by the names that came with them."""
+    from jaxdl.data.files import open_image
+    from jaxdl.pretrained.folder import open_weights
+
+    weights = open_weights(options.run)
+    classes = weights.weights.labels or ()
+    for file in options.files:
+        probability = weights.predict([open_image(file)])[0]
+        one = {"label": probability.argmax(), "probability": probability}
+        print((as_json if options.json else as_text)(f"{file}", one, classes, options.top))
+    return 0
+
+
+def instead(path: Path) -> str:
+    """What else a path that is no run folder should have been."""
+    if path.is_file():
+        return f"; weights are imported first: python -m jaxdl import-weights NAME {path} -o DIR"
+    return ", and it does not hold imported weights (no weights.json)" if path.is_dir() else ""
 
 
 def read(file: Path, data: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,11 @@ class Imported:
                 f"{self.name} reads tokens, not images: call model.apply(weights.variables, tokens, train=False)"
             )
         x = np.stack([self.weights.preprocess(image) for image in images])
-        apply = jax.jit(lambda variables, x: jax.nn.softmax(self.model.apply(variables, x, train=False)))
-        return np.asarray(apply(self.weights.variables, x))
+        return np.asarray(self._probabilities(self.weights.variables, x))
+
+    @cached_property
+    def _probabilities(self) -> Any:
+        return jax.jit(lambda variables, x: jax.nn.softmax(self.model.apply(variables, x, train=False)))
 
     def label(self, index: int) -> str:
         return self.weights.labels[index] if self.weights.labels else f"class {index}"
@@ -235,8 +239,11 @@ def open_weights(folder: str | Path) -> Imported:
     folder = Path(folder)
     if not (folder / "weights.json").is_file():
         raise ValueError(f"{folder} holds no weights.json: make it with import-weights")
-    record = json.loads((folder / "weights.json").read_text())
-    model = MODELS[record["name"]].build(**record["options"])
+    try:
+        record = json.loads((folder / "weights.json").read_text())
+        model = MODELS[record["name"]].build(**record["options"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'weights.json'} is damaged ({error}): import the weights again") from None
     arrays = files.read(folder / "weights.safetensors")
     wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in flat(shapes_of(model)).items()}
     wrong = sorted(n for n in {*arrays, *wanted} if n not in arrays or n not in wanted or arrays[n].shape != wanted[n])
