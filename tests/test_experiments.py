@@ -46,7 +46,7 @@ def idx(array):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """MNIST's files, CIFAR-10's and CIFAR-100's, folders of images, ETTh1's: a few random ones each."""
+    """MNIST's files, CIFAR-10's and CIFAR-100's, folders of images, ETTh1's, parallel text: a few random ones each."""
     root, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
     for prefix, n in (("train", 400), ("t10k", 60)):
         images, labels = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), (np.arange(n) % 10).astype(np.uint8)
@@ -66,6 +66,10 @@ def folder(tmp_path_factory):
     hours = np.datetime64("2016-07-01") + np.arange(20 * 30 * 24).astype("timedelta64[h]")
     rows = [f"{hour},{','.join(map(str, rng.integers(0, 99, 7)))}" for hour in hours]
     (root / "ETTh1.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]))
+    for part, n in (("train", 64), ("val", 5), ("test", 5)):
+        lines = [" ".join(rng.choice(["a", "dog", "runs", "far", "away", "and", "back", "."], 6)) for _ in range(n)]
+        for language in ("en", "de"):
+            (root / f"{part}.{language}").write_text("\n".join(lines))
     for part, n in (("train", 8), ("val", 2)):
         for name in ("bird", "cat", "dog"):
             (root / part / name).mkdir(parents=True)

@@ -111,6 +111,10 @@ class Translation:
             outputs["attention"] = self.weights_of(params, model_state, x, tokens)
         return outputs
 
+    def rewriter(self, weights: Variables) -> Callable[[Key, Int[Array, "batch time"]], Int[Array, "batch steps"]]:
+        """This translator, trained, as `jaxdl.augment.text.back_translate` and `paraphrase` want one: (keys, x) -> tokens."""
+        return lambda keys, x: self.predict(*weights, {"x": x}, keys)["tokens"]
+
     def weights_of(
         self, params: Params, model_state: ModelState, x: Int[Array, "batch source"], y: Int[Array, "batch time"]
     ) -> Float[Array, "batch time source"]:

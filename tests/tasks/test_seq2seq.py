@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl.augment.text import back_translate
 from jaxdl.data.tokenizers import SPECIALS, Characters
 from jaxdl.layers.alignment import Luong
 from jaxdl.layers.recurrent import GRU, Recurrent
@@ -95,6 +96,17 @@ def test_a_wider_search_finds_nothing_less_likely():
     greedy, wide = predict(made), predict(task(beams=4, penalty=0.0))
     assert (wide["score"] >= greedy["score"] - 1e-5).all()
     assert wide["tokens"].shape == greedy["tokens"].shape == (3, 5)
+
+
+@pytest.mark.slow
+def test_two_translators_paraphrase():
+    """There and back is one augmentation; with p = 0 nothing changes, with p = 1 every row is what the way back writes."""
+    made = task()
+    weights = made.init(jax.random.key(3), BATCH)
+    there = made.rewriter(weights)
+    change = lambda p: back_translate(there, there, p, pad=PAD)(jax.random.key(0), {"x": BATCH["x"]})["x"]
+    np.testing.assert_array_equal(change(0.0), X)
+    np.testing.assert_array_equal(change(1.0), there(None, there(None, BATCH["x"]))[:, :4])
 
 
 @pytest.mark.slow

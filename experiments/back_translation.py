@@ -1,0 +1,111 @@
+"""Back-translation: few translated number words, and many German ones without a translation.
+
+Source: Sennrich et al. 2016, arXiv:1511.06709.
+Run:    python -m experiments.back_translation --direction de-en
+        python -m experiments.back_translation --teacher runs/back_translation/<that run>
+        python -m experiments.back_translation
+Cost:   not measured yet.
+Expect: not measured yet.
+
+The first run learns the way back from the few pairs. The second translates the German words with it, and learns from the few
+pairs and from these, which are flawed on the English side only. The third is what the few pairs alone give in as many steps.
+"""
+
+from functools import lru_cache
+from typing import Literal
+
+from jaxdl.api import load
+from jaxdl.data import translation
+from jaxdl.data.translation import Pair
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.layers.alignment import Bahdanau
+from jaxdl.layers.recurrent import LSTM, Recurrent
+from jaxdl.models.seq2seq import Seq2Seq
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.seq2seq import Translation
+
+
+def parts(few: int) -> tuple[tuple[str, tuple[Pair, ...]], ...]:
+    """`few` pairs to learn from; the other splits are those of `number_words`."""
+    table = translation.number_table()
+    return tuple(
+        (part, tuple(table[n][:2] for n in numbers)) for part, numbers in translation.number_parts(few).items()
+    )
+
+
+@lru_cache(maxsize=2)
+def translated_back(teacher: str, few: int, many: int) -> tuple[Pair, ...]:
+    """`many` German number words, none of them among the few pairs, with what the teacher makes of them in English."""
+    table = translation.number_table()
+    german = [table[n][1] for n in translation.number_parts(few + many)["train"][few:]]
+    run = load(teacher)
+    if run.experiment.origin.knobs.get("direction") != "de-en":
+        raise ValueError(f"teacher = {teacher!r} does not translate back: train it with --direction de-en")
+    fits = [word for word in german if len(word) < run.experiment.data.shape[0]]
+    return tuple(zip(run.predict(fits)["text"], fits, strict=True))
+
+
+@experiment
+def config(
+    *,
+    direction: Literal["en-de", "de-en"] = "en-de",
+    teacher: str = "",
+    few: int = 300,
+    many: int = 3000,
+    updates: int = 1500,
+    batch: int = 32,
+    width: int = 96,
+    lr: float = 3e-3,
+    rate: float = 0.2,
+    seed: int = 0,
+) -> Experiment:
+    """Number words from few pairs, with or without the help of German words alone.
+
+    Args:
+        direction: English to German, or the way back.
+        teacher: the run folder of a translator back; empty: learn from the few pairs alone.
+        few: pairs with a translation.
+        many: German words without one.
+        updates: steps, the same with and without a teacher.
+        batch: pairs in a step.
+        width: channels of the decoder; the encoder has half of them in each direction.
+        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        rate: dropout.
+        seed: of the initialization, the order and the dropout.
+    """
+    pairs, made = dict(parts(few)), f"{few} pairs"
+    if teacher:
+        if direction != "en-de":
+            raise ValueError(f"teacher = {teacher!r} helps the direction en-de, got {direction}")
+        own = translated_back(teacher, few, many)
+        pairs["train"] = pairs["train"] * max(1, len(own) // few) + own  # half of what is learned from is real
+        made += f", and {len(own)} German words translated back"
+    if direction == "de-en":
+        pairs = {part: tuple((german, english) for english, german in lines) for part, lines in pairs.items()}
+    kinds = ("words", "characters") if direction == "en-de" else ("characters", "words")
+    name = f"number words, {direction}"
+    data = translation.from_pairs(
+        tuple(pairs.items()), made, batch=batch, tokens=kinds, joint=False, buckets=1, name=name
+    )
+    source, target = data.source_tokenizer, data.target_tokenizer
+    model = Seq2Seq(
+        vocab=target.size,
+        source_vocab=source.size,
+        width=width // 2,
+        encoder=Recurrent(LSTM(width // 2), bidirectional=True),
+        decoder=Recurrent(LSTM(width)),
+        alignment=Bahdanau(width // 2),
+        rate=rate,
+    )
+    return Experiment(
+        data=data,
+        task=Translation(model, source, target, steps=data.shape[1] + 10, metric=("exact_match", "max")),
+        optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=updates), decay=0.01),
+        steps=updates,
+        eval_every=updates,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)
