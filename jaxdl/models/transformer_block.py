@@ -19,7 +19,6 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.layers.position import Positions, Relative, Sinusoidal
-from jaxdl.layers.residual import gradient_once
 from jaxdl.types import along_time
 
 Hidden = Float[Array, "batch time width"]
@@ -163,8 +162,8 @@ class Block(nn.Module):
 
     def _branch(self, x: Array, branch: Callable[[Array], Array], norm: nn.Module, train: bool) -> Array:
         if self.config.order == "first":
-            return along_time(gradient_once(x + self.drop(branch(norm(x)), train=train)))
-        return along_time(norm(gradient_once(x + self.drop(branch(x), train=train))))
+            return along_time(x + self.drop(branch(norm(x)), train=train))
+        return along_time(norm(x + self.drop(branch(x), train=train)))
 
 
 class Stack(nn.Module):

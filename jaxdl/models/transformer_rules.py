@@ -1,0 +1,44 @@
+"""How Transformers are cut over several devices: path rules for `Experiment.rules`, used by a mesh with an axis `model`.
+
+    queries, keys, values, MLP in      columns    each device has some of the heads, some of the hidden channels
+    attention out, MLP out             rows       their partial sums are added up: two additions a block
+    embedding and output               tokens     where the axis divides their number
+
+Source: Shoeybi et al. 2019, arXiv:1909.08053, section 3; what lies between is cut along time (Korthikanti et al. 2022,
+arXiv:2205.05198), see `jaxdl.types.along_time`.
+"""
+
+from typing import Any
+
+from jaxdl.models.vit import ViT
+
+Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
+COLUMNS, ROWS = (None, "model"), ("model", None)
+
+
+def rules(model: Any) -> Rules:
+    """The rules of a model made from a `Config` (decoder, encoder with any head, encoder-decoder), or of a `ViT`.
+
+    Width (heads) and hidden channels must be multiples of the devices along `model`. Raises ValueError for other models.
+    """
+    if isinstance(model, ViT):
+        return (*_attention(True), *_mlp("feed_forward/dense1", "feed_forward/dense2", True))
+    config = getattr(model, "config", None)
+    if config is None:
+        raise ValueError(f"{type(model).__name__} has no path rules: take a Transformer or a ViT, or write some")
+    up = "mlp/(up|gate)" if config.gate else "mlp/up"
+    found = [*_attention(config.use_bias), *_mlp(up, "mlp/down", config.use_bias)]
+    found.append((r"embed/embedding$", ("model?", None)))
+    if not config.tied:
+        found.append((r"head/dense/kernel$", (None, "model?")))
+    return tuple(found)
+
+
+def _attention(bias: bool) -> Rules:
+    biases = ((r"attention/(query|key|value)/bias$", ("model",)),) if bias else ()
+    return ((r"attention/(query|key|value)/kernel$", COLUMNS), (r"attention/out/kernel$", ROWS), *biases)
+
+
+def _mlp(up: str, down: str, bias: bool) -> Rules:
+    biases = ((rf"{up}/bias$", ("model",)),) if bias else ()
+    return ((rf"{up}/kernel$", COLUMNS), (rf"{down}/kernel$", ROWS), *biases)
