@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "record": {"types", "runtime"},
     "train": {"types", "runtime", "record"},
     "pretrained": {"types", "models"},
-    "inspect": {"types", "runtime"},
+    "inspect": {"types", "runtime", "layers"},
 }
 """Part -> the parts it may import beside itself; what is not listed is on top and may import everything below."""
 TOP = {
