@@ -12,5 +12,17 @@
 from jaxdl.decode.beam import Beams, beam_search, length_penalty
 from jaxdl.decode.generate import Generated, generate, step_of
 from jaxdl.decode.pick import Pick, greedy, sample
+from jaxdl.decode.stream import stream
 
-__all__ = ["Beams", "Generated", "Pick", "beam_search", "generate", "greedy", "length_penalty", "sample", "step_of"]
+__all__ = [
+    "Beams",
+    "Generated",
+    "Pick",
+    "beam_search",
+    "generate",
+    "greedy",
+    "length_penalty",
+    "sample",
+    "step_of",
+    "stream",
+]

@@ -19,7 +19,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.layers.position import Positions, Relative, Sinusoidal
-from jaxdl.types import along_time
+from jaxdl.types import along_time, recompute_block
 
 Hidden = Float[Array, "batch time width"]
 Cache = dict[str, Any]
@@ -185,7 +185,8 @@ class Stack(nn.Module):
         """`options` are those of `Block`."""
         x = along_time(x)
         for block in self.blocks:
-            x = block(x, **options)
+            call = lambda block, x: block(x, **options)
+            x = (nn.remat(call) if recompute_block() else call)(block, x)
         return x if self.norm is None else self.norm(x)
 
     def step(self, x: Hidden, cache: Cache, positions: Positions) -> tuple[Hidden, Cache]:

@@ -1,0 +1,180 @@
+"""`generate RUN --prompt "..."`: what a trained language model writes."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tyro
+
+from jaxdl import runtime
+from jaxdl.experiment import ExperimentError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Continue a prompt with a trained language model; the text comes as it is written."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    prompt: str = ""
+    """What the text begins with; nothing: a new line."""
+    steps: int = 300
+    """Tokens to write."""
+    temperature: float = 0.8
+    """0 always takes the likeliest token, 1 draws as the model thinks, more is bolder."""
+    top_k: int | None = None
+    """Draw from so many likeliest tokens only."""
+    top_p: float | None = None
+    """Draw from the fewest likeliest tokens that together have this probability."""
+    beam: int | None = None
+    """Search the likeliest text with so many beams instead of drawing; it is shown when it is complete."""
+    seed: int = 0
+    """Of the draws."""
+    samples: int = 1
+    """How many texts."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Weights of the best evaluation, or of the last checkpoint."""
+    member: int | None = None
+    """Which member, of a sweep's folder."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute."""
+
+
+def run(args: Sequence[str]) -> int:
+    options = tyro.cli(Options, args=args, prog="python -m jaxdl generate")
+    check(options)
+    runtime.configure(device=options.device)
+    from jaxdl.api import load
+
+    trained = load(options.run, options.checkpoint, member=options.member)
+    model, tokenizer = writer(trained.experiment, options.run)
+    prompt = encoded(options.prompt, tokenizer)
+    limit = positions_of(model)
+    if limit is not None and len(prompt) + options.steps > limit:
+        told = f"the model knows {limit} positions"
+        if options.beam is not None:
+            raise ExperimentError(f"{told}, too few for {len(prompt)} tokens of prompt and --steps {options.steps}")
+        print(f"note: {told}; beyond them it reads the last {limit // 2} tokens anew", file=sys.stderr)
+    params, _ = trained.weights
+    rows = np.tile(prompt, (options.samples, 1))
+    if options.beam is not None:
+        texts = searched(model, params, rows[:1], tokenizer, options)
+        print("\n---\n".join(options.prompt + text for text in texts))
+        return 0
+    pieces = written(model, params, rows, tokenizer, limit, options)
+    if options.samples == 1:
+        sys.stdout.write(options.prompt)
+        for piece in as_text((p[0] for p in pieces), tokenizer):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print()
+    else:
+        tokens = np.concatenate(list(pieces), 1)
+        print("\n---\n".join(options.prompt + "".join(as_text([row], tokenizer)) for row in tokens))
+    return 0
+
+
+def check(options: Options) -> None:
+    """What is wrong with the flags, before anything is loaded."""
+    for name, least in (("steps", 1), ("samples", 1), ("beam", 1), ("top_k", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ExperimentError(f"--{name.replace('_', '-')} {value} must be {least} or more")
+    if options.temperature < 0:
+        raise ExperimentError(f"--temperature {options.temperature} must be 0 or more")
+    if options.top_p is not None and not 0 < options.top_p <= 1:
+        raise ExperimentError(f"--top-p {options.top_p} is a probability: above 0, up to 1")
+    if options.beam is not None and options.samples > options.beam:
+        raise ExperimentError(
+            f"--samples {options.samples}: --beam {options.beam} finds no more than {options.beam} texts"
+        )
+    if not 0 <= options.seed < 2**31:
+        raise ExperimentError(f"--seed {options.seed} must be between 0 and {2**31 - 1}")
+
+
+def writer(exp: Any, run: Path) -> tuple[Any, Any]:
+    """The model and the tokenizer of a run, if it is one that writes."""
+    model = getattr(exp.task, "model", None)
+    tokenizer = getattr(exp.data, "tokenizers", {}).get("tokenizer")
+    if not (hasattr(model, "start") and hasattr(model, "step")) or tokenizer is None:
+        raise ExperimentError(f"{run} is no language model (its task is {type(exp.task).__name__}): it cannot write")
+    return (model.clone(stateful=False) if getattr(model, "stateful", False) else model), tokenizer
+
+
+def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
+    """The tokens of a prompt; at least one, since a model continues something."""
+    from jaxdl.data.tokenizers import named
+
+    unknown = tokenizer.missing(prompt)
+    if unknown:
+        raise ExperimentError(f"--prompt: the model does not know {named(unknown)}, it never saw them in training")
+    tokens = tokenizer.encode(prompt)
+    if len(tokens):
+        return tokens
+    if tokenizer.start is not None:
+        return np.array([tokenizer.start], np.int32)
+    line = tokenizer.encode("\n") if not tokenizer.missing("\n") else np.zeros(0, np.int32)
+    return line if len(line) else np.zeros(1, np.int32)
+
+
+def positions_of(model: Any) -> int | None:
+    """How many positions a model knows; None: any number."""
+    position = getattr(getattr(model, "config", None), "position", None)
+    return getattr(position(), "length", None) if position is not None else None
+
+
+def written(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, limit: int | None, options: Options) -> Iterable:
+    import jax
+
+    from jaxdl.decode import greedy, sample, step_of
+    from jaxdl.decode.stream import stream
+
+    pick = greedy
+    if options.temperature > 0:
+        pick = sample(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
+    return stream(
+        step_of(model),
+        params,
+        model.start,
+        rows,
+        steps=options.steps,
+        pick=pick,
+        key=jax.random.key(options.seed),
+        end=tokenizer.end,
+        limit=limit,
+    )
+
+
+def searched(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, options: Options) -> list[str]:
+    """The texts of the best beams."""
+    import jax
+
+    from jaxdl.decode import beam_search, step_of
+
+    end = -1 if tokenizer.end is None else tokenizer.end  # no token is -1: all texts have the full length
+
+    def search(params: Any, rows: Any) -> Any:
+        cache = model.start(1, rows.shape[1] + options.steps)
+        return beam_search(step_of(model), params, cache, rows, steps=options.steps, end=end, beams=options.beam)
+
+    found = jax.device_get(jax.jit(search)(params, rows))
+    return [tokenizer.decode(t[:n]) for t, n in zip(found.tokens[0], found.lengths[0], strict=True)][: options.samples]
+
+
+def as_text(pieces: Iterable[np.ndarray], tokenizer: Any) -> Iterable[str]:
+    """Text as its tokens come, up to the end token; half a character waits for its other bytes."""
+    tokens: list[int] = []
+    shown = ""
+    for piece in pieces:
+        new = piece.tolist()
+        ended = tokenizer.end is not None and tokenizer.end in new
+        tokens += new[: new.index(tokenizer.end)] if ended else new
+        text = tokenizer.decode(tokens)
+        ready = text if ended else text.rstrip("\N{REPLACEMENT CHARACTER}")
+        yield ready[len(shown) :]
+        shown = ready
+        if ended:
+            return
