@@ -87,7 +87,8 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
 
 def exported_function(trained: Any) -> tuple[jax.export.Exported, bool]:
     """`(params, model_state, x) -> outputs`, for any batch size and all platforms where the model allows that."""
-    prepared, like = trained.prepared, trained.experiment.data.example()["x"]
+    prepared, data = trained.prepared, trained.experiment.data
+    like = data.inputs() if hasattr(data, "inputs") else data.example()["x"]
     knobs = dict(prepared.traced)
 
     def predict(params: Any, model_state: Any, x: Any) -> Any:

@@ -205,7 +205,7 @@ def streamed(
 def _streamed(path: Path, *, batch: int, image: int, workers: int | None, **options: Any) -> StreamedImages:
     records, classes, sentence = _listed(path)
     return StreamedImages(
-        records, batch, classes, name=path.name, split=sentence, **_sizes(batch, image, workers, options)
+        records, batch, classes, name=path.resolve().name, split=sentence, **_sizes(batch, image, workers, options)
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl.data import tfds, vision
+from jaxdl.data import images, tfds, vision
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
 
@@ -74,6 +74,24 @@ def test_vision_reads_a_prepared_set(prepared_folder, tmp_path, monkeypatch):
     data = vision.mnist(batch=3)
     assert {part: data.size(part) for part in data.splits} == {"train": 27, "validation": 3, "test": 10}
     assert {image.tobytes() for image in data.splits["test"]["x"]} == {image.tobytes() for image in PIXELS[30:]}
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_prepared_set_is_streamed(prepared_folder, monkeypatch, workers):
+    """The encoded images are decoded where they are needed, also in another process; without validation, test stands for it."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_folder))
+    data = images.prepared("tiny", batch=15, image=28, eval_image=28, resize=28, workers=workers, scale=(1.0, 1.0))
+    assert data.classes == tuple("0123456789")
+    assert {part: data.size(part) for part in data.splits} == {"train": 30, "validation": 10}
+    (_, source), *rest = data.eval_sources("validation")
+    real = source["mask"][0] > 0
+    assert not rest
+    assert real.sum() == 10
+    found = {(image[..., 0].tobytes(), label) for image, label in zip(source["x"][0], source["y"][0], strict=True)}
+    assert found - {(bytes(28 * 28), 0)} == {(PIXELS[i].tobytes(), i % 3) for i in range(30, 40)}
+    epoch = [data.source(draw, draw + 1, 0)["y"][0] for draw in (0, 1)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(epoch)), np.sort(np.arange(30) % 3))
+    data.close()
 
 
 def test_what_is_not_prepared_is_said_at_once_and_without_the_network(tmp_path, monkeypatch):
