@@ -1,9 +1,20 @@
-"""Sunspots of the next year from those of the last 22: an LSTM on monthly numbers since 1749.
+"""Sunspots of the next year from those of the last eleven: an LSTM on monthly numbers since 1749.
 
 Source: Hochreiter and Schmidhuber 1997; the series of the National Geophysical Data Center (public domain, bundled).
 Run:    python -m experiments.sunspots_lstm
-Cost:   TODO
-Expect: TODO
+Cost:   about 5 s on a 2-core x86 CPU, after compiling.
+Expect: on the 614 test windows (1957 to 2009), all twelve months alike, mean ± standard deviation over seeds 0-2:
+
+                                    squared error (standardised)    absolute error (sunspots)
+    --cell lstm (default)           0.386 ± 0.030                   17.1 ± 0.6
+    --cell gru                      0.385 ± 0.006                   16.9 ± 0.1
+    --cell rnn                      0.447 ± 0.010                   18.1 ± 0.2
+    --loss quantiles                0.429 ± 0.014                   17.7 ± 0.2     78.6 % of the truth in the 80 % band
+    persistence                     0.610                           21.6           the last month goes on
+    seasonal persistence            1.285                           31.3           what was 132 months ago comes again
+    ridge regression, same windows  0.367                           17.0           its penalty chosen on the validation split
+
+Networks beat the naive forecasts, and do not beat a linear map: 3,126 months are 23 cycles, which is little to learn more from.
 """
 
 from typing import Literal
@@ -25,10 +36,10 @@ CYCLE = 132
 def config(
     *,
     cell: Literal["lstm", "gru", "rnn"] = "lstm",
-    lookback: int = 264,
+    lookback: int = 132,
     horizon: int = 12,
     hidden: int = 32,
-    steps: int = 1000,
+    steps: int = 400,
     batch: int = 64,
     lr: float = 3e-3,
     decay: float = 0.01,
@@ -37,7 +48,7 @@ def config(
     patience: int = 8,
     seed: int = 0,
 ) -> Experiment:
-    """Sunspots of the next months: an LSTM on monthly numbers since 1749.
+    """Sunspots of the next year from those of the last eleven: an LSTM on monthly numbers since 1749.
 
     Args:
         cell: the recurrent cell.
@@ -56,7 +67,8 @@ def config(
     data = series.sunspots(lookback=lookback, horizon=horizon, batch=batch)
     levels = (0.1, 0.5, 0.9) if loss == "quantiles" else ()
     cells = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
-    model = Forecaster(horizon=horizon, outputs=max(1, len(levels)), core=Recurrent(cells[cell](hidden)), rate=rate)
+    core = Recurrent(cells[cell](hidden))
+    model = Forecaster(horizon=horizon, outputs=max(1, len(levels)), core=core, from_last=True, rate=rate)
     return Experiment(
         data=data,
         task=Forecasting(

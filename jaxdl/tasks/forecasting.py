@@ -52,6 +52,8 @@ class Forecasting:
         return (Phase(self.objective),)
 
     def init(self, key: Key, batch: Batch) -> Variables:
+        if self.season > batch["x"].shape[1]:
+            raise ValueError(f"season = {self.season} is longer than the lookback of {batch['x'].shape[1]}")
         return initialise(self.model, key, batch["x"])
 
     def unit(self, like: Array) -> tuple[Array, Array]:
@@ -100,8 +102,6 @@ class Forecasting:
         seen = x[..., : len(self.center)]
         times = {"persistence": jnp.full(horizon, -1)}
         if self.season:
-            if self.season > x.shape[1]:
-                raise ValueError(f"season = {self.season} is longer than the lookback of {x.shape[1]}")
             times["seasonal"] = jnp.arange(horizon) % self.season - self.season
         return {name: seen[:, time] for name, time in times.items()}
 
