@@ -16,6 +16,7 @@ from jaxdl.layers.position import ALiBi, Learned, Rotary
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.rnn import LanguageModel
 from jaxdl.models.transformer import Decoder
+from jaxdl.models.transformer_rules import rules
 from jaxdl.models.transformer_sizes import nanogpt
 from jaxdl.optim import adamw, clip, compose, schedules
 from jaxdl.tasks.language import NextToken
@@ -88,6 +89,7 @@ def config(
         steps=steps,
         eval_every=max(1, steps // 8),
         seed=seed,
+        rules=rules(net) if model == "transformer" else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""`generate RUN --prompt "..."`: what a trained language model writes."""
+"""`generate RUN --prompt "..."`: what a trained language model writes, or an imported one."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ class Options:
     """Continue a prompt with a trained language model; the text comes as it is written."""
 
     run: tyro.conf.Positional[Path]
-    """The run folder."""
+    """The run folder, or one that `import-weights` made of GPT-2's weights with their tokenizer.json."""
     prompt: str = ""
     """What the text begins with; nothing: a new line."""
     steps: int = 300
@@ -47,10 +47,7 @@ def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl generate")
     check(options)
     runtime.configure(device=options.device)
-    from jaxdl.api import load
-
-    trained = load(options.run, options.checkpoint, member=options.member)
-    model, tokenizer = writer(trained.experiment, options.run)
+    model, params, tokenizer = opened(options)
     prompt = encoded(options.prompt, tokenizer)
     limit = positions_of(model)
     if limit is not None and len(prompt) + options.steps > limit:
@@ -58,7 +55,6 @@ def run(args: Sequence[str]) -> int:
         if options.beam is not None:
             raise ExperimentError(f"{told}, too few for {len(prompt)} tokens of prompt and --steps {options.steps}")
         print(f"note: {told}; beyond them it reads the last {limit // 2} tokens anew", file=sys.stderr)
-    params, _ = trained.weights
     rows = np.tile(prompt, (options.samples, 1))
     if options.beam is not None:
         texts = searched(model, params, rows[:1], tokenizer, options)
@@ -93,6 +89,30 @@ def check(options: Options) -> None:
         )
     if not 0 <= options.seed < 2**31:
         raise ExperimentError(f"--seed {options.seed} must be between 0 and {2**31 - 1}")
+
+
+def opened(options: Options) -> tuple[Any, Any, Any]:
+    """The model, its parameters and its tokenizer, of a run or of imported weights."""
+    if (options.run / "weights.json").is_file():
+        return imported(options.run)
+    from jaxdl.api import load
+
+    trained = load(options.run, options.checkpoint, member=options.member)
+    model, tokenizer = writer(trained.experiment, options.run)
+    return model, trained.weights[0], tokenizer
+
+
+def imported(folder: Path) -> tuple[Any, Any, Any]:
+    from jaxdl.data.tokenizers import HuggingFace
+    from jaxdl.models.transformer import Decoder
+    from jaxdl.pretrained.folder import open_weights
+
+    found = open_weights(folder)
+    if not isinstance(found.model, Decoder):
+        raise ExperimentError(f"{folder} holds {found.name}, which is no language model that continues a text")
+    if found.tokenizer is None:
+        raise ExperimentError(f"{folder} has no tokenizer.json: copy the one that belongs to these weights there")
+    return found.model, found.weights.variables["params"], HuggingFace(found.tokenizer.read_text(encoding="utf-8"))
 
 
 def writer(exp: Any, run: Path) -> tuple[Any, Any]:

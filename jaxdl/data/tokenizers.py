@@ -269,6 +269,23 @@ class BPE(_Specials):
         return self._learned.decode(np.asarray(tokens).reshape(-1).tolist(), skip_special_tokens=True)
 
 
+@dataclass(frozen=True)
+class HuggingFace(BPE):
+    """Any `tokenizer.json` that was made elsewhere: its special tokens go by other names and stand anywhere in its numbers."""
+
+    kind: ClassVar[str] = "huggingface"
+    NAMES: ClassVar[dict[str, tuple[str, ...]]] = {
+        PAD: (PAD, "[PAD]"),
+        UNKNOWN: (UNKNOWN, "[UNK]"),
+        START: (START, "[CLS]", "<|endoftext|>"),
+        END: (END, "[SEP]", "<|endoftext|>"),
+    }
+
+    def _number(self, special: str) -> int | None:
+        found = (self._learned.token_to_id(name) for name in self.NAMES[special])
+        return next((number for number in found if number is not None), None)
+
+
 def _package() -> Any:
     try:
         import tokenizers
@@ -292,7 +309,7 @@ def named(symbols: Sequence[str], most: int = 10) -> str:
 
 # -- saved and loaded -------------------------------------------------------------------------------------------------
 
-KINDS = {tokenizer.kind: tokenizer for tokenizer in (Characters, Words, Bytes, BPE)}
+KINDS = {tokenizer.kind: tokenizer for tokenizer in (Characters, Words, Bytes, BPE, HuggingFace)}
 
 
 def from_json(entry: dict[str, Any]) -> Tokenizer:
