@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.efficientnet import EfficientNet
 from jaxdl.models.inception import GoogLeNet
@@ -30,6 +30,7 @@ from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
 
 FAMILIES = {
     AlexNet: vgg.alexnet,
+    AlexNet2012: vgg.alexnet_2012,
     VGG: vgg.vgg,
     ResNet: resnet.names,
     GoogLeNet: inception.googlenet,

@@ -1,4 +1,7 @@
-"""AlexNet and VGG in torchvision's names, VGG also in timm's. Both flatten a map, in another order than here."""
+"""AlexNet and VGG in torchvision's names, VGG also in timm's, AlexNet of 2012 in Caffe's.
+
+Both flatten a map, in another order than here.
+"""
 
 from jaxdl.models.alexnet import AlexNet
 from jaxdl.models.vgg import VGG
@@ -15,6 +18,18 @@ def alexnet(model: AlexNet, modules: set[str]) -> Names:
         "head": "classifier.6",
     }
     return {"torchvision": rules}
+
+
+def alexnet_2012(model: AlexNet, modules: set[str]) -> Names:
+    """The names of the layers in Caffe, whose reference model is this form; its images are BGR, 0 to 255 less a mean."""
+    del modules
+    rules: Rules = {
+        r"conv(\d)": lambda i: f"conv{i}",
+        "dense1": Place("fc6", flattened(model.grid, model.grid)),
+        "dense2": "fc7",
+        "head": "fc8",
+    }
+    return {"caffe": rules}
 
 
 def vgg(model: VGG, modules: set[str]) -> Names:

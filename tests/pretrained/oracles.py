@@ -39,6 +39,29 @@ class AlexNet(nn.Module):
         return self.classifier(F.adaptive_avg_pool2d(self.features(x), 6).flatten(1))
 
 
+class AlexNet2012(nn.Module):
+    """Caffe's: grouped, local response normalization (whose α PyTorch divides by the size), its layers' names."""
+
+    def __init__(self, hidden, classes):
+        super().__init__()
+        sizes = ((3, 96, 11, 4, 1, 2), (96, 256, 5, 1, 2, 2), (256, 384, 3, 1, 1, 1), (384, 384, 3, 1, 2, 1))
+        for i, (a, b, k, s, g, p) in enumerate((*sizes, (384, 256, 3, 1, 2, 1)), 1):
+            setattr(self, f"conv{i}", conv(a, b, k, s, g, bias=True, p=p))
+        self.respond = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+        self.fc6, self.fc7, self.fc8 = (
+            nn.Linear(256 * 36, hidden),
+            nn.Linear(hidden, hidden),
+            nn.Linear(hidden, classes),
+        )
+
+    def forward(self, x):
+        for i in (1, 2):
+            x = F.max_pool2d(self.respond(F.relu(getattr(self, f"conv{i}")(x))), 3, 2)
+        x = F.max_pool2d(F.relu(self.conv5(F.relu(self.conv4(F.relu(self.conv3(x)))))), 3, 2)
+        x = F.adaptive_avg_pool2d(x, 6).flatten(1)
+        return self.fc8(F.relu(self.fc7(F.relu(self.fc6(x)))))
+
+
 class VGG(nn.Module):
     def __init__(self, stages, width, hidden, classes, norm):
         super().__init__()
@@ -517,3 +540,47 @@ class ViT(nn.Module):
             x = x + block.self_attention(y, y, y, need_weights=False)[0]
             x = x + block.mlp(block.ln_2(x))
         return self.heads.head(self.encoder.ln(x)[:, 0])
+
+
+class TimmViTMap(nn.Module):
+    """timm's with attention pooling (`global_pool="map"`): a latent query, keys and values in one layer, then a residual MLP."""
+
+    def __init__(self, patch, width, depth, heads, hidden, image, classes):
+        super().__init__()
+        norm = lambda: nn.LayerNorm(width, eps=1e-6)
+        self.patch_embed, self.heads = nn.Module(), heads
+        self.patch_embed.proj = nn.Conv2d(3, width, patch, patch)
+        self.pos_embed = nn.Parameter(torch.zeros(1, (image // patch) ** 2, width))
+
+        def mlp():
+            layers = nn.Module()
+            layers.fc1, layers.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+            return layers
+
+        self.blocks = nn.ModuleList()
+        for _ in range(depth):
+            block = nn.Module()
+            block.norm1, block.norm2, block.attn, block.mlp = norm(), norm(), nn.Module(), mlp()
+            block.attn.qkv, block.attn.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.blocks.append(block)
+        self.norm, self.attn_pool, self.head = norm(), nn.Module(), nn.Linear(width, classes)
+        pool = self.attn_pool
+        pool.latent = nn.Parameter(torch.zeros(1, 1, width))
+        pool.q, pool.kv, pool.proj = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        pool.norm, pool.mlp = norm(), mlp()
+
+    def attend(self, q, k, v):
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+    def forward(self, x):
+        def feed(mlp, x):
+            return mlp.fc2(F.gelu(mlp.fc1(x)))
+
+        x = self.patch_embed.proj(x).flatten(2).transpose(1, 2) + self.pos_embed
+        for block in self.blocks:
+            x = x + block.attn.proj(self.attend(*block.attn.qkv(block.norm1(x)).chunk(3, -1)))
+            x = x + feed(block.mlp, block.norm2(x))
+        x, pool = self.norm(x), self.attn_pool
+        y = pool.proj(self.attend(pool.q(pool.latent.expand(len(x), -1, -1)), *pool.kv(x).chunk(2, -1)))
+        return self.head((y + feed(pool.mlp, pool.norm(y)))[:, 0])

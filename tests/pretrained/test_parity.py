@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
-from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.models.efficientnet import EfficientNet
 from jaxdl.models.inception import GoogLeNet, Widths
 from jaxdl.models.inception_v3 import InceptionV3
@@ -82,6 +82,7 @@ def tf_norm(momentum):
 # ours, the reference, the size of images, the naming that must be found
 CASES = {
     "alexnet": (AlexNet(CLASSES, hidden=8, rate=0.0), lambda: oracles.AlexNet(8, CLASSES), 63, "torchvision"),
+    "alexnet 2012": (AlexNet2012(CLASSES, hidden=8, rate=0.0), lambda: oracles.AlexNet2012(8, CLASSES), 63, "caffe"),
     "vgg": (
         VGG((1, 2, 1), CLASSES, 4, 8, rate=0.0),
         lambda: oracles.VGG((1, 2, 1), 4, 8, CLASSES, False),
@@ -208,6 +209,12 @@ CASES = {
         "huggingface",
     ),
     "vit": (ViT(**tiny_vit), lambda: oracles.ViT(4, 16, 2, 2, 24, 12, CLASSES), 12, "torchvision"),
+    "vit map": (
+        ViT(**(tiny_vit | {"pool": "attention"})),
+        lambda: oracles.TimmViTMap(4, 16, 2, 2, 24, 12, CLASSES),
+        12,
+        "timm",
+    ),
     "vit hf": (
         ViT(**tiny_vit, norm=partial(LayerNorm, eps=1e-12)),
         lambda: hugging("ViT", **hf_vit),
@@ -224,7 +231,7 @@ CASES = {
 # deep and narrow, the last maps a few pixels of four images: rounding grows in their statistics, and with every step
 LOOSER = {"inception v3": 20, "googlenet": 10, "mobilenet v1 hf": 10, "mobilenet v2 hf": 10, "efficientnet hf": 10}
 STEPS = {"mobilenet v1 hf": 1, "mobilenet v2 hf": 1}  # of full depth; the shallow ones take all ten
-LONG = {"inception v3", "googlenet", "mobilenet v1 hf", "mobilenet v2 hf", "efficientnet hf", "alexnet"}
+LONG = {"inception v3", "googlenet", "mobilenet v1 hf", "mobilenet v2 hf", "efficientnet hf", "alexnet", "alexnet 2012"}
 
 
 def logits_of(module, x):
