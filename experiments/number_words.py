@@ -102,7 +102,7 @@ def config(
         beams: 1 writes greedily, more search.
         seed: of the initialization, the order and the dropout.
     """
-    data = translation.number_words(batch=batch, language=language, train=numbers, buckets=2)
+    data = translation.number_words(batch=batch, language=language, train=numbers, buckets=1)
     steps = epochs * data.steps_per_epoch
     source, target = data.source_tokenizer, data.target_tokenizer
     if model == "recurrent":
@@ -133,7 +133,7 @@ def config(
         ),
         optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=0.01),
         steps=steps,
-        eval_every=2 * data.steps_per_epoch,
+        eval_every=max(1, steps // 4),
         seed=seed,
     )
 

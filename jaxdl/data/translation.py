@@ -94,7 +94,9 @@ def find_files(folder: PathLike, source: str, target: str) -> dict[str, tuple[Pa
     """The files of both languages in a folder: train.en and train.de, val.en…, test_2016.de.gz…"""
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+        raise FileNotFoundError(
+            f"{folder}: no such folder; it should hold train.{source}, train.{target} and val.*, test.*"
+        )
     found = {}
     for part, names in PARTS.items():
         for language in (source, target):
