@@ -182,7 +182,7 @@ class Windows(Text):
     @cached_property
     def _text(self) -> Mapping[str, np.ndarray]:
         x, y = (self.splits["train"][name].reshape(-1) for name in "xy")
-        return {"tokens": np.append(x, y[-1:])[: int((y != IGNORE).sum()) + 1]}
+        return {"tokens": np.concatenate([x[:1], y[y != IGNORE]])}
 
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         return self._text
@@ -205,7 +205,14 @@ class Stream(Text):
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(1, self.size("train") // self.batch)
+        return int((self.splits["train"]["y"] != IGNORE).all(1).sum()) // self.batch
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f"{self.name}: is too short for batch={self.batch} rows of {self.context} tokens; take fewer"
+            )
 
     @cached_property
     def _text(self) -> Mapping[str, np.ndarray]:

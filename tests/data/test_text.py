@@ -1,0 +1,148 @@
+"""Texts as rows of tokens: nothing is lost or seen twice, streams go on, packed documents stay apart."""
+
+import gzip
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.data import text as texts
+from jaxdl.data.tokenizers import BPE, Characters
+from jaxdl.models.transformer import Config, Decoder
+
+TEXT = "".join(chr(97 + (i * i + i // 7) % 23) for i in range(1000))
+TOKENIZER = Characters.of(TEXT)
+
+
+def rows_of(data, split):
+    return [
+        {k: np.asarray(v) for k, v in data.eval_batch(source, i).items()}
+        for n, source in data.eval_sources(split)
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_evaluation_reads_every_target_once_in_order(contiguous):
+    data = texts.windows(TEXT, TOKENIZER, batch=7, context=16, contiguous=contiguous)
+    for split, part in (("train", TEXT[:900]), ("validation", TEXT[900:])):
+        found, characters = [], 0
+        for batch in rows_of(data, split):
+            valid = (batch["mask"][:, None] > 0) & (batch["y"] != texts.IGNORE)
+            found += batch["y"][valid].tolist()
+            characters += (batch["characters"] * batch["mask"]).sum()
+            assert (batch["y"][:, :-1] == batch["x"][:, 1:])[valid[:, 1:]].all()
+        assert found == TOKENIZER.encode(part)[1:].tolist()
+        assert characters == len(part) - 1
+    assert data is texts.windows(TEXT, TOKENIZER, batch=7, context=16, contiguous=contiguous)
+    assert "900 train / 100 validation" in data.split
+
+
+def test_windows_begin_everywhere_once_an_epoch():
+    data = texts.windows(TEXT[:100], TOKENIZER, batch=4, context=10)
+    tokens = TOKENIZER.encode(TEXT[:90])
+    source = {k: jnp.asarray(v) for k, v in data.source(0, 1, 0).items()}
+    np.testing.assert_array_equal(source["tokens"], tokens)
+    step = jax.jit(lambda s: data.train_batch(source, 3, s))
+    batches = [step(jnp.int32(i)) for i in range(20)]
+    windows = [tuple(row) for batch in batches for row in np.concatenate([batch["x"], batch["y"][:, -1:]], 1).tolist()]
+    wanted = [tuple(tokens[i : i + 11].tolist()) for i in range(80)]
+    assert sorted(windows) == sorted(wanted)
+    assert batches[0]["characters"].tolist() == [10.0] * 4
+
+
+def test_a_row_of_a_stream_continues_the_row_of_the_step_before():
+    data = texts.windows(TEXT, TOKENIZER, batch=3, context=10, contiguous=True)
+    source = {k: jnp.asarray(v) for k, v in data.source(0, 1, 0).items()}
+    assert data.steps_per_epoch == 29  # 899 targets are 89 whole windows
+    step = jax.jit(lambda s: data.train_batch(source, 0, s))
+    batches = [step(jnp.int32(i)) for i in range(65)]
+    seen = np.concatenate([b["x"] for b in batches], 1)
+    whole = TOKENIZER.encode(TEXT[:870])
+    for r, row in enumerate(seen):
+        wanted = np.roll(whole, -r * 290)
+        np.testing.assert_array_equal(row, np.concatenate([wanted, wanted])[: len(row)])
+    np.testing.assert_array_equal(batches[4]["y"][:, -1], batches[5]["x"][:, 0])
+
+
+def test_characters_of_a_coarser_tokenizer():
+    tokenizer = BPE.of(TEXT, size=280)
+    data = texts.windows(TEXT, tokenizer, batch=2, context=8)
+    rows = data.splits["validation"]
+    tokens = len(tokenizer.encode(TEXT[900:]))
+    np.testing.assert_allclose(rows["characters"].sum(), (tokens - 1) * 100 / tokens, rtol=1e-6)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_packed_documents_are_all_there_and_apart(whole):
+    rng = np.random.default_rng(0)
+    documents = [rng.integers(0, 50, n).astype(np.int32) for n in (3, 9, 1, 17, 4, 8, 2)]
+    rows = texts.pack(documents, 8, whole=whole)
+    real = rows["segments"] > 0
+    assert sorted(rows["x"][real].tolist()) == sorted(np.concatenate(documents).tolist())
+    for x, y, s, p in zip(rows["x"], rows["y"], rows["segments"], rows["positions"], strict=True):
+        for number in range(1, s.max() + 1):
+            here = s == number
+            assert p[here].tolist() == list(range(here.sum()))
+            assert y[here].tolist() == [*x[here][1:].tolist(), texts.IGNORE]
+        assert (y[s == 0] == texts.IGNORE).all()
+    pieces = [tuple(x[s == n]) for x, s in zip(rows["x"], rows["segments"], strict=True) for n in range(1, s.max() + 1)]
+    kept = sum(tuple(d) in pieces for d in documents)
+    assert kept == (5 if whole else 3)  # of 9 and 17 tokens are cut anyway; `whole` cuts no other
+    if not whole:
+        assert np.concatenate([x[s > 0] for x, s in zip(rows["x"], rows["segments"], strict=True)]).tolist() == (
+            np.concatenate(documents).tolist()
+        )
+
+
+def test_a_packed_document_is_read_as_if_it_were_alone():
+    documents = [np.array([1, 2, 3]), np.array([4, 5, 6, 1])]
+    rows = texts.pack(documents, 8)
+    model = Decoder(Config(vocab=7, width=8, depth=2, heads=2, hidden=16, order="first"))
+    params = model.init(jax.random.key(0), rows["x"], train=False)
+    packed = model.apply(params, rows["x"], segments=rows["segments"], positions=rows["positions"], train=False)
+    for number, document in enumerate(documents, 1):
+        alone = model.apply(params, document[None], train=False)[0]
+        np.testing.assert_allclose(packed[rows["segments"] == number], alone, rtol=2e-5, atol=2e-6)
+
+
+def test_documents_end_and_are_counted():
+    tokenizer = Characters.of("abc", specials=("</s>",))
+    data = texts.documents({"train": ["ab", "c", "cab"]}, tokenizer, batch=1, context=4)
+    assert data.splits["train"]["x"].tolist() == [[1 + 0, 2, 0, 3], [0, 3, 1, 2], [0, 0, 0, 0]][:3]
+    assert data.splits["train"]["segments"].tolist() == [[1, 1, 1, 2], [1, 2, 2, 2], [1, 0, 0, 0]]
+    assert dict(data.tokenizers) == {"tokenizer": tokenizer}
+
+
+def test_files(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffgrün\r\n\rb".encode())
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("grün\n\nb".encode()))
+    assert texts.read_text(tmp_path / "a.txt") == texts.read_text(tmp_path / "a.txt.gz") == "grün\n\nb"
+    (tmp_path / "latin.txt").write_bytes("eins\nzwei\ngrün\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"latin\.txt:3: is not text in utf-8 .* at byte 12"):
+        texts.read_text(tmp_path / "latin.txt")
+    assert texts.read_text(tmp_path / "latin.txt", encoding="latin-1").endswith("grün\n")
+    (tmp_path / "empty.txt").write_text(" \n")
+    with pytest.raises(ValueError, match=r"empty\.txt: holds no text"):
+        texts.read_text(tmp_path / "empty.txt")
+    with pytest.raises(FileNotFoundError, match=r"none\.txt: no such file"):
+        texts.read_text(tmp_path / "none.txt")
+
+
+def test_too_little_text_is_said():
+    with pytest.raises(ValueError, match="poem: 9 characters are too few, nothing is left for validation"):
+        texts.windows(TEXT[:9], TOKENIZER, batch=1, context=4, name="poem")
+    with pytest.raises(ValueError, match="poem: 90 tokens for train are too few for a context of 100"):
+        texts.windows(TEXT[:100], TOKENIZER, batch=1, context=100, name="poem")
+    with pytest.raises(ValueError, match="poem: is too short for batch=9 rows of 10 tokens"):
+        texts.windows(TEXT[:100], TOKENIZER, batch=9, context=10, contiguous=True, name="poem")
+    with pytest.raises(ValueError, match="poem: holds '☃', which the tokenizer does not know"):
+        texts.windows(TEXT + "☃", TOKENIZER, batch=1, context=4, name="poem")
+
+
+def test_statistics():
+    found = texts.describe(TOKENIZER, [TEXT[:10], TEXT[:30]])
+    assert (found["tokens"], found["longest"], found["shortest"], found["median"]) == (40, 30, 10, 20.0)
+    assert (found["characters_per_token"], found["unknown"], found["vocabulary"]) == (1.0, 0, 23)
+    assert len(texts.python_topics()) > 300_000
