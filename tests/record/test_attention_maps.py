@@ -17,4 +17,4 @@ def test_draws_what_is_there(tmp_path):
     light, dark = (np.asarray(Image.open(path).convert("L"), float).mean() for path in paths)
     assert dark < light - 10
     wide = attention_maps(weights[:1], source[:1], target[:1], tmp_path / "wide.png")
-    assert Image.open(wide).width < Image.open(paths[0]).width
+    assert Image.open(wide).convert("L").width < Image.open(paths[0]).convert("L").width
