@@ -12,7 +12,7 @@ from typing import Any, Literal
 from jaxdl.data import series
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
-from jaxdl.models.forecast import DLinear, PatchTST
+from jaxdl.models.forecast import DLinear, Levelled, PatchTST
 from jaxdl.models.rnn import Forecaster
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.forecasting import Forecasting
@@ -29,7 +29,7 @@ def forecaster(name: str, *, horizon: int, width: int, depth: int, rate: Any) ->
     if name == "patchtst":
         return PatchTST(horizon, width=width, depth=depth, heads=max(1, width // 16), hidden=2 * width, rate=rate)
     cell = {"lstm": LSTM, "gru": GRU}[name](width)
-    return Forecaster(horizon, len(VARIABLES), Recurrent(cell, layers=depth, rate=rate), from_last=True, rate=rate)
+    return Levelled(Forecaster(horizon, len(VARIABLES), Recurrent(cell, layers=depth, rate=rate), rate=rate))
 
 
 @experiment
@@ -43,7 +43,7 @@ def config(
     depth: int = 1,
     epochs: int = 5,
     batch: int = 64,
-    lr: float = 1e-3,
+    lr: float = 2e-3,
     decay: float = 0.01,
     rate: float = 0.2,
     patience: int = 3,

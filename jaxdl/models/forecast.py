@@ -61,6 +61,16 @@ class Level:
         return y * self.std[..., :n] + self.mean[..., :n]
 
 
+class Levelled(nn.Module):
+    """Another forecaster, in and out through `Level`. Parameters: `model`."""
+
+    model: nn.Module
+
+    def __call__(self, x: Series, *, train: bool) -> Forecast:
+        level = Level.of(x)
+        return level.restore(self.model(level.remove(x), train=train))
+
+
 class DLinear(nn.Module):
     """One linear map from past to future for the trend, and one for the rest.
 

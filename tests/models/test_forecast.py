@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.models.forecast import DLinear, Level, PatchTST, moving_average
+from jaxdl.layers.recurrent import GRU, Recurrent
+from jaxdl.models.forecast import DLinear, Level, Levelled, PatchTST, moving_average
+from jaxdl.models.rnn import Forecaster
 
 KEY = jax.random.key(0)
 SERIES = jax.random.normal(KEY, (2, 24, 3))
@@ -69,8 +71,11 @@ def test_a_level_goes_out_and_in_again():
     np.testing.assert_array_equal(gradient, 0)  # a constant for the gradient
 
 
-def test_patchtst_forecasts_a_shifted_and_scaled_series_shifted_and_scaled():
-    model = SMALL()
+LEVELLED = {"patchtst": SMALL(), "gru": Levelled(Forecaster(5, 3, Recurrent(GRU(4))))}
+
+
+@pytest.mark.parametrize("model", LEVELLED.values(), ids=LEVELLED)
+def test_a_shifted_and_scaled_series_is_forecast_shifted_and_scaled(model):
     variables = filled(model, SERIES)
     apply = jax.jit(partial(model.apply, train=False))
     np.testing.assert_allclose(
