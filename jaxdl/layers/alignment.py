@@ -4,6 +4,7 @@ Bahdanau (additive)    e_j = v·tanh(W·q + U·k_j)
 Luong dot              e_j = q·k_j
 Luong general          e_j = q·(W·k_j)
 Luong concat           e_j = v·tanh(W·[q; k_j]) — the additive one, its bias aside
+with coverage          e_j = v·tanh(W·q + U·k_j + u·c_j)      c: what earlier queries gave k_j, Σ w_j
 
 w = softmax(e),    context = Σ_j w_j k_j
 """
@@ -23,13 +24,19 @@ Reading = tuple[Float[Array, "batch channels"], Float[Array, "batch keys"]]
 class Alignment(nn.Module):
     """Context `(batch, channels)` and weights `(batch, keys)` of a query `(batch, n)` over a memory `(batch, keys, channels)`.
 
-    `prepare(memory)` is what does not depend on the query, computed once a sequence and given to every call.
+    `prepare(memory)` is what does not depend on the query, computed once a sequence and given to every call; `seen` is the sum
+    of the weights so far, for an alignment that `covers`.
     """
+
+    @property
+    def covers(self) -> bool:
+        """Whether the score asks what was looked at before."""
+        return False
 
     def prepare(self, memory: Float[Array, "batch keys channels"]) -> Float[Array, "batch keys width"]:
         return memory
 
-    def score(self, query: Array, prepared: Array) -> Float[Array, "batch keys"]:
+    def score(self, query: Array, prepared: Array, seen: Array | None) -> Float[Array, "batch keys"]:
         raise NotImplementedError
 
     def __call__(
@@ -38,27 +45,42 @@ class Alignment(nn.Module):
         memory: Float[Array, "batch keys channels"],
         mask: Bool[Array, "batch keys"] | None = None,
         prepared: Float[Array, "batch keys width"] | None = None,
+        seen: Float[Array, "batch keys"] | None = None,
     ) -> Reading:
-        score = self.score(query, self.prepare(memory) if prepared is None else prepared)
+        score = self.score(query, self.prepare(memory) if prepared is None else prepared, seen)
         weights = softmax(score, mask=mask)
         return jnp.einsum("bk,bkc->bc", weights, memory), weights
 
 
 class Bahdanau(Alignment):
-    """e_j = v·tanh(W·q + U·k_j + b). Parameters: `query` (with the bias), `key`, `score`. Source: arXiv:1409.0473, A.1.2."""
+    """e_j = v·tanh(W·q + U·k_j + b). Parameters: `query` (with the bias), `key`, `weigh`. Source: arXiv:1409.0473, A.1.2.
+
+    `coverage=True` adds u·c_j inside the tanh (`cover`), so that a reader knows what it has read: See et al. 2017,
+    arXiv:1704.04368, eq. 11; `jaxdl.losses.sequence.coverage_loss` is what teaches it not to read twice.
+    """
 
     width: int
+    coverage: bool = False
 
     def setup(self) -> None:
         self.query = Dense(self.width)
         self.key = Dense(self.width, use_bias=False)
         self.weigh = Dense(1, use_bias=False)
+        self.cover = Dense(self.width, use_bias=False) if self.coverage else None
+
+    @property
+    def covers(self) -> bool:
+        return self.coverage
 
     def prepare(self, memory: Array) -> Array:
         return self.key(memory)
 
-    def score(self, query: Array, prepared: Array) -> Array:
-        return self.weigh(jnp.tanh(self.query(query)[:, None] + prepared))[..., 0]
+    def score(self, query: Array, prepared: Array, seen: Array | None) -> Array:
+        inside = self.query(query)[:, None] + prepared
+        if self.cover is not None:
+            seen = jnp.zeros(prepared.shape[:2], prepared.dtype) if seen is None else seen
+            inside = inside + self.cover(seen[..., None])
+        return self.weigh(jnp.tanh(inside))[..., 0]
 
 
 class Luong(Alignment):
@@ -79,5 +101,5 @@ class Luong(Alignment):
     def prepare(self, memory: Array) -> Array:
         return self.key(memory) if self.kind == "general" else memory
 
-    def score(self, query: Array, prepared: Array) -> Array:
+    def score(self, query: Array, prepared: Array, seen: Array | None) -> Array:
         return jnp.einsum("bc,bkc->bk", query, prepared)

@@ -72,7 +72,7 @@ class Scan(nn.Module):
         carry = start if carry is None else jax.tree.map(lambda c, s: c.astype(s.dtype), carry, start)
         keep = None
         if train and not absent(self.recurrent_rate):
-            whole = jnp.ones((x.shape[0], self.cell.hidden), x.dtype)
+            whole = jnp.ones((x.shape[0], self.cell.width), x.dtype)
             keep = dropout(self.make_rng("dropout"), whole, self.recurrent_rate)
         return scan_cell(self.cell, params, x, carry, lengths, reverse=self.reverse, keep=keep)
 

@@ -27,10 +27,14 @@ Parameters = dict[str, Array]
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
 
-def _orthogonal_gates(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
+def _orthogonal_gates(hidden: int) -> Callable[..., Array]:
     """One orthogonal matrix a gate: what a gate reads of the state neither grows nor shrinks."""
-    gates = jax.vmap(lambda k: nn.initializers.orthogonal()(k, (shape[0], shape[0]), dtype))
-    return jnp.concatenate(list(gates(jax.random.split(key, shape[1] // shape[0]))), -1)
+
+    def init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
+        gates = jax.vmap(lambda k: nn.initializers.orthogonal()(k, (shape[0], hidden), dtype))
+        return jnp.concatenate(list(gates(jax.random.split(key, shape[1] // hidden))), -1)
+
+    return init
 
 
 def _rows(vector: Array, like: Array) -> Array:
@@ -56,12 +60,17 @@ class Cell:
         n = self.gates * self.hidden
         entries = {
             "kernel": (lecun, (channels, n)),
-            "recurrent_kernel": (_orthogonal_gates, (self.hidden, n)),
+            "recurrent_kernel": (_orthogonal_gates(self.hidden), (self.width, n)),
             "bias": (zeros, (n,)),
         }
         if self.norm:
             entries |= {"kernel_scale": (ones, (n,)), "recurrent_scale": (ones, (n,))}
         return entries
+
+    @property
+    def width(self) -> int:
+        """Channels of the output, which is also what the gates read back."""
+        return self.hidden
 
     def start(self, batch: int, dtype: Any = jnp.float32) -> Carry:
         return jnp.zeros((batch, self.hidden), dtype)
@@ -109,13 +118,19 @@ class LSTM(Cell):
 
     The forget gate's bias starts at `forget_bias`: 1 remembers until taught otherwise, 0 is PyTorch's. `peephole=True` lets i and
     f see c, and o see c', each through one weight a unit (`peephole` `(3, hidden)`: i, f, o). `norm=True` also normalises c'
-    inside the tanh.
-    Source: Hochreiter and Schmidhuber 1997; forget gate Gers et al. 2000.
+    inside the tanh. `project` makes the output narrower, h' = P·(o⊙tanh(c')) of so many channels (`projection`; PyTorch's
+    `proj_size`), and the matrix R with it.
+    Source: Hochreiter and Schmidhuber 1997; forget gate Gers et al. 2000; projection Sak et al. 2014, arXiv:1402.1128.
     """
 
     forget_bias: float | Array = 1.0
     peephole: bool = False
+    project: int | None = None
     gates: ClassVar[int] = 4
+
+    @property
+    def width(self) -> int:
+        return self.project or self.hidden
 
     def parameters(self, channels: int) -> dict[str, tuple[Callable[..., Array], tuple[int, ...]]]:
         entries = super().parameters(channels)
@@ -128,10 +143,12 @@ class LSTM(Cell):
             entries["peephole"] = (zeros, (3, self.hidden))
         if self.norm:
             entries |= {"cell_scale": (ones, (self.hidden,)), "cell_bias": (zeros, (self.hidden,))}
+        if self.project:
+            entries["projection"] = (lecun, (self.hidden, self.project))
         return entries
 
     def start(self, batch: int, dtype: Any = jnp.float32) -> Carry:
-        return (jnp.zeros((batch, self.hidden), dtype),) * 2
+        return jnp.zeros((batch, self.width), dtype), jnp.zeros((batch, self.hidden), dtype)
 
     def output(self, carry: Carry) -> Float[Array, "batch hidden"]:
         return carry[0]
@@ -146,6 +163,7 @@ class LSTM(Cell):
         if self.norm:
             seen = standardize(c, (-1,), 1e-5).astype(c.dtype) * _rows(p["cell_scale"], c) + _rows(p["cell_bias"], c)
         h = jax.nn.sigmoid(o + peep(2, c)) * jnp.tanh(seen)
+        h = h @ p["projection"] if self.project else h
         return (h, c), h
 
 

@@ -72,6 +72,23 @@ def label_smoothed_nll(
     return cross_entropy(logits, jnp.where(mask > 0, tokens, -100), smoothing=smoothing)
 
 
+def coverage_loss(
+    weights: Float[Array, "batch target source"], mask: Num[Array, "batch target"] | None = None
+) -> Float[Array, "batch target"]:
+    """What a step of the decoder looks at again: little where its attention covers new ground, up to 1 where it repeats itself.
+
+        L_t = Σ_j min(w_tj, c_tj),    c_tj = Σ_(s<t) w_sj
+
+    For every target token, 0 where `mask` is. Source: See et al. 2017, arXiv:1704.04368, eq. 12.
+
+    >>> coverage_loss(jnp.array([[[1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]])).tolist()
+    [[0.0, 0.5, 1.0]]
+    """
+    before = jnp.cumsum(weights, 1) - weights
+    loss = jnp.minimum(weights, before).sum(-1)
+    return loss if mask is None else jnp.where(mask > 0, loss, 0)
+
+
 def per_sequence(
     values: Float[Array, "batch time"], mask: Num[Array, "batch time"] | None = None
 ) -> Float[Array, "batch"]:

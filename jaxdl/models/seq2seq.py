@@ -97,6 +97,8 @@ class Seq2Seq(nn.Module):
             limit = jnp.full(len(source), source.shape[1]) if lengths is None else lengths
             mask = jnp.arange(source.shape[1])[None] < limit[:, None]
             cache |= {"memory": memory, "mask": mask, "prepared": self.alignment.prepare(memory)}
+            if self.alignment.covers:
+                cache["seen"] = jnp.zeros(mask.shape, memory.dtype)
         return cache
 
     def _write(
@@ -106,13 +108,14 @@ class Seq2Seq(nn.Module):
         sampling = coins is not None
 
         def advance(self, carry, given):
-            state, guess = carry
+            state, guess, seen = carry
             token, alive, coin = given
             x = self.target_embedding[jnp.where(coin, guess, token) if sampling else token]
             x, context, weights = self.drop(x, train=train), None, jnp.zeros((len(x), 0), x.dtype)
             if self.alignment is not None:
                 query = self.decoder.last(state)
-                context, weights = self.alignment(query, cache["memory"], cache["mask"], cache["prepared"])
+                context, weights = self.alignment(query, cache["memory"], cache["mask"], cache["prepared"], seen)
+                seen = None if seen is None else seen + weights * alive[:, None].astype(weights.dtype)
                 x = jnp.concatenate([x, context], -1)
             y, state = self.decoder(x[:, None], state, alive.astype(jnp.int32), train=train)
             y = y[:, 0] if context is None else jnp.concatenate([y[:, 0], context], -1)
@@ -120,7 +123,7 @@ class Seq2Seq(nn.Module):
             if sampling:
                 y = self.head(y)
                 guess = jnp.argmax(y, -1).astype(guess.dtype)
-            return (state, guess), (y, weights)
+            return (state, guess, seen), (y, weights)
 
         scan = nn.scan(
             advance,
@@ -129,6 +132,8 @@ class Seq2Seq(nn.Module):
             in_axes=1,
             out_axes=1,
         )
-        (state, _), (y, weights) = scan(self, (cache["state"], tokens[:, 0]), (tokens, alive, coins))
+        first = (cache["state"], tokens[:, 0], cache.get("seen"))
+        (state, _, seen), (y, weights) = scan(self, first, (tokens, alive, coins))
         self.sow("intermediates", "weights", weights)
-        return y if sampling else self.head(y), {**cache, "state": state}
+        cache = {**cache, "state": state} | ({} if seen is None else {"seen": seen})
+        return y if sampling else self.head(y), cache

@@ -19,6 +19,7 @@ CELLS = {
     "lstm": LSTM(5),
     "lstm_peephole": LSTM(5, peephole=True),
     "lstm_norm": LSTM(5, norm=True),
+    "lstm_projected": LSTM(5, project=3),
     "gru": GRU(5),
     "gru_before": GRU(5, reset="before"),
     "gru_norm": GRU(5, norm=True),
@@ -46,8 +47,9 @@ def h_of(cell, carry):
 # -- outside oracles --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # it takes its own way there
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("name", ["rnn", "rnn_relu", "lstm", "gru"])
+@pytest.mark.parametrize("name", ["rnn", "rnn_relu", "lstm", "lstm_projected", "gru"])
 def test_outputs_states_and_gradients_are_pytorchs(name, bidirectional):
     torch = pytest.importorskip("torch")
     cell = CELLS[name]
@@ -55,6 +57,7 @@ def test_outputs_states_and_gradients_are_pytorchs(name, bidirectional):
         "rnn": torch.nn.RNN,
         "rnn_relu": partial(torch.nn.RNN, nonlinearity="relu"),
         "lstm": torch.nn.LSTM,
+        "lstm_projected": partial(torch.nn.LSTM, proj_size=3),
         "gru": torch.nn.GRU,
     }
     torch.manual_seed(0)
@@ -71,7 +74,7 @@ def test_outputs_states_and_gradients_are_pytorchs(name, bidirectional):
     )
     y, state = theirs(packed)
     y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
-    h_n = state[0] if name == "lstm" else state
+    h_n = state[0] if "lstm" in name else state
     (y.square().sum() + h_n.sin().sum()).backward()
 
     def loss(params):
@@ -81,7 +84,7 @@ def test_outputs_states_and_gradients_are_pytorchs(name, bidirectional):
     (_, (ours, carry)), grads = jax.value_and_grad(loss, has_aux=True)(params)
     np.testing.assert_allclose(ours, y.detach(), atol=2e-6)
     np.testing.assert_allclose(jnp.stack([h_of(cell, c) for c in carry]), h_n.detach(), atol=2e-6)
-    if name == "lstm":
+    if "lstm" in name:
         np.testing.assert_allclose(jnp.stack([c[1] for c in carry]), state[1].detach(), atol=2e-6)
     expected = dict(theirs.named_parameters())
     for ours_name, entry in grads.items():
@@ -89,6 +92,9 @@ def test_outputs_states_and_gradients_are_pytorchs(name, bidirectional):
         np.testing.assert_allclose(entry["kernel"].T, expected[f"weight_ih_{end}"].grad, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(entry["recurrent_kernel"].T, expected[f"weight_hh_{end}"].grad, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(entry["bias"], expected[f"bias_ih_{end}"].grad, rtol=1e-4, atol=1e-5)
+        if name == "lstm_projected":
+            expect = expected[f"weight_hr_{end}"].grad
+            np.testing.assert_allclose(entry["projection"].T, expect, rtol=1e-4, atol=1e-5)
         if name == "gru":
             np.testing.assert_allclose(
                 entry["recurrent_bias"], expected[f"bias_hh_{end}"].grad[10:], rtol=1e-4, atol=1e-5
@@ -125,12 +131,12 @@ def test_parameter_counts_are_pytorchs_less_the_merged_biases(cell, count):
 @pytest.mark.parametrize("name", CELLS)
 def test_scan_is_the_loop_and_padding_changes_nothing(name):
     cell = CELLS[name]
-    layer = Recurrent(cell, bidirectional=True)
+    layer, w = Recurrent(cell, bidirectional=True), cell.width
     variables = filled(layer)
     y, carry = jax.jit(partial(run, layer))(variables, X, None, LENGTHS)
     for row, n in enumerate([6, 2, 4]):
         ends = []
-        for half, direction in ((slice(5), "layer_0"), (slice(5, 10), "layer_0_reverse")):
+        for half, direction in ((slice(w), "layer_0"), (slice(w, 2 * w), "layer_0_reverse")):
             params = cell.prepare(variables["params"][direction])
             state = cell.start(1)
             for t in range(n) if direction == "layer_0" else reversed(range(n)):
@@ -235,6 +241,7 @@ def test_bfloat16_stays_bfloat16():
         (lambda: GRU(3, reset="never"), "reset='never'"),
         (lambda: from_torch(GRU(3, reset="before"), {}), "only GRU"),
         (lambda: from_torch(LSTM(3), {}, layers=2), "weight_ih_l0"),
+        (lambda: from_torch(LSTM(1, project=1), {"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}), "weight_hr_l0"),
     ],
 )
 def test_errors_name_the_argument(call, words):

@@ -55,6 +55,36 @@ def test_attention_is_a_distribution_over_the_source_and_can_be_captured():
     np.testing.assert_array_equal(weights[1, :, 2:], 0)
 
 
+def test_coverage_is_what_was_looked_at_before():
+    """Weights of zero for `cover` make it plain Bahdanau; large negative scores for what was read move the eyes on."""
+    plain, covering = MODELS["bahdanau"], MODELS["bahdanau"].clone(alignment=Bahdanau(3, coverage=True))
+    variables = filled(covering)
+    read = partial(covering.apply, train=False, mutable="intermediates")
+
+    def with_cover(value):
+        changed = jax.tree.map(lambda a: a, variables)
+        changed["params"]["alignment"]["cover"]["kernel"] = jnp.full((1, 3), value)
+        return changed
+
+    params = with_cover(0.0)
+    without = jax.tree.map(lambda a: a, params)
+    del without["params"]["alignment"]["cover"]
+    y, _ = read(params, SOURCE, TARGET, LENGTHS)
+    np.testing.assert_allclose(y, plain.apply(without, SOURCE, TARGET, LENGTHS, train=False), atol=1e-6)
+    params = with_cover(-50.0)  # tanh at its floor for every key that was seen: -|v| at most, whatever the query
+    params["params"]["alignment"]["weigh"]["kernel"] = jnp.full((3, 1), 3.0)
+    y, captured = read(params, SOURCE, TARGET, LENGTHS)
+    weights = captured["intermediates"]["weights"][0]
+    again = jnp.minimum(weights, jnp.cumsum(weights, 1) - weights).sum(-1)
+    assert again[0, 1] < 0.7, "the second word looks where the first did not"
+    cache = covering.apply(params, SOURCE, 5, LENGTHS, method="start")
+    step = jax.jit(partial(covering.apply, method="step"))
+    for t in range(5):
+        logits, cache = step(params, cache, TARGET[:, t : t + 1], jnp.full((2, 1), t))
+        np.testing.assert_allclose(logits[:, 0], y[:, t], atol=1e-5)
+    np.testing.assert_allclose(cache["seen"], weights.sum(1), atol=1e-5)
+
+
 def run(model, variables, target, train=True, seed=0):
     return model.apply(variables, SOURCE, target, train=train, rngs={"dropout": jax.random.key(seed)})
 
