@@ -27,6 +27,7 @@ from jaxdl.models.resnet import (
 )
 from jaxdl.models.vgg import VGG, vgg
 from jaxdl.models.vit import ViT, resample_positions, sincos_positions
+from jaxdl.types import recomputing
 
 tiny_vit = {"patch": 4, "width": 16, "depth": 2, "heads": 2, "image": 16, "classes": 7}
 tiny_b0 = ((1, 3, 1, 8, 1), (6, 5, 2, 8, 2))
@@ -245,10 +246,24 @@ def test_biases_of_the_2012_form():
 # -- properties -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", [name for name in FAMILIES if "alexnet" not in name])
+def test_marks_its_blocks_for_recomputation(name):
+    model, smallest, _, _ = FAMILIES[name]
+    plain = shapes(model, smallest, smallest, 3, features=True)
+    with recomputing() as asked:
+        assert shapes(model, smallest, smallest, 3, features=True) == plain
+    assert asked
+
+
+RECOMPUTED = {
+    "vit": ViT(**(tiny_vit | {"depth": 1}), rate=0.1),
+    "resnet": ResNet((1,), width=8, classes=7),
+    "vgg": VGG((1, 2), classes=7, width=4, hidden=8, grid=1, norm=BatchNorm, rate=0.1),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "model", [ViT(**(tiny_vit | {"depth": 1}), rate=0.1), ResNet((1,), width=8, classes=7)], ids=["vit", "resnet"]
-)
+@pytest.mark.parametrize("model", RECOMPUTED.values(), ids=RECOMPUTED)
 def test_rematerialised_equals_plain(model):
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
     variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), x)
@@ -269,6 +284,18 @@ def test_rematerialised_equals_plain(model):
     plain, recomputed = grads(model), grads(model.clone(remat=True))
     assert float(jnp.abs(plain["head"]["kernel"]).max()) > 0
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), plain, recomputed)
+
+
+def test_a_block_without_shortcut_is_its_body():
+    """What the block with a shortcut adds to its (identity) shortcut, before the last activation."""
+    x, identity = jax.random.normal(jax.random.key(1), (2, 4, 4, 8)), lambda x: x
+    block = Residual(basic(8, 1), act=identity)
+    variables = block.init(jax.random.key(0), x, train=False)
+    plain = Residual(basic(8, 1), act=identity, shortcut=None)
+    body = plain.apply(variables, x, train=False)
+    np.testing.assert_allclose(body + x, block.apply(variables, x, train=False), atol=1e-6)
+    shapes = jax.eval_shape(lambda: Residual(basic(16, 2), shortcut=None).init(jax.random.key(0), x, train=False))
+    assert sorted(shapes["params"]) == ["conv1", "conv2", "norm1", "norm2"]
 
 
 def test_zero_last_makes_the_block_the_identity():

@@ -102,6 +102,23 @@ def test_scale_layers():
     assert scale(updates["patch_embed"]) == scale(updates["position_embedding"]) == {0.125}
 
 
+def test_scale_stages():
+    """A stage at half the rate of the next, whatever the family calls them; a traced rate; 1 changes nothing."""
+    names = ("positions", "block1", "block2", "norm", "head")
+    params = {name: jnp.ones(2) for name in names}
+    tx = optim.groups.scale_stages(jnp.float32(0.5))
+    updates, _ = tx.update(params, tx.init(params))
+    assert {name: float(u[0]) for name, u in updates.items()} == {
+        "positions": 1 / 16,
+        "block1": 1 / 8,
+        "block2": 1 / 4,
+        "norm": 1 / 2,
+        "head": 1,
+    }
+    same, _ = optim.groups.scale_stages(1.0).update(params, None)
+    assert {float(u[0]) for u in same.values()} == {1.0}
+
+
 def test_freeze():
     tx = optim.freeze(optim.adamw(0.1), "^block_", "embed")
     state = tx.init(TREE)
