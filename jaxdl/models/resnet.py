@@ -128,14 +128,15 @@ thin_stem = partial(Stem, layers=((16, 3, 1),), pool=False)  # the CIFAR nets of
 class Residual(nn.Module):
     """v1: act(shortcut(x) + norm(W₂ * act(norm(W₁ * x))));   v2: shortcut(x) + W₂ * act(norm(W₁ * act(norm(x)))).
 
-    The shortcut is the identity where shapes agree. In v2 a projection sees act(norm(x)) and has no norm of its own.
+    The shortcut is the identity where shapes agree; `shortcut=None` leaves it out everywhere, which gives the paper's plain
+    nets to compare with. In v2 a projection sees act(norm(x)) and has no norm of its own.
     `zero_last` starts the last norm's scale at zero, so that the block starts as the identity (v1 only).
     """
 
     layers: Layers
     act: Act = relu
     norm: Norm = BatchNorm
-    shortcut: Callable[..., nn.Module] = Projection
+    shortcut: Callable[..., nn.Module] | None = Projection
     squeeze: Callable[[int], nn.Module] | None = None
     preactivation: bool = False
     zero_last: bool = False
@@ -144,7 +145,7 @@ class Residual(nn.Module):
     @nn.compact
     def __call__(self, x: Images, *, train: bool) -> Images:
         features, strides = self.layers[-1][0], prod(layer[2] for layer in self.layers)
-        y, changes = x, features != x.shape[-1] or strides > 1
+        y, changes = x, self.shortcut is not None and (features != x.shape[-1] or strides > 1)
         for i, (out, kernel, step, groups) in enumerate(self.layers, 1):
             if self.preactivation:
                 y = self.act(self.norm(name=f"norm{i}")(y, train=train))
@@ -160,7 +161,8 @@ class Residual(nn.Module):
             y = self.squeeze(features, name="squeeze")(y, train=train)
         if not self.preactivation and changes:
             x = self.shortcut(features, strides, norm=self.norm, name="shortcut")(x, train=train)
-        y = x + DropPath(self.drop_path)(y, train=train)
+        if self.shortcut is not None:
+            y = x + DropPath(self.drop_path)(y, train=train)
         return y if self.preactivation else self.act(y)
 
 
@@ -183,7 +185,7 @@ class ResNet(nn.Module):
     width: int = 64
     classes: int = 1000
     stem: Callable[..., nn.Module] = imagenet_stem
-    shortcut: Callable[..., nn.Module] = Projection
+    shortcut: Callable[..., nn.Module] | None = Projection
     squeeze: Callable[..., nn.Module] | None = None
     preactivation: bool = False
     act: Act = relu
