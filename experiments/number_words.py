@@ -113,10 +113,22 @@ def config(
             encoder=Recurrent(LSTM(width // 2), bidirectional=True),
             decoder=Recurrent(LSTM(width)),
             alignment=Bahdanau(width // 2),
+            query="token",
             rate=rate,
         )
     else:
-        sizes = Config(target.size, width, depth=2, heads=4, hidden=2 * width, order="first", rate=rate)
+        scale = width**0.5
+        sizes = Config(
+            target.size,
+            width,
+            depth=2,
+            heads=4,
+            hidden=2 * width,
+            order="first",
+            rate=rate,
+            embed_scale=scale,
+            embed_init=1 / scale,
+        )
         network = EncoderDecoder(sizes, source_vocab=source.size)
     return Experiment(
         data=data,

@@ -7,7 +7,7 @@
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -31,6 +31,8 @@ class Seq2Seq(nn.Module):
         width: channels of the embeddings.
         encoder, decoder: recurrent layers; the encoder may be bidirectional.
         alignment: how the decoder looks back, or None.
+        query: what it looks with: its "state" s_(t-1), as Bahdanau does, or also the last "token", [s_(t-1), y_(t-1)], without
+            which a decoder that writes letters does not know whether a word has just ended.
         sampling: the share of target tokens replaced by the model's own guesses while training (scheduled sampling, Bengio et
             al. 2015, arXiv:1506.03099; may be traced, so that it may grow with the step).
         rate: dropout of embeddings and of what meets the output matrix.
@@ -46,12 +48,15 @@ class Seq2Seq(nn.Module):
     encoder: Recurrent = Recurrent(LSTM(128))
     decoder: Recurrent = Recurrent(LSTM(128))
     alignment: Alignment | None = None
+    query: Literal["state", "token"] = "state"
     sampling: Rate = 0.0
     rate: Rate = 0.0
 
     def setup(self) -> None:
         if self.decoder.bidirectional:
             raise ValueError("decoder has bidirectional=True: it must not see what comes next")
+        if self.query not in ("state", "token"):
+            raise ValueError(f"query={self.query!r}: take 'state' or 'token' (state and last token)")
         init = nn.initializers.normal(self.width**-0.5)
         source = self.vocab if self.source_vocab is None else self.source_vocab
         self.source_embedding = self.param("source_embedding", init, (source, self.width), jnp.float32)
@@ -114,6 +119,7 @@ class Seq2Seq(nn.Module):
             x, context, weights = self.drop(x, train=train), None, jnp.zeros((len(x), 0), x.dtype)
             if self.alignment is not None:
                 query = self.decoder.last(state)
+                query = jnp.concatenate([query, x], -1) if self.query == "token" else query
                 context, weights = self.alignment(query, cache["memory"], cache["mask"], cache["prepared"], seen)
                 seen = None if seen is None else seen + weights * alive[:, None].astype(weights.dtype)
                 x = jnp.concatenate([x, context], -1)

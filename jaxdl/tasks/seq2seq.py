@@ -124,15 +124,16 @@ class Translation:
         return cross_attention(state["intermediates"])
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        """`exact_match`, `bleu` (as sacrebleu), `wer`, `cer` of the written texts; examples and, with `attention`, maps."""
+        """`exact_match`, `wer`, `cer` and, of sentences, `bleu` (as sacrebleu); examples and, with `attention`, maps."""
         written, wanted = ([self.target.decode(row) for row in rows] for rows in (outputs["tokens"], targets))
         right = np.array([a == b for a, b in zip(written, wanted, strict=True)])
         numbers = {
             "exact_match": float(right.mean()),
-            "bleu": reports.bleu(written, wanted),
             "wer": reports.word_error_rate(written, wanted),
             "cer": reports.character_error_rate(written, wanted),
         }
+        if any(len(line.split()) > 3 for line in wanted):  # a text of single words has no BLEU
+            numbers["bleu"] = reports.bleu(written, wanted)
         chosen = np.argsort(right, kind="stable")[: SHOWN // 2]  # wrong ones, if there are any
         chosen = np.concatenate(
             [chosen, [i for i in range(len(right)) if i not in chosen][: SHOWN - len(chosen)]]

@@ -122,3 +122,19 @@ def test_rates_may_be_traced_over_a_population():
 def test_a_decoder_must_not_read_backwards():
     with pytest.raises(ValueError, match="bidirectional=True"):
         filled(Seq2Seq(8, decoder=BOTH_WAYS))
+
+
+def test_a_query_with_the_token_looks_elsewhere_after_another_token():
+    """The first state is the same for any start token: only a query with the token can tell two of them apart."""
+
+    def first_weights(query, token):
+        model = MODELS["bahdanau"].clone(query=query)
+        target = jnp.full((2, 1), token)
+        variables = filled(model)
+        _, captured = model.apply(variables, SOURCE, target, LENGTHS, train=False, mutable="intermediates")
+        return captured["intermediates"]["weights"][0]
+
+    np.testing.assert_array_equal(first_weights("state", 1), first_weights("state", 2))
+    assert np.abs(first_weights("token", 1) - first_weights("token", 2)).max() > 1e-3
+    with pytest.raises(ValueError, match="query='word': take 'state' or 'token'"):
+        filled(MODELS["bahdanau"].clone(query="word"))
