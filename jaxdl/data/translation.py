@@ -39,13 +39,12 @@ class Parallel(Buckets):
         return self.tokenizers.get("tokenizer") or self.tokenizers["target"]
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n source"]:
-        """Sentences as the model reads them. ValueError names one that is empty or longer than those it was trained on."""
+        """Sentences as the model reads them. ValueError names one that is empty, too long or holds unknown words."""
         rows = []
         for i, text in enumerate(texts, 1):
-            try:
-                tokens = self.source_tokenizer.encode(text.strip())
-            except ValueError as error:
-                raise ValueError(f"sentence {i}: {error}") from None
+            if unknown := self.source_tokenizer.missing(text.strip()):
+                raise ValueError(f"sentence {i} holds {named(unknown)}, unknown to the model: {text[:40]!r}")
+            tokens = self.source_tokenizer.encode(text.strip())
             if not 1 <= len(tokens) < self.shape[0]:
                 why = f"has {len(tokens)} tokens, the model was trained on 1 to {self.shape[0] - 1}"
                 raise ValueError(f"sentence {i} {why}: {text[:40]!r}")

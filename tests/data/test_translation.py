@@ -91,6 +91,8 @@ def test_splits_tokens_and_back(folder):
         data.encode(["a", "a" * 17])
     with pytest.raises(ValueError, match="sentence 1 has 0 tokens"):
         data.encode([""])
+    with pytest.raises(ValueError, match="sentence 2 holds 'x', 'y', unknown to the model: 'abxyx'"):
+        data.encode(["a", "abxyx"])
 
 
 def test_long_pairs_are_left_out_and_it_is_said(folder):
@@ -142,7 +144,7 @@ def test_a_file_of_sentences_is_read_as_inputs(tmp_path):
     data = number_words(batch=32, train=100)
     (tmp_path / "s.txt").write_text("forty-two\nseven\n")
     assert data.read(tmp_path / "s.txt")["x"].shape == (2, data.shape[0])
-    (tmp_path / "bad.txt").write_text("x " * 30)
+    (tmp_path / "bad.txt").write_text("one " * 30)
     with pytest.raises(ValueError, match=r"bad.txt: sentence 1 has 30 tokens"):
         data.read(tmp_path / "bad.txt")
     assert translation.read_lines(tmp_path / "s.txt") == ["forty-two", "seven"]
