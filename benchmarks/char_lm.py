@@ -15,7 +15,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from train_step import ROOT, Contender, Run, answer, keep_memory, quartiles, rounds_of
@@ -74,6 +73,7 @@ def jaxdl(path: str) -> Run:
 def pytorch(path: str, fused: bool) -> Run:
     """The same model and step in PyTorch, eager."""
     import torch
+    from sequence_peers import GPT
     from torch import nn
     from torch.nn import functional as F
 
@@ -82,37 +82,7 @@ def pytorch(path: str, fused: bool) -> Run:
     table = {c: i for i, c in enumerate(sorted(set(content)))}
     tokens = torch.tensor([table[c] for c in content[: int(0.9 * len(content))]])
 
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(WIDTH, bias=False), nn.LayerNorm(WIDTH, bias=False)
-            self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
-            self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH, bias=False), nn.Linear(4 * WIDTH, WIDTH, bias=False)
-
-        def forward(self, x: Any) -> Any:
-            b, t, c = x.shape
-            heads = (part.view(b, t, HEADS, c // HEADS).transpose(1, 2) for part in self.qkv(self.norm1(x)).split(c, 2))
-            y = F.scaled_dot_product_attention(*heads, is_causal=True)
-            x = x + self.out(y.transpose(1, 2).contiguous().view(b, t, c))
-            return x + self.down(F.gelu(self.up(self.norm2(x))))
-
-    class GPT(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.tokens, self.positions = nn.Embedding(len(table), WIDTH), nn.Embedding(CONTEXT, WIDTH)
-            self.blocks, self.norm = nn.ModuleList(Block() for _ in range(LAYERS)), nn.LayerNorm(WIDTH, bias=False)
-            for name, p in self.named_parameters():
-                if p.dim() > 1:
-                    ends = name.endswith(("out.weight", "down.weight"))
-                    nn.init.normal_(p, std=0.02 / ((2 * LAYERS) ** 0.5 if ends else 1))
-
-        def forward(self, x: Any) -> Any:
-            x = self.tokens(x) + self.positions(torch.arange(x.shape[1]))
-            for block in self.blocks:
-                x = block(x)
-            return F.linear(self.norm(x), self.tokens.weight)
-
-    net = GPT()
+    net = GPT(len(table), WIDTH, LAYERS, HEADS, CONTEXT, bias=False)
     groups = [
         {"params": [p for p in net.parameters() if p.dim() > 1], "weight_decay": 0.1},
         {"params": [p for p in net.parameters() if p.dim() == 1], "weight_decay": 0.0},
