@@ -46,6 +46,17 @@ def read_wav(path: str | Path, *, rate: int | None = None) -> tuple[Float32[np.n
     return resample(x, found, rate), rate
 
 
+def samples_of(path: str | Path) -> int:
+    """How many samples the header of a wav file says it has."""
+    try:
+        with wave.open(str(files.existing(path)), "rb") as file:
+            return file.getnframes()
+    except (wave.Error, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path}: is not a readable wav file ({' '.join(str(error).split()) or 'too short'})"
+        ) from None
+
+
 def decode(content: bytes, width: int) -> Float32[np.ndarray, "values"]:
     """PCM bytes, little-endian and `width` bytes each, to [-1, 1); 8 bits are unsigned, all others signed.
 
@@ -153,7 +164,7 @@ def speech_commands(
         arrays, labels = _commands_of_tfds(rate)
     else:
         root = Path(folder).expanduser()
-        listing = tuple(wav_files(root))
+        listing = tuple(path for path in wav_files(root) if len(path.relative_to(root).parts) == 2)
         if not (root / "testing_list.txt").is_file() or not (root / "validation_list.txt").is_file():
             raise FileNotFoundError(f"{root}: needs testing_list.txt and validation_list.txt beside one folder a word")
         arrays, labels = _commands(root, listing, rate)

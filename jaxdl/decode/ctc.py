@@ -1,7 +1,7 @@
 """From CTC's probabilities at every frame to a transcript: the best path, or a search over prefixes.
 
-A path says a symbol or the blank at every frame; it means what is left when repeats merge and blanks go. Symbol 0 is the blank, and
-fills up transcripts.
+A path says a symbol or the blank at every frame; it means what is left when repeats merge and blanks go. Symbol 0 is the blank,
+and fills up transcripts.
 """
 
 import jax
@@ -52,12 +52,11 @@ def prefix_beam(
     go on. The best path can mean a transcript that is not the likeliest: many paths may mean another.
     Source: Hannun et al. 2014, arXiv:1408.2873, algorithm 1, without a language model.
 
-    >>> logits = jnp.log(
-    ...     jnp.array([[[0.6, 0.4], [0.6, 0.4]]])
-    ... )  # best path: nothing, 0.36; a, aa, _a or a_ come to 0.64
-    >>> found, score = prefix_beam(logits, jnp.array([2]), width=2)
-    >>> found[0].tolist(), jnp.exp(score[0]).round(2).tolist()
-    ([[1, 0], [0, 0]], [0.64, 0.36])
+    At p(blank) = 0.6 in two frames the best path says nothing, 0.36; but `aa`, `_a` and `a_` mean a, 0.64 together:
+
+    >>> found, score = prefix_beam(jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]])), jnp.array([2]), width=2)
+    >>> found[0].tolist(), [f"{p:.2f}" for p in jnp.exp(score[0])]
+    ([[1, 0], [0, 0]], ['0.64', '0.36'])
     """
     longest = logits.shape[1] if longest is None else longest
     search = lambda logits, length: _search(jax.nn.log_softmax(logits.astype(jnp.float32)), length, width, longest)
@@ -82,7 +81,8 @@ def _search(log_p: Array, length: Array, width: int, longest: int) -> tuple[Arra
         longer = jnp.where((symbols[None] > 0) & (size[:, None] < longest), longer, NONE)
         # prefix i with one symbol more may be prefix j of the beam: then its paths belong to j
         same = (prefix[:, None] == prefix[None]) | (jnp.arange(longest)[None, None] >= size[:, None, None])
-        parent = same.all(-1) & (size[None] == size[:, None] + 1)  # i, j
+        used = both > NONE / 2  # places of the beam that hold nothing yet get nothing
+        parent = same.all(-1) & (size[None] == size[:, None] + 1) & used[None]  # i, j
         gift = jnp.where(parent, longer[:, last], NONE)
         stay_other = jnp.logaddexp(stay_other, jax.nn.logsumexp(gift, 0))
         taken = (parent[..., None] & (symbols[None, None] == last[None, :, None])).any(1)

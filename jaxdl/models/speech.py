@@ -123,6 +123,7 @@ class ConformerBlock(nn.Module):
 
         x ← x + ½·FF(LN(x)),  x ← x + MHSA(LN(x)),  x ← x + Conv(LN(x)),  x ← x + ½·FF(LN(x)),  y = LN(x)
 
+    Parameters: `first`, `attention` and its `positions`, `convolution`, `second`, a norm before each, `last_norm`.
     Source: Gulati et al. 2020, arXiv:2005.08100, eq. 1.
     """
 
@@ -138,7 +139,9 @@ class ConformerBlock(nn.Module):
         width, norm = x.shape[-1], lambda name: LayerNorm(name=f"{name}_norm")
         mask = padding_mask(lengths, x.shape[1])
         x = x + 0.5 * FeedForward(self.expansion, self.rate, name="first")(norm("first")(x), train=train)
-        attend = MultiHead(width, self.heads, rate=self.rate, relative=SinusoidalRelative(), name="attention")
+        attend = MultiHead(
+            width, self.heads, rate=self.rate, relative=SinusoidalRelative(name="positions"), name="attention"
+        )
         h = attend(norm("attention")(x), mask=mask, train=train)
         x = x + Dropout(self.rate)(h, train=train)
         convolve = ConvolutionModule(self.kernel, self.norm, self.rate, self.conv_bias, name="convolution")

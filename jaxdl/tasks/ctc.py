@@ -24,8 +24,8 @@ class Transcription:
 
         -log Σ_π Π_t p_t(π_t) / |y|        π: the frame labellings that collapse to y
 
-    A batch has `x` `(batch, time, channels)`, `length` its frames, and `y` `(batch, symbols)`: from 1, filled up with 0. A transcript
-    that is too long for its frames counts 0 in the loss; `impossible` is the share of them.
+    A batch has `x` `(batch, time, channels)`, `length` its frames, and `y` `(batch, symbols)`: from 1, filled up with 0. A
+    transcript that is too long for its frames counts 0 in the loss; `impossible` is the share of them.
 
     Args:
         model: (x, lengths) -> logits `(batch, frames, classes)` and their lengths; class 0 is the blank.

@@ -1,0 +1,131 @@
+"""Sequences put together from single recordings: what they hold, where they come from, and that they are the same again."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.data import speech, spoken
+from jaxdl.data.spectrogram import PAD
+
+
+def constant(values, size=400):
+    """Recordings whose every sample is the value by which they are known again."""
+    return spoken.bank([np.full(size + 10 * i, v, np.int16) for i, v in enumerate(values)], range(1, len(values) + 1))
+
+
+def test_a_sequence_holds_its_symbols_in_order_with_silence_between():
+    bank = constant([1000, 2000, 3000])
+    composer = spoken.Composer(4000, 1000, longest=4, gap=(0.1, 0.2), gain=(0.0, 0.0), noise=(-200.0, -190.0))
+    compose = jax.jit(jax.vmap(composer, (0, None)))
+    x, y = (np.asarray(a) for a in compose(jax.random.split(jax.random.key(0), 32), dict(bank)))
+    assert set((y > 0).sum(1)) == {1, 2, 3, 4}
+    for sound, symbols in zip(x, y, strict=True):
+        real = sound[sound != PAD]
+        assert (sound[len(real) :] == PAD).all(), "padding stands at the end"
+        change = np.flatnonzero(np.diff(np.concatenate([[0], real, [0]])))
+        starts, ends = change[::2], change[1::2]
+        assert [real[start] // 1000 for start in starts] == [s for s in symbols if s]
+        assert [end - start for start, end in zip(starts, ends, strict=True)] == [
+            390 + 10 * s - 1 for s in symbols if s
+        ]
+        silences = np.concatenate([starts, [len(real)]]) - np.concatenate([[0], ends])
+        assert ((silences >= 100) & (silences <= 202)).all()
+
+
+def test_symbols_that_do_not_fit_are_left_out():
+    composer = spoken.Composer(900, 1000, shortest=4, longest=4, gap=(0.1, 0.2))
+    x, y = composer(jax.random.key(1), dict(constant([1000, 2000])))
+    assert (np.asarray(y) > 0).tolist() == [True, False, False, False]
+    assert x.shape == (900,)
+
+
+def test_gain_speed_and_noise_are_drawn_in_their_range():
+    bank = constant([1000])
+    composer = spoken.Composer(1000, 1000, longest=1, gain=(-6.0, 6.0), noise=(-60.0, -60.0), speed=(0.8, 1.25))
+    x, _ = jax.jit(jax.vmap(composer, (0, None)))(jax.random.split(jax.random.key(2), 64), dict(bank))
+    x = np.where(np.asarray(x) == PAD, 0, x).astype(float)
+    loud = x > 200  # the noise stays below √3·33
+    assert loud.sum(1).min() < 340
+    assert 450 < loud.sum(1).max() <= 500
+    heights = np.array([row[mask].mean() for row, mask in zip(x, loud, strict=True)])
+    assert 490 < heights.min() < 600
+    assert 1700 < heights.max() < 2010
+    hiss = np.asarray(spoken.noise(jax.random.key(0), 10001))
+    assert hiss.shape == (10001,)
+    assert abs(hiss.mean()) < 0.03
+    assert hiss.std() == pytest.approx(1, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def tones():
+    return spoken.telephone_tones(batch=4, longest=3, lines=4, each=1, count=5)
+
+
+def test_tones_are_where_the_keys_have_them():
+    """Goertzel's question: which of the row's and of the column's frequencies is the loudest? Bad lines hide a few."""
+    hits = []
+    for line, key in np.ndindex(8, 12):
+        x = spoken.tone(line, key, 0) * np.hanning(len(spoken.tone(line, key, 0)))
+        power = [abs(np.exp(-2j * np.pi * f * np.arange(len(x)) / 8000) @ x) for f in spoken.LOW + spoken.HIGH]
+        hits.append((int(np.argmax(power[:4])), int(np.argmax(power[4:]))) == divmod(key, 3))
+    assert 0.9 < np.mean(hits) <= 1
+    assert np.array_equal(spoken.tone(3, 5, 1), spoken.tone(3, 5, 1))
+    assert not np.array_equal(spoken.tone(3, 5, 1)[:300], spoken.tone(2, 5, 1)[:300])
+
+
+def test_a_batch_is_a_function_of_seed_and_step(tones):
+    draw = jax.jit(lambda source, seed, step: tones.train_batch(source, seed, step))
+    source = dict(tones.source(0, 1, 0))
+    a, b, c, d = (draw(source, *at) for at in ((0, 3), (0, 3), (0, 4), (1, 3)))
+    assert np.array_equal(a["x"], b["x"])
+    for other in (c, d):
+        assert not np.array_equal(a["x"], other["x"])
+    assert a["x"].shape == (4, 16000)
+    assert a["x"].dtype == jnp.int16
+    assert int(a["y"].max()) <= 12
+
+
+def test_splits_are_fixed_and_share_no_line(tones):
+    again = spoken.telephone_tones.__wrapped__(batch=4, longest=3, lines=4, each=1, count=5)
+    for part in ("train", "validation", "test"):
+        assert np.array_equal(tones.splits[part]["x"], again.splits[part]["x"])
+        assert tones.size(part) == 5
+        assert tones.splits[part]["x"].flags.writeable is False
+    assert "2 train, 1 validation, 1 test" in tones.split
+    assert "generated" in tones.name
+    assert tones.classes[0] == ""
+    assert len(tones.classes) == 13
+
+
+def digits(folder, speakers, count=11):
+    for i in range(count):
+        for d in (0, 7):
+            for s in speakers:
+                speech.write_wav(folder / f"{d}_{s}_{i}.wav", np.full(300, 0.1 * (d + 1)), 8000)
+    return folder
+
+
+def test_spoken_digits_are_split_by_speaker(tmp_path):
+    folder = digits(tmp_path, ("ada", "bob", "eve"))
+    data = spoken.spoken_digits(folder, batch=2, longest=2, seconds=0.5, count=3)
+    assert data.split.startswith("by speaker: eve test; ada, bob train, of which every tenth recording is validation")
+    assert {part: len(bank["size"]) for part, bank in data.recordings.items()} == {
+        "train": 40,
+        "validation": 4,
+        "test": 22,
+    }
+    assert set(data.recordings["test"]["symbol"].tolist()) == {1, 8}
+    other = spoken.spoken_digits(folder, batch=2, longest=2, seconds=0.5, count=3, unheard="ada")
+    assert other.split.startswith("by speaker: ada test; bob, eve train")
+    assert data.read(folder / "7_ada_0.wav")["x"].shape == (1, 4000)
+
+
+def test_folders_without_digits_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="of two speakers or more, found 0"):
+        spoken.spoken_digits(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        spoken.spoken_digits(tmp_path / "nowhere")
+    digits(tmp_path, ("ada", "bob"))
+    with pytest.raises(ValueError, match="unheard='eve' is none of the speakers ada, bob"):
+        spoken.spoken_digits(tmp_path, unheard="eve")
