@@ -34,6 +34,24 @@ def numbers(task, x, y, mask=None, *, train=False):
     return float(loss), {name: float(s / w) for name, (s, w) in metrics.items()}
 
 
+class TwoHeads(Given):
+    """An auxiliary head that gives half of the logits."""
+
+    @nn.compact
+    def __call__(self, x, *, train, features=False):
+        return (x, {"aux1": x / 2}) if features else x
+
+
+def test_auxiliary_heads_count_in_training_only():
+    x, y = given()
+    task, mask = Classification(TwoHeads(4), auxiliary={"aux1": 0.4}), np.arange(9) < 7
+    main, half = (numbers(Classification(Given(4)), logits, y, mask)[0] for logits in (x, x / 2))
+    loss, metrics = numbers(task, x, y, mask, train=True)
+    np.testing.assert_allclose(loss, main + 0.4 * half, rtol=1e-6)
+    np.testing.assert_allclose(metrics["loss"], main, rtol=1e-6)  # the log shows that of the network itself
+    np.testing.assert_allclose(numbers(task, x, y, mask)[0], main, rtol=1e-6)
+
+
 WEIGHTS = {"plain": None, "weighted": (0.5, 1.0, 2.0, 4.0)}
 KINDS = ("integers", "ignored", "padded")
 
