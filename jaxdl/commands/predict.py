@@ -51,13 +51,14 @@ def run(args: Sequence[str]) -> int:
         trained = load(options.run, options.checkpoint, member=options.member)
     except ValueError as error:
         raise ValueError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
-    data, describe = trained.experiment.data, getattr(trained.experiment.task, "describe", None)
+    data = trained.experiment.data
     for file in options.files:
         x = read(file, data)
         try:
             outputs = trained.predict(x)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
+        texts = data.decode(outputs).get("text") if hasattr(data, "decode") and isinstance(outputs, dict) else None
         for row in range(len(x)):
             name = f"{file}" if len(x) == 1 else f"{file}[{row}]"
             one = (
@@ -65,9 +66,8 @@ def run(args: Sequence[str]) -> int:
                 if isinstance(outputs, dict)
                 else {"value": outputs[row]}
             )
-            if describe is not None:  # a task whose answer is a text: a transcript
-                text = describe(one)
-                print(json.dumps({"file": name, "text": text}) if options.json else f"{name}: {text}")
+            if texts is not None:  # the answer is a text: a transcript, a translation
+                print(json.dumps({"file": name, "text": texts[row]}) if options.json else f"{name}: {texts[row]}")
                 continue
             print(
                 as_json(name, one, data.classes, options.top)

@@ -123,17 +123,22 @@ class Transcribed:
     def gather(self, rows: Sequence[tuple[Path, str]], samples: int) -> dict[str, np.ndarray]:
         """Recordings and transcripts as arrays of a whole batch; rows that are missing are empty."""
         missing = self.batch - len(rows)
-        x = [self.read(path, samples)["x"] for path, _ in rows] + [np.full((1, samples), PAD, np.int16)] * missing
+        x = [speech.one_row(path, self.rate, samples) for path, _ in rows] + [
+            np.full((1, samples), PAD, np.int16)
+        ] * missing
         return {"x": np.concatenate(x), "y": np.pad(self.transcripts(rows), ((0, missing), (0, 0)))}
 
-    def read(self, path: str | Path, samples: int | None = None) -> dict[str, np.ndarray]:
+    def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """A wav file, for predictions: {"x": (1, samples)}."""
-        x, _ = speech.read_wav(path, rate=self.rate)
-        samples = self.samples if samples is None else samples
-        if len(x) > samples:
-            longest = samples / self.rate
-            raise ValueError(f"{path}: lasts {len(x) / self.rate:.2f} s, this set's recordings at most {longest:.2f} s")
-        return {"x": speech.padded([x], samples)}
+        return {"x": speech.one_row(path, self.rate, self.samples)}
+
+    def encode(self, paths: Sequence[str]) -> np.ndarray:
+        """Several wav files as inputs."""
+        return np.concatenate([self.read(path)["x"] for path in paths])
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+        """`text`: what a prediction's tokens say."""
+        return {"text": speech.texts(outputs["tokens"], self.classes, "")}
 
     def example(self) -> Batch:
         return {

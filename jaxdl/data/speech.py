@@ -122,10 +122,12 @@ def padded(recordings: Sequence[np.ndarray], samples: int | None = None) -> Int1
 class Recordings(InMemory):
     """Recordings in memory: `x` int16 `(n, samples)`, filled up with `PAD`; `prepare` makes features of them.
 
-    `y` are class numbers, or transcripts: symbols from 1, filled up with 0, which is CTC's blank.
+    `y` are class numbers, or transcripts: symbols from 1, filled up with 0, which is CTC's blank; `separator` stands between
+    two of them in a text.
     """
 
     rate: int = 16000
+    separator: str = ""
 
     @property
     def samples(self) -> int:
@@ -133,11 +135,32 @@ class Recordings(InMemory):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """A wav file as this set's own recordings are, for predictions: {"x": (1, samples)}."""
-        x, _ = read_wav(path, rate=self.rate)
-        if len(x) > self.samples:
-            longest = self.samples / self.rate
-            raise ValueError(f"{path}: lasts {len(x) / self.rate:.2f} s, this set's recordings at most {longest:.2f} s")
-        return {"x": padded([x], self.samples)}
+        return {"x": one_row(path, self.rate, self.samples)}
+
+    def encode(self, paths: Sequence[str]) -> Int16[np.ndarray, "n samples"]:
+        """Several wav files as inputs: so `run.predict("a.wav")` works."""
+        return np.concatenate([self.read(path)["x"] for path in paths])
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+        """`text`: what a prediction's tokens say, where it has any."""
+        return {"text": texts(outputs["tokens"], self.classes, self.separator)} if "tokens" in outputs else {}
+
+
+def one_row(path: str | Path, rate: int, samples: int) -> Int16[np.ndarray, "1 samples"]:
+    """A wav file, filled up to `samples`; `ValueError` if it lasts longer."""
+    x, _ = read_wav(path, rate=rate)
+    if len(x) > samples:
+        raise ValueError(f"{path}: lasts {len(x) / rate:.2f} s, this set's recordings at most {samples / rate:.2f} s")
+    return padded([x], samples)
+
+
+def texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> list[str]:
+    """Rows of symbols, filled up with 0, as text.
+
+    >>> texts(np.array([[2, 1, 0], [0, 0, 0]]), ("", "a", "b"), " ")
+    ['b a', '']
+    """
+    return [separator.join(symbols[i] for i in row if i > 0) for row in np.asarray(tokens).tolist()]
 
 
 def wav_files(folder: str | Path) -> list[Path]:

@@ -138,6 +138,7 @@ def sequences(
         split=f"{split}; single recordings: {listed}; 1 to {composer.longest} of them make a sequence",
         classes=("", *symbols),
         rate=composer.rate,
+        separator=" ",
         recordings=banks,
         composer=composer,
     )

@@ -84,10 +84,6 @@ class Transcription:
         """What a row of tokens reads as."""
         return self.separator.join(self.symbols[i] for i in np.asarray(tokens).tolist() if i > 0)
 
-    def describe(self, outputs: Mapping[str, Any]) -> str:
-        """The transcript, for who asks for a prediction: `outputs` are those of one recording."""
-        return self.text(outputs["tokens"])
-
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         """Word and character error rates, the share of exact transcripts, and of a few recordings what a picture needs."""
         said, wanted = ([self.text(row) for row in rows] for rows in (outputs["tokens"], targets))

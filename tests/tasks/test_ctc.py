@@ -94,7 +94,7 @@ def test_a_perfect_model_makes_no_error(tmp_path):
         "exact_match": 1,
     }
     assert report["ctc_titles"].tolist() == ["abb", "c"]
-    assert task.describe({"tokens": outputs["tokens"][0]}) == "abb"
+    assert task.text(outputs["tokens"][0]) == "abb"
     parts = (report[f"ctc_{part}"] for part in ("spectrogram", "posterior", "frames", "symbols", "titles"))
     assert ctc_alignment(*parts, tmp_path / "plots" / "a.png").stat().st_size > 5000
     assert "ctc_posterior" not in Transcription(Given(), SYMBOLS, show=False).report({"tokens": outputs["tokens"]}, y)
