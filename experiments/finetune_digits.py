@@ -4,8 +4,17 @@ Source: Yosinski et al. 2014, arXiv:1411.1792; Howard and Ruder 2018, arXiv:1801
         Alpaydin and Kaynak's digits (8x8).
 Run:    python -m experiments.finetune_digits                                    first on 0 to 4, all labels
         python -m experiments.finetune_digits --digits high --init-from RUN      then on 5 to 9, RUN the folder it wrote
-Cost:   TODO
-Expect: TODO
+Cost:   2 to 4 s a run on a 2-core x86 CPU that was busy with other work, after compiling.
+Expect: as in this table.
+
+Test accuracy on 736 images of 5 to 9 after 5 labelled ones of each, one seed so far (0 to 4 itself: 100 %):
+
+    --digits high                                                 86.8 %      from scratch
+    --digits high --freeze features                               78.7 %      a head on random features
+    --digits high --freeze features --init-from RUN               73.5 %      a head on what 0 to 4 taught
+    --digits high --init-from RUN                                 90.9 %      full fine-tuning
+    --digits high --init-from RUN --layer-decay 0.5               91.7 %      half the rate a stage earlier
+    --digits high --init-from RUN --layer-decay 0.2               83.7 %
 """
 
 from dataclasses import replace
@@ -15,7 +24,6 @@ from typing import Literal
 import numpy as np
 import optax
 
-from jaxdl.augment import image
 from jaxdl.data import vision
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
@@ -58,7 +66,7 @@ def config(
     examples: int = 5,
     freeze: Literal["nothing", "features"] = "nothing",
     layer_decay: float = 1.0,
-    steps: int = 300,
+    steps: int = 200,
     batch: int = 50,
     lr: float = 5e-3,
     decay: float = 0.02,
@@ -75,7 +83,7 @@ def config(
         batch: examples in a step, at most as many as there are.
         lr: peak learning rate, after a warm-up and before a cosine to zero.
         decay: decoupled weight decay.
-        seed: of the initialization, the order and the augmentation.
+        seed: of the initialization and the order.
     """
     data = half_of_the_digits(digits, examples, batch)
     frozen = freeze == "features"
@@ -85,7 +93,6 @@ def config(
     )
     return Experiment(
         data=data,
-        augment=(image.crop(pad=1),),
         task=Classification(model=model, loss=cross_entropy),
         optimizer=groups.freeze(optimizer, r"^(?!head/)") if frozen else optimizer,
         steps=steps,
