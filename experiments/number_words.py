@@ -56,14 +56,16 @@ def alignment(english: list[str], german: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, eq=False)
 class IntoGerman(Translation):
-    """Also reports how often the strongest weight, where a part of the German word begins, is on its English word (`aligned`),
-    or on it or a neighbour (`nearly_aligned`)."""
+    """Also reports how often the strongest weight is on the right English word where a part of the German one begins
+    (`aligned`), or on it or a neighbour (`nearly_aligned`)."""
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         report, off = super().report(outputs, targets), []
         for x, y, weights in zip(outputs["source"], outputs["tokens"], outputs["attention"], strict=True):
-            english = [symbol(self.source, token) for token in x]
-            off += [int(weights[at].argmax()) - word for at, word in alignment(english, self.target.decode(y))]
+            english, german = ([symbol(side, t) for t in row] for side, row in ((self.source, x), (self.target, y)))
+            begins = np.cumsum([0, *map(len, german)]).tolist()
+            for at, word in alignment(english, self.target.decode(y)):
+                off += [int(weights[begins.index(at)].argmax()) - word] if at in begins else []
         if not off:
             return report
         away = np.abs(off)
@@ -75,8 +77,9 @@ def config(
     *,
     model: Literal["recurrent", "transformer"] = "recurrent",
     language: Literal["de", "fr"] = "de",
-    numbers: int = 8000,
-    epochs: int = 8,
+    tokens: Literal["parts", "letters"] = "parts",
+    numbers: int = 3000,
+    epochs: int = 30,
     batch: int = 64,
     width: int = 128,
     lr: float = 3e-3,
@@ -91,6 +94,7 @@ def config(
     Args:
         model: an LSTM in both directions and one with attention, or two blocks a side of a Transformer.
         language: German (compounds, ones before tens) or French (twenties).
+        tokens: what is written at a time: a part of a word (zwei, und, vierzig), or a letter.
         numbers: for training, at most 8500.
         epochs: passes over them.
         batch: pairs in a step.
@@ -102,7 +106,7 @@ def config(
         beams: 1 writes greedily, more search.
         seed: of the initialization, the order and the dropout.
     """
-    data = translation.number_words(batch=batch, language=language, train=numbers, buckets=1)
+    data = translation.number_words(batch=batch, language=language, train=numbers, tokens=tokens)
     steps = epochs * data.steps_per_epoch
     source, target = data.source_tokenizer, data.target_tokenizer
     if model == "recurrent":

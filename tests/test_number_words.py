@@ -23,7 +23,7 @@ def test_the_baseline():
 
 
 def test_the_report_counts_where_parts_begin():
-    data = number_words(batch=2, train=2000)
+    data = number_words(batch=2, tokens="letters")
     task = IntoGerman(None, data.source_tokenizer, data.target_tokenizer, steps=30)
     x = data.encode(["three hundred and forty-two", "twelve"])
     y = np.stack(

@@ -197,6 +197,26 @@ class Words(_Symbols):
 
 
 @dataclass(frozen=True)
+class Parts(_Symbols):
+    """One token a known part, the longest that fits first; what is between them letter by letter, if those are parts, too.
+
+    >>> tokenizer = Parts(("drei", "hundert", "und"))
+    >>> tokenizer.encode("dreihundert").tolist(), tokenizer.decode([0, 2])
+    ([0, 1], 'dreiund')
+    """
+
+    kind: ClassVar[str] = "parts"
+    symbols: tuple[str, ...]
+    specials: tuple[str, ...] = ()
+
+    def pieces(self, text: str) -> list[str]:
+        return re.findall("|".join([*map(re.escape, sorted(self.symbols, key=len, reverse=True)), "."]), text)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return "".join(self._texts(tokens))
+
+
+@dataclass(frozen=True)
 class Bytes(_Specials):
     """One token a byte of UTF-8: no text is unknown, none needs a vocabulary.
 

@@ -18,7 +18,7 @@ from jaxtyping import Int
 from jaxdl.data import files
 from jaxdl.data.buckets import Buckets
 from jaxdl.data.stream import permute
-from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Tokenizer, Words, kept, named
+from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Parts, Tokenizer, Words, kept, named
 
 Pair = tuple[str, str]
 PathLike = str | Path
@@ -264,23 +264,34 @@ def number_parts(train: int) -> dict[str, Int[np.ndarray, "n"]]:
     return {"train": order[:train], "validation": order[8500:9000], "test": order[9000:]}
 
 
+GERMAN = """eins ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn
+achtzehn neunzehn zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig hundert tausend und null""".split()
+FRENCH = """un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize vingt vingts trente quarante
+cinquante soixante cent cents mille et zéro""".split()
+
+
 def number_words(
-    *, batch: int, language: Literal["de", "fr"] = "de", train: int = 8000, buckets: int = 4, window: int = 8
+    *,
+    batch: int,
+    language: Literal["de", "fr"] = "de",
+    train: int = 3000,
+    tokens: Literal["parts", "letters"] = "parts",
+    buckets: int = 1,
+    window: int = 8,
 ) -> Parallel:
-    """English number words (tokens: words) and German or French ones (tokens: characters)."""
+    """English number words (tokens: words) and German or French ones (tokens: the parts that they are made of, or letters)."""
     if language not in ("de", "fr"):
         raise ValueError(f"language = {language!r}: take 'de' or 'fr'")
+    if tokens not in ("parts", "letters"):
+        raise ValueError(f"tokens = {tokens!r}: take 'parts' or 'letters'")
     table, column = number_table(), {"de": 1, "fr": 2}[language]
     pairs = tuple(
         (part, tuple((table[n][0], table[n][column]) for n in numbers)) for part, numbers in number_parts(train).items()
     )
-    return from_pairs(
-        pairs,
-        "numbers drawn from 0 to 9999 by a fixed order",
-        batch=batch,
-        tokens=("words", "characters"),
-        joint=False,
-        buckets=buckets,
-        window=window,
-        name=f"number words, English to {'German' if language == 'de' else 'French'}",
-    )
+    source = kept("source", lambda: Words.of([english for english, *_ in table]))
+    parts = Parts(tuple(GERMAN if language == "de" else (*FRENCH, " ", "-")), SPECIALS)
+    letters = lambda: Characters.of([row[column] for row in table], specials=SPECIALS)
+    target = kept("target", lambda: parts if tokens == "parts" else letters())
+    made = "numbers drawn from 0 to 9999 by a fixed order"
+    name = f"number words, English to {'German' if language == 'de' else 'French'}"
+    return _tokenized(pairs, (source, target), (batch, buckets, window), 100, name, made)

@@ -132,6 +132,17 @@ def test_number_words():
         number_words(batch=1, train=9000)
     with pytest.raises(ValueError, match="language = 'it'"):
         number_words(batch=1, language="it")
+    with pytest.raises(ValueError, match="tokens = 'words': take 'parts' or 'letters'"):
+        number_words(batch=1, tokens="words")
+
+
+@pytest.mark.parametrize(("language", "column"), [("de", 1), ("fr", 2)])
+def test_parts_make_up_every_number_word(language, column):
+    tokenizer = number_words(batch=1, language=language).target_tokenizer
+    for row in number_table():
+        assert not tokenizer.missing(row[column])
+        assert tokenizer.decode(tokenizer.encode(row[column])) == row[column]
+    assert len(tokenizer.encode(number_table()[9999][column])) < 20
 
 
 def test_number_words_are_num2words():
