@@ -1,0 +1,21 @@
+"""The benchmarks compare equals: as many parameters on PyTorch's side as on ours."""
+
+from pathlib import Path
+
+import pytest
+
+from jaxdl.inspect.flops import counts
+
+torch = pytest.importorskip("torch")
+BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "vit_ti"])
+def test_peers_have_our_parameters(name, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    vision, peers = __import__("vision"), __import__("vision_peers")
+    case = vision.CASES[name]._replace(batch=1)
+    model = vision.experiment_of(case, "float32").task.model
+    with torch.device("meta"):
+        theirs = sum(p.numel() for p in peers.PEERS[case.model]().parameters())
+    assert counts(model, (case.image, case.image, 3))["params"] == theirs
