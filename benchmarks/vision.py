@@ -65,9 +65,10 @@ def jaxdl(case: Case, device: str) -> Run:
     exp = experiment_of(case, "bfloat16" if device == "gpu" else "float32")
     prepared = prepare(exp)
     program, knobs = prepared.program, dict(prepared.traced)
-    state = program.init(knobs)
     if not case.train:
-        return predictions(program, knobs, program.weights(knobs, state), exp)
+        weights = jax.jit(exp.task.init)(jax.random.key(0), exp.data.prepare(exp.data.example()))
+        return predictions(program, knobs, weights, exp)
+    state = program.init(knobs)
     source = program.place(exp.data.source(0, 1, 0))
 
     def run(steps: int) -> float:

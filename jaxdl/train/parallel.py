@@ -68,6 +68,7 @@ class Timed:
         out = self.function(*arguments)
         if self.function._cache_size() != known:
             self.seconds += time.perf_counter() - began  # dispatch is asynchronous: this is tracing and compiling
+            runtime.give_back()
         return out
 
     def __getattr__(self, name: str) -> Any:
