@@ -43,7 +43,7 @@ from jaxdl.losses.regression import (
     squared_error,
     student_t_nll,
 )
-from jaxdl.losses.sequence import ctc, label_smoothed_nll, per_sequence
+from jaxdl.losses.sequence import coverage_loss, ctc, label_smoothed_nll, per_sequence
 from jaxdl.losses.variational import kl_normal, kl_standard_normal, negative_elbo
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "contrastive",
     "contrastive_linear",
     "cosface",
+    "coverage_loss",
     "cross_entropy",
     "ctc",
     "dice",

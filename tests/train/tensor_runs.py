@@ -1,6 +1,6 @@
 """What test_tensor.py compares, trained on 8 virtual devices in a process of its own: `python tensor_runs.py OUT`.
 
-Eight Adam steps of a small GPT and a ViT on meshes with an axis "model"; then two blocks of GPT-2 small, compiled
+Four Adam steps of a small GPT and a smaller ViT on meshes with an axis "model"; then two blocks of GPT-2 small, compiled
 ahead and never run. Writes OUT/<name>.npz and OUT/compiled.json.
 """
 
@@ -28,11 +28,10 @@ from jaxdl.train.evaluate import evaluate
 from jaxdl.train.loop import nothing
 from jaxdl.train.parallel import Plan
 
-STEPS = 8
+STEPS = 4
 RUNS = {
     "gpt, one": ("gpt", None),
     "gpt, fsdp=4,model=2": ("gpt", "fsdp=4,model=2"),
-    "gpt, model=8": ("gpt", "model=8"),
     "vit, one": ("vit", None),
     "vit, data=2,model=4": ("vit", "data=2,model=4"),
 }
@@ -64,7 +63,7 @@ def gpt(*, lr: float = 1e-3, rate: float = 0.1, seed: int = 0) -> Experiment:
 
 @experiment
 def vit(*, lr: float = 1e-3, seed: int = 0) -> Experiment:
-    model = ViT(4, 64, 2, 8, 128, classes=4, image=16, pool="average")
+    model = ViT(4, 64, 1, 8, 128, classes=4, image=16, pool="average")
     task = Classification(model=model)
     return Experiment(data=images(), task=task, optimizer=adamw(lr), steps=STEPS, seed=seed, rules=rules(model))
 
@@ -89,12 +88,13 @@ def train(name, mesh):
         view = jax.device_get(view)
         losses.append(view["metrics"]["loss"][0] / view["metrics"]["loss"][1])
         state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
-    result = evaluate(program, exp.task, knobs, program.weights(knobs, state), "validation")
+    seen = {}
+    if name == "gpt":
+        seen["loss"] = evaluate(program, exp.task, knobs, program.weights(knobs, state), "validation").metrics["loss"]
     first, kept = jax.devices()[0], jax.tree.leaves((state.params, state.opt_state))
-    return {
+    return seen | {
         "losses": np.asarray(losses),
         "params": np.concatenate([np.ravel(a) for a in jax.tree.leaves(jax.device_get(state.params))]),
-        "loss": result.metrics["loss"],
         "bytes": sum(s.data.nbytes for a in kept for s in a.addressable_shards if s.device == first),
         "total": sum(a.nbytes for a in kept),
         "cuts": sum("sharding_constraint" in line and '{"model"}' in line for line in text.splitlines()),
