@@ -3,8 +3,21 @@
 Source: Zhou et al. 2021, arXiv:2012.07436 (data, CC BY-ND 4.0); Zeng et al. 2022, arXiv:2205.13504 (DLinear); Nie et al. 2023,
         arXiv:2211.14730 (PatchTST). ETTh1.csv: github.com/zhouhaoyi/ETDataset, folder ETT-small.
 Run:    python -m experiments.etth1_forecast --file ETTh1.csv --model dlinear
-Cost:   TODO
-Expect: TODO
+Cost:   DLinear 5 s, GRU 15 s, LSTM 20 s, PatchTST 40 s, after compiling, on a 2-core x86 CPU that had other work.
+Expect: squared and absolute error of standardised values, on all 2,785 test windows (the field's 12, 4 and 4 months; the last batch is
+        not dropped, so the batch size plays no part), mean ± standard deviation over seeds 0-2:
+
+                                                                          MSE              MAE
+    --model dlinear (default)                                             0.384 ± 0.002    0.397 ± 0.003
+    --model patchtst --width 32 --epochs 3 --lr 1e-3                      0.400 ± 0.001    0.407 ± 0.001
+    --model lstm --width 32 --epochs 3                                    0.485 ± 0.005    0.469 ± 0.002
+    --model gru --width 32 --epochs 3                                     0.496 ± 0.005    0.473 ± 0.002
+    seasonal persistence, the last 24 hours again                         0.512            0.433
+    persistence, the last hour goes on                                    1.294            0.713
+    published, whole test split: DLinear 0.384, PatchTST (width 512, 6.9 million parameters) 0.385
+
+PatchTST is small here, 46,080 parameters; its published size was not measured here. By absolute error the recurrent networks do not
+beat the day before.
 """
 
 from typing import Any, Literal
