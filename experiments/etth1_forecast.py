@@ -4,8 +4,8 @@ Source: Zhou et al. 2021, arXiv:2012.07436 (data, CC BY-ND 4.0); Zeng et al. 202
         arXiv:2211.14730 (PatchTST). ETTh1.csv: github.com/zhouhaoyi/ETDataset, folder ETT-small.
 Run:    python -m experiments.etth1_forecast --file ETTh1.csv --model dlinear
 Cost:   DLinear 5 s, GRU 15 s, LSTM 20 s, PatchTST 40 s, after compiling, on a 2-core x86 CPU that had other work.
-Expect: squared and absolute error of standardised values, on all 2,785 test windows (the field's 12, 4 and 4 months; the last batch is
-        not dropped, so the batch size plays no part), mean ± standard deviation over seeds 0-2:
+Expect: squared and absolute error of standardised values, on all 2,785 test windows (the field's 12, 4 and 4 months; the last
+        batch is not dropped, so the batch size plays no part), mean ± standard deviation over seeds 0-2:
 
                                                                           MSE              MAE
     --model dlinear (default)                                             0.384 ± 0.002    0.397 ± 0.003
@@ -16,8 +16,8 @@ Expect: squared and absolute error of standardised values, on all 2,785 test win
     persistence, the last hour goes on                                    1.294            0.713
     published, whole test split: DLinear 0.384, PatchTST (width 512, 6.9 million parameters) 0.385
 
-PatchTST is small here, 46,080 parameters; its published size was not measured here. By absolute error the recurrent networks do not
-beat the day before.
+PatchTST is small here, 46,080 parameters; its published size was not measured here. By absolute error the recurrent networks
+do not beat the day before.
 """
 
 from typing import Any, Literal
