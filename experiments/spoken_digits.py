@@ -28,7 +28,7 @@ def config(
     width: int = 96,
     layers: int = 2,
     longest: int = 4,
-    steps: int = 800,
+    steps: int = 600,
     batch: int = 32,
     lr: float = 3e-3,
     decay: float = 0.01,

@@ -3,7 +3,7 @@
 A training batch is composed inside the compiled step: row r of step t draws from `fold_in(fold_in(seed, t), r)` how many symbols,
 which recordings, the silences between them and their loudness. Validation and test are drawn once.
 
-Two sources of single recordings: a folder of digits by several speakers, and telephone tones, which are generated.
+The single recordings are those of a folder of digits by several speakers, or telephone tones, which are generated.
 """
 
 import re
@@ -93,7 +93,7 @@ class Composer:
 
 
 def noise(key: Any, samples: int) -> Array:
-    """White noise of deviation 1, uniform: four 8-bit numbers from each random word, which is all the cost there is."""
+    """White noise of deviation 1, uniform: four 8-bit numbers from each random word, which is all that it costs."""
     words = jax.random.bits(key, (-(-samples // 4),), jnp.uint32)
     octets = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:samples]
     return (octets.astype(jnp.float32) - 127.5) / 73.9
@@ -199,11 +199,11 @@ def spoken_digits(
         unheard: the speaker of the test split; "": the last.
     """
     listing = tuple(speech.wav_files(folder))
-    banks, known, unheard = _digits(Path(folder).expanduser(), listing, unheard)
-    sentence = f"by speaker: {unheard} test; {', '.join(known)} train, of which every tenth recording is validation"
+    banks, known, last = _digits(Path(folder).expanduser(), listing, unheard)
+    sentence = f"by speaker: {last} test; {', '.join(known)} train, of which every tenth recording is validation"
     return sequences(
         banks,
-        Composer(round(seconds * 8000), 8000, longest=longest, gap=(0.05, 0.3), speed=(0.8, 1.25)),
+        Composer(round(seconds * 8000), 8000, 1, longest, (0.05, 0.3), noise=(-70.0, -35.0), speed=(0.7, 1.4)),
         batch=batch,
         symbols=DIGITS,
         name="spoken digits",
@@ -273,7 +273,7 @@ def telephone_tones(
         banks[part] = bank([tone(line, k, i) for line, k, i in rows], [k + 1 for _, k, _ in rows])
     return sequences(
         banks,
-        Composer(2 * 8000, 8000, longest=longest, gap=(0.03, 0.2), noise=(-40.0, -22.0)),
+        Composer(2 * 8000, 8000, longest=longest, gap=(0.03, 0.2), noise=(-34.0, -16.0)),
         batch=batch,
         symbols=KEYS,
         name="telephone tones (generated)",

@@ -1,0 +1,41 @@
+"""A recognizer from the command line and in a notebook: train, resume, a file's transcript, clear errors."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.spoken_digits import config
+from jaxdl import __main__ as command
+from jaxdl.api import load, train
+from jaxdl.data import speech
+from jaxdl.data.spectrogram import PAD
+from jaxdl.train.loop import Limits
+
+
+@pytest.mark.slow
+def test_a_file_is_transcribed(tmp_path, capsys):
+    exp = config(steps=4, batch=4, width=8, layers=1, longest=2, bands=2.0)
+    half = train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
+    run = train(exp, resume=half.folder, quiet=True)
+    whole = train(exp, run=tmp_path / "again", quiet=True)
+    for a, b in zip(
+        *(np.concatenate([np.ravel(v) for v in r.weights[0]["head"].values()]) for r in (run, whole)), strict=True
+    ):
+        assert a == b, "two steps, a pause and two steps are four"
+    assert (run.folder / "plots" / "alignment.png").is_file()
+    assert "What the model says at each frame" in (run.folder / "report.md").read_text()
+
+    x = exp.data.splits["test"]["x"][0]
+    file = speech.write_wav(tmp_path / "press.wav", x[x != PAD], 8000)
+    trained = load(run.folder)
+    out = trained.predict(str(file))
+    assert (
+        out["text"]
+        == exp.data.decode({"tokens": trained.predict(exp.data.splits["test"]["x"][:1])["tokens"]})["text"][0]
+    )
+    assert command.main(["predict", str(run.folder), str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"file": str(file), "text": out["text"]}
+    long = speech.write_wav(tmp_path / "long.wav", np.zeros(20000), 8000)
+    assert command.main(["predict", str(run.folder), str(long)]) == 2
+    assert "long.wav: lasts 2.50 s, this set's recordings at most 2.00 s" in capsys.readouterr().err
