@@ -5,13 +5,27 @@ import json
 import numpy as np
 import pytest
 
-from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Words, at_home, from_json, kept, load, named, save
+from jaxdl.data.tokenizers import (
+    BPE,
+    SPECIALS,
+    Bytes,
+    Characters,
+    Parts,
+    Words,
+    at_home,
+    from_json,
+    kept,
+    load,
+    named,
+    save,
+)
 
 TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 20
 TOKENIZERS = {
     "characters": Characters.of(TEXT),
     "characters_special": Characters.of(TEXT, specials=SPECIALS),
     "words": Words.of([TEXT], specials=SPECIALS),
+    "parts": Parts(("the", "cat", *sorted(set(TEXT))), specials=SPECIALS),
     "bytes": Bytes(),
     "bytes_special": Bytes(("<pad>",)),
     "bpe": BPE.of(TEXT, size=300, specials=SPECIALS),

@@ -1,0 +1,239 @@
+"""What a tokenizer is, and those that need no learning: characters, words, known parts, bytes.
+
+Numbers below `len(specials)` are special tokens, which stand for no text: padding `<pad>`, unknown `<unk>`, the start `<s>`
+and the end `</s>` of a sequence; a tokenizer has those it was made with, the others are None.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
+SPECIALS = (PAD, UNKNOWN, START, END)
+Tokens = Int[np.ndarray, "n"]
+
+
+class Tokenizer(Protocol):
+    """What a data set, a task and `generate` need of a tokenizer. Equal ones are equal values (`==`, `hash`)."""
+
+    specials: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are, special ones included."""
+        ...
+
+    @property
+    def pad(self) -> int | None: ...
+    @property
+    def unknown(self) -> int | None: ...
+    @property
+    def start(self) -> int | None: ...
+    @property
+    def end(self) -> int | None: ...
+
+    def encode(self, text: str) -> Tokens:
+        """The tokens of a text, int32, without start and end. ValueError names what has no token, if there is no `<unk>`."""
+        ...
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of tokens; special ones but `<unk>` are left out."""
+        ...
+
+    def missing(self, text: str) -> list[str]:
+        """The symbols of a text that have no token of their own, each once, in order."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"kind": ..., ...}`; `from_json` makes an equal tokenizer of it."""
+        ...
+
+
+class Numbered:
+    """What all four share: the numbers of special tokens, and the way to JSON."""
+
+    kind: ClassVar[str]
+    specials: tuple[str, ...]
+
+    def _number(self, special: str) -> int | None:
+        return self.specials.index(special) if special in self.specials else None
+
+    @property
+    def pad(self) -> int | None:
+        return self._number(PAD)
+
+    @property
+    def unknown(self) -> int | None:
+        return self._number(UNKNOWN)
+
+    @property
+    def start(self) -> int | None:
+        return self._number(START)
+
+    @property
+    def end(self) -> int | None:
+        return self._number(END)
+
+    def missing(self, text: str) -> list[str]:
+        del text
+        return []
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+
+class _Symbols(Numbered):
+    """A table of symbols, numbered behind the special tokens."""
+
+    symbols: tuple[str, ...]
+
+    def pieces(self, text: str) -> Sequence[str]:
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        return len(self.specials) + len(self.symbols)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {symbol: i for i, symbol in enumerate(self.symbols, len(self.specials))}
+
+    def encode(self, text: str) -> Tokens:
+        pieces, numbers, unknown = self.pieces(text), self._numbers, self.unknown
+        if unknown is None:
+            try:
+                return np.fromiter((numbers[p] for p in pieces), np.int32, len(pieces))
+            except KeyError:
+                raise ValueError(f"the tokenizer does not know {named(self.missing(text))}") from None
+        return np.fromiter((numbers.get(p, unknown) for p in pieces), np.int32, len(pieces))
+
+    def missing(self, text: str) -> list[str]:
+        return [p for p in dict.fromkeys(self.pieces(text)) if p not in self._numbers]
+
+    def _texts(self, tokens: Iterable[int]) -> Iterator[str]:
+        first = len(self.specials)
+        for token in np.asarray(tokens).reshape(-1).tolist():
+            if token >= first:
+                yield self.symbols[token - first]
+            elif token == self.unknown:
+                yield UNKNOWN
+
+
+@dataclass(frozen=True)
+class Characters(_Symbols):
+    """One token a character.
+
+    >>> tokenizer = Characters.of("hello")
+    >>> tokenizer.size, tokenizer.encode("hole").tolist(), tokenizer.decode([1, 3])
+    (4, [1, 3, 2, 0], 'ho')
+    """
+
+    kind: ClassVar[str] = "characters"
+    symbols: tuple[str, ...]
+    specials: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: str | Iterable[str], *, specials: Sequence[str] = ()) -> "Characters":
+        """Every character of the text(s), in Unicode's order."""
+        found = set(texts) if isinstance(texts, str) else set().union(*map(set, texts))
+        return cls(tuple(sorted(found)), tuple(specials))
+
+    def pieces(self, text: str) -> str:
+        return text
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return "".join(self._texts(tokens))
+
+
+@dataclass(frozen=True)
+class Words(_Symbols):
+    """One token a word or punctuation mark; rare words are `<unk>`. Decoded with single spaces, none before ,.;:!?)
+
+    >>> tokenizer = Words.of(["to be, or not to be"], specials=("<unk>",))
+    >>> tokenizer.symbols, tokenizer.decode(tokenizer.encode("to be, or else"))
+    (('be', 'to', ',', 'not', 'or'), 'to be, or <unk>')
+    """
+
+    kind: ClassVar[str] = "words"
+    symbols: tuple[str, ...]
+    specials: tuple[str, ...] = SPECIALS
+    lower: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        texts: Iterable[str],
+        *,
+        size: int | None = None,
+        least: int = 1,
+        lower: bool = False,
+        specials: Sequence[str] = SPECIALS,
+    ) -> "Words":
+        """The words seen `least` times or more, the most frequent first (ties by alphabet), `size` tokens in all."""
+        if size is not None and size <= len(specials):
+            raise ValueError(f"size = {size} leaves no room for words beside {len(specials)} special tokens")
+        empty = cls((), tuple(specials), lower)
+        counts = Counter(piece for text in texts for piece in empty.pieces(text))
+        ordered = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))
+        return cls(tuple(ordered[: None if size is None else size - len(specials)]), tuple(specials), lower)
+
+    def pieces(self, text: str) -> list[str]:
+        return re.findall(r"\w+(?:['’]\w+)*|[^\w\s]", text.lower() if self.lower else text)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return re.sub(r" ([,.;:!?)])", r"\1", " ".join(self._texts(tokens)))
+
+
+@dataclass(frozen=True)
+class Parts(_Symbols):
+    """One token a known part, the longest that fits first; what is between them letter by letter, if those are parts, too.
+
+    >>> tokenizer = Parts(("drei", "hundert", "und"))
+    >>> tokenizer.encode("dreihundert").tolist(), tokenizer.decode([0, 2])
+    ([0, 1], 'dreiund')
+    """
+
+    kind: ClassVar[str] = "parts"
+    symbols: tuple[str, ...]
+    specials: tuple[str, ...] = ()
+
+    def pieces(self, text: str) -> list[str]:
+        return re.findall("|".join([*map(re.escape, sorted(self.symbols, key=len, reverse=True)), "(?s:.)"]), text)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return "".join(self._texts(tokens))
+
+
+@dataclass(frozen=True)
+class Bytes(Numbered):
+    """One token a byte of UTF-8: no text is unknown, none needs a vocabulary.
+
+    >>> Bytes().encode("é").tolist(), Bytes().decode([195, 169]), Bytes(specials=("<pad>",)).size
+    ([195, 169], 'é', 257)
+    """
+
+    kind: ClassVar[str] = "bytes"
+    specials: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return 256 + len(self.specials)
+
+    def encode(self, text: str) -> Tokens:
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(self.specials)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        values = np.asarray(tokens).reshape(-1) - len(self.specials)
+        return bytes(values[values >= 0].tolist()).decode(errors="replace")
+
+
+def named(symbols: Sequence[str], most: int = 10) -> str:
+    """'ä', 'ö' and 3 more: for messages."""
+    rest = f" and {len(symbols) - most} more" if len(symbols) > most else ""
+    return ", ".join(repr(s) for s in symbols[:most]) + rest
