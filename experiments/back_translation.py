@@ -39,9 +39,10 @@ def translated_back(teacher: str, few: int, many: int) -> tuple[Pair, ...]:
     table = translation.number_table()
     german = [table[n][1] for n in translation.number_parts(few + many)["train"][few:]]
     run = load(teacher)
+    parts_of = run.experiment.data.source_tokenizer.encode
     if run.experiment.origin.knobs.get("direction") != "de-en":
         raise ValueError(f"teacher = {teacher!r} does not translate back: train it with --direction de-en")
-    fits = [word for word in german if len(word) < run.experiment.data.shape[0]]
+    fits = [word for word in german if len(parts_of(word)) < run.experiment.data.shape[0]]
     return tuple(zip(run.predict(fits)["text"], fits, strict=True))
 
 
@@ -50,11 +51,11 @@ def config(
     *,
     direction: Literal["en-de", "de-en"] = "en-de",
     teacher: str = "",
-    few: int = 300,
-    many: int = 3000,
-    updates: int = 1500,
+    few: int = 100,
+    many: int = 2000,
+    updates: int = 600,
     batch: int = 32,
-    width: int = 96,
+    width: int = 64,
     lr: float = 3e-3,
     rate: float = 0.2,
     seed: int = 0,
@@ -68,7 +69,7 @@ def config(
         many: German words without one.
         updates: steps, the same with and without a teacher.
         batch: pairs in a step.
-        width: channels of the decoder; the encoder has half of them in each direction.
+        width: channels of embeddings and layers.
         lr: peak learning rate, after a warm-up and before a cosine to zero.
         rate: dropout.
         seed: of the initialization, the order and the dropout.
@@ -82,19 +83,20 @@ def config(
         made += f", and {len(own)} German words translated back"
     if direction == "de-en":
         pairs = {part: tuple((german, english) for english, german in lines) for part, lines in pairs.items()}
-    kinds = ("words", "characters") if direction == "en-de" else ("characters", "words")
+    tokenizers = translation.number_tokenizers()
+    source, target = tokenizers if direction == "en-de" else tokenizers[::-1]
     name = f"number words, {direction}"
     data = translation.from_pairs(
-        tuple(pairs.items()), made, batch=batch, tokens=kinds, joint=False, buckets=1, name=name
+        tuple(pairs.items()), made, batch=batch, tokenizers=(source, target), buckets=1, name=name
     )
-    source, target = data.source_tokenizer, data.target_tokenizer
     model = Seq2Seq(
         vocab=target.size,
         source_vocab=source.size,
-        width=width // 2,
-        encoder=Recurrent(LSTM(width // 2), bidirectional=True),
+        width=width,
+        encoder=Recurrent(LSTM(width // 2), bidirectional=True, residual=True),
         decoder=Recurrent(LSTM(width)),
         alignment=Bahdanau(width // 2),
+        query="token",
         rate=rate,
     )
     return Experiment(

@@ -156,6 +156,7 @@ def from_pairs(
     tokens: Kind | tuple[Kind, Kind] = "bpe",
     vocab: int = 8000,
     joint: bool = True,
+    tokenizers: tuple[Tokenizer, Tokenizer] | None = None,
     longest: int = 100,
     buckets: int = 4,
     window: int = 8,
@@ -170,6 +171,7 @@ def from_pairs(
         tokens: what a token is, on both sides or (source, target).
         vocab: how many tokens BPE and words learn, from the training split.
         joint: one vocabulary for both sides.
+        tokenizers: these (source, target) instead of learned ones.
         longest: tokens of a side, end included, above which a training pair is left out (and the report says how many).
         buckets, window: see `Buckets`.
         name: what the report calls the set.
@@ -178,7 +180,9 @@ def from_pairs(
     if joint and kinds[0] != kinds[1]:
         raise ValueError(f"joint = True needs one kind of tokens, got {kinds[0]} and {kinds[1]}: take joint=False")
     train = dict(pairs)["train"]
-    if joint:
+    if tokenizers is not None:
+        pass
+    elif joint:
         both = kept("tokenizer", lambda: _learned(train, (0, 1), kinds[0], vocab))
         tokenizers = (both, both)
     else:
@@ -270,6 +274,21 @@ FRENCH = """un deux trois quatre cinq six sept huit neuf dix onze douze treize q
 cinquante soixante cent cents mille et zéro""".split()
 
 
+@lru_cache(maxsize=4)
+def number_tokenizers(
+    language: Literal["de", "fr"] = "de", tokens: Literal["parts", "letters"] = "parts"
+) -> tuple[Tokenizer, Tokenizer]:
+    """Of English number words (tokens: words), and of German or French ones: the parts that they are made of, or letters."""
+    if language not in ("de", "fr"):
+        raise ValueError(f"language = {language!r}: take 'de' or 'fr'")
+    if tokens not in ("parts", "letters"):
+        raise ValueError(f"tokens = {tokens!r}: take 'parts' or 'letters'")
+    english, *others = zip(*number_table(), strict=True)
+    parts = Parts(tuple(GERMAN if language == "de" else (*FRENCH, " ", "-")), SPECIALS)
+    letters = Characters.of(others[language == "fr"], specials=SPECIALS)
+    return Words.of(english), parts if tokens == "parts" else letters
+
+
 def number_words(
     *,
     batch: int,
@@ -279,19 +298,18 @@ def number_words(
     buckets: int = 1,
     window: int = 8,
 ) -> Parallel:
-    """English number words (tokens: words) and German or French ones (tokens: the parts that they are made of, or letters)."""
-    if language not in ("de", "fr"):
-        raise ValueError(f"language = {language!r}: take 'de' or 'fr'")
-    if tokens not in ("parts", "letters"):
-        raise ValueError(f"tokens = {tokens!r}: take 'parts' or 'letters'")
-    table, column = number_table(), {"de": 1, "fr": 2}[language]
+    """English number words and German or French ones, of `train` numbers from 0 to 9999, 500 and 1000 for validation and test."""
+    tokenizers = number_tokenizers(language, tokens)
     pairs = tuple(
-        (part, tuple((table[n][0], table[n][column]) for n in numbers)) for part, numbers in number_parts(train).items()
+        (part, tuple((table[0], table[1 + (language == "fr")]) for table in (number_table()[n] for n in numbers)))
+        for part, numbers in number_parts(train).items()
     )
-    source = kept("source", lambda: Words.of([english for english, *_ in table]))
-    parts = Parts(tuple(GERMAN if language == "de" else (*FRENCH, " ", "-")), SPECIALS)
-    letters = lambda: Characters.of([row[column] for row in table], specials=SPECIALS)
-    target = kept("target", lambda: parts if tokens == "parts" else letters())
-    made = "numbers drawn from 0 to 9999 by a fixed order"
-    name = f"number words, English to {'German' if language == 'de' else 'French'}"
-    return _tokenized(pairs, (source, target), (batch, buckets, window), 100, name, made)
+    return from_pairs(
+        pairs,
+        "numbers drawn from 0 to 9999 by a fixed order",
+        batch=batch,
+        tokenizers=tokenizers,
+        buckets=buckets,
+        window=window,
+        name=f"number words, English to {'German' if language == 'de' else 'French'}",
+    )
