@@ -194,7 +194,7 @@ def librispeech(folder: str | Path, *, batch: int = 32, seconds: float = 16.0, m
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder")
+        raise FileNotFoundError(f"{root}: no such folder; name the one that holds train-*, dev-* and test-* (--folder)")
     parts = {}
     for part, pattern in PARTS.items():
         parts[part] = [row for place in sorted(root.glob(pattern)) if place.is_dir() for row in listing(place)]

@@ -164,3 +164,18 @@ def test_spec_augment_masks_bands():
         assert (np.abs(np.diff(masks.astype(int), axis=1)).sum(1) <= 2).all()  # one band each
     short = run(series.spec_augment(20, 0, time_masks=1, share=0.1), np.ones((TIME, 16), np.float32))
     assert (short == 0).all(2).sum(1).max() == 2
+
+
+def test_spec_augment_stays_within_the_lengths():
+    """With `length` in the batch, bands of time lie within it, no wider than their share of it."""
+    lengths = jnp.array([30, 10] * 100)
+    augment = series.spec_augment(99, 0, time_masks=1, frequency_masks=0, share=0.5, value=-1.0)
+    out = augment(jax.random.key(0), {"x": jnp.ones((200, 40, 2)), "length": lengths})
+    hit = np.asarray(out["x"])[..., 0] < 0
+    assert out["length"] is lengths
+    for length, most in ((30, 15), (10, 5)):
+        rows = hit[np.asarray(lengths) == length]
+        assert not rows[:, length:].any()
+        assert rows.sum(1).max() == most
+        assert rows[:, 0].any()
+        assert rows[:, length - 1].any()
