@@ -34,7 +34,7 @@ class TextCNN(nn.Module):
     ) -> Float[Array, "batch classes"]:
         if lengths is None and self.pad is not None:
             lengths = (x != self.pad).sum(-1)
-        table = self.param("embedding", nn.initializers.normal(1.0), (self.vocab, self.width), jnp.float32)
+        table = self.param("embedding", nn.initializers.normal(0.1), (self.vocab, self.width), jnp.float32)
         places = jnp.arange(x.shape[1])[None, :, None]
         seen = jnp.ones((1, x.shape[1], 1), bool) if lengths is None else places < lengths[:, None, None]
         y = jnp.where(seen, table[x], 0)
