@@ -139,10 +139,22 @@ def _has_kernel(q: Array, k: Array, v: Array) -> bool:
 
 
 class KeyValue(NamedTuple):
-    """Keys and values of every position so far: a decoder's memory of itself."""
+    """Keys and values of every position so far: a decoder's memory of itself. Each lies as the product with it reads it."""
 
     k: Float[Array, "batch kv_heads slots dim"]
-    v: Float[Array, "batch kv_heads slots dim"]
+    v: Float[Array, "batch kv_heads dim slots"]
+
+    @classmethod
+    def of(cls, k: Float[Array, "batch keys kv_heads dim"], v: Float[Array, "batch keys kv_heads dim"]) -> "KeyValue":
+        return cls(k.swapaxes(1, 2), v.transpose(0, 2, 3, 1))
+
+    @classmethod
+    def empty(cls, batch: int, heads: int, slots: int, dim: int, dtype: Any = jnp.float32) -> "KeyValue":
+        return cls(jnp.zeros((batch, heads, slots, dim), dtype), jnp.zeros((batch, heads, dim, slots), dtype))
+
+    def read(self) -> tuple[Float[Array, "batch keys kv_heads dim"], Float[Array, "batch keys kv_heads dim"]]:
+        """Keys and values as attention takes them."""
+        return self.k.swapaxes(1, 2), self.v.transpose(0, 3, 1, 2)
 
     def write(
         self, k: Float[Array, "batch time kv_heads dim"], v: Float[Array, "batch time kv_heads dim"], at: Positions
@@ -150,8 +162,8 @@ class KeyValue(NamedTuple):
         """Puts each into the slot of its position; what stands at a negative one (padding) or beyond the last slot is dropped."""
         rows = jnp.arange(k.shape[0])[:, None]
         slots = jnp.broadcast_to(jnp.where(at < 0, self.k.shape[2], at), k.shape[:2])
-        put = lambda cache, new: cache.at[rows, :, slots].set(new.astype(cache.dtype), mode="drop")
-        return KeyValue(put(self.k, k), put(self.v, v))
+        new_k = self.k.at[rows, :, slots].set(k.astype(self.k.dtype), mode="drop")
+        return KeyValue(new_k, self.v.at[rows, :, :, slots].set(v.astype(self.v.dtype), mode="drop"))
 
 
 class MultiHead(nn.Module):
@@ -263,12 +275,12 @@ class MultiHead(nn.Module):
         """Causal self-attention of new tokens at `positions` to all before them; they join the cache."""
         cache = cache.write(*self.project(x, positions), positions)
         slots = jnp.arange(cache.k.shape[2])[None]
-        k, v = cache.k.swapaxes(1, 2), cache.v.swapaxes(1, 2)
+        k, v = cache.read()
         mask = causal_mask(positions, slots)
         return self.read(x, k, v, mask=mask, positions=positions, memory_positions=slots, order=True), cache
 
     def empty(self, batch: int, slots: int, dtype: Any = jnp.float32) -> KeyValue:
-        return KeyValue(*(jnp.zeros((batch, self.keys, slots, self.head_dim), dtype),) * 2)
+        return KeyValue.empty(batch, self.keys, slots, self.head_dim, dtype)
 
     def _split(self, x: Array, heads: int) -> Array:
         return x.reshape(*x.shape[:2], heads, self.head_dim)

@@ -149,7 +149,7 @@ class Block(nn.Module):
 
         x = self._branch(x, attend, self.norm_attention, False)
         if self.cross:
-            k, v = memory.k.swapaxes(1, 2), memory.v.swapaxes(1, 2)
+            k, v = memory.read()
             x = self._branch(
                 x, lambda x: self.cross_attention.read(x, k, v, mask=memory_mask), self.norm_cross_attention, False
             )
@@ -157,8 +157,7 @@ class Block(nn.Module):
 
     def remember(self, memory: Hidden) -> KeyValue:
         """The encoder's outputs as this block's cross-attention will read them."""
-        k, v = self.cross_attention.project(memory)
-        return KeyValue(k.swapaxes(1, 2), v.swapaxes(1, 2))
+        return KeyValue.of(*self.cross_attention.project(memory))
 
     def _branch(self, x: Array, branch: Callable[[Array], Array], norm: nn.Module, train: bool) -> Array:
         if self.config.order == "first":
@@ -203,5 +202,4 @@ class Stack(nn.Module):
 def empty_cache(config: Config, batch: int, slots: int, dtype: Any = jnp.float32) -> tuple[KeyValue, ...]:
     """Room for the keys and values of `slots` tokens in every block."""
     c = config
-    shape = (batch, c.kv_heads or c.heads, slots, c.dim or c.width // c.heads)
-    return (KeyValue(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)),) * c.depth
+    return (KeyValue.empty(batch, c.kv_heads or c.heads, slots, c.dim or c.width // c.heads, dtype),) * c.depth
