@@ -45,6 +45,7 @@ def config(
     positions: Literal["learned", "rotary", "alibi", "none"] = "learned",
     rate: float | None = None,
     lr: float = 1e-3,
+    end: float = 0.1,
     decay: float = 0.1,
     smoothing: float = 0.0,
     seed: int = 0,
@@ -64,7 +65,8 @@ def config(
         heads: of attention.
         positions: how the Transformer knows where a token stands.
         rate: dropout; without it none is drawn, which saves half the time of a step.
-        lr: peak learning rate, after 100 steps of warm-up and before a cosine to a tenth of it.
+        lr: peak learning rate, after 100 steps of warm-up.
+        end: what share of it is left at the end of a cosine.
         decay: decoupled weight decay of matrices.
         smoothing: label smoothing.
         seed: of the initialization, the windows and the dropout.
@@ -81,7 +83,7 @@ def config(
         cell = {"lstm": LSTM, "gru": GRU}[model](width)
         core = Recurrent(cell, layers=depth, rate=dropped)
         net = LanguageModel(tokenizer.size, width, core, rate=dropped, stateful=True)
-    schedule = schedules.warmup_cosine(peak=lr, steps=steps, warmup=min(100, steps // 2), end=lr / 10)
+    schedule = schedules.warmup_cosine(peak=lr, steps=steps, warmup=min(100, steps // 2), end=end * lr)
     return Experiment(
         data=data,
         task=NextToken(model=net, smoothing=smoothing),

@@ -2,8 +2,16 @@
 
 Source: Bahdanau et al. 2014, arXiv:1409.0473 (recurrent), Vaswani et al. 2017, arXiv:1706.03762 (transformer).
 Run:    python -m experiments.number_words
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   6 s of processor time for the LSTM and 15 s for the Transformer on a 2-core x86 CPU, after about a minute of compiling.
+Expect: on 1000 held-out numbers, 3000 others learned from, mean ± standard deviation over seeds 0-2, greedy:
+
+    model         language   exact match       strongest weight on the right word: digits and tens    all parts
+    recurrent     de         100.0 ± 0.0 %     100.0 ± 0.0 %                                           72 ± 9 %
+    transformer   de         100.0 ± 0.1 %     99.0 ± 1.5 %                                            89 ± 10 %
+    word by word  de         28.1 %            (each word replaced, in English order: the baseline)
+
+Hundred and thousand follow by themselves, and where a network looks for them is left to chance; of the Transformer the weights are
+the mean over its heads. An LSTM without `residual` writes as well and looks elsewhere: it carries each word to an idle place.
 """
 
 import re

@@ -273,7 +273,7 @@ def telephone_tones(
         banks[part] = bank([tone(line, k, i) for line, k, i in rows], [k + 1 for _, k, _ in rows])
     return sequences(
         banks,
-        Composer(2 * 8000, 8000, longest=longest, gap=(0.03, 0.2), noise=(-34.0, -16.0)),
+        Composer(round((longest * 0.34 + 0.2) * 8000), 8000, 1, longest, (0.03, 0.2), noise=(-34.0, -16.0)),
         batch=batch,
         symbols=KEYS,
         name="telephone tones (generated)",
