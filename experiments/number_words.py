@@ -10,7 +10,7 @@ Expect: on 1000 held-out numbers, 3000 others learned from, mean ± standard dev
     transformer   de         100.0 ± 0.1 %     99.0 ± 1.5 %                                            89 ± 10 %
     word by word  de         28.1 %            (each word replaced, in English order: the baseline)
 
-Hundred and thousand follow by themselves, and where a network looks for them is left to chance; of the Transformer the weights are
+Hundred and thousand follow by themselves, so where a network looks for them is left to chance; the Transformer's weights are
 the mean over its heads. An LSTM without `residual` writes as well and looks elsewhere: it carries each word to an idle place.
 """
 

@@ -2,8 +2,9 @@
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, made small and normalised first; BPE as Sennrich et al. 2016, arXiv:1508.07909.
 Run:    python -m experiments.translate --folder multi30k
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   not measured: the one run on Multi30k, wider than the default, was stopped after 936 of 2718 steps and 9 minutes on a busy
+        2-core x86 CPU.
+Expect: not measured. BLEU in the report is sacrebleu's number, of the beam search.
 """
 
 from typing import Literal
