@@ -28,7 +28,7 @@ def config(
     width: int = 96,
     layers: int = 2,
     longest: int = 4,
-    steps: int = 600,
+    steps: int = 800,
     batch: int = 32,
     lr: float = 3e-3,
     decay: float = 0.01,
@@ -60,12 +60,11 @@ def config(
         data = spoken.spoken_digits(folder, batch=batch, longest=longest, unheard=unheard)
     else:
         data = spoken.telephone_tones(batch=batch, longest=longest)
-    halvings = 2 if folder else 1  # a frame every 40 or 20 ms: keys are pressed faster than digits are spoken
     if model == "gru":
         core = Recurrent(GRU(width), layers=layers, bidirectional=True, rate=rate)
-        encoder = RecurrentEncoder(core, width=width, channels=16, halvings=halvings, rate=rate)
+        encoder = RecurrentEncoder(core, width=width, channels=16, rate=rate)
     else:
-        encoder = Conformer(width=width, layers=layers, heads=4, kernel=15, channels=16, halvings=halvings, rate=rate)
+        encoder = Conformer(width=width, layers=layers, heads=4, kernel=15, channels=16, rate=rate)
     classes = len(data.classes)
     return Experiment(
         data=data,

@@ -203,7 +203,7 @@ def spoken_digits(
     sentence = f"by speaker: {last} test; {', '.join(known)} train, of which every tenth recording is validation"
     return sequences(
         banks,
-        Composer(round(seconds * 8000), 8000, 1, longest, (0.05, 0.3), noise=(-70.0, -35.0), speed=(0.7, 1.4)),
+        Composer(round(seconds * 8000), 8000, 1, longest, (0.05, 0.3), noise=(-70.0, -45.0), speed=(0.8, 1.25)),
         batch=batch,
         symbols=DIGITS,
         name="spoken digits",
@@ -273,7 +273,7 @@ def telephone_tones(
         banks[part] = bank([tone(line, k, i) for line, k, i in rows], [k + 1 for _, k, _ in rows])
     return sequences(
         banks,
-        Composer(round((longest * 0.34 + 0.2) * 8000), 8000, 1, longest, (0.03, 0.2), noise=(-34.0, -16.0)),
+        Composer(round((longest * 0.45 + 0.25) * 8000), 8000, 1, longest, (0.06, 0.25), noise=(-34.0, -16.0)),
         batch=batch,
         symbols=KEYS,
         name="telephone tones (generated)",
@@ -284,12 +284,12 @@ def telephone_tones(
 
 
 def tone(line: int, key: int, number: int, *, rate: int = 8000) -> Int16[np.ndarray, "samples"]:
-    """One press of a key, 40 to 140 ms, over a line; recording `number` of its kind."""
+    """One press of a key, 60 to 200 ms, over a line; recording `number` of its kind."""
     own, rng = np.random.default_rng([1, line]), np.random.default_rng([2, line, key, number])
     off, twist, hum = own.uniform(-0.015, 0.015, 2), own.uniform(-8, 8), own.uniform(0, 0.04)
     hertz, clip, hiss = own.choice([50, 60, 100, 120]), own.uniform(0.5, 1.2), 10 ** own.uniform(-2.6, -1.2)
     delay, echo, colour = int(own.integers(20, 200)), own.uniform(0, 0.5), own.uniform(-0.6, 0.6)
-    t = np.arange(round(rng.uniform(0.04, 0.14) * rate)) / rate
+    t = np.arange(round(rng.uniform(0.06, 0.2) * rate)) / rate
     low, high = LOW[key // 3] * (1 + off[0]), HIGH[key % 3] * (1 + off[1])
     phase = rng.uniform(0, 2 * np.pi, 3)
     x = np.sin(2 * np.pi * low * t + phase[0]) + 10 ** (twist / 20) * np.sin(2 * np.pi * high * t + phase[1])

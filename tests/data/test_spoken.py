@@ -81,7 +81,7 @@ def test_a_batch_is_a_function_of_seed_and_step(tones):
     assert np.array_equal(a["x"], b["x"])
     for other in (c, d):
         assert not np.array_equal(a["x"], other["x"])
-    assert a["x"].shape == (4, 9760)  # 3 · (0.14 + 0.2) + 0.2 seconds
+    assert a["x"].shape == (4, 12800)  # 3 · (0.2 + 0.25) + 0.25 seconds
     assert a["x"].dtype == jnp.int16
     assert int(a["y"].max()) <= 12
 

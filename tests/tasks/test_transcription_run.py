@@ -38,4 +38,4 @@ def test_a_file_is_transcribed(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"file": str(file), "text": out["text"]}
     long = speech.write_wav(tmp_path / "long.wav", np.zeros(20000), 8000)
     assert command.main(["predict", str(run.folder), str(long)]) == 2
-    assert "long.wav: lasts 2.50 s, this set's recordings at most 0.88 s" in capsys.readouterr().err
+    assert "long.wav: lasts 2.50 s, this set's recordings at most 1.15 s" in capsys.readouterr().err
