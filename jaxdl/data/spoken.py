@@ -244,7 +244,7 @@ LOW, HIGH = (697, 770, 852, 941), (1209, 1336, 1477)
 
 @cache
 def telephone_tones(
-    *, batch: int = 32, longest: int = 6, lines: int = 16, each: int = 6, mels: int = 40, count: int = 300
+    *, batch: int = 32, longest: int = 6, lines: int = 64, each: int = 2, mels: int = 40, count: int = 300
 ) -> Sequences:
     """Sequences of telephone keys, GENERATED: each key is a row's tone and a column's together, over a bad line.
 
