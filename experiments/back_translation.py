@@ -4,8 +4,12 @@ Source: Sennrich et al. 2016, arXiv:1511.06709.
 Run:    python -m experiments.back_translation --direction de-en
         python -m experiments.back_translation --teacher runs/back_translation/<that run>
         python -m experiments.back_translation
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   about 10 s each on a 2-core x86 CPU, after about a minute of compiling.
+Expect: exact match on 1000 held-out numbers, mean ± standard deviation over seeds 0-2 (100 pairs, 2000 German words, 600 steps):
+
+    the few pairs alone                     80.3 ± 10.0 %
+    and what the teacher translated back    94.0 ± 1.9 %      it helps with every seed: by 6 to 27 points
+    the teacher itself, German to English   80.3 ± 14.8 %
 
 The first run learns the way back from the few pairs. The second translates the German words with it, and learns from the few
 pairs and from these, which are flawed on the English side only. The third is what the few pairs alone give in as many steps.
