@@ -39,26 +39,28 @@ def grad_cam(
     ValueError lists the layers that can be asked. An image for whose class nothing speaks gives zeros.
     Source: Selvaraju et al. 2016, arXiv:1610.02391, eqs. 1 and 2.
     """
-    params, model_state = weights
-    taps = layer_outputs(model, weights, x)
-    if layer not in taps or taps[layer].ndim != 4:
-        found = ", ".join(name for name, value in taps.items() if value.ndim == 4)
+    taps = jax.eval_shape(partial(layer_outputs, model), weights, x)
+    if layer not in taps or len(taps[layer].shape) != 4:
+        found = ", ".join(name for name, value in taps.items() if len(value.shape) == 4)
         raise ValueError(f"layer={layer!r}: take one whose output is an image: {found}")
-    activation = taps[layer]
 
-    def logits_at(delta: Array) -> Array:
-        with adding({layer: delta}):
-            return model.apply({"params": params, **model_state}, x, train=False)
+    @jax.jit
+    def heat(weights: Variables, x: Array, labels: Array | None) -> Array:
+        params, model_state = weights
+        activation = layer_outputs(model, weights, x)[layer]
 
-    def score(delta: Array) -> tuple[Array, Array]:
-        logits = logits_at(delta)
-        asked = logits.argmax(-1) if labels is None else labels
-        return jnp.take_along_axis(logits, asked[:, None], -1).sum(), asked
+        def score(delta: Array) -> Array:
+            with adding({layer: delta}):
+                logits = model.apply({"params": params, **model_state}, x, train=False)
+            asked = logits.argmax(-1) if labels is None else labels
+            return jnp.take_along_axis(logits, asked[:, None], -1).sum()
 
-    gradient, _ = jax.grad(score, has_aux=True)(jnp.zeros_like(activation))
-    heat = jnp.maximum(jnp.einsum("nhwk,nk->nhw", activation, gradient.mean((1, 2))), 0)
-    highest = heat.max((1, 2), keepdims=True)
-    return heat / jnp.where(highest > 0, highest, 1)
+        alpha = jax.grad(score)(jnp.zeros_like(activation)).mean((1, 2))
+        found = jnp.maximum(jnp.einsum("nhwk,nk->nhw", activation, alpha), 0)
+        highest = found.max((1, 2), keepdims=True)
+        return found / jnp.where(highest > 0, highest, 1)
+
+    return heat(weights, x, labels)
 
 
 def attention_maps(model: Any, weights: Variables, x: Array) -> dict[str, Float[Array, "batch heads queries keys"]]:
