@@ -51,7 +51,9 @@ def telephone(data):
     def rate(part, threshold, least):
         return error_rate([runs(np.where(s > threshold, k, 0), least) for k, s in heard[part]], wanted[part])
 
-    best = min(product((0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6), (1, 2, 3, 4)), key=lambda choice: rate("train", *choice))
+    best = min(
+        product((0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6), (1, 2, 3, 4)), key=lambda choice: rate("train", *choice)
+    )
     return best, rate("test", *best)
 
 

@@ -31,8 +31,8 @@ class Prepared:
     def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
         """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number.
 
-        Texts are encoded where the data can: `data.encode(texts)` gives `x`; `data.decode(outputs)` adds to a dictionary of outputs
-        what a person reads (`text`).
+        Texts are encoded where the data can: `data.encode(texts)` gives `x`; `data.decode(outputs)` adds what a person reads
+        (`text`) to a dictionary of outputs.
         """
         data = self.experiment.data
         if isinstance(x, str) or (isinstance(x, (list, tuple)) and x and all(isinstance(one, str) for one in x)):

@@ -29,7 +29,7 @@ def test_before_a_mean_and_a_linear_head_grad_cam_is_the_class_activation_map():
         heat = grad_cam(model, weights, x, "stage2_block1", labels)
         np.testing.assert_allclose(heat, expected / np.where(highest > 0, highest, 1), atol=1e-5)
         assert heat.max() == 1
-    with pytest.raises(ValueError, match="layer='head': take one whose output is an image: .*stem/conv1"):
+    with pytest.raises(ValueError, match=r"layer='head': take one whose output is an image: .*stem/conv1"):
         grad_cam(model, weights, x, "head")
 
 
