@@ -44,7 +44,9 @@ def test_the_gates_of_a_gru_bound_its_state(reset):
     assert np.abs(new).max() <= 1 + 1e-4
 
 
-@pytest.mark.parametrize("cell", [RNN(4), LSTM(4, norm=True), LSTM(4, peephole=True)], ids=str)
+@pytest.mark.parametrize(
+    "cell", [RNN(4), LSTM(4, norm=True), LSTM(4, peephole=True)], ids=["rnn", "normalized", "peephole"]
+)
 def test_other_cells_are_refused(cell):
     with pytest.raises(ValueError, match="must be a plain LSTM or GRU"):
         gates_over_time(cell, {}, X)
