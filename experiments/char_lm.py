@@ -2,8 +2,17 @@
 
 Source: Karpathy 2022, nanoGPT's settings for a CPU (4 layers, 4 heads, width 128, context 64, batch 12, 2,000 steps).
 Run:    python -m experiments.char_lm [--text FILE]; then python -m jaxdl generate RUN --prompt "The "
-Cost:   TODO
-Expect: TODO
+Cost:   PyTorch and jaxdl side by side on one busy core of a 2-core x86 CPU: 0.56 (0.54 to 0.58) of the time of nanoGPT's step
+        (`benchmarks/char_lm.py`); 2,000 steps took 150 s on two cores shared with other work.
+Expect: nats a character over the whole validation text (its last tenth, non-overlapping windows of 64), mean ± standard
+        deviation over seeds 0-2, for Shakespeare (Karpathy's input.txt, 65 characters):
+
+    --lr 2e-3             1.808 ± 0.006      (default)
+    --lr 1e-3             1.906 ± 0.009      nanoGPT's rate; published for such a run: about 1.88, on random windows
+    counting, one character before it: 2.486; four before it (interpolated, Witten and Bell): 1.669
+
+The default text, what Python 3.11's `help()` knows (103 characters): 1.355 (seed 0 alone); counting gives 2.318 and 1.320. So small
+a model after so few steps is not yet a match for tables of counts; not measured here: more steps, recurrent models.
 """
 
 from functools import partial
@@ -44,8 +53,7 @@ def config(
     heads: int = 4,
     positions: Literal["learned", "rotary", "alibi", "none"] = "learned",
     rate: float | None = None,
-    lr: float = 1e-3,
-    end: float = 0.1,
+    lr: float = 2e-3,
     decay: float = 0.1,
     smoothing: float = 0.0,
     seed: int = 0,
@@ -65,8 +73,7 @@ def config(
         heads: of attention.
         positions: how the Transformer knows where a token stands.
         rate: dropout; without it none is drawn, which saves half the time of a step.
-        lr: peak learning rate, after 100 steps of warm-up.
-        end: what share of it is left at the end of a cosine.
+        lr: peak learning rate, after 100 steps of warm-up and before a cosine to a tenth of it.
         decay: decoupled weight decay of matrices.
         smoothing: label smoothing.
         seed: of the initialization, the windows and the dropout.
@@ -83,7 +90,7 @@ def config(
         cell = {"lstm": LSTM, "gru": GRU}[model](width)
         core = Recurrent(cell, layers=depth, rate=dropped)
         net = LanguageModel(tokenizer.size, width, core, rate=dropped, stateful=True)
-    schedule = schedules.warmup_cosine(peak=lr, steps=steps, warmup=min(100, steps // 2), end=end * lr)
+    schedule = schedules.warmup_cosine(peak=lr, steps=steps, warmup=min(100, steps // 2), end=lr / 10)
     return Experiment(
         data=data,
         task=NextToken(model=net, smoothing=smoothing),
