@@ -3,8 +3,15 @@
 Source: Graves et al. 2006 (CTC); Amodei et al. 2015, arXiv:1512.02595 (gru); Gulati et al. 2020, arXiv:2005.08100 (conformer).
 Run:    python -m experiments.spoken_digits                     telephone tones, generated
         python -m experiments.spoken_digits --folder FSDD       files {digit}_{speaker}_{number}.wav
-Cost:   TODO
-Expect: TODO
+Cost:   about 1.5 minutes on a 2-core x86 CPU, after compiling (estimated from CPU time on a busy machine).
+Expect: word error rate of the test split, whose lines or whose speaker were never heard; what needs no learning beside it
+        (`python -m experiments._spoken_digits_baseline`):
+
+    telephone tones   --model conformer --lr 2e-3    8.6 % (8.1 and 9.1, seeds 0 and 1)    Goertzel's detector 12.4 %
+    FSDD (theo)       --model gru                    22 % (seed 0 alone)                   nearest mean spectrum 83 %
+
+On speakers that were heard in training FSDD's error is 1.7 % (other recordings of theirs): three voices are few. The other two
+combinations, and three seeds of each, are not measured yet.
 """
 
 from typing import Literal
