@@ -15,16 +15,6 @@ os.environ.setdefault(
 import jax
 import pytest
 
-
-def pytest_configure(config):
-    """The default tests check numbers, not speed: without LLVM's optimization passes they compile a fifth faster.
-
-    The slow ones train longer, and run what a user runs.
-    """
-    if config.option.markexpr == "not slow":
-        os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}"
-
-
 collect_ignore_glob = ["golden/*.py", "pretrained/oracles.py"]  # no tests: they need PyTorch to be imported
 
 jax.config.update("jax_numpy_rank_promotion", "raise")

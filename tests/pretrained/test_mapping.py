@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxdl.layers.normalization import BatchNorm
-from jaxdl.models.alexnet import AlexNet, AlexNet2012
+from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.cnn import CNN
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.efficientnet import EfficientNet
 from jaxdl.models.inception import GoogLeNet
@@ -193,8 +194,8 @@ def test_foreign_weights(case):
         from_torch(shapes, {"encoder.weight": np.zeros(1, np.float32)}, names)
     with pytest.raises(ValueError, match="naming='keras': this model has torchvision"):
         from_torch(shapes, {}, names, naming="keras")
-    with pytest.raises(ValueError, match="AlexNet2012 has no PyTorch names"):
-        names_of(AlexNet2012(3), {})
+    with pytest.raises(ValueError, match="CNN has no PyTorch names"):
+        names_of(CNN(classes=3), {})
 
 
 def test_half_precision_becomes_single(case):
