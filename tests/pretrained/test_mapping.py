@@ -9,8 +9,8 @@ import pytest
 
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.alexnet import AlexNet
-from jaxdl.models.cnn import CNN
 from jaxdl.models.catalog import MODELS
+from jaxdl.models.cnn import CNN
 from jaxdl.models.efficientnet import EfficientNet
 from jaxdl.models.inception import GoogLeNet
 from jaxdl.models.inception_v3 import InceptionV3
