@@ -7,7 +7,8 @@ order of an epoch is a keyed permutation evaluated at the positions a batch need
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Any
 
 import jax
@@ -27,7 +28,19 @@ def _mix(h: Any) -> Any:
     return h ^ (h >> 16)
 
 
-def permute(seed: Int[Array, ""], epoch: Int[Array, "*n"], position: Int[Array, "*n"], size: int) -> Int[Array, "*n"]:
+def _sides(size: Any) -> tuple[Any, Any]:
+    """(a, b) with a·b ≥ size, both near its root: a is rounded up, for an array of sizes to a power of two."""
+    if np.ndim(size) == 0:
+        a = math.isqrt(size - 1) + 1
+        return np.uint32(a), np.uint32(-(-size // a))
+    size = size.astype(np.uint32)
+    a = np.uint32(1) << sum((size > 4**j).astype(np.uint32) for j in range(16))
+    return a, (size + a - np.uint32(1)) // a
+
+
+def permute(
+    seed: Int[Array, ""], epoch: Int[Array, "*n"], position: Int[Array, "*n"], size: int | Int[Array, "*n"]
+) -> Int[Array, "*n"]:
     """Where `position` of an epoch points to: for each (seed, epoch) a permutation of 0 … size-1.
 
     A Feistel network over the digits (L, R) of the position in base (a, b), a·b ≥ size:
@@ -35,16 +48,17 @@ def permute(seed: Int[Array, ""], epoch: Int[Array, "*n"], position: Int[Array, 
         L ← L + F_r(R) mod a,   then   R ← R + F_r(L) mod b,   six rounds
 
     is a bijection of 0 … a·b-1 whatever F is; a result beyond `size` is sent round again (cycle walking), which keeps it a
-    bijection of 0 … size-1. With a ≈ b ≈ √size that is rare. Works on NumPy and on jax arrays with the same result.
+    bijection of 0 … size-1. With a ≈ b ≈ √size that is rare. Works on NumPy and on jax arrays with the same result; each
+    position may have a size of its own.
     Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains".
 
     >>> permute(0, np.zeros(5, int), np.arange(5), 5).tolist()
     [0, 3, 2, 1, 4]
     """
-    traced = any(isinstance(value, jax.Array) for value in (seed, epoch, position))
+    traced = any(isinstance(value, jax.Array) for value in (seed, epoch, position, size))
     xp = jnp if traced else np
-    a = math.isqrt(size - 1) + 1
-    b = -(-size // a)
+    a, b = _sides(size)
+    size = np.uint32(size) if np.ndim(size) == 0 else size.astype(np.uint32)
     shape = np.shape(position)
     position, epoch, seed = (
         xp.broadcast_to(xp.asarray(value).astype(np.uint32), shape) for value in (position, epoch, seed)
@@ -52,19 +66,19 @@ def permute(seed: Int[Array, ""], epoch: Int[Array, "*n"], position: Int[Array, 
     keys = [_mix(_mix(_mix(seed + np.uint32(0x9E3779B9)) + epoch) + np.uint32(r + 1)) for r in range(ROUNDS)]
 
     def encrypt(value: UInt32[Array, "*n"]) -> UInt32[Array, "*n"]:
-        left, right = value // np.uint32(b), value % np.uint32(b)
+        left, right = value // b, value % b
         for r, key in enumerate(keys):
             if r % 2 == 0:
-                left = (left + _mix(right + key) % np.uint32(a)) % np.uint32(a)
+                left = (left + _mix(right + key) % a) % a
             else:
-                right = (right + _mix(left + key) % np.uint32(b)) % np.uint32(b)
-        return left * np.uint32(b) + right
+                right = (right + _mix(left + key) % b) % b
+        return left * b + right
 
     def beyond(value: UInt32[Array, "*n"]) -> Any:
-        return (value >= np.uint32(size)).any()
+        return (value >= size).any()
 
     def again(value: UInt32[Array, "*n"]) -> UInt32[Array, "*n"]:
-        return xp.where(value >= np.uint32(size), encrypt(value), value)
+        return xp.where(value >= size, encrypt(value), value)
 
     value = encrypt(position)
     if traced:
@@ -84,6 +98,67 @@ def rows_of_step(seed: Any, step: Any, batch: int, size: int) -> Int[Array, "bat
     return permute(seed, q * batch + position // size, position % size, size)
 
 
+def subset_of_draw(seed: Any, draw: Any, count: int, size: Any) -> tuple[Int[Array, "*n k"], Int[Array, "*n k"]]:
+    """`count` different members of 0 … size-1 for each draw, and how often each of them was drawn before.
+
+    A round is ⌊size/count⌋ draws, in which every member comes once, in the keyed order of that round; but
+
+        rest = size mod count    members, number round·rest, round·rest + 1 … (mod size), are left out,
+
+    others in every round: so all are drawn equally often, and who was left out comes in the next round. How often a member
+    rested before is a division, hence everything a function of (seed, draw). `draw` and `size` may be arrays `(*n,)`;
+    draws · count must stay below 2³¹.
+
+    >>> [subset_of_draw(0, draw, 3, 5)[0].tolist() for draw in range(3)]
+    [[2, 4, 3], [0, 1, 4], [3, 1, 2]]
+    """
+    xp = jnp if any(isinstance(value, jax.Array) for value in (seed, draw, size)) else np
+    shape = (*np.shape(draw), count)
+    seed, draw, size = (xp.broadcast_to(xp.asarray(value)[..., None], shape) for value in (seed, draw, size))
+    draw, size = draw.astype(np.int32), size.astype(np.int32)
+    number = xp.broadcast_to(xp.arange(count, dtype=np.int32), shape)
+    rounds = size // count
+    rest, turn = size - rounds * count, draw // rounds
+    place = permute(seed, turn, draw % rounds * count + number, size - rest)
+    member = (turn % size * rest + rest + place) % size
+    rested = (turn * rest - member + size - 1) // size
+    return member, turn - rested
+
+
+def balanced_rows(
+    seed: Any, draw: Any, each: tuple[int, int], table: Mapping[str, Int[Array, "..."]]
+) -> Int[Array, "batch"]:
+    """The examples of a class-balanced batch: m different classes, k different examples of each, class by class.
+
+    Which classes, and how often they came before, is one `subset_of_draw`; which examples of a class, by that number, another. A
+    class of fewer than k examples repeats them as evenly as it can.
+
+    Args:
+        seed, draw: what it is a function of.
+        each: (m, k).
+        table: `class_rows` `(n,)`, the examples sorted by class, where each class begins in it (`class_first`) and how many
+            it has (`class_count`); see `class_table`.
+    """
+    classes, examples = each
+    counts = table["class_count"]
+    chosen, before = subset_of_draw(seed, draw, classes, len(counts))
+    count, first = counts[chosen], table["class_first"][chosen]
+    room = count * -(-examples // count)
+    xp = jnp if isinstance(chosen, jax.Array) else np
+    own = _mix(chosen.astype(np.uint32) + np.uint32(1)) + xp.asarray(seed).astype(np.uint32)
+    which, _ = subset_of_draw(own, before, examples, room)
+    wide = [xp.broadcast_to(value[:, None], which.shape) for value in (first, count)]
+    return table["class_rows"][wide[0] + which % wide[1]].reshape(-1)
+
+
+def class_table(labels: Int[np.ndarray, "n"]) -> dict[str, Int[np.ndarray, "..."]]:
+    """The examples by class, as `balanced_rows` reads them; classes without examples are left out."""
+    _, count = np.unique(labels, return_counts=True)
+    first = np.cumsum(count) - count
+    rows = {"class_rows": np.argsort(labels, kind="stable"), "class_first": first, "class_count": count}
+    return {name: value.astype(np.int32) for name, value in rows.items()}
+
+
 def keep(batch: Batch) -> Batch:
     return batch
 
@@ -100,6 +175,8 @@ class InMemory:
         name: what the report calls the set.
         split: one sentence on how the splits were made, for the report.
         classes: names of the classes where there are any.
+        balanced: (m, k): every training batch holds k examples of each of m classes, m·k = `batch`; None: one epoch after
+            another. See `balanced`.
     """
 
     splits: Mapping[str, Mapping[str, np.ndarray]]
@@ -109,6 +186,7 @@ class InMemory:
     name: str = ""
     split: str = ""
     classes: tuple[str, ...] = ()
+    balanced: tuple[int, int] | None = None
     resident: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +208,32 @@ class InMemory:
                 f"batch · examples = {self.batch * self.size('train')} passes 2³¹: stream this set from disk"
             )
 
+        if self.balanced is not None:
+            self._check_balance(*self.balanced)
+
+    def _check_balance(self, classes: int, examples: int) -> None:
+        counts = self._by_class["class_count"]
+        name = self.name or "the data"
+        if min(classes, examples) < 1 or classes * examples != self.batch:
+            raise ValueError(f"balanced = {(classes, examples)} must be two numbers with the product {self.batch}")
+        if classes > len(counts):
+            raise ValueError(f"{classes} classes a batch are more than the {len(counts)} that {name} trains on")
+        if examples > 1 and counts.min() < 2:
+            label = np.unique(self.splits["train"]["y"])[counts.argmin()]
+            which = self.classes[label] if label < len(self.classes) else label
+            raise ValueError(f"{name}: class {which!r} has one training example, and a pair of it needs two")
+
+    @cached_property
+    def _by_class(self) -> dict[str, np.ndarray]:
+        labels = self.splits["train"].get("y")
+        if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(f"balanced batches need one class number y for each example of {self.name or 'the data'}")
+        return class_table(labels)
+
+    @cached_property
+    def _balanced_source(self) -> dict[str, np.ndarray]:
+        return {**self.splits["train"], **self._by_class}
+
     def size(self, split: str) -> int:
         """Number of examples of a split."""
         if split not in self.splits:
@@ -148,7 +252,7 @@ class InMemory:
 
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         """What the compiled steps `start` … `stop`-1 read from: here always the whole training split."""
-        return self.splits["train"]
+        return self.splits["train"] if self.balanced is None else self._balanced_source
 
     def span(self, step: int) -> int:
         """How many steps from `step` on one source may serve: any number, where the source is the whole split."""
@@ -156,7 +260,11 @@ class InMemory:
 
     def train_batch(self, source: Mapping[str, Array], seed: Any, step: Any) -> Batch:
         """The raw batch of a step, gathered inside the compiled program."""
-        rows = rows_of_step(seed, step, self.batch, self.size("train"))
+        if self.balanced is None:
+            rows = rows_of_step(seed, step, self.batch, self.size("train"))
+        else:
+            rows = balanced_rows(seed, step, self.balanced, source)
+            source = {key: source[key] for key in self.splits["train"]}
         gathered = {key: jnp.take(value, rows, axis=0, mode="clip") for key, value in source.items()}
         return {**gathered, "mask": jnp.ones(self.batch, jnp.float32)}
 
@@ -170,3 +278,11 @@ class InMemory:
         rows = index * self.batch + jnp.arange(self.batch, dtype=jnp.int32)
         gathered = {key: jnp.take(value, jnp.minimum(rows, size - 1), axis=0) for key, value in source.items()}
         return {**gathered, "mask": (rows < size).astype(jnp.float32)}
+
+
+@cache
+def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
+    """The same data in class-balanced batches: `each` examples of each of `classes` classes, for losses within a batch."""
+    if min(classes, each) < 1:
+        raise ValueError(f"balanced batches of {classes} classes with {each} examples each: both must be 1 or more")
+    return replace(data, batch=classes * each, balanced=(classes, each))

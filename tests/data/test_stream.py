@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.data.stream import InMemory, permute, rows_of_step
+from jaxdl.data.stream import (
+    InMemory,
+    balanced,
+    balanced_rows,
+    class_table,
+    permute,
+    rows_of_step,
+    subset_of_draw,
+)
 
 SIZES = [1, 2, 3, 5, 7, 16, 17, 64, 97, 100, 255, 256, 257, 1000, 1257, 4096, 54_321]
 
@@ -133,3 +141,79 @@ def test_refuses(message):
 
 def test_steps_of_an_epoch():
     assert [example(batch).steps_per_epoch for batch in (1, 3, 4, 10)] == [10, 3, 2, 1]
+
+
+# -- class-balanced batches --------------------------------------------------------------------------------------------
+
+
+def test_each_position_may_have_a_size_of_its_own():
+    sizes = np.repeat(np.arange(1, 70), np.arange(1, 70))
+    places = np.concatenate([np.arange(n) for n in range(1, 70)])
+    drawn = permute(5, np.full(len(sizes), 2), places, sizes)
+    for n in range(1, 70):
+        assert sorted(drawn[sizes == n]) == list(range(n))
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (3, 3), (2, 7), (5, 7), (4, 12), (16, 33)])
+def test_draws_are_of_different_members_all_equally_often(count, size):
+    members, before = subset_of_draw(4, np.arange(6 * size), count, np.full(6 * size, size))
+    taken = np.zeros(size, int)
+    for drawn, times in zip(members, before, strict=True):
+        assert len(set(drawn)) == count
+        np.testing.assert_array_equal(times, taken[drawn])
+        taken[drawn] += 1
+    assert taken.max() - taken.min() <= 2  # one for the round under way, one for who rested
+    rounds = members[: size // count * 2].reshape(2, -1)
+    assert set(rounds.ravel()) == set(range(size)), "who rests in one round comes in the next"
+
+
+LABELS = np.repeat([7, 2, 9, 4, 5], [9, 2, 12, 30, 5])[np.random.default_rng(0).permutation(58)]
+
+
+def test_balanced_batches_hold_m_classes_of_k_and_every_example():
+    table = class_table(LABELS)
+    drawn = np.stack([balanced_rows(3, step, (3, 4), table) for step in range(80)])
+    for rows in drawn:
+        groups = LABELS[rows].reshape(3, 4)
+        assert (groups == groups[:, :1]).all()
+        assert len(set(groups[:, 0])) == 3
+        for label, four in zip(groups[:, 0], rows.reshape(3, 4), strict=True):
+            assert len(set(four)) == min(4, (label == LABELS).sum()), "different examples, as long as there are"
+    seen = np.bincount(drawn.ravel(), minlength=58)
+    assert seen.min() >= 3
+    classes = np.bincount(LABELS[drawn.ravel()])[[2, 4, 5, 7, 9]]
+    assert classes.max() - classes.min() <= 2 * 4  # however many examples they have
+    other = np.stack([balanced_rows(4, step, (3, 4), table) for step in range(80)])
+    assert (drawn == other).mean() < 0.2
+
+
+def test_balanced_batches_are_the_same_in_jax_and_numpy_at_any_step():
+    table = class_table(LABELS)
+    traced = jax.jit(lambda seed, step, table: balanced_rows(seed, step, (2, 3), table))
+    for step in (0, 17, 1_000_000):
+        ours = traced(jnp.int32(3), jnp.int32(step), jax.tree.map(jnp.asarray, table))
+        np.testing.assert_array_equal(ours, balanced_rows(3, step, (2, 3), table))
+
+
+def test_a_set_in_balanced_batches():
+    x = np.arange(58, dtype=np.float32)[:, None]
+    plain = InMemory({"train": {"x": x, "y": LABELS}}, 8, name="five")
+    data = balanced(plain, classes=2, each=3)
+    assert (data.batch, data.balanced, plain.balanced) == (6, (2, 3), None)
+    assert balanced(plain, classes=2, each=3) is data
+    assert data.source(0, 1, 0) is data.source(5, 9, 0), "put on the device once"
+    batch = data.train_batch(data.source(0, 1, 0), 1, 5)
+    assert sorted(batch) == ["mask", "x", "y"]
+    np.testing.assert_array_equal(batch["y"], LABELS[np.asarray(batch["x"])[:, 0].astype(int)])
+    assert data.example()["x"].shape == (6, 1)
+    for classes, each, says in (
+        (6, 2, "6 classes a batch are more than the 5 that five trains on"),
+        (2, 0, "both must be 1 or more"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            balanced(plain, classes=classes, each=each)
+    lonely = InMemory({"train": {"x": x, "y": np.append(LABELS[:-1], 77)}}, 8, name="five")
+    with pytest.raises(ValueError, match="class 77 has one training example, and a pair of it needs two"):
+        balanced(lonely, classes=2, each=2)
+    with pytest.raises(ValueError, match="need one class number y"):
+        balanced(InMemory({"train": {"x": x}}, 8), classes=2, each=2)
