@@ -36,3 +36,8 @@ class Recorder:
         """What the task's report of an evaluation shows: samples, reconstructions."""
         if self.samples is not None and is_first_process():
             gallery.keep(self.samples, step, report)
+            if "latent_map" in report:
+                from jaxdl.record.latent_map import latent_map
+
+                parts = (report[f"latent_{part}"] for part in ("map", "labels"))
+                latent_map(*parts, self.samples / f"latent_map-{step:06d}.png", axes=report["latent_axes"])

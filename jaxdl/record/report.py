@@ -11,7 +11,9 @@ import numpy as np
 from jaxdl.record import forecast_plots, gallery, plots
 from jaxdl.record.alignment import ctc_alignment
 from jaxdl.record.attention_maps import attention_maps
+from jaxdl.record.latent_map import latent_map
 from jaxdl.record.log import Line, read
+from jaxdl.record.points import points
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run
 
@@ -23,6 +25,11 @@ CAPTIONS = {
     "misclassified": "Misclassified, the most confident first: predicted (true)",
     "predicted_against_true": "Predicted against true",
     "alignment": "What the model says at each frame of a recording (grey: nothing new)",
+    "latent_map": "The codes of the examples",
+    "reconstructions": "Examples, and below each what is left of it after its code",
+    "samples": "Samples, from the same latents at every evaluation",
+    "traversals": "One unit of the code a row, in eight steps, the most active first; the others at their mean",
+    "points": "Points: made ones over the data's",
     "attention": "Where it looks: the source (above) at every token that it writes (downwards)",
 }
 MOST_IMAGES = 32
@@ -52,6 +59,7 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
         _outcome(run, history),
         "## Result\n",
         _results(history, {e.split: e.metrics for e in evaluations}, metric, mode),
+        _notes(chosen.report) if evaluations else "",
         _examples(chosen.report) if evaluations else "",
         *(f"### {captions[name]}\n\n![{captions[name]}](plots/{path.name})\n" for name, path in shown.items()),
         "## Data\n",
@@ -118,6 +126,11 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
         shown["attention"] = attention_maps(
             *(report[f"attention{part}"] for part in ("", "_source", "_target")), folder / "attention.png"
         )
+    if "latent_map" in report:
+        parts = (report[f"latent_{part}"] for part in ("map", "labels"))
+        shown["latent_map"] = latent_map(*parts, folder / "latent_map.png", classes=classes, axes=report["latent_axes"])
+    if "points_made" in report:
+        shown["points"] = points(report["points_made"], report["points_real"], folder / "points.png")
     for name, array in gallery.pictures(report).items():  # what a generative task reports: reconstructions, samples
         shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
     return shown
@@ -218,6 +231,11 @@ def _examples(report: Mapping[str, Any]) -> str:
         + table(["source", "written", "wanted"], report["examples"].tolist())
         + "\n"
     )
+
+
+def _notes(report: Mapping[str, Any]) -> str:
+    """Sentences of a report: what has gone wrong, whose features a number is measured on."""
+    return "".join(f"- {note}\n" for note in report.get("notes", ()))
 
 
 def _data(data: Any) -> str:
