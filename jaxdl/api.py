@@ -234,9 +234,8 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
         write_report(folder, exp, evaluations)
     name = exp.select[0]
     for evaluation in evaluations:
-        progress.say(
-            f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}, loss {evaluation.metrics.get('loss', float('nan')):.4f}"
-        )
+        loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics else ""
+        progress.say(f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}{loss}")
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
     progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")

@@ -26,7 +26,8 @@ class Records(Protocol):
 
 
 class ImageFiles:
-    """Paths and labels. The paths are one string of bytes: every worker is sent a copy, and there may be millions."""
+    """Paths and labels, numbers or rows of them. The paths are one string of bytes: every worker is sent a copy, and there may be
+    millions."""
 
     def __init__(self, paths: Sequence[str], labels: np.ndarray):
         encoded = [os.fsencode(path) for path in paths]
@@ -36,9 +37,9 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[str, int]:
-        name = self.names[self.ends[index] : self.ends[index + 1]]
-        return os.fsdecode(name), int(self.labels[index])
+    def __getitem__(self, index: int) -> tuple[str, Any]:
+        name, label = self.names[self.ends[index] : self.ends[index + 1]], self.labels[index]
+        return os.fsdecode(name), int(label) if self.labels.ndim == 1 else label
 
 
 def random_window(
@@ -125,7 +126,8 @@ class EvalRow:
         n = len(self.records)
         row = position % (-(-n // self.batch) * self.batch)
         if row >= n:
-            return {"x": np.zeros((self.size, self.size, 3), np.uint8), "y": np.int32(0), "mask": np.float32(0)}
+            label = np.zeros_like(np.int32(self.records[0][1]))
+            return {"x": np.zeros((self.size, self.size, 3), np.uint8), "y": label, "mask": np.float32(0)}
         image, label = _decoded(self.records, row, self.name)
         pixels = centre_crop(image, self.resize, self.size, self.interpolation)
         return {"x": pixels, "y": np.int32(label), "mask": np.float32(1)}

@@ -219,7 +219,7 @@ class InMemory:
         if classes > len(counts):
             raise ValueError(f"{classes} classes a batch are more than the {len(counts)} that {name} trains on")
         if examples > 1 and counts.min() < 2:
-            label = np.unique(self.splits["train"]["y"])[counts.argmin()]
+            label = int(np.unique(self.splits["train"]["y"])[counts.argmin()])
             which = self.classes[label] if label < len(self.classes) else label
             raise ValueError(f"{name}: class {which!r} has one training example, and a pair of it needs two")
 

@@ -28,6 +28,7 @@ from jaxdl.losses.metric_learning import (
     info_nce,
     mined_triplet,
     nt_xent,
+    paired_contrastive,
     supervised_contrastive,
     triplet,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "mined_triplet",
     "negative_elbo",
     "nt_xent",
+    "paired_contrastive",
     "per_example",
     "per_sequence",
     "poly_cross_entropy",

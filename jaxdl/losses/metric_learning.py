@@ -112,6 +112,26 @@ def contrastive_linear(
     return same * jax.nn.relu(distances - positive) + (1 - same) * jax.nn.relu(negative - distances)
 
 
+def paired_contrastive(
+    embeddings: Embeddings,
+    labels: Int[Array, "batch"],
+    *,
+    margin: ArrayLike = 1.0,
+    distance: Distance = euclidean,
+    mask: Num[Array, "batch"] | None = None,
+) -> Float[Array, "batch"]:
+    """`contrastive` over all pairs of a labelled batch: for every anchor the mean over its positives, plus the mean over
+    those of its negatives that lie within the margin. An anchor alone in its class is only pushed.
+
+    >>> paired_contrastive(jnp.array([[0.0], [0.5], [0.5]]), jnp.array([0, 0, 1])).tolist()  # 1/2·0.25 + 1/2·0.25 ...
+    [0.25, 0.625, 0.3125]
+    """
+    positive, negative = pair_masks(labels, mask)
+    losses = contrastive(pairwise(embeddings, distance=distance), positive, margin=margin)
+    pulled = jnp.where(positive, losses, 0).sum(1) / jnp.maximum(positive.sum(1), 1)
+    return pulled + average_nonzero(jnp.where(negative, losses, 0), axis=1)
+
+
 # Triplets -------------------------------------------------------------------------------------------------------------
 
 

@@ -151,6 +151,55 @@ def all_pairs(embeddings: Embeddings, labels: Int[np.ndarray, "n"]) -> tuple[Sco
     return (e @ e.T)[i, j], labels[i] == labels[j]
 
 
+def made_pairs(labels: Int[np.ndarray, "n"], most: int) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+    """Rows (i, j), i < j, of all pairs if these are not more than `most`, else of `balanced_pairs`."""
+    n = len(labels)
+    return np.triu_indices(n, 1) if n * (n - 1) // 2 <= most else balanced_pairs(labels, most)
+
+
+def balanced_pairs(
+    labels: Int[np.ndarray, "n"], count: int
+) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+    """Rows (i, j) of a list of pairs, about half of one class and half of two, shuffled: at most `count`, one fixed draw.
+
+    First the first of a pair is drawn, then its partner, among those of its class or all others; a pair is listed once.
+
+    >>> i, j = balanced_pairs(np.array([0, 0, 1, 1]), 4)
+    >>> sorted(zip(i.tolist(), j.tolist()))
+    [(0, 1), (0, 2), (1, 3), (2, 3)]
+    """
+    labels = np.asarray(labels)
+    random = np.random.RandomState(0)  # frozen stream: the same list with every version of NumPy
+    order = np.argsort(labels, kind="stable")
+    _, first, place, size = np.unique(labels[order], return_index=True, return_inverse=True, return_counts=True)
+    begin, size = first[place], size[place]  # by position in `order`
+    listed = []
+    for same, free in ((True, size - 1), (False, len(labels) - size)):
+        able = np.flatnonzero(free > 0)
+        if not len(able):
+            continue
+        wanted = min(count // 2, int(free.sum()) // 2)
+        i = random.choice(able, 4 * wanted)
+        step = 1 + (random.random_sample(4 * wanted) * free[i]).astype(int)  # so many partners further, in a circle
+        j = begin[i] + (i - begin[i] + step) % size[i] if same else (begin[i] + size[i] - 1 + step) % len(labels)
+        pairs = np.sort(np.column_stack([order[i], order[j]]), 1)
+        _, once = np.unique(pairs, axis=0, return_index=True)
+        listed.append(pairs[np.sort(once)[:wanted]])
+    every = np.concatenate(listed) if listed else np.empty((0, 2), int)
+    every = every[random.permutation(len(every))]
+    return every[:, 0], every[:, 1]
+
+
+def principal_plane(embeddings: Embeddings) -> Float[np.ndarray, "n 2"]:
+    """The embeddings seen from where they are spread most: their first two principal components, with a fixed sign."""
+    e = np.asarray(embeddings, np.float64)
+    e = e - e.mean(0)
+    _, _, axes = np.linalg.svd(e, full_matrices=False)
+    axes = np.vstack([axes, np.zeros_like(axes)])[:2]
+    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])
+    return e @ (axes * signs[:, None]).T
+
+
 def _unit(embeddings: Embeddings) -> Embeddings:
     e = np.asarray(embeddings, np.float64)
     if e.ndim != 2 or not len(e):

@@ -16,6 +16,8 @@ from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.models.efficientnet import SIZES, efficientnet, efficientnet_lite0
 from jaxdl.models.inception import GoogLeNet, GoogLeNetPaper
 from jaxdl.models.inception_v3 import InceptionV3
+from jaxdl.models.iresnet import SIZES as FACES
+from jaxdl.models.iresnet import iresnet
 from jaxdl.models.mobilenet import (
     V3_LARGE,
     V3_SMALL,
@@ -94,6 +96,11 @@ MODELS: dict[str, Entry] = {
         32,
         "Zagoruyko, Komodakis 2016, arXiv:1605.07146",
         {f"wide_resnet{depth}_{k}": partial(wide_resnet, depth, k) for depth, k in ((16, 4), (28, 10), (40, 2))},
+    ),
+    **_images(
+        112,
+        "Duta et al. 2020, arXiv:2004.04989, insightface's form; an embedding of `classes` = 512",
+        {f"iresnet{depth}": partial(iresnet, depth) for depth in FACES},
     ),
     **_images(224, "Szegedy et al. 2014, arXiv:1409.4842 (torchvision's form)", {"googlenet": GoogLeNet}),
     **_images(224, "Szegedy et al. 2014, arXiv:1409.4842", {"googlenet_paper": GoogLeNetPaper}),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.record import forecast_plots, gallery, plots
+from jaxdl.record import embedding_plots, forecast_plots, gallery, plots
 from jaxdl.record.alignment import ctc_alignment
 from jaxdl.record.attention_maps import attention_maps
 from jaxdl.record.latent_map import latent_map
@@ -30,6 +30,9 @@ CAPTIONS = {
     "samples": "Samples, from the same latents at every evaluation",
     "traversals": "One unit of the code a row, in eight steps, the most active first; the others at their mean",
     "points": "Points: made ones over the data's",
+    "embedding_map": "Where the classes lie",
+    "neighbours": "Nearest neighbours of the image on the left",
+    "roc": "Verification: one class or two?",
     "attention": "Where it looks: the source (above) at every token that it writes (downwards)",
 }
 MOST_IMAGES = 32
@@ -131,6 +134,16 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
         shown["latent_map"] = latent_map(*parts, folder / "latent_map.png", classes=classes, axes=report["latent_axes"])
     if "points_made" in report:
         shown["points"] = points(report["points_made"], report["points_real"], folder / "points.png")
+    if "embedding_map" in report:
+        shown["embedding_map"] = embedding_plots.embedding_map(
+            report["embedding_map"], classes, folder / "embedding_map.png"
+        )
+        if images is not None:
+            shown["neighbours"] = embedding_plots.neighbour_grid(
+                images, report["neighbours"], classes, folder / "neighbours.png"
+            )
+    if "roc" in report:
+        shown["roc"] = embedding_plots.roc_curve(report["roc"], folder / "roc.png")
     for name, array in gallery.pictures(report).items():  # what a generative task reports: reconstructions, samples
         shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
     return shown

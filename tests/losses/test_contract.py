@@ -61,6 +61,7 @@ LOSSES = {
     "contrastive": Row(L.contrastive, (4,), (YES,), {"margin": 1.0}),
     "contrastive_linear": Row(L.contrastive_linear, (4,), (1 - YES,), {"positive_margin": 0.1, "negative_margin": 1.0}),
     "triplet": Row(L.triplet, (4, 3), (np.zeros((4, 3)), np.ones((4, 3))), {"margin": 1.0}),
+    "paired_contrastive": Row(L.paired_contrastive, (4, 3), (WHO,), {"margin": 4.0}, {"mask": MASK}),
     "mined_triplet": Row(L.mined_triplet, (4, 3), (WHO,), {"margin": 3.0}),
     "nt_xent": Row(L.nt_xent, (4, 3), (WHO,), {"temperature": 0.5}, {"mask": MASK}),
     "supervised_contrastive": Row(L.supervised_contrastive, (4, 3), (WHO,), {"temperature": 0.1}),
@@ -132,7 +133,7 @@ def test_every_knob_can_be_swept_inside_jit_and_vmap(row, knob):
 
 @rows
 def test_gradient_reaches_only_its_own_example(row):
-    in_batch = (L.mined_triplet, L.nt_xent, L.supervised_contrastive)
+    in_batch = (L.paired_contrastive, L.mined_triplet, L.nt_xent, L.supervised_contrastive)
     jacobian = jax.jit(jax.jacrev(lambda x: call(row, x).reshape(4, -1).sum(1)))(predictions(row))  # (4, 4, ...)
     across = np.abs(np.asarray(jacobian).reshape(4, 4, -1).sum(-1)) * (1 - np.eye(4))
     if row.loss in in_batch:
@@ -144,7 +145,7 @@ def test_gradient_reaches_only_its_own_example(row):
 def test_padding_counts_nowhere_in_the_losses_of_a_batch():
     x, padded = jax.random.normal(jax.random.key(0), (6, 3)), np.float32([1, 1, 1, 1, 0, 0])
     labels = jnp.array([0, 0, 1, 1, 0, 1])
-    for loss in (L.nt_xent, L.supervised_contrastive, L.mined_triplet):
+    for loss in (L.nt_xent, L.supervised_contrastive, L.mined_triplet, L.paired_contrastive):
         np.testing.assert_allclose(loss(x, labels, mask=padded)[:4], loss(x[:4], labels[:4]), rtol=1e-6)
         np.testing.assert_allclose(loss(x, labels, mask=padded)[4:], 0)
     for mine in (metric_learning.batch_all, metric_learning.hard, metric_learning.semi_hard):

@@ -47,6 +47,11 @@ COUNTS = {
     "wide_resnet16_4": (2_748_890, 3_616, None),
     "wide_resnet28_10": (36_479_194, 17_952, None),
     "wide_resnet40_2": (2_243_546, 5_408, None),
+    "iresnet18": (24_025_600, 14_720, None),  # insightface's arcface_torch, the fixed scale of the last norm counted
+    "iresnet34": (34_139_328, 25_856, None),
+    "iresnet50": (43_590_848, 38_144, 6.309),
+    "iresnet100": (65_156_160, 69_632, 12.09),
+    "iresnet200": (118_833_920, 136_064, None),
     "googlenet": (6_624_904, 14_560, 1.498),
     "googlenet_paper": (6_998_552, 0, None),
     "inception_v3": (23_834_568, 34_432, 5.713),
@@ -116,6 +121,7 @@ COUNTS = {
 DEEP = {  # seconds of tracing each
     *("resnet101", "resnet152", "resnet101d", "resnet152d", "cifar_resnet56", "cifar_resnet110", "wide_resnet40_2"),
     *(f"efficientnet_b{i}" for i in range(2, 8)),
+    *("iresnet100", "iresnet200"),
     *("vit_l_16", "vit_l_32", "vit_h_14", "vit_l_16_384"),
     *("bert_large", "gpt2_medium", "gpt2_large", "gpt2_xl", "t5_base", "t5_large", "t5_v1_1_base"),
 }

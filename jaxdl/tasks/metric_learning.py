@@ -1,0 +1,270 @@
+"""Metric learning: embeddings in which examples of one kind lie together, also of kinds never seen in training.
+
+The loss arrives as a value, of one of two families:
+
+    within a batch       (embeddings, labels, mask=...) -> one value per anchor: `mined_triplet`, `paired_contrastive`,
+                         `nt_xent`, `supervised_contrastive`, each over the batch of all devices together
+    against classes      (cosines, labels) -> one value per example: `arcface`, `cosface`, `sphereface`; the task learns a
+                         direction for each of `classes`
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.losses.metric_learning import normalize, pair_masks
+from jaxdl.metrics import ranking
+from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables, row_numbers
+
+HEADS = ("centres", "probe")
+PAIRS = 200_000
+FOLDED = 6000
+SHOWN = {"map": 1000, "neighbours": 8, "roc": 200}
+
+
+@dataclass(frozen=True, eq=False)
+class MetricLearning:
+    """Learn an embedding; evaluate it as the field does, on the whole set, most often of classes never seen in training.
+
+    There is no loss of an evaluation: the losses compare within a batch, or with classes that the set does not have. Reported
+    are verification and identification (`jaxdl.metrics.ranking`) by cosine similarity. Targets `(n,)` are class numbers, and
+    pairs are made of them (all, or a fixed draw of 200,000 half of which are of one class); targets `(2·pairs, 2)`, class and
+    number of the pair, say that rows 2p and 2p+1 are pair p of a list, in the order of its folds (LFW).
+
+    Args:
+        model: x -> embedding `(batch, dim)`.
+        loss: as above.
+        classes: how many classes the loss tells apart; None: it compares within the batch.
+        head: what a loss against classes reads: "cosine" of the angle to each class's direction, or the "linear" logits
+            e·W of a common classifier, whose features are the usual thing to beat.
+        normalise: bring embeddings to length 1 before a loss within the batch, as FaceNet, SimCLR and the others do.
+        views: how many changed copies of every image a training batch holds, on axis 1 (`augment.views`).
+        by_example: views of one image belong together, and to nothing else, whatever its class: no labels are used (SimCLR).
+        embedding: name among the model's features of what is evaluated, where that is not its output: what lies before a
+            projection head.
+        probe: of so many classes, a linear classifier of the embedding, trained beside it without a gradient into it; its
+            `probe_accuracy` is what self-supervised learning is judged by.
+        mirror: embeddings of evaluation and predictions are those of the image and of its mirror image, added up (faces).
+        metric: what selects the best model, and its direction.
+    """
+
+    model: Any
+    loss: Callable[..., Array]
+    classes: int | None = None
+    head: Literal["cosine", "linear"] = "cosine"
+    normalise: bool = True
+    views: int = 1
+    by_example: bool = False
+    embedding: str = ""
+    probe: int | None = None
+    mirror: bool = False
+    metric: tuple[str, str] = ("map_at_r", "max")
+    reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
+
+    def __post_init__(self) -> None:
+        if self.head not in ("cosine", "linear"):
+            raise ValueError(f"head = {self.head!r}: take 'cosine' or 'linear'")
+        if self.by_example and (self.views < 2 or self.classes is not None):
+            raise ValueError("by_example needs two views or more, and a loss within the batch (classes=None)")
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase(self.objective),)
+
+    def init(self, key: Key, batch: Batch) -> Variables:
+        more = {"features": True} if self.embedding else {}
+        params, model_state = initialise(self.model, key, batch["x"], **more)
+        output, seen = jax.eval_shape(
+            lambda p, s: self.forward(p, s, batch["x"], key=key, train=False)[0], params, model_state
+        )
+        for name, shape in (("output", output), ("embedding", seen)):
+            if shape.ndim != 2:
+                raise ValueError(f"the model's {name} must be (batch, dim), got {shape.shape}")
+        start = jax.nn.initializers.normal(0.01)
+        if self.classes is not None:
+            shape = (output.shape[1], self.classes)
+            params = {**params, "centres": start(jax.random.fold_in(key, 1), shape, jnp.float32)}
+        if self.probe is not None:
+            kernel = start(jax.random.fold_in(key, 2), (seen.shape[1], self.probe), jnp.float32)
+            params = {**params, "probe": {"kernel": kernel, "bias": jnp.zeros(self.probe)}}
+        return params, model_state
+
+    def forward(
+        self, params: Params, model_state: ModelState, x: Array, *, key: Key, train: bool
+    ) -> tuple[tuple[Array, Array], ModelState]:
+        """(what the loss reads, what is evaluated), and the new state of the model."""
+        own = {name: value for name, value in params.items() if name not in HEADS}
+        more = {"features": True} if self.embedding else {}
+        output, model_state = forward(self.model, own, model_state, x, key=key, train=train, **more)
+        if not self.embedding:
+            return (output, output), model_state
+        output, seen = output
+        if self.embedding not in seen:
+            raise ValueError(f"embedding = {self.embedding!r} is none of the model's features: {', '.join(seen)}")
+        return (output, seen[self.embedding]), model_state
+
+    def objective(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        x, y, mask = batch["x"], batch["y"], batch["mask"]
+        views = self.views if train else 1
+        if views > 1:
+            if x.shape[1] != views:
+                raise ValueError(
+                    f"views = {views}, but the batch {x.shape} has another axis 1: augment with views.several"
+                )
+            x = x.reshape(-1, *x.shape[2:])
+        (output, seen), model_state = self.forward(params, model_state, x, key=key, train=train)
+        each, weight = jnp.repeat(y, views, axis=0), jnp.repeat(mask, views)
+        lengths = jnp.linalg.norm(output.astype(jnp.float32), axis=-1)
+        metrics: Metrics = {"embedding_norm": weighted_mean(lengths, weight)[1]}
+        loss = jnp.float32(0)
+        if train:
+            labels = jnp.repeat(row_numbers(len(y)), views) if self.by_example else each
+            part = self.within_batch if self.classes is None else self.against_classes
+            loss, found = part(params, output, labels, weight)
+            metrics |= found
+        if self.probe is not None:
+            added, found = self.probed(params["probe"], seen, each, weight)
+            loss, metrics = loss + added, metrics | found
+        return loss, (model_state, metrics)
+
+    def within_batch(self, params: Params, output: Array, labels: Array, weight: Array) -> tuple[Array, Metrics]:
+        """The mean over anchors that have one of their kind in the batch of all devices."""
+        e = normalize(output) if self.normalise else output.astype(jnp.float32)
+        every, kinds, real = of_all_devices((e, labels, weight))
+        positive, negative = pair_masks(kinds, real)
+        values = one_each(self.loss(every, kinds, mask=real), real.shape)
+        anchors = real * positive.any(1) * negative.any(1)
+        cosines = normalize(every) @ normalize(every).T
+        total, count = jnp.sum(of_this_device(values * anchors)), share(jnp.sum(of_this_device(anchors)))
+        metrics = {"loss": (total, count)}
+        for name, pairs in (("same", positive), ("other", negative)):
+            picked = of_this_device(jnp.where(pairs, cosines, 0)).sum(), of_this_device(pairs).sum().astype(jnp.float32)
+            metrics[f"similarity_{name}"] = picked
+        return total / jnp.maximum(count, 1e-12), metrics
+
+    def against_classes(self, params: Params, output: Array, labels: Array, weight: Array) -> tuple[Array, Metrics]:
+        centres = params["centres"].astype(jnp.float32)
+        if self.head == "cosine":
+            scores = jnp.matmul(normalize(output), normalize(centres.T).T, precision="highest")
+        else:
+            scores = output.astype(jnp.float32) @ centres
+        loss, pair = weighted_mean(one_each(self.loss(scores, labels), weight.shape), weight)
+        right = (jnp.argmax(scores, -1) == labels).astype(jnp.float32)
+        return loss, {"loss": pair, "accuracy": weighted_mean(right, weight)[1]}
+
+    def probed(self, probe: Params, seen: Array, y: Array, weight: Array) -> tuple[Array, Metrics]:
+        seen = jax.lax.stop_gradient(seen).astype(jnp.float32)
+        logits = seen @ probe["kernel"].astype(jnp.float32) + jnp.broadcast_to(probe["bias"], (len(seen), self.probe))
+        loss, pair = weighted_mean(cross_entropy(logits, y), weight)
+        right = (jnp.argmax(logits, -1) == y).astype(jnp.float32)
+        return loss, {"probe_loss": pair, "probe_accuracy": weighted_mean(right, weight)[1]}
+
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """`embedding` `(batch, dim)`, float32, of length 1 if `normalise`; and the probe's `label`."""
+
+        def seen(x: Array) -> Array:
+            return self.forward(params, model_state, x, key=key, train=False)[0][1].astype(jnp.float32)
+
+        e = seen(batch["x"])
+        found = {}
+        if self.probe is not None:
+            probe = params["probe"]
+            logits = e @ probe["kernel"].astype(jnp.float32) + jnp.broadcast_to(probe["bias"], (len(e), self.probe))
+            found = {"probe_label": jnp.argmax(logits, -1)}
+        if self.mirror:
+            e = normalize(e) + normalize(seen(jnp.flip(batch["x"], 2)))
+        return {"embedding": normalize(e) if self.normalise else e, **found}
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+        """Verification and identification; `roc`, `embedding_map` and `neighbours` are drawn in the run's report."""
+        e = np.asarray(outputs["embedding"], np.float64)
+        unit = e / np.maximum(np.linalg.norm(e, axis=1, keepdims=True), 1e-12)
+        if targets.ndim == 2:
+            scores, same = (unit[::2] * unit[1::2]).sum(1), targets[::2, 0] == targets[1::2, 0]
+            return verified(scores, same, scores, same)
+        i, j = ranking.made_pairs(targets, PAIRS)
+        listed = ranking.balanced_pairs(targets, FOLDED)
+        found = verified(
+            (unit[i] * unit[j]).sum(1), targets[i] == targets[j],
+            (unit[listed[0]] * unit[listed[1]]).sum(1), targets[listed[0]] == targets[listed[1]],
+        )  # fmt: skip
+        shown = np.random.RandomState(0).permutation(len(e))[: SHOWN["map"]]
+        return {
+            **ranking.retrieval(unit, targets),
+            **found,
+            "embedding_map": np.column_stack([ranking.principal_plane(unit[shown]), targets[shown]]),
+            "neighbours": neighbours(unit, targets),
+        }
+
+    def check(self, targets: np.ndarray) -> None:
+        """Labels that the loss cannot mean are found here, on the host."""
+        bound = self.classes if self.classes is not None else self.probe
+        if bound is not None and (targets.min() < 0 or targets.max() >= bound):
+            raise ValueError(
+                f"labels to train on must lie in 0 … {bound - 1}, got {targets.min()} to {targets.max()}: "
+                "classes is how many there are"
+            )
+
+
+def of_all_devices(tree: Any) -> Any:
+    """The rows of all devices in their order, where a device axis is bound (pmap); under jit a batch is global anyway."""
+    if device() is None:
+        return tree
+    return jax.tree.map(lambda a: jax.lax.all_gather(a, "data", tiled=True), tree)
+
+
+def of_this_device(a: Array) -> Array:
+    """This device's part of what was computed of all rows: so that each counts once in the sum over devices."""
+    if device() is None:
+        return a
+    rows = len(a) // jax.lax.axis_size("data")
+    return jax.lax.dynamic_slice_in_dim(a, device() * rows, rows)
+
+
+def share(count: Array) -> Array:
+    """An even share of the count over all devices: parts are added up and divided by the sum of the shares."""
+    return count if device() is None else jax.lax.pmean(count, "data")
+
+
+def device() -> Array | None:
+    """The number of this device on the axis "data", None where that is not bound."""
+    try:
+        return jax.lax.axis_index("data")
+    except NameError:
+        return None
+
+
+def verified(scores: np.ndarray, same: np.ndarray, listed: np.ndarray, listed_same: np.ndarray) -> dict[str, Any]:
+    """Rates over pairs, the curve, and the ten-fold accuracy of a list of pairs."""
+    far, tar, _ = ranking.roc(scores, same)
+    kept = np.unique(
+        np.searchsorted(far, np.geomspace(max(1 / len(far), 1e-6), 1, SHOWN["roc"])).clip(max=len(far) - 1)
+    )
+    accuracy, error = ranking.verification_accuracy(listed, listed_same, folds=min(10, len(listed)))
+    return {
+        **ranking.verification(scores, same),
+        "verification_accuracy": accuracy,
+        "verification_error": error,
+        "roc": np.column_stack([far[kept], tar[kept]]),
+    }
+
+
+def neighbours(unit: np.ndarray, labels: np.ndarray, *, count: int = 7) -> np.ndarray:
+    """For a few queries, of as many classes as there are: the query, its nearest neighbours, and after them their labels."""
+    order = np.random.RandomState(0).permutation(len(unit))
+    _, first = np.unique(labels[order], return_index=True)
+    queries = order[np.sort(first)][: SHOWN["neighbours"]]
+    more = order[~np.isin(order, queries)][: SHOWN["neighbours"] - len(queries)]
+    queries = np.concatenate([queries, more])
+    near = unit[queries] @ unit.T
+    near[np.arange(len(queries)), queries] = np.inf
+    found = np.argsort(-near, axis=1, kind="stable")[:, : 1 + min(count, len(unit) - 1)]
+    return np.stack([found, labels[found]], -1)
