@@ -31,6 +31,7 @@ TOP = {
     "__main__",
     "experiment",
     "fingerprint",
+    "judge",
     "prepared",
     "provenance",
     "api",

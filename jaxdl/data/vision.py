@@ -9,7 +9,7 @@ A set that is not shipped is read from a folder that the user names, or else fro
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -173,6 +173,23 @@ def npz(path: str | Path, *, batch: int, classes: Sequence[str] = ()) -> Images:
     count = max(int(np.max(y, initial=0)) for _, y in parts.values()) + 1
     names = classes or [str(i) for i in range(count)]
     return images(parts.pop("train"), batch=batch, name=path.stem, classes=names, **parts)
+
+
+@cache
+def symmetric(data: Images, *, validation: int | None = None) -> Images:
+    """The same images in [-1, 1], where a tanh ends, each with its `index`: for models that make images.
+
+    Args:
+        data: any set of images.
+        validation: how many images the validation split keeps, the first ones; None: all.
+    """
+    most = {"validation": validation}
+    splits = {part: {name: a[: most.get(part)] for name, a in arrays.items()} for part, arrays in data.splits.items()}
+    for arrays in splits.values():
+        arrays["index"] = np.arange(len(arrays["y"]), dtype=np.int32)
+    half = (0.5,) * splits["train"]["x"].shape[-1]
+    split = data.split + (f"; the first {validation} for validation" if validation else "")
+    return replace(data, splits=splits, split=split, standardise=prepare.Standardise(half, half))
 
 
 Reader = Callable[[Path], Mapping[str, Pair]]

@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
@@ -108,6 +108,33 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
 
     mu = mean(x)
     return mu, mean(jnp.square(x - jnp.broadcast_to(mu, x.shape))), n
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift are those of each example's class: `2 · classes · channels` parameters.
+
+        y = γ_c · (x - μ) / √(σ² + ε) + β_c         μ, σ² over the whole batch, c the class
+
+    Parameters `scale` and `bias` `(classes, channels)`, ones and zeros. Source: de Vries et al. 2017, arXiv:1707.00683.
+    """
+
+    classes: int
+    momentum: float = 0.9
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *axes channels"], labels: Int[Array, "batch"], *, train: bool
+    ) -> Float[Array, "batch *axes channels"]:
+        normed = BatchNorm(self.momentum, self.eps, use_scale=False, use_bias=False, name="norm")(x, train=train)
+        chosen = jax.nn.one_hot(labels, self.classes, dtype=jnp.float32)
+        shape, between = (self.classes, x.shape[-1]), (1,) * (x.ndim - 2)
+
+        def of_class(name: str, init: Any) -> Array:
+            rows = chosen @ self.param(name, init, shape, jnp.float32).astype(jnp.float32)
+            return jnp.broadcast_to(rows.reshape(-1, *between, x.shape[-1]), x.shape)
+
+        return (normed.astype(jnp.float32) * of_class("scale", ones) + of_class("bias", zeros)).astype(x.dtype)
 
 
 class LayerNorm(nn.Module):

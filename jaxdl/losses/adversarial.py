@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxdl.losses.precision import at_least_float32
+from jaxdl.types import row_numbers
 
 Logits = Float[Array, "*batch"]
 Critic = Callable[[Array], Array]
@@ -80,7 +81,9 @@ def gradient_penalty(
     >>> gradient_penalty(critic, jnp.ones((2, 4)), jnp.zeros((2, 4)), key=jax.random.key(0)).tolist()
     [4.0, 4.0]
     """
-    u = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1), real.dtype)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(real.shape[0]))  # however the batch is cut
+    u = jax.vmap(lambda key: jax.random.uniform(key, dtype=real.dtype))(keys)
+    u = jnp.broadcast_to(u.reshape(-1, *(1,) * (real.ndim - 1)), real.shape)
     squared = _gradient_norm_squared(critic, u * real + (1 - u) * fake)
     norm = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)  # no NaN where the critic is flat
     return jnp.square(norm - jnp.asarray(target, norm.dtype))

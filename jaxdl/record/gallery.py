@@ -2,7 +2,8 @@
 
     RUN/samples/reconstructions-000300.png, RUN/samples/reconstructions-000600.png, …    RUN/plots/reconstructions.gif
 
-A task's `report` names them: an array `(n, height, width, 1 or 3)` of values in [0, 1] (or uint8) is a picture.
+A task's `report` names them: an array `(n, height, width, 1 or 3)` of values in [0, 1] (or uint8) is a picture; `points_made` and
+`points_real` are drawn as one, `points`.
 """
 
 from collections.abc import Mapping
@@ -46,6 +47,11 @@ def keep(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path]:
         path = folder / f"{name}-{step:06d}.png"
         Image.fromarray(montage(images)).save(path)
         written.append(path)
+    if "points_made" in report:
+        from jaxdl.record.points import points
+
+        path = folder / f"points-{step:06d}.png"
+        written.append(points(report["points_made"], report["points_real"], path, title=f"step {step}"))
     return written
 
 

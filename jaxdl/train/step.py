@@ -238,7 +238,9 @@ def train_step(
             phase_metrics, finite = jax.tree.map(lambda a: a.sum(0), phase_metrics), finite.all()
         metrics, ok = add(metrics, phase_metrics), ok & finite
     if exp.ema is not None:
-        new = new.replace(ema=jax.tree.map(lambda e, p: e + (1 - exp.ema) * (p - e), state.ema, new.params))
+        names = getattr(exp.task, "averaged", None)  # None: all; what is not averaged is as it is
+        ema = jax.tree.map(lambda e, p: e + (1 - exp.ema) * (p - e), state.ema, new.params)
+        new = new.replace(ema=ema if names is None else {**new.params, **select(ema, names)})
     metrics = {**metrics, **exp.monitor(new)}
     kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new.replace(key=None), state.replace(key=None))
     metrics = jax.tree.map(lambda a: jnp.where(ok, a, jnp.zeros_like(a)), metrics)  # a mean over the good steps

@@ -1,0 +1,129 @@
+"""A frozen classifier as the judge of made images: whose features FID, KID, precision and recall are measured on.
+
+    judge(data)                         the sheet's CNN, trained on the data's own labels when it is first asked
+    judge(data, "runs/digits_cnn/...")  a classifier trained before
+    judge(data, "weights/inception")    imported weights (`import-weights inception_v3 FILE -o DIR`), with their preprocessing
+
+The features of an image are the means over space of the network's last map (Inception v3: its 2048 pooled numbers). Numbers of
+different judges cannot be compared, so the judge's name stands in the report.
+"""
+
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxdl.experiment import Experiment
+from jaxdl.inspect.taps import layer_outputs
+from jaxdl.layers.normalization import BatchNorm
+from jaxdl.metrics.generation import OnFeatures
+from jaxdl.models.cnn import CNN
+from jaxdl.optim import adamw, schedules
+from jaxdl.tasks.classification import Classification
+from jaxdl.transfer import check_source, described, is_weights
+
+Images = Float[np.ndarray, "n height width channels"]
+CHUNK = 200
+Network = tuple[Any, Any, Callable[[np.ndarray], np.ndarray]]
+"""A model, its weights, and what makes its inputs of images in [-1, 1]."""
+
+
+class Features:
+    """Images in [-1, 1] -> `(n, dim)`; the network is made or loaded when it is first needed."""
+
+    def __init__(self, network: Callable[[], Network], levels: int):
+        self.make, self.levels, self.seen = network, levels, {}
+
+    @cached_property
+    def network(self) -> Network:
+        return self.make()
+
+    @cached_property
+    def pooled(self) -> Any:
+        model, _, _ = self.network
+
+        def pooled(weights: Any, x: Any) -> Any:
+            maps = [value for value in layer_outputs(model, weights, x, depth=1).values() if value.ndim == 4]
+            return maps[-1].mean((1, 2))
+
+        return jax.jit(pooled)
+
+    def __call__(self, images: Images) -> Float[np.ndarray, "n dim"]:
+        """Images are first rounded to the grey levels that the data have, as a file would."""
+        images = np.round(np.clip((np.asarray(images) + 1) / 2, 0, 1) * self.levels) / self.levels * 2 - 1
+        images = images.astype(np.float32)
+        key = (images.shape, hash(images.tobytes()))
+        if key not in self.seen:  # the real images of a split are the same at every evaluation
+            _, weights, inputs = self.network
+            parts = []
+            for start in range(0, len(images), CHUNK):
+                x = images[start : start + CHUNK]
+                full = np.concatenate([x, np.repeat(x[-1:], CHUNK - len(x), 0)])  # one shape, one program
+                parts.append(np.asarray(self.pooled(weights, inputs(full)))[: len(x)])
+            self.seen = dict([*self.seen.items()][-3:])
+            self.seen[key] = np.concatenate(parts)
+        return self.seen[key]
+
+
+@cache
+def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
+    """The measures of made images beside those of `data`, by the features of a frozen classifier.
+
+    Args:
+        data: a set of labelled images in [-1, 1] (`jaxdl.data.vision.symmetric`).
+        classifier: a run folder, or a folder of imported weights; empty: a CNN is trained on the labels of `data`.
+        epochs: of that training.
+    """
+    levels = int(data.maximum) if data.maximum > 1 else 255
+    if not classifier:
+        name = f"the sheet's CNN, trained on {data.name} for {epochs} epochs (seed 0)"
+        return OnFeatures(Features(lambda: trained(data, epochs), levels), name)
+    try:
+        check_source(classifier)
+    except ValueError as error:
+        raise FileNotFoundError(str(error).replace("init_from", "classifier", 1)) from None
+    if not is_weights(classifier):
+        return OnFeatures(Features(lambda: of_run(classifier), levels), f"run {Path(classifier)}")
+    about = described(classifier)
+    if not about["preprocess"]:
+        raise ValueError(f"classifier = {classifier!r} holds {about['name']}, which does not read images")
+    digest = (about.get("source") or {}).get("sha256") or "unknown"
+    steps = ", ".join(f"{key} {value}" for key, value in about["preprocess"].items())
+    name = f"{about['name']} ({about['naming']} weights, sha256 {digest[:12]}; {steps}; mean of its last map)"
+    return OnFeatures(Features(lambda: of_weights(classifier), levels), name)
+
+
+def trained(data: Any, epochs: int) -> Network:
+    """The sheet's CNN on the labels of the data."""
+    from jaxdl.commands.trial import trial
+
+    steps = epochs * data.steps_per_epoch
+    task = Classification(model=CNN(classes=len(data.classes), norm=BatchNorm, rate=0.2))
+    optimizer = adamw(schedules.warmup_cosine(peak=3e-3, steps=steps), decay=0.01)
+    run = trial(Experiment(data=data, task=task, optimizer=optimizer, steps=steps, eval_every=steps))
+    return task.model, run.weights, lambda images: images
+
+
+def of_run(folder: str) -> Network:
+    from jaxdl.api import load
+
+    run = load(folder)
+    standardise = run.experiment.data.standardise
+    return run.experiment.task.model, run.weights, lambda images: standardise({"x": (images + 1) / 2})["x"]
+
+
+def of_weights(folder: str) -> Network:
+    from jaxdl.pretrained.folder import open_weights
+
+    found = open_weights(folder)
+    variables = dict(found.weights.variables)
+    preprocess = found.weights.preprocess
+
+    def inputs(images: np.ndarray) -> np.ndarray:
+        return np.stack([preprocess(image) for image in ((images + 1) * 127.5).round().astype(np.uint8)])
+
+    return found.model, (variables.pop("params"), variables), inputs

@@ -1,0 +1,23 @@
+"""Points in the plane: what a generator makes over what it should make."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdl.record.plots import COLOURS, INK, PathLike, _figure, _save, _title
+
+
+def points(made: Any, real: Any, path: PathLike, *, title: str = "") -> Path:
+    """Made points `(n, 2)` in colour over real ones in grey; the frame is that of the real ones, so that films stand still."""
+    made, real = np.asarray(made, np.float64), np.asarray(real, np.float64)
+    figure, (axes,) = _figure(1, width=4.2, height=4.4)
+    for xy, colour, name in ((real, "#BBBBBB", "data"), (made, COLOURS[1], "made")):
+        axes.scatter(*xy.T, s=7, color=colour, alpha=0.5, linewidths=0, label=name, rasterized=True)
+    middle, half = (real.max(0) + real.min(0)) / 2, 0.65 * (real.max(0) - real.min(0)).max() or 1.0
+    axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
+    axes.set_aspect("equal", adjustable="box")
+    axes.grid(False)
+    axes.legend(loc="upper right", fontsize=8, frameon=False, labelcolor=INK, markerscale=2)
+    _title(axes, title)
+    return _save(figure, path)

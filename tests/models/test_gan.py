@@ -1,0 +1,100 @@
+"""Generators and critics: the published numbers of parameters, shapes, and what a label and spectral norm do."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm, SpectralNorm
+from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
+from jaxdl.models.gan_resnet import sngan
+
+
+def parameters(model, *inputs):
+    shapes = jax.eval_shape(lambda key: model.init(key, *inputs, train=False), jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
+Y = jnp.zeros(2, jnp.int32)
+PUBLISHED = {
+    "SNGAN-32 generator": (sngan(32)[0], (128,), 4_276_739),
+    "SNGAN-32 critic": (sngan(32)[1], (32, 32, 3), 1_053_825),
+    "cGAN-PD-32 generator": (sngan(32, classes=10)[0], (128,), 4_304_387),
+    "cGAN-PD-32 critic": (sngan(32, classes=10)[1], (32, 32, 3), 1_055_105),
+    "SNGAN-128 generator": (sngan(128)[0], (128,), 32_150_787),
+    "SNGAN-128 critic": (sngan(128)[1], (128, 128, 3), 29_017_857),
+    "DCGAN-64 generator": (DCGANGenerator((64, 64, 3)), (100,), 3_576_704),
+    "DCGAN-64 critic": (DCGANCritic(), (64, 64, 3), 2_765_568),
+}
+
+
+@pytest.mark.parametrize("row", PUBLISHED.values(), ids=PUBLISHED)
+def test_parameters_are_the_published_numbers(row):
+    """mimicry's, and those of PyTorch's DCGAN example."""
+    model, shape, count = row
+    labels = (Y,) if model.classes else ()
+    assert parameters(model, jnp.zeros((2, *shape)), *labels) == count
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)], ids=str)
+def test_pairs_fit_each_other(shape):
+    pairs = [
+        (DCGANGenerator(shape, 4, classes=3), DCGANCritic(4, classes=3)),
+        (MLPGenerator(shape, (8,), classes=3), MLPCritic((8,), classes=3)),
+    ]
+    for generator, critic in pairs:
+
+        def both(z, generator=generator, critic=critic):
+            made, _ = generator.init_with_output(jax.random.key(0), z, Y, train=False)
+            return made, critic.init_with_output(jax.random.key(0), made, Y, train=False)[0]
+
+        made, logits = jax.eval_shape(both, jnp.zeros((2, 5)))
+        assert (made.shape, logits.shape) == ((2, *shape), (2,))
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="side = 64: SNGAN has sizes for 32, 128"):
+        sngan(64)
+    with pytest.raises(ValueError, match="side 30 do not come of"):
+        parameters(DCGANCritic(), jnp.zeros((1, 30, 30, 1)))
+    with pytest.raises(ValueError, match="classes = 3: a conditional model wants the labels"):
+        parameters(MLPCritic(classes=3), jnp.zeros((1, 2)))
+
+
+def test_conditional_norm_is_a_norm_with_rows_of_its_own():
+    x, y = jax.random.normal(jax.random.key(0), (4, 2, 2, 3)), jnp.array([0, 2, 1, 2])
+    scale, bias = jax.random.normal(jax.random.key(1), (2, 3, 3))
+    norm, plain = ConditionalBatchNorm(3), BatchNorm(use_scale=False, use_bias=False)
+    start = norm.init(jax.random.key(0), x, y, train=False)
+    start = {**start, "params": {"scale": scale, "bias": bias}}
+    got, _ = norm.apply(start, x, y, train=True, mutable=["batch_stats"])
+    normed, _ = plain.apply(plain.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
+    for row, label in enumerate(y):
+        expected = np.asarray(normed[row]) * np.asarray(scale)[label][None, None] + np.asarray(bias)[label][None, None]
+        np.testing.assert_allclose(got[row], expected, atol=1e-5)
+
+
+def test_a_projection_adds_the_labels_row_times_the_features():
+    """Exchanging two rows exchanges the labels; rows of zero forget them."""
+    critic = DCGANCritic(4, classes=3, norm=None)
+    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
+    params = jax.jit(lambda: critic.init(jax.random.key(1), x, Y, train=False))()["params"]
+    call = jax.jit(lambda params, y: critic.apply({"params": params}, x, jnp.full(2, y), train=False))
+    rows = params["projection"]["kernel"]
+    swapped = {**params, "projection": {"kernel": rows[jnp.array([1, 0, 2])]}}
+    np.testing.assert_allclose(call(params, 1), call(swapped, 0), rtol=1e-6)
+    flat = {**params, "projection": {"kernel": 0 * rows}}
+    np.testing.assert_allclose(call(flat, 0), call(flat, 2))
+    assert np.abs(np.asarray(call(params, 0) - call(params, 1))).min() > 1e-6
+
+
+def test_spectral_norm_bounds_the_slope_of_a_critic():
+    critic = MLPCritic((16, 16), kernel_map=SpectralNorm, act=jax.nn.relu)
+    x = jax.random.normal(jax.random.key(0), (32, 4))
+    variables = dict(jax.jit(lambda: critic.init(jax.random.key(1), x, train=False))())
+    variables["params"] = jax.tree.map(lambda a: 10 * a, variables["params"])
+    step = jax.jit(lambda v: {**v, **critic.apply(v, x, train=True, mutable=["spectral_stats"])[1]})
+    for _ in range(30):
+        variables = step(variables)
+    slopes = jax.jit(jax.grad(lambda x: critic.apply(variables, x, train=False).sum()))(x)
+    assert 0 < float(jnp.linalg.norm(slopes, axis=-1).max()) <= 1.001

@@ -1,0 +1,425 @@
+"""Two players: PyTorch's loop step for step, who moves what, resume, sweep and meshes, EMA, evaluation, and what is told."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import api, optim
+from jaxdl.api import prepare, with_overrides
+from jaxdl.data.stream import InMemory, rows_of_step
+from jaxdl.experiment import Experiment, experiment
+from jaxdl.layers.normalization import SpectralNorm
+from jaxdl.losses.adversarial import hinge, least_squares, nonsaturating, wasserstein
+from jaxdl.metrics.generation import OnModes
+from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
+from jaxdl.tasks.adversarial import Adversarial
+from jaxdl.train.evaluate import evaluate
+from jaxdl.train.loop import Limits
+from jaxdl.train.population import Group, Population, member
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def points(batch=16):
+    """Two groups in the plane."""
+    y = np.arange(88, dtype=np.int32) % 2
+    x = np.random.default_rng(0).normal(size=(88, 2)).astype(np.float32) * 0.2 + np.float32([[1, -1]]) * (
+        2 * y[:, None] - 1
+    )
+    arrays = {"x": x, "y": y, "index": np.arange(88, dtype=np.int32)}
+    cut = lambda rows: {name: value[rows] for name, value in arrays.items()}
+    return InMemory(
+        {"train": cut(slice(0, 48)), "validation": cut(slice(48, 88))}, batch, name="points", split="as drawn"
+    )
+
+
+@experiment
+def config(
+    *,
+    lr: float = 1e-2,
+    critic_lr: float = 1e-2,
+    penalty: float = 1.0,
+    batch: int = 16,
+    spectral: bool = True,
+    seed: int = 0,
+) -> Experiment:
+    return Experiment(
+        data=points(batch),
+        task=Adversarial(
+            MLPGenerator(features=(8,), classes=2),
+            MLPCritic((8,), classes=2, kernel_map=SpectralNorm if spectral else None),
+            loss=hinge,
+            latent=3,
+            critic_steps=2,
+            penalty=penalty,
+            r1=0.1,
+            conditional=True,
+            measures=(OnModes(np.array([[-1.0, 1.0], [1.0, -1.0]]), 0.2),),
+            metric=("high_quality", "max"),
+        ),
+        optimizer={"generator": optim.adam(lr, b1=0.5), "critic": optim.adam(critic_lr, b1=0.5)},
+        steps=20,
+        eval_every=10,
+        seed=seed,
+    )
+
+
+def advance(exp, n, state=None):
+    ready = prepare(exp)
+    program, knobs = ready.program, dict(ready.traced)
+    state = program.init(knobs) if state is None else jax.tree.map(jnp.copy, state)
+    return program.chunk(knobs, state, program.place(exp.data.source(0, n, 0)), np.int32(n), np.int32(9))[0]
+
+
+def flat(tree):
+    leaves = jax.tree.leaves(jax.device_get(tree))
+    return np.concatenate([np.ravel(a) for a in leaves])
+
+
+# -- PyTorch ----------------------------------------------------------------------------------------------------------
+
+
+def torch_dcgan(nn):
+    generator = [nn.Linear(5, 4 * 4 * 8, bias=False), Channels(nn, 4), nn.BatchNorm2d(8), nn.ReLU()]
+    generator += [nn.ConvTranspose2d(8, 4, 4, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()]
+    generator += [nn.ConvTranspose2d(4, 1, 4, 2, 1, bias=False), nn.Tanh()]
+    critic = [nn.Conv2d(1, 4, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+    critic += [nn.Conv2d(4, 8, 4, 2, 1, bias=False), nn.BatchNorm2d(8), nn.LeakyReLU(0.2)]
+    critic += [nn.Conv2d(8, 1, 4, bias=False), nn.Flatten(0)]
+    return nn.Sequential(*generator), nn.Sequential(*critic)
+
+
+def torch_mlp(nn):
+    generator = [nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 256), nn.Unflatten(1, (1, 16, 16))]
+    critic = [nn.Flatten(), nn.Linear(256, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1), nn.Flatten(0)]
+    return nn.Sequential(*generator), nn.Sequential(*critic)
+
+
+def Channels(nn, side):
+    """A flat map of ours, channels last, as PyTorch's."""
+
+    class Reshape(nn.Module):
+        def forward(self, x):
+            return x.reshape(len(x), side, side, -1).permute(0, 3, 1, 2)
+
+    return Reshape()
+
+
+def weights(net, params, write):
+    """PyTorch's arrays in our layout, as a list; with `write` the arrays of ours are first put in."""
+    import torch
+
+    layers = [layer for layer in net if hasattr(layer, "weight")]
+    counted, found = {}, []
+    for layer in layers:
+        kind = type(layer).__name__
+        name = {"Linear": "Dense", "Conv2d": "Conv", "ConvTranspose2d": "ConvTranspose", "BatchNorm2d": "BatchNorm"}[
+            kind
+        ]
+        final = kind == "Conv2d" and layer.kernel_size == (4, 4) and layer.stride == (1, 1)
+        name = "Dense" if final else name
+        ours = params[f"{name}_{counted.setdefault(name, 0)}"]
+        counted[name] += 1
+        if kind == "BatchNorm2d":
+            pairs = [
+                (layer.weight, ours["scale"], lambda a: a, lambda a: a),
+                (layer.bias, ours["bias"], lambda a: a, lambda a: a),
+            ]
+        else:
+            there, back = {
+                "Linear": (lambda a: a.T, lambda a: a.T),
+                "Conv2d": (
+                    (
+                        lambda a: a.reshape(4, 4, -1).transpose(2, 0, 1)[None],
+                        lambda a: a[0].transpose(1, 2, 0).reshape(-1, 1),
+                    )
+                    if final
+                    else (lambda a: a.transpose(3, 2, 0, 1), lambda a: a.transpose(2, 3, 1, 0))
+                ),
+                "ConvTranspose2d": (
+                    lambda a: a[::-1, ::-1].transpose(2, 3, 0, 1),
+                    lambda a: a.transpose(2, 3, 0, 1)[::-1, ::-1],
+                ),
+            }[kind]
+            pairs = [(layer.weight, ours["kernel"], there, back)]
+            if layer.bias is not None:
+                pairs.append((layer.bias, ours["bias"], lambda a: a, lambda a: a))
+        for tensor, array, there, back in pairs:
+            if write:
+                with torch.no_grad():
+                    tensor.copy_(torch.tensor(there(np.asarray(array)).copy()))
+            found.append((back(tensor.detach().numpy()), np.asarray(array)))
+    return found
+
+
+GAMES = {
+    "DCGAN": (
+        torch_dcgan,
+        Adversarial(DCGANGenerator((16, 16, 1), 4), DCGANCritic(4), loss=nonsaturating, latent=5),
+    ),
+    "WGAN-GP": (
+        torch_mlp,
+        Adversarial(
+            MLPGenerator((16, 16, 1), (16,)), MLPCritic((16,)), loss=wasserstein, latent=5, critic_steps=2, penalty=10.0
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("game", ["WGAN-GP", pytest.param("DCGAN", marks=pytest.mark.slow)])
+def test_ten_updates_are_those_of_a_plain_pytorch_loop(game):
+    torch = pytest.importorskip("torch")
+    make, task = GAMES[game]
+    batch, seed, k = 6, 3, task.critic_steps
+    images = np.random.default_rng(0).uniform(-1, 1, (40, 16, 16, 1)).astype(np.float32)
+    # a Wasserstein critic's last bias has no gradient but rounding, which a small ε would make steps of
+    eps, lr = 1e-4, {"generator": 1e-3, "critic": 2e-3}
+    rates = {name: optim.adam(value, b1=0.5, eps=eps) for name, value in lr.items()}
+    exp = Experiment(data=InMemory({"train": {"x": images}}, batch), task=task, optimizer=rates, steps=10, seed=seed)
+    start = prepare(exp).program.init({})
+    torch.manual_seed(0)
+    nets = dict(zip(("generator", "critic"), make(torch.nn), strict=True))
+    for name, net in nets.items():
+        weights(net, start.params[name], write=True)
+    generator, critic = nets["generator"], nets["critic"]
+    rules = {name: torch.optim.Adam(net.parameters(), lr[name], (0.5, 0.999), eps) for name, net in nets.items()}
+    softplus, fold = torch.nn.functional.softplus, jax.random.fold_in
+    wants = {
+        "DCGAN": (lambda r, f: softplus(-r) + softplus(f), lambda f: softplus(-f)),
+        "WGAN-GP": (lambda r, f: f - r, lambda f: -f),
+    }
+    critic_loss, generator_loss = wants[game]
+    as_torch = lambda a: torch.tensor(np.asarray(a).transpose(0, 3, 1, 2).copy())
+    state, told = advance(exp, 10, start), []
+    for step in range(10):
+        for r in range(k):
+            key = fold(fold(fold(start.key, step), r), 1)
+            real = as_torch(images[rows_of_step(seed, step * k + r, batch, 40)])
+            noise = torch.tensor(np.asarray(task.noise_of(fold(key, 1), jnp.arange(batch))))
+            made = generator(noise).detach()
+            loss = critic_loss(critic(real), critic(made)).mean()
+            if task.penalty is not None:
+                u = np.array([jax.random.uniform(fold(fold(key, 2), i)) for i in range(batch)])
+                u = torch.tensor(u)[:, None, None, None]
+                mixed = (u * real + (1 - u) * made).requires_grad_()
+                slope = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)[0]
+                loss = loss + task.penalty * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+            rules["critic"].zero_grad()
+            loss.backward()
+            rules["critic"].step()
+        key = fold(fold(fold(start.key, step), 0), 2)
+        loss = generator_loss(critic(generator(torch.tensor(np.asarray(task.noise_of(key, jnp.arange(batch))))))).mean()
+        rules["generator"].zero_grad()
+        loss.backward()
+        rules["generator"].step()
+        told.append(loss.item())
+    total, weight = state.metrics["loss"]
+    assert float(total / weight) == pytest.approx(np.mean(told), rel=1e-5)
+    for name, net in nets.items():
+        for theirs, ours in weights(net, state.params[name], write=False):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+# -- who moves what ---------------------------------------------------------------------------------------------------
+
+
+def test_a_player_moves_nothing_but_its_own():
+    """Without a learning rate a player stands still; the statistics of spectral norm are the critic's."""
+    start = advance(config(), 0)
+    moved = {}
+    for who, knobs in {"generator": {"critic_lr": 0.0}, "critic": {"lr": 0.0}}.items():
+        after = advance(config(**knobs), 3)
+        moved[who] = {
+            name: (flat(after.params[name]) != flat(start.params[name])).any() for name in ("generator", "critic")
+        }
+    assert moved == {
+        "generator": {"generator": True, "critic": False},
+        "critic": {"generator": False, "critic": True},
+    }
+    assert list(start.model_state) == ["spectral_stats"]
+    assert list(start.model_state["spectral_stats"]) == ["critic"]
+    assert {"critic_gradient_norm", "generator_gradient_norm", "penalty", "r1", "critic_loss", "loss"} <= set(
+        start.metrics
+    )
+
+
+def test_the_penalties_are_theirs():
+    """With a linear critic w·x the penalty is (‖w‖ - 1)² and R1 ½γ‖w‖², whatever the examples."""
+    exp = config()
+    linear = MLPCritic((), classes=None)
+    plain = replace(
+        exp.task, generator=MLPGenerator(features=()), critic=linear, conditional=False, penalty=None, r1=None
+    )
+    batch = exp.data.train_batch(exp.data.splits["train"], 0, jnp.int32(0))
+
+    @jax.jit
+    def losses():
+        params, state = plain.init(jax.random.key(0), batch)
+        tasks = [replace(plain, **options) for options in ({}, {"penalty": 3.0}, {"r1": 3.0})]
+        arguments = (params, state, batch, jax.random.key(1), jnp.int32(0))
+        norm = jnp.linalg.norm(params["critic"]["Dense_0"]["kernel"])
+        return norm, [task.criticise(*arguments, train=True)[0] for task in tasks]
+
+    norm, (bare, penalty, r1) = losses()
+    assert float(penalty - bare) == pytest.approx(3 * (float(norm) - 1) ** 2, rel=1e-4)
+    assert float(r1 - bare) == pytest.approx(1.5 * float(norm) ** 2, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_micro_batches_change_nothing():
+    """Noise and mixtures belong to rows of the whole batch."""
+    exp = config(spectral=False)
+    whole, cut = advance(exp, 2), advance(with_overrides(exp, {"accumulate": 4}), 2)
+    np.testing.assert_allclose(flat(cut.params), flat(whole.params), atol=1e-5, rtol=0)
+
+
+# -- as any task ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
+    exp, limits = with_overrides(config(), {"ema": 0.9}), Limits(log_every=5)
+    whole = api.train(exp, run=tmp_path, limits=limits, quiet=True)
+    cut = api.train(exp, run=tmp_path, limits=replace(limits, stop_at=7), quiet=True)
+    cut = api.train(exp, run=tmp_path, resume=cut.folder, limits=limits, quiet=True)
+    plain = lambda state: state.replace(key=jax.random.key_data(state.key))
+    jax.tree.map(np.testing.assert_array_equal, plain(whole.state), plain(cut.state))
+    state, evaluated = whole.state, whole.weights[0]
+    np.testing.assert_array_equal(flat(evaluated["critic"]), flat(state.params["critic"]))
+    assert (flat(evaluated["generator"]) != flat(state.params["generator"])).any()
+    np.testing.assert_array_equal(flat(evaluated["generator"]), flat(state.ema["generator"]))
+    # what is told: a film of points, a result, and what is wrong with a generator of 20 steps
+    assert sorted(p.name for p in (whole.folder / "samples").iterdir()) == ["points-000010.png", "points-000020.png"]
+    text = (whole.folder / "report.md").read_text()
+    assert (whole.folder / "plots" / "points.gif").is_file()
+    assert "high_quality" in text
+    assert text.count("\n- ") == len(whole.evaluate("validation").report.get("notes", []))
+
+
+@pytest.mark.slow
+def test_a_member_of_a_sweep_is_the_run_alone():
+    rows = [{"lr": 1e-2, "seed": 0}, {"lr": 3e-2, "seed": 1}]
+    knobs = [dict(config(**row).origin.knobs) for row in rows]
+    whole = Population(Group.make(config(**rows[0]), range(2), knobs, ["lr", "seed"]), 1, "together")
+    log = type("Log", (), {"line": lambda *a: None, "progress": lambda *a: None, "pictures": lambda *a: None})()
+    state = whole.fit(whole.init(), log, None, Limits(stop_at=10)).state
+    for row, knobs in enumerate(rows):
+        np.testing.assert_allclose(
+            flat(member(state, row).params), flat(advance(config(**knobs), 10).params), atol=1e-4
+        )
+
+
+def test_the_evaluation_does_not_depend_on_the_batch():
+    """Every row has noise of its own, by its index; the critic says more of real examples than of a start's."""
+    results, state = [], advance(config(), 2)
+    for batch in (16, 7):
+        exp = config(batch=batch)
+        ready = prepare(exp)
+        found = evaluate(ready.program, exp.task, dict(ready.traced), (state.params, state.model_state), "validation")
+        results.append(found)
+    one, two = results
+    np.testing.assert_allclose(one.outputs["sample"], two.outputs["sample"], atol=1e-6)
+    assert len(one.outputs["sample"]) == 40
+    assert one.metrics.keys() == two.metrics.keys()
+    assert {"critic_auc", "diversity", "modes", "high_quality", "mode_kl"} <= one.metrics.keys()
+    for name in ("critic_auc", "diversity", "modes", "high_quality"):
+        assert one.metrics[name] == pytest.approx(two.metrics[name], abs=1e-6)
+
+
+MESHES = """
+import json, sys
+import jax, numpy as np
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+sys.path.insert(0, "{root}")
+from tests.tasks.test_adversarial import config, flat
+from jaxdl.api import prepare
+from jaxdl.train.parallel import Plan
+
+def trained(*plan):
+    exp = config()
+    ready = prepare(exp, Plan.make(*plan, exp) if plan else Plan())
+    program, knobs = ready.program, dict(ready.traced)
+    state, source = program.init(knobs), program.place(exp.data.source(0, 9, 0))
+    for _ in range(3):
+        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(9))
+        jax.block_until_ready(view)
+    return flat((state.params, state.model_state))
+
+one = trained()
+print(json.dumps({{name: float(np.abs(trained("data=4", name) - one).max()) for name in ("jit", "pmap")}}))
+"""
+
+
+@pytest.mark.slow
+def test_several_devices_play_the_same_game():
+    words = [sys.executable, "-c", MESHES.format(root=ROOT)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ), check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    apart = json.loads(done.stdout)
+    assert max(apart.values()) < 1e-4, apart
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def outputs(made, real_logit, made_logit):
+    real = np.random.default_rng(0).normal(size=(200, 8, 8, 1))
+    return {"real": real, "sample": made, "real_logit": np.asarray(real_logit), "sample_logit": np.asarray(made_logit)}
+
+
+def test_a_sick_game_is_named():
+    task = Adversarial(None, None)
+    rng = np.random.default_rng(1)
+    fine = task.report(outputs(rng.normal(size=(200, 8, 8, 1)), rng.normal(size=200), rng.normal(size=200)), None)
+    assert "notes" not in fine
+    assert fine["samples"].shape == (64, 8, 8, 1)
+    assert fine["diversity"] == pytest.approx(1, abs=0.05)
+    one_image = np.ones((200, 8, 8, 1)) + 0.1 * rng.normal(size=(200, 8, 8, 1))
+    sick = task.report(outputs(one_image, np.full(200, 500.0), np.full(200, -500.0)), None)
+    assert [note.split(":")[0] for note in sick["notes"]] == [
+        "discriminator saturated",
+        "generator collapsed",
+        "diverging",
+    ]
+
+
+def test_a_loss_is_a_value():
+    batch = config().data.train_batch(config().data.splits["train"], 0, jnp.int32(0))
+    tasks = [replace(config().task, loss=loss, penalty=None, r1=None) for loss in (hinge, least_squares)]
+    key, fold = jax.random.key(1), jax.random.fold_in
+
+    @jax.jit
+    def both():
+        params, state = tasks[0].init(jax.random.key(0), batch)
+
+        def play(name, *inputs):
+            return tasks[0].play(name, params, state, *inputs, batch["y"], key=key, train=False)[0]
+
+        real, made = play("critic", batch["x"]), play("critic", play("generator", tasks[0].noise(fold(key, 1), batch)))
+        found = [task.criticise(params, state, batch, key, jnp.int32(0), train=False)[0] for task in tasks]
+        return found, [task.loss.critic(real, made).mean() for task in tasks]
+
+    np.testing.assert_allclose(*both(), rtol=1e-5)
+
+
+def test_what_does_not_fit_is_refused():
+    exp = config()
+    with pytest.raises(ValueError, match=r"makes examples of shape \(3,\), the data's have \(2,\)"):
+        prepare(
+            replace(exp, origin=None, task=replace(exp.task, generator=MLPGenerator((3,), classes=2)))
+        ).program.init({})
+    with pytest.raises(ValueError, match="critic_steps = 0 must be 1 or more"):
+        replace(exp.task, critic_steps=0)
+    with pytest.raises(ValueError, match="labels must lie in 0 … 1, got 2"):
+        exp.task.check(np.array([0, 2]))
