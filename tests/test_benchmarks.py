@@ -1,10 +1,13 @@
 """The benchmarks compare equals: as many parameters on PyTorch's side as on ours."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxdl.inspect.flops import counts
+from jaxdl.train.step import init_state
 
 torch = pytest.importorskip("torch")
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
@@ -19,3 +22,13 @@ def test_peers_have_our_parameters(name, monkeypatch):
     with torch.device("meta"):
         theirs = sum(p.numel() for p in peers.PEERS[case.model]().parameters())
     assert counts(model, (case.image, case.image, 3))["params"] == theirs
+
+
+def test_the_two_players_have_our_parameters(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    gan = __import__("gan")
+    exp = gan.experiment_of()
+    shapes = jax.eval_shape(lambda key: init_state(replace(exp, origin=None)).params, jax.random.key(0))
+    for name, theirs in zip(("generator", "critic"), gan.players(), strict=True):
+        ours = sum(leaf.size for leaf in jax.tree.leaves(shapes[name]))
+        assert ours == sum(p.numel() for p in theirs.parameters())
