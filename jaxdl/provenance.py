@@ -100,7 +100,8 @@ def check(exp: Experiment) -> None:
             if x is not None and x.dtype.kind == "f" and not np.isfinite(x).all():
                 row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))
                 raise ValueError(f"inputs must be finite: there is a NaN or an infinity in row {row}")
-            if y is not None and hasattr(exp.task, "check"):
+            closed = split == "train" or not getattr(exp.task, "open_set", False)
+            if y is not None and closed and hasattr(exp.task, "check"):
                 exp.task.check(y)
         except ValueError as error:
             raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None

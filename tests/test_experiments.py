@@ -30,6 +30,7 @@ AT_SCALE = {
     "cifar10_resnet18": ({"width": 8}, {"stages": (1, 1)}),
     "cifar10_vit": ({"width": 32, "depth": 1, "heads": 2}, {}),
     "cifar10_wide_resnet": ({"depth": 10, "widen": 1}, {}),
+    "faces": ({"width": 8, "dim": 16, "size": 16}, {"stages": (1, 1)}),
     "imagenet_alexnet": ({"image": 64, "hidden": 16}, {}),
     "imagenet_efficientnet_b0": ({"image": 32, "stem": 8}, {"table": B0[:2]}),
     "imagenet_inception_v3": ({"image": 75, "auxiliary": False}, {"share": 0.1}),
@@ -38,6 +39,7 @@ AT_SCALE = {
     "imagenet_vgg16": ({"image": 32, "width": 8, "hidden": 16}, {"stages": (1, 1, 1)}),
     "imagenet_vit_s16": ({"image": 32, "width": 32, "depth": 1, "heads": 2}, {}),
     "imagenette_resnet50": ({"image": 32, "width": 8}, {"stages": (1, 1)}),
+    "lfw_verification": ({"width": 8, "dim": 16, "image_size": 16}, {"stages": (1, 1)}),
 }
 """Knobs, and fields of the model, with which an experiment trains for two steps here; it is traced as it is."""
 BY_DEFAULT = ("digits_mlp", "digits_cnn", "breast_cancer_mlp", "diabetes_mlp")
@@ -71,6 +73,21 @@ def recordings(root, rng):
         (root / "librispeech" / part / "1" / "2" / "1-2.trans.txt").write_text("\n".join(lines))
 
 
+def crowds(root, rng):
+    """People, a list of pairs of them, and characters of alphabets."""
+
+    def drawn(path, side):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (side, side), dtype=np.uint8)).save(path)
+
+    for name in "abcdefghijkl":
+        for i in range(1, 4):
+            drawn(root / "people" / name / f"{name}_{i:04d}.png", 20)
+    (root / "pairs.txt").write_text("a 1 2\na 1 b 2\nc 2 3\nc 1 d 1\n")
+    for i in range(160):
+        drawn(root / "characters" / f"alphabet{i % 5}" / f"letter{i // 5 % 8}" / f"{i // 40}.png", 12)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """MNIST's files, CIFAR-10's and CIFAR-100's, folders of images, ETTh1's, parallel text, recordings: a few of each."""
@@ -98,6 +115,7 @@ def folder(tmp_path_factory):
         for language in ("en", "de"):
             (root / f"{part}.{language}").write_text("\n".join(lines))
     recordings(root, rng)
+    crowds(root, rng)
     for part, n in (("train", 8), ("val", 2)):
         for name in ("bird", "cat", "dog"):
             (root / part / name).mkdir(parents=True)
@@ -109,7 +127,10 @@ def folder(tmp_path_factory):
 
 FILES = {
     "etth1_forecast": {"file": "ETTh1.csv"},
+    "faces": {"folder": "people"},
+    "lfw_verification": {"folder": "people", "lfw": "people", "pairs": "pairs.txt", "dev_pairs": "pairs.txt"},
     "librispeech_conformer": {"folder": "librispeech"},
+    "omniglot_metric": {"folder": "characters"},
     "speech_commands": {"folder": "commands"},
     "spoken_digits": {"folder": "spoken"},
 }

@@ -1,8 +1,9 @@
 """`predict RUN|WEIGHTS FILE...`: what a trained run, or a set of imported weights, says about files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,9 @@ import tyro
 
 from jaxdl import runtime
 from jaxdl.experiment import ExperimentError
+
+MOST_COMPARED = 10
+"""Embeddings of which every pair is compared."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def run(args: Sequence[str]) -> int:
         trained = load(options.run, options.checkpoint, member=options.member)
     except ValueError as error:
         raise ValueError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
-    data = trained.experiment.data
+    data, embedded = trained.experiment.data, {}
     for file in options.files:
         x = read(file, data)
         try:
@@ -66,6 +70,8 @@ def run(args: Sequence[str]) -> int:
                 if isinstance(outputs, dict)
                 else {"value": outputs[row]}
             )
+            if "embedding" in one:
+                embedded[name] = one["embedding"]
             if texts is not None:  # the answer is a text: a transcript, a translation
                 print(json.dumps({"file": name, "text": texts[row]}) if options.json else f"{name}: {texts[row]}")
                 continue
@@ -74,7 +80,21 @@ def run(args: Sequence[str]) -> int:
                 if options.json
                 else as_text(name, one, data.classes, options.top)
             )
+    for line in similarities(embedded, as_json=options.json):
+        print(line)
     return 0
+
+
+def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[str]:
+    """The cosine between each pair of a few embeddings, 1 for the same direction: the answer of a model that compares.
+
+    >>> list(similarities({"a.png": np.array([2.0, 0.0]), "b.png": np.array([1.0, 1.0])}, as_json=False))
+    ['a.png  b.png: similarity 0.707']
+    """
+    for (one, e), (other, f) in combinations(list(embedded.items())[:MOST_COMPARED], 2):
+        cosine = float(e @ f / max(float(np.linalg.norm(e) * np.linalg.norm(f)), 1e-12))
+        line = {"files": [one, other], "similarity": round(cosine, 6)}
+        yield json.dumps(line) if as_json else f"{one}  {other}: similarity {cosine:.3f}"
 
 
 def by_weights(options: Options) -> int:
@@ -126,7 +146,10 @@ def as_text(name: str, one: dict[str, Any], classes: Sequence[str], top: int) ->
     if "probability" in one:
         return f"{name}: " + "  ".join(f"{label} {p:.3f}" for label, p in ranked(one["probability"], classes, top))
     return f"{name}: " + "  ".join(
-        f"{key} {np.array2string(np.asarray(value), precision=5)}" for key, value in one.items()
+        f"{key} {np.array2string(np.asarray(value), precision=5, threshold=8, edgeitems=3)}"
+        if key == "embedding"
+        else f"{key} {np.array2string(np.asarray(value), precision=5)}"
+        for key, value in one.items()
     )
 
 

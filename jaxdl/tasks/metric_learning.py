@@ -204,6 +204,11 @@ class MetricLearning:
             "neighbours": neighbours(unit, targets),
         }
 
+    @property
+    def open_set(self) -> bool:
+        """Whether other splits than train may have classes of their own, which are not checked."""
+        return self.probe is None
+
     def check(self, targets: np.ndarray) -> None:
         """Labels that the loss cannot mean are found here, on the host."""
         bound = self.classes if self.classes is not None else self.probe

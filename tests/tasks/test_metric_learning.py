@@ -225,6 +225,8 @@ def test_labels_that_the_loss_cannot_mean_are_refused():
     with pytest.raises(ValueError, match=r"labels to train on must lie in 0 … 1, got 0 to 2"):
         MetricLearning(Linear(), arcface, classes=2).check(BATCH["y"])
     MetricLearning(Linear(), nt_xent).check(BATCH["y"] + 100)
+    assert MetricLearning(Linear(), arcface, classes=2).open_set
+    assert not MetricLearning(Linear(), nt_xent, probe=2).open_set
     with pytest.raises(ValueError, match="head = 'sine'"):
         MetricLearning(Linear(), arcface, classes=2, head="sine")
     wrong = {**BATCH, "x": np.zeros((2, 3, 4), np.float32)}

@@ -1,0 +1,179 @@
+"""Identities: no one is in two parts, numbers of the trained come first, lists of pairs; one line for what is wrong."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxdl.data.identities import (
+    identities,
+    read_pairs,
+    streamed_faces,
+    trained,
+    unseen_digits,
+    with_pairs,
+)
+
+RANDOM = np.random.default_rng(0)
+
+
+def photograph(path, side=8):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RANDOM.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+
+
+def people(root, names, each=3, side=8):
+    for name in names:
+        for i in range(each):
+            photograph(root / name / f"{name.rsplit('/')[-1]}_{i + 1:04d}.png", side)
+    return root
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    return people(tmp_path_factory.mktemp("crowd"), [f"p{i:02d}" for i in range(20)])
+
+
+def names_of(data, part):
+    return {data.classes[y] for y in data.splits[part]["y"]}
+
+
+def test_identities_are_split_whole_and_the_trained_come_first(crowd):
+    data = identities(crowd, batch=6)
+    parts = {part: names_of(data, part) for part in ("train", "validation", "test")}
+    assert {part: len(names) for part, names in parts.items()} == {"train": 14, "validation": 3, "test": 3}
+    assert len(set.union(*parts.values())) == 20
+    assert sorted(set(data.splits["train"]["y"])) == list(range(14)) == list(range(trained(data)))
+    assert data.splits["train"]["x"].shape == (42, 8, 8, 3)
+    assert data.split == (
+        "42 train / 9 validation / 9 test images; 14 train / 3 validation / 3 test identities, identities drawn once for "
+        "every seed; no identity is in two parts"
+    )
+    assert identities(crowd, batch=6).splits is data.splits or identities(crowd, batch=6) is data
+    grey = identities(crowd, batch=6, size=4, channels=1, invert=True)
+    assert grey.splits["test"]["x"].shape == (9, 4, 4, 1)
+    assert grey.split.endswith("; images brought to 4x4")
+    plain = identities(crowd, batch=6, size=4, channels=1)
+    np.testing.assert_array_equal(grey.splits["test"]["x"], 255 - plain.splits["test"]["x"])
+
+
+def test_groups_are_split_whole(tmp_path):
+    letters = [f"{alphabet}/{letter}" for alphabet in ("Greek", "Latin", "Korean", "Tagalog") for letter in "abc"]
+    data = identities(people(tmp_path, letters, each=2), batch=2)
+    alphabets = {part: {name.split("/")[0] for name in names_of(data, part)} for part in data.splits}
+    assert [len(found) for found in alphabets.values()] == [2, 1, 1]
+    assert len(set.union(*alphabets.values())) == 4
+    assert "of 4 groups, the groups drawn once" in data.split
+
+
+def test_parts_are_taken_as_given(tmp_path):
+    for part, names in (("train", "abcdefgh"), ("test", "xyz")):
+        people(tmp_path / part, names, each=2)
+    data = identities(tmp_path, batch=2)
+    assert names_of(data, "test") == set("xyz")
+    assert len(names_of(data, "train") | names_of(data, "validation")) == 8
+    people(tmp_path / "test", "a", each=2)
+    with pytest.raises(ValueError, match="identity 'a' is in two parts"):
+        identities(tmp_path, batch=2)
+
+
+def test_digits_with_classes_of_their_own():
+    data = unseen_digits()
+    assert [set(split["y"]) for split in data.splits.values()] == [set(range(7)), set(range(7)), {7, 8, 9}]
+    assert trained(data) == 7
+    assert sum(len(split["y"]) for split in data.splits.values()) == 1797
+
+
+def lonely(root):
+    people(root, "abcdefg")
+    photograph(root / "ann" / "1.png")
+
+
+WRONG = {
+    "one identity": (lambda root: people(root, ["ann"]), {}, "holds one identity only, 'ann'; who is who takes two"),
+    "no identity": (lambda root: photograph(root / "1.png"), {}, "holds no folder of images of one identity"),
+    "one image": (lonely, {}, "ann: holds one image, and a pair of one identity needs two; .* least = 2"),
+    "few": (lambda root: people(root, "abcd"), {}, "4 identities are too few for the parts train, validation, test"),
+    "least": (lambda root: people(root, "abcdefg"), {"least": 9}, "no folder of images .* with 9 images or more"),
+    "sizes": (
+        lambda root: people(people(root, "abcdefg"), "z", side=9),
+        {},
+        "z_0001.png: is 9x9 and .*a_0001.png is 8x8; give a size that all images are brought to",
+    ),
+    "channels": (lambda root: None, {"channels": 2}, "channels = 2 be 1 or 3"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_told_in_one_line(name, tmp_path):
+    make, options, says = WRONG[name]
+    make(tmp_path)
+    with pytest.raises(ValueError, match=says) as caught:
+        identities(tmp_path, batch=2, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_can_be_mended_is(tmp_path):
+    lonely(tmp_path)
+    people(tmp_path, "z", side=9)
+    data = identities(tmp_path, batch=2, size=6, least=2)
+    assert "ann" not in data.classes
+    assert data.splits["train"]["x"].shape[1:] == (6, 6, 3)
+    with pytest.raises(FileNotFoundError, match="absent: no such folder; it should hold one folder of images for each"):
+        identities(tmp_path / "absent", batch=2)
+
+
+LISTS = {
+    "lfw": "1\t2\np00\t1\t2\np01\t1\tp02\t3\np03\t2\t3\np04\t1\tp05\t1\n",
+    "paths": "p00/p00_0001.png p00/p00_0002.png 1\np01/p01_0001.png p02/p02_0003.png 0\n\n"
+    "p03/p03_0002.png p03/p03_0003.png 1\np04/p04_0001.png p05/p05_0001.png 0\n",
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_lists_of_pairs(form, crowd, tmp_path):
+    (tmp_path / "pairs.txt").write_text(LISTS[form])
+    paths, y = read_pairs(tmp_path / "pairs.txt", crowd)
+    assert [path.split("/")[-1] for path in paths] == [
+        f"p{p}.png" for p in ("00_0001", "00_0002", "01_0001", "02_0003", "03_0002", "03_0003", "04_0001", "05_0001")
+    ]
+    assert y[:, 1].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert (y[::2, 0] == y[1::2, 0]).tolist() == [True, False, True, False]
+    data = with_pairs(identities(crowd, batch=6), (paths, y))
+    assert data.splits["test"]["x"].shape == (8, 8, 8, 3)
+    assert data.split.endswith("test: 4 listed pairs")
+
+
+WRONG_LISTS = {
+    "absent": ("p00 1 2\np01 1 p02 7\n", FileNotFoundError, r"pairs.txt:2: names .*p02/p02_0007, which does not exist"),
+    "line": (
+        "p00 1 2\np01 one two three\n",
+        ValueError,
+        r"pairs.txt:2: expected `name i j`, .* got 'p01 one two three'",
+    ),
+    "one kind": ("p00 1 2\n", ValueError, r"pairs.txt: verification needs pairs of one identity and pairs of two"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_LISTS)
+def test_wrong_lists_of_pairs(name, crowd, tmp_path):
+    text, error, says = WRONG_LISTS[name]
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(error, match=says):
+        read_pairs(tmp_path / "pairs.txt", crowd)
+
+
+def test_faces_are_streamed_with_lists_of_pairs(crowd, tmp_path):
+    (tmp_path / "pairs.txt").write_text(LISTS["lfw"])
+    data = streamed_faces(
+        str(crowd), batch=5, pairs=(("test", str(tmp_path / "pairs.txt"), str(crowd)),), image=8, workers=0
+    )
+    try:
+        assert (data.size("train"), data.size("test"), trained(data)) == (60, 8, 20)
+        batches = [data.eval_batch(source, 0) for count, source in data.eval_sources("test") for _ in range(count)]
+        y, mask = (np.concatenate([batch[key] for batch in batches]) for key in ("y", "mask"))
+        np.testing.assert_array_equal(y[mask > 0], read_pairs(tmp_path / "pairs.txt", crowd)[1])
+        assert mask.tolist() == [1] * 8 + [0] * 2
+        first = data.train_batch(data.source(0, 1, 0), 0, 0)
+        assert first["x"].shape == (5, 8, 8, 3)
+    finally:
+        data.close()
