@@ -33,6 +33,11 @@ def each_image(change: Callable[[Key, Image], Image], p: float | None = None) ->
     return each_row(one)
 
 
+def binarise() -> Augment:
+    """Every pixel on or off, on with the probability of its brightness: the training images of a Bernoulli likelihood."""
+    return each_image(lambda key, image: jax.random.bernoulli(key, image).astype(image.dtype))
+
+
 def between(key: Key, low: float, high: float, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
     """Uniform in [low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)

@@ -6,6 +6,7 @@ takes the mean over the rest), batch losses give one value per anchor, and only 
 computed in float32 at least, also for bfloat16 predictions. Hyper-parameters may be traced.
 """
 
+from jaxdl.losses.activity import kl_activity, l1_activity
 from jaxdl.losses.classification import (
     binary_cross_entropy,
     binary_cross_entropy_from_probabilities,
@@ -45,7 +46,7 @@ from jaxdl.losses.regression import (
     student_t_nll,
 )
 from jaxdl.losses.sequence import coverage_loss, ctc, label_smoothed_nll, per_sequence
-from jaxdl.losses.variational import kl_normal, kl_standard_normal, negative_elbo
+from jaxdl.losses.variational import importance_weighted, kl_normal, kl_standard_normal, negative_elbo
 
 __all__ = [
     "absolute_error",
@@ -68,11 +69,14 @@ __all__ = [
     "focal_loss",
     "gaussian_nll",
     "huber",
+    "importance_weighted",
     "info_nce",
+    "kl_activity",
     "kl_divergence",
     "kl_normal",
     "kl_standard_normal",
     "l1",
+    "l1_activity",
     "l2",
     "label_smoothed_nll",
     "log_cosh",

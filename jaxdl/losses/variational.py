@@ -4,8 +4,12 @@
 
 A sum over pixels and latents, not a mean: the balance of the two terms depends on it. The variance of a latent comes
 as log σ², whose exponential overflows float32 above 88; bound it in the encoder.
+
+With k samples of the latent the bound can be made tighter, and be a likelihood in the end (`importance_weighted`). Where the
+latent is one of a table of codes (VQ-VAE) the divergence is a constant, and two distances keep codes and encoder together.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
@@ -74,3 +78,53 @@ def negative_elbo(
 ) -> Float[Array, "batch"]:
     """reconstruction + β·KL. β > 1 disentangles (Higgins et al. 2017); β from 0 to 1 over the first steps warms up."""
     return reconstruction + jnp.asarray(beta, kl.dtype) * kl
+
+
+def reparameterise(mean: Latent, log_variance: Latent, noise: Float[Array, "..."]) -> Array:
+    """z = μ + σ·ε, ε from N(0, 1): a sample of N(μ, σ²) through which the gradient of μ and σ passes.
+
+    `noise` is `(batch, *latent)`, or has axes in front of these, for several samples.
+    """
+    mean, log_variance = (jnp.broadcast_to(at_least_float32(a), noise.shape) for a in (mean, log_variance))
+    return mean + jnp.exp(0.5 * log_variance) * noise
+
+
+def log_prior_ratio(z: Float[Array, "..."], mean: Latent, log_variance: Latent) -> Float[Array, "*draws batch"]:
+    """log p(z) - log q(z | x) for p = N(0, 1) and q = N(μ, σ²): minus this is the KL divergence in the mean over q.
+
+        ½·Σ ((z - μ)²/σ² + log σ² - z²)
+
+    >>> log_prior_ratio(jnp.array([[2.0]]), jnp.array([[2.0]]), jnp.zeros((1, 1))).tolist()  # log p(2) - log q(2)
+    [-2.0]
+    """
+    latent = tuple(range(z.ndim - mean.ndim + 1, z.ndim))
+    z, mean, log_variance = (jnp.broadcast_to(at_least_float32(a), z.shape) for a in (z, mean, log_variance))
+    return 0.5 * (jnp.square(z - mean) * jnp.exp(-log_variance) + log_variance - jnp.square(z)).sum(latent)
+
+
+def importance_weighted(log_weights: Float[Array, "samples *batch"]) -> Float[Array, "*batch"]:
+    """The bound of k samples of the latent on -log p(x), from log w = log p(x | z) + log p(z) - log q(z | x).
+
+        -log 1/k Σ_s w_s
+
+    One sample gives the negative ELBO; more are never looser in the mean, and with k → ∞ it is -log p(x) itself.
+    Source: Burda et al. 2016, arXiv:1509.00519, eq. 8 (IWAE); with many samples, the likelihood that papers report.
+
+    >>> print(f"{importance_weighted(jnp.log(jnp.array([[0.1], [0.3]])))[0]:.4f}")  # -log 0.2
+    1.6094
+    """
+    log_weights = at_least_float32(log_weights)
+    return jnp.log(jnp.float32(len(log_weights))) - jax.nn.logsumexp(log_weights, axis=0)
+
+
+def commitment(h: Latent, code: Latent) -> Float[Array, "batch"]:
+    """Σ ‖h - sg(e)‖²: keeps what the encoder says near the codes e; sg passes no gradient.
+
+    Source: van den Oord et al. 2017, arXiv:1711.00937, eq. 3, third term.
+    """
+    return _per_example(jnp.square(at_least_float32(h) - jax.lax.stop_gradient(at_least_float32(code))))
+
+
+def codebook(h: Latent, code: Latent) -> Float[Array, "batch"]:
+    """Σ ‖sg(h) - e‖²: moves the codes towards what they stand for (the second term there)."""
+    return commitment(code, h)

@@ -57,6 +57,7 @@ AUGMENTS = {
     "color_jitter": (lambda s: image.color_jitter(s, s, s, s / 4), 0.4, 0.0, IMAGES),
     "sharpness": (image.sharpness, 0.9, 0.0, IMAGES),
     "blur": (lambda s: image.blur((0.0, s), p=1.0), 2.0, 0.0, IMAGES),
+    "binarise": (lambda p: image.binarise(), 0.5, None, IMAGES),
     "grayscale": (image.grayscale, 0.5, 0.0, IMAGES),
     "solarize": (lambda p: image.solarize(0.5, p=p), 0.5, 0.0, IMAGES),
     "posterize": (lambda p: image.posterize(2, p=p), 0.5, 0.0, IMAGES),

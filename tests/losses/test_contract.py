@@ -73,6 +73,10 @@ LOSSES = {
     "ctc": Row(L.ctc, (4, 6, 3), (np.tile([1, 2], (4, 1)),)),
     "label_smoothed_nll": Row(L.label_smoothed_nll, (4, 3), (LABELS,), {"smoothing": 0.1}, {"mask": MASK}),
     "kl_standard_normal": Row(kl, (4, 3), (), {"free_bits": 0.1}),
+    "l1_activity": Row(L.l1_activity, (4, 3), ()),
+    "kl_activity": Row(L.kl_activity, (4, 3), (), {"rate": 0.2}, {"mask": MASK}),
+    "importance_weighted": Row(lambda x: L.importance_weighted(x.T), (4, 3), ()),
+    "commitment": Row(variational.commitment, (4, 3), (np.ones((4, 3), np.float32),)),
     **{
         f"{name}_{player}": Row(getattr(getattr(adversarial, name), player), (4,), (YES,) * (player == "critic"))
         for name in ("nonsaturating", "minimax", "least_squares", "hinge", "wasserstein")
@@ -133,7 +137,7 @@ def test_every_knob_can_be_swept_inside_jit_and_vmap(row, knob):
 
 @rows
 def test_gradient_reaches_only_its_own_example(row):
-    in_batch = (L.paired_contrastive, L.mined_triplet, L.nt_xent, L.supervised_contrastive)
+    in_batch = (L.paired_contrastive, L.mined_triplet, L.nt_xent, L.supervised_contrastive, L.kl_activity)
     jacobian = jax.jit(jax.jacrev(lambda x: call(row, x).reshape(4, -1).sum(1)))(predictions(row))  # (4, 4, ...)
     across = np.abs(np.asarray(jacobian).reshape(4, 4, -1).sum(-1)) * (1 - np.eye(4))
     if row.loss in in_batch:

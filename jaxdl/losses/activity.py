@@ -1,0 +1,42 @@
+"""Losses on what a hidden layer says, not on weights: a code of which only a few units speak for each example.
+
+An autoencoder whose code is wider than its input can copy; one whose units are mostly silent must find parts.
+"""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jaxdl.losses.precision import at_least_float32
+
+
+def l1_activity(code: Float[Array, "batch *units"]) -> Float[Array, "batch"]:
+    """Σ|z| of every example: most units become exactly 0 where the activation allows it; the derivative at 0 is 0.
+
+    >>> l1_activity(jnp.array([[1.0, -2.0, 0.0]])).tolist()
+    [3.0]
+    """
+    code = at_least_float32(code)
+    return (code * jnp.sign(code)).sum(tuple(range(1, code.ndim)))
+
+
+def kl_activity(
+    code: Float[Array, "batch *units"], *, rate: ArrayLike, mask: Float[Array, "batch"] | None = None
+) -> Float[Array, "batch"]:
+    """Units in (0, 1), behind a sigmoid, that are to be on in a share ρ (`rate`) of the examples.
+
+        Σ_j ρ·log ρ/ρ̂_j + (1 - ρ)·log (1 - ρ)/(1 - ρ̂_j)        ρ̂_j: mean of unit j over the batch
+
+    A batch loss: every example has the same value, whose gradient reaches all; `mask` leaves padding out of the mean.
+    Source: Ng 2011, Sparse autoencoder (CS294A), section 3.
+
+    >>> print(f"{kl_activity(jnp.array([[0.2], [0.8]]), rate=0.1)[0]:.4f}")  # KL(0.1 ‖ 0.5)
+    0.3681
+    """
+    code = at_least_float32(code)
+    weight = jnp.ones(len(code)) if mask is None else mask
+    shares = weight / jnp.maximum(weight.sum(), 1)
+    on = jnp.clip(jnp.tensordot(shares, code, 1), 1e-6, 1 - 1e-6)
+    rate = jnp.asarray(rate, on.dtype)
+    kl = rate * (jnp.log(rate) - jnp.log(on)) + (1 - rate) * (jnp.log1p(-rate) - jnp.log1p(-on))
+    return jnp.broadcast_to(kl.sum(), (len(code),))

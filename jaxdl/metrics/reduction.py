@@ -1,0 +1,106 @@
+"""What a code of fewer numbers is good for, over a whole set, in NumPy on the host; and PCA, which any code must beat.
+
+`trustworthiness` asks whether neighbours in the code were neighbours before, `knn_accuracy` whether they are of one class.
+Both look at pairs: of a large set they take the first `ROWS` examples.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+Set = Float[np.ndarray, "n *shape"]
+ROWS = 1000
+
+
+@dataclass(frozen=True)
+class PCA:
+    """The best linear code: `x ≈ mean + code·components`, with `components` `(width, values)` orthonormal rows."""
+
+    mean: Float[np.ndarray, "values"]
+    components: Float[np.ndarray, "width values"]
+
+    def encode(self, x: Set) -> Float[np.ndarray, "n width"]:
+        return (flat(x) - self.mean) @ self.components.T
+
+    def decode(self, code: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n values"]:
+        return self.mean + code @ self.components
+
+
+def pca(x: Set, width: int) -> PCA:
+    """The `width` directions in which the examples vary most, from the eigenvectors of their covariance.
+
+    >>> fitted = pca(np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]), 1)
+    >>> fitted.decode(fitted.encode(np.array([[3.0, 6.0]]))).round(6).tolist()
+    [[3.0, 6.0]]
+    """
+    x = flat(x)
+    if not 1 <= width <= x.shape[1]:
+        raise ValueError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
+    mean = x.mean(0)
+    centred = x - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    return PCA(mean, vectors[:, ::-1][:, :width].T)
+
+
+def report(
+    x: Set, code: Set, reconstruction: Set, labels: np.ndarray | None, *, neighbours: int = 5
+) -> dict[str, float]:
+    """`mse` of a value of the input, `trustworthiness`, and `knn_accuracy` where there are labels.
+
+    k-NN is judged by five-fold cross-validation inside the set: a number for comparing codes of the same examples.
+    """
+    numbers = {"mse": float(np.mean((flat(x) - flat(reconstruction)) ** 2))}
+    x, code = flat(x)[:ROWS], flat(code)[:ROWS]
+    k = min(neighbours, (len(x) - 1) // 2)
+    if k:
+        numbers["trustworthiness"] = trustworthiness(x, code, neighbours=k)
+    labels = None if labels is None else np.asarray(labels)[:ROWS]
+    if labels is not None and labels.ndim == 1 and labels.dtype.kind in "ui" and len(x) >= 10:
+        numbers["knn_accuracy"] = knn_accuracy(code, labels, neighbours=k)
+    return numbers
+
+
+def trustworthiness(x: Set, code: Set, *, neighbours: int = 5) -> float:
+    """1 where the nearest neighbours in the code are nearest neighbours in the input, less the further they were.
+
+    Source: Venna and Kaski 2001; computed by scikit-learn.
+    """
+    from sklearn import manifold
+
+    return float(manifold.trustworthiness(flat(x), flat(code), n_neighbors=neighbours))
+
+
+def knn_accuracy(code: Set, labels: np.ndarray, *, neighbours: int = 5, folds: int = 5) -> float:
+    """How often the classes of an example's nearest neighbours vote for its own; over shuffled folds with a fixed draw."""
+    from sklearn.model_selection import KFold, cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    parts = KFold(folds, shuffle=True, random_state=0)
+    return float(cross_val_score(KNeighborsClassifier(neighbours), flat(code), labels, cv=parts).mean())
+
+
+def plane(code: Set) -> tuple[Float[np.ndarray, "n 2"], tuple[str, str]]:
+    """Codes as points of a plane, and the names of its axes: as they are, or the two directions in which they vary most."""
+    code = flat(code)
+    if code.shape[1] == 1:
+        return np.concatenate([code, np.zeros_like(code)], 1), ("z1", "")
+    if code.shape[1] == 2:
+        return code, ("z1", "z2")
+    return pca(code, 2).encode(code), ("first component of the codes", "second component")
+
+
+def independent_nll(x: Set) -> float:
+    """Nats per example of pixels that are on with the share they have in this very set, each for itself: no model without a
+    latent can do better. A baseline for binary images.
+
+    >>> print(f"{independent_nll(np.array([[0.0, 1.0], [1.0, 1.0]])):.4f}")  # log 2 + 0
+    0.6931
+    """
+    p = flat(x).mean(0)
+    p = p[(p > 0) & (p < 1)]
+    return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).sum())
+
+
+def flat(x: Set) -> Float[np.ndarray, "n values"]:
+    return np.asarray(x, np.float64).reshape(len(x), -1)

@@ -1,0 +1,147 @@
+"""Autoencoders: any encoder, any decoder, and what stands between them.
+
+    x → encoder → h → bottleneck → code z → decoder → logits or means of x
+
+Dense ones need no model of their own: `Autoencoder(MLP((256,), classes=8), MLP((256,), classes=784))`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdl.layers.convolution import Conv, ConvTranspose
+from jaxdl.layers.dense import Dense
+
+Images = Float[Array, "batch height width channels"]
+Act = Callable[[Array], Array]
+
+
+class Autoencoder(nn.Module):
+    """An encoder, a bottleneck and a decoder: parameters under these three names.
+
+    A bottleneck gives a code and, in a dictionary, what a task wants to know about it; without one the encoder's output is
+    the code.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    bottleneck: nn.Module | None = None
+
+    def __call__(self, x: Float[Array, "batch *shape"], *, train: bool) -> Array:
+        return self.decode(self.encode(x, train=train)[0], train=train)
+
+    def encode(self, x: Float[Array, "batch *shape"], *, train: bool) -> tuple[Array, dict[str, Array]]:
+        """The code of every example (the mean, where it is random), and what else its bottleneck says."""
+        h = self.encoder(x, train=train)
+        return (h, {}) if self.bottleneck is None else self.bottleneck(h, train=train)
+
+    def decode(self, z: Float[Array, "batch *latent"], *, train: bool) -> Array:
+        return self.decoder(z, train=train)
+
+
+class Activated(nn.Module):
+    """z = act(h): a sigmoid or a ReLU, for sparse codes."""
+
+    act: Act = nn.sigmoid
+
+    def __call__(self, h: Float[Array, "batch *units"], *, train: bool) -> tuple[Array, dict[str, Array]]:
+        return self.act(h), {}
+
+
+class Normal(nn.Module):
+    """h = (μ, log σ²), twice as wide as the code: the code is μ; a task draws from N(μ, σ²). log σ² is cut at ±`limit`."""
+
+    limit: float = 20.0
+
+    def __call__(self, h: Float[Array, "batch *units"], *, train: bool) -> tuple[Array, dict[str, Array]]:
+        if h.shape[-1] % 2:
+            raise ValueError(f"the encoder must give μ and log σ², an even number of outputs, got {h.shape[-1]}")
+        mean, log_variance = jnp.split(h, 2, axis=-1)
+        return mean, {"mean": mean, "log_variance": jnp.clip(log_variance, -self.limit, self.limit)}
+
+
+class Residual(nn.Module):
+    """x + conv 1x1(relu(conv 3x3(relu(x)))), of the same width."""
+
+    act: Act = nn.relu
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool) -> Images:
+        y = Conv(x.shape[-1], 3)(self.act(x))
+        return x + Conv(x.shape[-1], 1)(self.act(y))
+
+
+class SpatialEncoder(nn.Module):
+    """Halves the sides once for every width in `features` (conv 4x4, stride 2), then residual blocks and a 1x1 convolution.
+
+        (batch, height, width, c) → (batch, height/2ⁿ, width/2ⁿ, channels)
+
+    With two halvings and `blocks=2` this is VQ-VAE's encoder (van den Oord et al. 2017, section 4.1).
+    """
+
+    channels: int
+    features: Sequence[int] = (32, 64)
+    blocks: int = 0
+    act: Act = nn.relu
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool) -> Images:
+        for width in self.features:
+            x = self.act(Conv(width, 4, strides=2, padding=1)(x))
+        for _ in range(self.blocks):
+            x = Residual(self.act)(x, train=train)
+        return Conv(self.channels, 1)(x)
+
+
+class SpatialDecoder(nn.Module):
+    """The way back: conv 3x3, residual blocks, then as many doublings (transposed conv 4x4, stride 2) as `features`."""
+
+    channels: int
+    features: Sequence[int] = (64, 32)
+    blocks: int = 0
+    act: Act = nn.relu
+
+    @nn.compact
+    def __call__(self, z: Images, *, train: bool) -> Images:
+        z = Conv(self.features[0], 3)(z)
+        for _ in range(self.blocks):
+            z = Residual(self.act)(z, train=train)
+        z = self.act(z)
+        for width in self.features[1:]:
+            z = self.act(ConvTranspose(width)(z))
+        return ConvTranspose(self.channels)(z)
+
+
+class ConvEncoder(nn.Module):
+    """`SpatialEncoder`, flattened, and a dense layer to `outputs` values (2·width for `Normal`)."""
+
+    outputs: int
+    features: Sequence[int] = (32, 64)
+    act: Act = nn.relu
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool) -> Float[Array, "batch outputs"]:
+        x = self.act(SpatialEncoder(self.features[-1], self.features, act=self.act)(x, train=train))
+        return Dense(self.outputs)(x.reshape(x.shape[0], -1))
+
+
+class ConvDecoder(nn.Module):
+    """A dense layer to a small map, then `SpatialDecoder` to images of `sides` (multiples of 2ⁿ, n = len(features))."""
+
+    sides: tuple[int, int]
+    channels: int = 1
+    features: Sequence[int] = (64, 32)
+    act: Act = nn.relu
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "batch width"], *, train: bool) -> Images:
+        small, rest = zip(*(divmod(side, 2 ** len(self.features)) for side in self.sides), strict=True)
+        if any(rest):
+            raise ValueError(
+                f"sides = {self.sides} must be multiples of {2 ** len(self.features)}, one doubling a width"
+            )
+        z = self.act(Dense(small[0] * small[1] * self.features[0])(z))
+        z = z.reshape(z.shape[0], *small, self.features[0])
+        return SpatialDecoder(self.channels, self.features, act=self.act)(z, train=train)

@@ -1,0 +1,53 @@
+"""Noise that does not depend on how a batch was cut: by the row in training, by the example itself in an evaluation.
+
+A stochastic latent is also drawn when a model is evaluated. The key of an example is then made from its values, so that a
+result depends neither on the batch size nor on the order or the number of devices, and comes out the same every time.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped, UInt32
+
+from jaxdl.types import Key, row_numbers
+
+Corruption = Callable[[Key, Shaped[Array, "..."]], Shaped[Array, "..."]]
+"""What a denoising autoencoder undoes: (key, one example) -> the example as its encoder sees it in training."""
+
+
+def checksum(x: Shaped[Array, "batch *shape"]) -> UInt32[Array, "batch"]:
+    """A number of every example, made from all of its values: exact, so the same wherever the example stands."""
+    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(len(x), -1)
+    place = jnp.arange(bits.shape[1], dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
+    h = bits ^ place[None]
+    h = (h ^ (h >> 16)) * jnp.uint32(0x85EBCA6B)
+    h = (h ^ (h >> 13)) * jnp.uint32(0xC2B2AE35)  # MurmurHash3's mixing: a pixel that is 0 or 1 has two bit patterns
+    return jnp.sum(h ^ (h >> 16), axis=1, dtype=jnp.uint32)
+
+
+def keys_of(key: Key, x: Shaped[Array, "batch *shape"], *, train: bool) -> Key:
+    """One key for every example, `(batch,)`: of its row in the global batch, or in an evaluation of its values."""
+    if train:
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(len(x)))
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), checksum(x))
+
+
+def normal(keys: Key, shape: tuple[int, ...], draw: int | Array = 0) -> Float[Array, "batch *shape"]:
+    """Standard normal noise, draw number `draw` of every example."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, draw), shape))(keys)
+
+
+def gaussian(scale: float) -> Corruption:
+    """x + N(0, scale²). Source: Vincent et al. 2010, Stacked denoising autoencoders, section 3.3."""
+    return lambda key, x: x + jnp.asarray(scale, x.dtype) * jax.random.normal(key, x.shape, x.dtype)
+
+
+def masking(rate: float) -> Corruption:
+    """A share `rate` of the values is set to 0 (the same source)."""
+    return lambda key, x: jnp.where(jax.random.uniform(key, x.shape) < rate, jnp.zeros((), x.dtype), x)
+
+
+def corrupted(corrupt: Corruption, keys: Key, x: Shaped[Array, "batch *shape"]) -> Shaped[Array, "batch *shape"]:
+    """Every example with its own noise."""
+    return jax.vmap(corrupt)(keys, x)

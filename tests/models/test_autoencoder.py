@@ -1,0 +1,116 @@
+"""Encoders, decoders and what stands between them: shapes, names, parameters, and PyTorch's numbers."""
+
+from functools import reduce
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.layers.quantize import VectorQuantizer
+from jaxdl.models.autoencoder import (
+    Activated,
+    Autoencoder,
+    ConvDecoder,
+    ConvEncoder,
+    Normal,
+    SpatialDecoder,
+    SpatialEncoder,
+)
+from jaxdl.models.mlp import MLP
+
+KEY = jax.random.key(0)
+MODELS = {  # model, shape of an example, of its code, parameters
+    "dense": (Autoencoder(MLP((9,), 3), MLP((9,), 20)), (20,), (3,), 20 * 9 + 9 + 9 * 3 + 3 + 3 * 9 + 9 + 9 * 20 + 20),
+    "variational": (Autoencoder(MLP((), 6), MLP((), 20), Normal()), (20,), (3,), 21 * 6 + 4 * 20),
+    "sparse": (Autoencoder(MLP((), 6), MLP((), 20), Activated(nn.relu)), (20,), (6,), 21 * 6 + 7 * 20),
+    "convolutional": (
+        Autoencoder(ConvEncoder(5, (4, 8)), ConvDecoder((8, 12), 3, (8, 4))),
+        (8, 12, 3),
+        (5,),
+        (16 * 3 + 1) * 4 + (16 * 4 + 1) * 8 + 9 * 8 + (6 * 8 + 1) * 5  # 2x3 of 8
+        + 6 * 48 + (9 * 8 + 1) * 8 + (16 * 8 + 1) * 4 + (16 * 4 + 1) * 3,
+    ),
+    "quantized": (
+        Autoencoder(SpatialEncoder(5, (4, 8), 1), SpatialDecoder(1, (8, 4), 1), VectorQuantizer(codes=7)),
+        (8, 8, 1),
+        (2, 2, 5),
+        (16 + 1) * 4 + (16 * 4 + 1) * 8 + (9 * 8 + 1) * 8 + 9 * 8 + 9 * 5
+        + (9 * 5 + 1) * 8 + (9 * 8 + 1) * 8 + 9 * 8 + (16 * 8 + 1) * 4 + (16 * 4 + 1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shapes_and_parameters(name):
+    model, shape, code, count = MODELS[name]
+    x = jnp.zeros((2, *shape))
+    variables = jax.eval_shape(lambda: model.init(KEY, x, train=False))
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == count
+    assert {"encoder", "decoder"} <= set(variables["params"]) <= {"encoder", "decoder", "bottleneck"}
+    z, about = jax.eval_shape(lambda v: model.apply(v, x, train=False, method="encode"), variables)
+    assert z.shape == (2, *code)
+    assert set(about) == {
+        "variational": {"mean", "log_variance"},
+        "quantized": {"h", "quantized", "index"},
+    }.get(name, set())
+    assert jax.eval_shape(lambda v: model.apply(v, x, train=True, mutable=["codebook"])[0], variables).shape == x.shape
+
+
+def test_the_log_variance_is_cut_and_odd_widths_are_refused():
+    mean, about = Normal(limit=3.0).apply({}, jnp.array([[1.0, 2.0, -9.0, 9.0]]), train=False)
+    assert mean.tolist() == [[1, 2]]
+    assert about["log_variance"].tolist() == [[-3, 3]]
+    with pytest.raises(ValueError, match="an even number of outputs, got 3"):
+        Normal().apply({}, jnp.zeros((1, 3)), train=False)
+    with pytest.raises(ValueError, match=r"sides = \(9, 8\) must be multiples of 4"):
+        ConvDecoder((9, 8)).init(KEY, jnp.zeros((1, 2)), train=False)
+
+
+@pytest.mark.slow
+def test_the_convolutional_pair_equals_pytorch():
+    """VQ-VAE's encoder and decoder with copied weights: strided and transposed convolutions, residual blocks."""
+    torch = pytest.importorskip("torch")
+    tn = torch.nn
+    encoder, decoder = SpatialEncoder(5, (4, 8), 1), SpatialDecoder(3, (8, 4), 1)
+
+    class Residual(tn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = tn.Sequential(tn.ReLU(), tn.Conv2d(8, 8, 3, padding=1), tn.ReLU(), tn.Conv2d(8, 8, 1))
+
+        def forward(self, x):
+            return x + self.inner(x)
+
+    theirs = tn.Sequential(
+        tn.Conv2d(3, 4, 4, 2, 1), tn.ReLU(), tn.Conv2d(4, 8, 4, 2, 1), tn.ReLU(), Residual(), tn.Conv2d(8, 5, 1),
+        tn.Conv2d(5, 8, 3, padding=1), Residual(), tn.ReLU(), tn.ConvTranspose2d(8, 4, 4, 2, 1), tn.ReLU(),
+        tn.ConvTranspose2d(4, 3, 4, 2, 1),
+    )  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(2, 8, 12, 3)).astype(np.float32)
+    z_shape = jax.eval_shape(lambda: encoder.init_with_output(KEY, x, train=False)[0]).shape
+    ours = [encoder.init(KEY, x, train=False), decoder.init(KEY, jnp.zeros(z_shape), train=False)]
+
+    block = [("Residual_0", "Conv_0"), ("Residual_0", "Conv_1")]
+    names = [
+        [("Conv_0",), ("Conv_1",), *block, ("Conv_2",)],
+        [("Conv_0",), *block, ("ConvTranspose_0",), ("ConvTranspose_1",)],
+    ]
+    kernels = [
+        reduce(lambda tree, key: tree[key], path, tree["params"])
+        for tree, paths in zip(ours, names, strict=True)
+        for path in paths
+    ]
+    modules = [m for m in theirs.modules() if isinstance(m, tn.Conv2d | tn.ConvTranspose2d)]
+    for module, p in zip(modules, kernels, strict=True):
+        kernel = np.asarray(p["kernel"])
+        if isinstance(module, tn.ConvTranspose2d):
+            kernel = kernel[::-1, ::-1].transpose(2, 3, 0, 1)
+        else:
+            kernel = kernel.transpose(3, 2, 0, 1)
+        assert module.weight.shape == kernel.shape
+        module.weight.data, module.bias.data = torch.tensor(kernel.copy()), torch.tensor(np.array(p["bias"]))
+    got = decoder.apply(ours[1], encoder.apply(ours[0], x, train=False), train=False)
+    want = theirs(torch.tensor(x.transpose(0, 3, 1, 2))).detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
