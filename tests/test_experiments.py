@@ -28,6 +28,7 @@ from jaxdl.train.loop import Limits
 EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
 AT_SCALE = {
     "cifar10_resnet18": ({"width": 8}, {"stages": (1, 1)}),
+    "cifar10_sngan": ({"width": 8, "critic_width": 8}, {}),
     "cifar10_vit": ({"width": 32, "depth": 1, "heads": 2}, {}),
     "cifar10_wide_resnet": ({"depth": 10, "widen": 1}, {}),
     "faces": ({"width": 8, "dim": 16, "size": 16}, {"stages": (1, 1)}),
@@ -142,7 +143,7 @@ def built(path, folder, **knobs):
     config = load_config(path)
     parameters = inspect.signature(config).parameters
     files = {name: str(folder / file) for name, file in FILES.get(path.stem, {}).items()}
-    small = {"folder": str(folder), "batch": 16, "workers": 0, **files, **knobs}
+    small = {"folder": str(folder), "batch": 16, "workers": 0, "classifier_epochs": 1, **files, **knobs}
     return config(**{name: value for name, value in small.items() if name in parameters})
 
 
@@ -214,7 +215,8 @@ def test_those_at_scale_train_for_two_steps(path, folder, monkeypatch):
     monkeypatch.setattr(inception_v3, "V3", {name: inception_v3.V3[name] for name in ("5b", "6a")})
     knobs, fields = AT_SCALE[path.stem]
     exp = built(path, folder, batch=4, **knobs)
-    exp = replace(exp, origin=None, task=replace(exp.task, model=exp.task.model.clone(**fields)))
+    task = replace(exp.task, model=exp.task.model.clone(**fields)) if fields else exp.task
+    exp = replace(exp, origin=None, task=task)
     program, step = api.prepare(exp).program, np.int32(1)
     state = program.init({})
     before = jax.device_get(state.params)

@@ -1,0 +1,77 @@
+"""A DCGAN that writes digits of 8x8 pixels, of any kind or of a kind it is told.
+
+Source: Radford et al. 2015, arXiv:1511.06434; Miyato and Koyama 2018, arXiv:1802.05637 (projection);
+        Mescheder et al. 2018, arXiv:1801.04406 (R1); Alpaydin and Kaynak's digits.
+Run:    python -m experiments.digits_gan
+        python -m experiments.digits_gan --conditional
+Cost:   not measured yet.
+Expect: not measured yet.
+"""
+
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.judge import judge
+from jaxdl.losses.adversarial import nonsaturating
+from jaxdl.models.gan import DCGANCritic, DCGANGenerator
+from jaxdl.optim import adam, schedules
+from jaxdl.tasks.adversarial import Adversarial
+
+
+@experiment
+def config(
+    *,
+    conditional: bool = False,
+    classifier: str = "",
+    classifier_epochs: int = 20,
+    updates: int = 1500,
+    batch: int = 64,
+    width: int = 64,
+    latent: int = 32,
+    lr: float = 5e-4,
+    critic_lr: float = 5e-4,
+    r1: float = 0.1,
+    b1: float = 0.5,
+    seed: int = 0,
+) -> Experiment:
+    """A DCGAN on scikit-learn's digits.
+
+    Args:
+        conditional: tell both players the label.
+        classifier: a run folder of a classifier of digits, whose features made digits are measured on; empty: one is trained.
+        classifier_epochs: of that training, at the first evaluation.
+        updates: of each player.
+        batch: examples in an update.
+        width: channels of the last map but one; the critic's first.
+        latent: numbers of noise.
+        lr: peak learning rate of the generator, before a cosine to zero.
+        critic_lr: peak learning rate of the critic.
+        r1: how much the critic's slope at real digits costs.
+        b1: how much of the last gradients Adam keeps.
+        seed: of the initialization, the order and the noise.
+    """
+    data = vision.symmetric(vision.digits(batch=batch))
+    classes = 10 if conditional else None
+    task = Adversarial(
+        DCGANGenerator((8, 8, 1), width, classes),
+        DCGANCritic(width, classes, norm=None),
+        loss=nonsaturating,
+        latent=latent,
+        r1=r1,
+        conditional=conditional,
+        measures=(judge(data, classifier, epochs=classifier_epochs),),
+        metric=("fid", "min"),
+    )
+    rates = {"generator": lr, "critic": critic_lr}
+    return Experiment(
+        data=data,
+        task=task,
+        optimizer={name: adam(schedules.cosine(rate, steps=updates), b1=b1) for name, rate in rates.items()},
+        steps=updates,
+        eval_every=max(1, updates // 15),
+        ema=0.995,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

@@ -1,0 +1,75 @@
+"""DCGAN on Fashion-MNIST.
+
+Source: Radford et al. 2015, arXiv:1511.06434; Xiao et al. 2017, arXiv:1708.07747.
+Run:    python -m experiments.fashion_mnist_dcgan --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
+        python -m experiments.fashion_mnist_dcgan --folder PATH --classifier runs/fashion_mnist_cnn/<a run>
+Cost:   not measured yet.
+Expect: not measured yet.
+"""
+
+from jaxdl.data import vision
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.judge import judge
+from jaxdl.losses.adversarial import nonsaturating
+from jaxdl.models.gan import DCGANCritic, DCGANGenerator
+from jaxdl.optim import adam
+from jaxdl.tasks.adversarial import Adversarial
+
+
+@experiment
+def config(
+    *,
+    folder: str | None = None,
+    conditional: bool = False,
+    classifier: str = "",
+    classifier_epochs: int = 1,
+    updates: int = 1200,
+    batch: int = 64,
+    width: int = 32,
+    latent: int = 100,
+    lr: float = 2e-4,
+    critic_lr: float = 2e-4,
+    b1: float = 0.5,
+    seed: int = 0,
+) -> Experiment:
+    """DCGAN on Fashion-MNIST, with the paper's learning rates.
+
+    Args:
+        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        conditional: tell both players the label.
+        classifier: a run folder of a classifier of these images, whose features made images are measured on; or a folder of
+            imported weights; empty: one is trained.
+        classifier_epochs: of that training, at the first evaluation.
+        updates: of each player.
+        batch: examples in an update.
+        width: channels of the last map but one; the critic's first.
+        latent: numbers of noise.
+        lr: learning rate of the generator.
+        critic_lr: learning rate of the critic.
+        b1: how much of the last gradients Adam keeps.
+        seed: of the initialization, the order and the noise.
+    """
+    data = vision.symmetric(vision.fashion_mnist(batch=batch, folder=folder), validation=2000)
+    classes = 10 if conditional else None
+    task = Adversarial(
+        DCGANGenerator((28, 28, 1), width, classes),
+        DCGANCritic(width, classes),
+        loss=nonsaturating,
+        latent=latent,
+        conditional=conditional,
+        measures=(judge(data, classifier, epochs=classifier_epochs),),
+        metric=("fid", "min"),
+    )
+    return Experiment(
+        data=data,
+        task=task,
+        optimizer={"generator": adam(lr, b1=b1), "critic": adam(critic_lr, b1=b1)},
+        steps=updates,
+        eval_every=max(1, updates // 8),
+        ema=0.99,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)

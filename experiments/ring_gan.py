@@ -1,0 +1,119 @@
+"""A GAN on eight Gaussians in a ring, or twenty-five in a grid: all of them are to be found.
+
+Source: Srivastava et al. 2017, arXiv:1705.07761, section 5.1 (VEEGAN), whose sets these are (PacGAN uses them, too);
+        Mescheder et al. 2018, arXiv:1801.04406 (R1).
+Run:    python -m experiments.ring_gan
+        python -m experiments.ring_gan --layout grid
+Cost:   not measured yet.
+Expect: not measured yet.
+"""
+
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from jaxdl.data.stream import InMemory
+from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.losses import adversarial
+from jaxdl.metrics.generation import OnModes
+from jaxdl.models.gan import MLPCritic, MLPGenerator
+from jaxdl.optim import adam, schedules
+from jaxdl.tasks.adversarial import Adversarial
+
+LOSSES = {name: getattr(adversarial, name) for name in ("nonsaturating", "least_squares", "hinge", "wasserstein")}
+
+
+def modes_of(layout: str) -> tuple[np.ndarray, float]:
+    """The means of the mixture `(modes, 2)` and its deviation; the grid is a quarter of the published one's size."""
+    if layout == "ring":
+        angle = 2 * np.pi * np.arange(8) / 8
+        return np.stack([np.cos(angle), np.sin(angle)], 1), 0.01
+    place = np.linspace(-1, 1, 5)
+    return np.stack(np.meshgrid(place, place), -1).reshape(-1, 2), 0.0125
+
+
+@cache
+def mixture(layout: str, batch: int) -> InMemory:
+    """Draws of the mixture, as many of each mode."""
+    modes, sd = modes_of(layout)
+
+    def draw(n: int, seed: int) -> dict[str, np.ndarray]:
+        rng, y = np.random.RandomState(seed), np.arange(n, dtype=np.int32) % len(modes)
+        x = (modes[y] + sd * rng.normal(size=(n, 2))).astype(np.float32)
+        return {"x": x, "y": y, "index": np.arange(n, dtype=np.int32)}
+
+    sizes = {"train": 20000, "validation": 2500, "test": 2500}
+    return InMemory(
+        {part: draw(n, seed) for seed, (part, n) in enumerate(sizes.items())},
+        batch,
+        name=f"{len(modes)} Gaussians in a {layout}",
+        split=", ".join(f"{n} {part}" for part, n in sizes.items()) + ": fixed draws",
+        classes=tuple(str(i) for i in range(len(modes))),
+    )
+
+
+@experiment
+def config(
+    *,
+    layout: Literal["ring", "grid"] = "ring",
+    loss: Literal["nonsaturating", "least_squares", "hinge", "wasserstein"] = "nonsaturating",
+    smooth: Literal["r1", "penalty", "nothing"] = "r1",
+    weight: float = 0.1,
+    critic_steps: int = 1,
+    updates: int = 8000,
+    batch: int = 256,
+    width: int = 128,
+    depth: int = 3,
+    latent: int = 2,
+    lr: float = 1e-3,
+    critic_lr: float = 1e-3,
+    b1: float = 0.5,
+    seed: int = 0,
+) -> Experiment:
+    """A small GAN on points of the plane.
+
+    Args:
+        layout: eight Gaussians in a ring, or twenty-five in a grid.
+        loss: of the two players.
+        smooth: what keeps the critic smooth: R1, the gradient penalty of WGAN-GP, or nothing.
+        weight: of that.
+        critic_steps: updates of the critic for one of the generator.
+        updates: of the generator.
+        batch: points in an update.
+        width: units of the hidden layers of a player.
+        depth: how many of these.
+        latent: numbers of noise.
+        lr: peak learning rate of the generator, before a cosine to zero.
+        critic_lr: peak learning rate of the critic.
+        b1: how much of the last gradients Adam keeps.
+        seed: of the initialization, the order and the noise.
+    """
+    modes, sd = modes_of(layout)
+    task = Adversarial(
+        MLPGenerator(features=(width,) * depth),
+        MLPCritic((width,) * depth),
+        loss=LOSSES[loss],
+        latent=latent,
+        critic_steps=critic_steps,
+        penalty=weight if smooth == "penalty" else None,
+        r1=weight if smooth == "r1" else None,
+        measures=(OnModes(modes, sd),),
+        metric=("high_quality", "max"),
+    )
+    rates = {"generator": (lr, 1), "critic": (critic_lr, critic_steps)}
+    return Experiment(
+        data=mixture(layout, batch),
+        task=task,
+        optimizer={
+            name: adam(schedules.cosine(rate, steps=updates * runs), b1=b1) for name, (rate, runs) in rates.items()
+        },
+        steps=updates,
+        eval_every=max(1, updates // 20),
+        ema=0.99,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    main(config)
