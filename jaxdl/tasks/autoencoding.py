@@ -114,6 +114,9 @@ class Autoencoding:
         walked = mean[None] + move[:, None] * jax.nn.one_hot(unit, flat.shape[1])
         return {"traversal": walked.reshape(z.shape).astype(z.dtype)}
 
+    def check(self, targets: np.ndarray) -> None:
+        """Nothing is learned from labels; whole numbers colour the map and are what nearest neighbours vote for."""
+
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         """`mse`, `knn_accuracy`, `trustworthiness` of the code (and of the baseline), pictures, and a map of the codes."""
         x, code = outputs["input"], outputs["code"]
