@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.train import stopping
+from jaxdl.train.keys import unrolled
 from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, recomputing, rows_from
 
 
@@ -70,7 +71,7 @@ def init_state(exp: Any) -> TrainState:
     """The state before the first step; `metrics` is filled in by the program, which knows their names."""
     init_key, run_key = jax.random.split(jax.random.key(exp.seed))
     batch = prepare(exp, {name: jnp.asarray(value) for name, value in exp.data.example().items()})
-    params, model_state = exp.task.init(init_key, {**batch, "x": cast(batch["x"], "float32")})
+    params, model_state = exp.task.init(unrolled(init_key), {**batch, "x": cast(batch["x"], "float32")})
     opt_state: dict[str, Any] = {}
     for phase in exp.task.phases:
         if phase.optimizer not in exp.optimizers:
