@@ -10,15 +10,17 @@ many as `trained(data)`. Everything lives in memory as uint8; for millions of ph
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import files, images, prepare, vision
 from jaxdl.data.decoding import ImageFiles
 from jaxdl.data.folder import LIMIT, PARTS, SUFFIXES
+from jaxdl.types import Batch
 
 Listing = Mapping[str, Sequence[str]]
 Pairs = tuple[list[str], np.ndarray]
@@ -71,7 +73,7 @@ def identities(
         size: height and width that every image is brought to, see `files.read_image`; None: they all have one size already.
         channels: 3 for colour, 1 for grey.
         least: identities with fewer images are left out; None: an identity with one image is refused.
-        invert: white becomes black, for ink on paper.
+        invert: white becomes black inside the program, for ink on paper.
 
     Errors: one line each for a folder without identities or with too few, an identity with one image, images of several
     sizes where `size` is None.
@@ -187,11 +189,25 @@ def _decoded(
     for part, listing in parts:
         labelled = [(f, number[name]) for name, found in listing for f in found]
         x = np.stack([files.read_image(f, size=(height, width), channels=channels) for f, _ in labelled])
-        decoded[part] = (255 - x if invert else x), np.array([y for _, y in labelled])
+        decoded[part] = x, np.array([y for _, y in labelled])
     data = vision.images(batch=batch, name=path.resolve().name, classes=names, **decoded)
+    if invert:
+        plain = data.standardise
+        inverse = prepare.Standardise(tuple(1 - mean for mean in plain.mean), plain.std)
+        data = replace(data, prepare=Inverse(data.maximum), standardise=inverse)
     said = f"; images brought to {height}x{width}" if size is not None else ""
     counts = " / ".join(f"{len(y)} {part}" for part, (_, y) in decoded.items())
     return replace(data, split=f"{counts} images; {sentence}{said}")
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """Raw values to [0, 1], the other way round: 1 - x / maximum."""
+
+    maximum: float
+
+    def __call__(self, batch: Batch) -> Batch:
+        return {**batch, "x": 1 - jnp.asarray(batch["x"], jnp.float32) / self.maximum}
 
 
 def image_size(path: str) -> tuple[int, int]:
@@ -224,7 +240,9 @@ def read_pairs(path: str | Path, folder: str | Path) -> Pairs:
                 (f for f in (folder / name, *(folder / f"{name}{s}" for s in (".jpg", ".png"))) if f.is_file()), None
             )
             if file is None:
-                raise FileNotFoundError(f"{path}:{number}: names {folder / name}, which does not exist")
+                raise FileNotFoundError(
+                    f"{path}:{number}: names {folder / name}, which does not exist (nor with .jpg or .png)"
+                )
             listed.append(str(file))
         kinds.append(same)
     if not any(kinds) or all(kinds):

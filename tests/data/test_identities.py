@@ -53,7 +53,11 @@ def test_identities_are_split_whole_and_the_trained_come_first(crowd):
     assert grey.splits["test"]["x"].shape == (9, 4, 4, 1)
     assert grey.split.endswith("; images brought to 4x4")
     plain = identities(crowd, batch=6, size=4, channels=1)
-    np.testing.assert_array_equal(grey.splits["test"]["x"], 255 - plain.splits["test"]["x"])
+    for data in (grey, plain):
+        scaled = data.standardise(data.prepare({"x": data.splits["train"]["x"]}))["x"]
+        assert (float(scaled.mean()), float(scaled.std())) == pytest.approx((0, 1), abs=1e-4)
+    raw = {"x": plain.splits["test"]["x"]}
+    np.testing.assert_allclose(grey.prepare(raw)["x"], 1 - plain.prepare(raw)["x"], atol=1e-6)
 
 
 def test_groups_are_split_whole(tmp_path):

@@ -14,11 +14,10 @@ from jaxdl.augment.rows import each_row
 from jaxdl.data.stream import InMemory, balanced
 from jaxdl.experiment import Experiment, experiment
 from jaxdl.layers.normalization import BatchNorm
-from jaxdl.losses import arcface, supervised_contrastive
+from jaxdl.losses import supervised_contrastive
 from jaxdl.models.mlp import MLP
-from jaxdl.optim import adamw
+from jaxdl.optim import momentum
 from jaxdl.tasks.metric_learning import MetricLearning
-from jaxdl.train.evaluate import evaluate
 from jaxdl.train.loop import Limits, nothing
 from jaxdl.train.parallel import Plan
 
@@ -52,25 +51,22 @@ def noise(key, x):
 
 
 @experiment
-def config(*, loss: str = "supcon", lr: float = 3e-3, seed: int = 0) -> Experiment:
-    model = MLP(features=(16,), classes=8, norm=BatchNorm)
-    tasks = {
-        "supcon": MetricLearning(model, supervised_contrastive, views=2),
-        "arcface": MetricLearning(model, arcface, classes=5),
-    }
+def config(*, lr: float = 0.03, seed: int = 0) -> Experiment:
     return Experiment(
         data=data(),
-        task=tasks[loss],
-        optimizer=adamw(lr),
-        augment=(views.several(each_row(noise)),) if loss == "supcon" else (each_row(noise),),
+        task=MetricLearning(MLP(features=(16,), classes=8, norm=BatchNorm), supervised_contrastive, views=2),
+        optimizer=momentum(
+            lr
+        ),  # Adam would make a step of the rounding in a bias before batch norm, whose gradient is zero
+        augment=(views.several(each_row(noise)),),
         steps=STEPS,
-        eval_every=4,
+        eval_every=6,
         seed=seed,
     )
 
 
-def train(loss, mesh, strategy):
-    exp = config(loss=loss)
+def train(mesh, strategy):
+    exp = config()
     prepared = api.prepare(exp, Plan() if mesh is None else Plan.make(mesh, strategy, exp))
     program, knobs = prepared.program, dict(prepared.traced)
     state, losses = program.init(knobs), []
@@ -80,9 +76,8 @@ def train(loss, mesh, strategy):
         total, weight = jax.device_get(view["metrics"]["loss"])
         losses.append(float(total / weight))
         state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
-    result = evaluate(program, exp.task, knobs, program.weights(knobs, state), "test")
     params = np.concatenate([np.ravel(a) for a in jax.tree.leaves(jax.device_get(state.params))])
-    return {"losses": losses, "params": params.tolist(), "map_at_r": result.metrics["map_at_r"]}
+    return {"losses": losses, "params": params.tolist()}
 
 
 def digest(run):
@@ -92,10 +87,10 @@ def digest(run):
 def main(out):
     runtime.configure(devices=4)
     plans = {"one": (None, "jit"), "data": ("data=4", "jit"), "pmap": ("data=4", "pmap")}
-    found = {f"{loss} {name}": train(loss, *plan) for loss in ("supcon", "arcface") for name, plan in plans.items()}
-    through = api.train(config(loss="arcface"), run=out / "runs", mesh="data=1", quiet=True)
-    paused = api.train(config(loss="arcface"), run=out / "runs", mesh="data=1", quiet=True, limits=Limits(stop_at=5))
-    resumed = api.train(config(loss="arcface"), resume=paused.folder, mesh="data=1", quiet=True)
+    found = {name: train(*plan) for name, plan in plans.items()}
+    through = api.train(config(), run=out / "runs", mesh="data=4", quiet=True)
+    paused = api.train(config(), run=out / "runs", mesh="data=4", quiet=True, limits=Limits(stop_at=5))
+    resumed = api.train(config(), resume=paused.folder, mesh="data=4", quiet=True)
     found |= {"through": digest(through), "resumed": digest(resumed)}
     found["pictures"] = [path.name for path in (through.folder / "plots").iterdir()]
     found["report"] = (through.folder / "report.md").read_text()

@@ -243,14 +243,11 @@ def test_a_run_resumes_is_reported_and_is_the_same_on_many_devices(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=env, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
-    for loss in ("supcon", "arcface"):
-        one = found[f"{loss} one"]
-        for mesh in ("data", "pmap"):
-            many = found[f"{loss} {mesh}"]
-            np.testing.assert_allclose(many["losses"], one["losses"], atol=2e-6, rtol=0)
-            np.testing.assert_allclose(many["params"], one["params"], atol=1e-4, rtol=0)
-            assert many["map_at_r"] == pytest.approx(one["map_at_r"], abs=1e-6)
-        assert one["losses"][-1] < one["losses"][0]
+    one = found["one"]
+    for mesh in ("data", "pmap"):
+        np.testing.assert_allclose(found[mesh]["losses"], one["losses"], atol=2e-6, rtol=0)
+        np.testing.assert_allclose(found[mesh]["params"], one["params"], atol=1e-5, rtol=0)
+    assert one["losses"][-1] < one["losses"][0]
     assert found["resumed"] == found["through"], "bit for bit"
     assert set(found["pictures"]) >= {"embedding_map.png", "neighbours.png", "roc.png", "learning_curves.png"}
     assert "map_at_r" in found["report"]
