@@ -26,7 +26,7 @@ def test_what_the_package_offers():
         assert callable(getattr(jaxdl, name)), name
     assert jaxdl.load is load
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
-        jaxdl.lod  # noqa: B018
+        jaxdl.lod  # noqa: B018 (reading it is the test)
 
 
 def test_a_notebook_and_the_command_line_run_the_same(tiny, tiny_file, tmp_path):

@@ -94,7 +94,7 @@ class _Symbols(Numbered):
     symbols: tuple[str, ...]
 
     def pieces(self, text: str) -> Sequence[str]:
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: what a symbol is tells the tables apart
 
     @property
     def size(self) -> int:

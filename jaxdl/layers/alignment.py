@@ -37,7 +37,7 @@ class Alignment(nn.Module):
         return memory
 
     def score(self, query: Array, prepared: Array, seen: Array | None) -> Float[Array, "batch keys"]:
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: the score is all in which the mechanisms differ
 
     def __call__(
         self,

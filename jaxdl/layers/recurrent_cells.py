@@ -86,7 +86,7 @@ class Cell:
         self, p: Parameters, carry: Carry, x: Float[Array, "batch channels"], keep: Array | None = None
     ) -> tuple[Carry, Float[Array, "batch hidden"]]:
         """One time step; `keep` `(batch, hidden)` multiplies the h that the gates read (recurrent dropout)."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: the step is what a cell is
 
     def _products(self, p: Parameters, x: Array, h: Array) -> tuple[Array, Array]:
         """W·x and R·h, normalised where asked."""

@@ -57,7 +57,7 @@ class MetricsLog:
         if not is_first_process():
             return
         _repair(self.folder, resume)
-        self._file = open(self.folder / LOG, "ab", buffering=0)  # noqa: SIM115
+        self._file = open(self.folder / LOG, "ab", buffering=0)  # noqa: SIM115 (`close` closes it)
         if tensorboard:
             self._events = _Events(self.folder / "tensorboard", resume)
 

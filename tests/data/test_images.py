@@ -1,12 +1,6 @@
 """Streamed images: the same batches whoever decodes them and wherever reading begins; exact evaluation; errors in one line."""
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -58,7 +52,9 @@ def test_windows_have_the_area_and_aspect_they_should():
     rng = np.random.default_rng(0)
     windows = np.array([decoding.random_window(rng, 400, 300, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(4000)])
     left, top, right, bottom = windows.T
-    assert (left >= 0).all() and (top >= 0).all() and (right <= 400).all() and (bottom <= 300).all()  # noqa: PT018
+    assert min(left.min(), top.min()) >= 0
+    assert right.max() <= 400
+    assert bottom.max() <= 300
     width, height = right - left, bottom - top
     assert (width / height > 0.74).all()
     assert (width / height < 1.35).all()
@@ -226,106 +222,3 @@ def test_a_set_that_is_not_prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"imagenet2012 is not prepared in .*--folder"):
         images.imagenet(batch=4)
-
-
-# -- processes that end ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced(painted):
-    data = streamed(painted, workers=1)
-    data.source(1, 2, 0)
-    (worker,) = active_children()
-    os.kill(worker.pid, signal.SIGKILL)
-    for draw in range(2, 9):  # what it had read ahead, then what a new one reads
-        source = data.source(draw, draw + 1, 0)
-    equal(source, streamed(painted).source(8, 9, 0))
-    data.close()
-
-
-EXPERIMENT = """
-from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment
-from jaxdl.models.cnn import CNN
-from jaxdl.optim import momentum
-from jaxdl.augment import image as augment
-from jaxdl.tasks.classification import Classification
-
-
-@experiment
-def config(
-    *, folder: str = "", batch: int = 4, workers: int = 2, lr: float = 0.01, steps: int = 150, seed: int = 0
-) -> Experiment:
-    data = images.streamed(folder, batch=batch, image=16, workers=workers)
-    model = CNN(features=(4,), classes=3, norm=None)
-    return Experiment(
-        data=data, augment=(augment.flip(),), task=Classification(model), optimizer=momentum(lr), steps=steps, eval_every=50
-    )
-"""
-
-
-def begin(file, *flags):
-    """The command line in a process group of its own."""
-    command = [sys.executable, "-m", "jaxdl", "train", str(file), "--quiet", "--log-every", "5", *map(str, flags)]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command, cwd=file.parent, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
-
-
-def lines_of(folder):
-    found = sorted(folder.glob("runs/*/*/metrics.jsonl"))
-    text = found[-1].read_text() if found else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def group(pid):
-    """The processes of a group that still run; zombies do not."""
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if line.split()[0] == str(pid) and line.split()[1][0] != "Z"]
-
-
-@pytest.mark.slow
-def test_a_run_that_is_stopped_killed_and_resumed_is_the_run_undisturbed(painted, tmp_path):
-    """Ctrl-C at the terminal, SIGKILL, another number of workers; no process is left behind."""
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "mine.py").write_text(EXPERIMENT)
-    straight = begin(tmp_path / "a" / "mine.py", "--folder", painted, "--workers", 0)
-    disturbed, file = tmp_path / "b", tmp_path / "b" / "mine.py"
-
-    def step():
-        return max([line["step"] for line in lines_of(disturbed)], default=0)
-
-    flags = ("--folder", painted, "--checkpoint-every", 10)
-    first = begin(file, *flags)
-    wait_for(lambda: step() >= 20 or first.poll() is not None)
-    os.killpg(first.pid, signal.SIGINT)
-    _, err = first.communicate(timeout=60)
-    assert first.returncode == 75, err
-    assert "Traceback" not in err
-    assert not group(first.pid)
-    stopped = step()
-    assert stopped < 150
-
-    second = begin(file, *flags, "--resume")
-    wait_for(lambda: step() >= stopped + 10 or second.poll() is not None)
-    second.kill()
-    second.communicate()
-    wait_for(lambda: not group(second.pid), 20)
-
-    third = begin(file, "--folder", painted, "--workers", 1, "--resume")
-    _, err = third.communicate(timeout=120)
-    assert third.returncode == 0, err
-    assert not group(third.pid)
-    straight.communicate(timeout=120)
-    ends = [[line for line in lines_of(tmp_path / name) if line["kind"] == "checkpoint"][-1] for name in ("a", "b")]
-    assert ends[0]["step"] == ends[1]["step"] == 150
-    assert ends[0]["digest"] == ends[1]["digest"]

@@ -1,7 +1,6 @@
 """What all vision families promise: features by name, any image that fits, clear errors, the source's initialisation."""
 
 from functools import partial
-from math import sqrt
 
 import jax
 import jax.numpy as jnp
@@ -137,110 +136,6 @@ def test_errors(model, size, message):
 def test_unknown_sizes(make, value, message):
     with pytest.raises(ValueError, match=message):
         make(value)
-
-
-# -- initialisation ---------------------------------------------------------------------------------------------------
-
-# model, image, {path: (standard deviation, largest possible value)}; the deviation is the source's formula, not ours
-MOMENTS = {
-    # PyTorch's kaiming_uniform(a=√5): U(±1/√fan_in)
-    "alexnet": (
-        AlexNet(7, hidden=64),
-        63,
-        {
-            "conv2/kernel": (1 / sqrt(3 * 64 * 25), 1 / sqrt(64 * 25)),
-            "conv3/bias": (1 / sqrt(3 * 192 * 9), 1 / sqrt(192 * 9)),
-            "dense1/kernel": (1 / sqrt(3 * 9216), 1 / sqrt(9216)),
-        },
-    ),
-    "alexnet 2012": (AlexNet2012(7, hidden=64), 63, {"conv3/kernel": (0.01, None), "dense1/kernel": (0.01, None)}),
-    # kaiming_normal(fan_out) and N(0, 0.01)
-    "vgg": (VGG(hidden=64), 32, {"conv5_1/kernel": (sqrt(2 / (9 * 512)), None), "dense1/kernel": (0.01, None)}),
-    "resnet": (
-        ResNet((1, 1), bottleneck),
-        32,
-        {
-            "stage2_block1/conv2/kernel": (sqrt(2 / (9 * 128)), None),
-            "head/kernel": (1 / sqrt(3 * 512), 1 / sqrt(512)),
-            "head/bias": (1 / sqrt(3 * 512), 1 / sqrt(512)),
-        },
-    ),
-    "googlenet": (GoogLeNet(), 32, {"conv3/conv/kernel": (0.01, None), "head/kernel": (0.01, None)}),
-    "inception v3": (
-        InceptionV3(aux=True, share=0.5),
-        299,
-        {
-            "4a/conv/kernel": (0.1, None),
-            "aux1/conv1/conv/kernel": (0.1, None),
-            "aux1/conv2/conv/kernel": (0.01, None),
-            "aux1/head/kernel": (0.001, None),
-        },
-    ),
-    "mobilenet v2": (
-        MobileNetV2(),
-        32,
-        # fan_out of a depthwise kernel counts every channel, as torch.nn.init does
-        {
-            "block17/depthwise/conv/kernel": (sqrt(2 / (9 * 960)), None),
-            "last/conv/kernel": (sqrt(2 / 1280), None),
-            "head/kernel": (0.01, None),
-        },
-    ),
-    "efficientnet": (
-        EfficientNet(),
-        32,
-        {
-            "last/conv/kernel": (sqrt(2 / 1280), None),
-            "stage7_block1/squeeze/expand/kernel": (sqrt(2 / 1152), None),
-            "head/kernel": (1 / sqrt(3 * 1000), 1 / sqrt(1000)),
-        },
-    ),
-    "vit": (
-        ViT(width=64, depth=1, heads=2, image=32),
-        32,
-        {
-            "patches/kernel": (1 / sqrt(3 * 256), None),
-            "block1/attention/query/kernel": (0.02, None),
-            "block1/feed_forward/dense2/kernel": (0.02, None),
-            "head/kernel": (0.0, 0.0),
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("name", MOMENTS)
-def test_initialisation_by_moments(name):
-    model, size, expected = MOMENTS[name]
-
-    @jax.jit  # what the forward pass would compute is not asked for, so only the initialisers run
-    def init(key):
-        params = model.init(key, jnp.zeros((1, size, size, 3)), train=False)["params"]
-        chosen = {}
-        for path in expected:
-            leaf = params
-            for part in path.split("/"):
-                leaf = leaf[part]
-            chosen[path] = leaf
-        return chosen
-
-    for path, values in init(jax.random.key(0)).items():
-        std, bound = expected[path]
-        error = 4 * std / sqrt(2 * values.size)  # four standard errors of a normal's deviation
-        assert abs(float(jnp.std(values)) - std) <= error, path
-        assert abs(float(jnp.mean(values))) <= 5 * std / sqrt(values.size), path
-        largest = float(jnp.abs(values).max())
-        if bound is None:
-            assert largest > 2 * std, path  # not uniform: that ends at √3 deviations
-        else:
-            assert largest <= bound * (1 + 1e-6), path
-
-
-def test_biases_of_the_2012_form():
-    params = jax.jit(lambda key: AlexNet2012(7, hidden=8).init(key, jnp.zeros((1, 63, 63, 3)), train=False)["params"])(
-        jax.random.key(0)
-    )
-    ones = {name for name, leaves in params.items() if float(leaves["bias"].min()) == 1}
-    assert ones == {"conv2", "conv4", "conv5", "dense1", "dense2"}
 
 
 # -- properties -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from jaxdl.pretrained.mapping import from_torch
 
 torch = pytest.importorskip("torch")
 oracles = import_module("tests.pretrained.oracles")
+mobile = import_module("tests.pretrained.oracles_mobile")
 parity = import_module("tests.pretrained.test_parity")
 
 tf = {"padding": "same", "norm": partial(BatchNorm, eps=1e-3)}
@@ -37,17 +38,17 @@ CASES = {
     "googlenet aux": ("googlenet", {"aux": True}, lambda: oracles.GoogLeNet(V1, (64, 64, 192), 1000, (128, 1024))),
     "inception_v3": ("inception_v3", {}, lambda: oracles.Inception3(1.0, 1000)),
     "mobilenet_v1 hf": ("mobilenet_v1", tf, lambda: hugging("MobileNetV1")),
-    "mobilenet_v2": ("mobilenet_v2", {}, lambda: oracles.MobileNetV2(V2, 32, 1280, 1000)),
+    "mobilenet_v2": ("mobilenet_v2", {}, lambda: mobile.MobileNetV2(V2, 32, 1280, 1000)),
     "mobilenet_v2 hf": ("mobilenet_v2", tf, lambda: hugging("MobileNetV2")),
     "mobilenet_v3_large": (
         "mobilenet_v3_large",
         {},
-        lambda: oracles.MobileNetV3(rows, 16, 1280, 1000, divisible),
+        lambda: mobile.MobileNetV3(rows, 16, 1280, 1000, divisible),
     ),
-    "efficientnet_b0": ("efficientnet_b0", {}, lambda: oracles.EfficientNet(B0, 32, 1280, 1000)),
-    "efficientnet_b0 timm": ("efficientnet_b0", {}, lambda: oracles.TimmEfficientNet(B0, 32, 1280, 1000)),
+    "efficientnet_b0": ("efficientnet_b0", {}, lambda: mobile.EfficientNet(B0, 32, 1280, 1000)),
+    "efficientnet_b0 timm": ("efficientnet_b0", {}, lambda: mobile.TimmEfficientNet(B0, 32, 1280, 1000)),
     "efficientnet_b0 hf": ("efficientnet_b0", tf, lambda: hugging("EfficientNet", **b0)),
-    "vit_b_16": ("vit_b_16", {}, lambda: oracles.ViT(16, 768, 12, 12, 3072, 224, 1000)),
+    "vit_b_16": ("vit_b_16", {}, lambda: mobile.ViT(16, 768, 12, 12, 3072, 224, 1000)),
     "vit_b_16 hf": ("vit_b_16", {"norm": hf_norm}, lambda: hugging("ViT")),
     "deit_b hf": ("deit_b_16_distilled", {"norm": hf_norm}, lambda: hugging("DeiT")),
 }

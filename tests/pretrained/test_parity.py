@@ -31,6 +31,7 @@ from jaxdl.pretrained.mapping import from_torch, to_torch
 
 torch = pytest.importorskip("torch")
 oracles = import_module("tests.pretrained.oracles")
+mobile = import_module("tests.pretrained.oracles_mobile")
 
 CLASSES = 5
 
@@ -145,7 +146,7 @@ CASES = {
     ),
     "mobilenet v1": (
         MobileNetV1(CLASSES, table=((8, 1), (16, 2), (16, 1)), stem=8),
-        lambda: oracles.MobileNetV1([[(8, 1)], [(16, 2), (16, 1)]], 8, CLASSES),
+        lambda: mobile.MobileNetV1([[(8, 1)], [(16, 2), (16, 1)]], 8, CLASSES),
         16,
         "timm",
     ),
@@ -157,7 +158,7 @@ CASES = {
     ),
     "mobilenet v2": (
         MobileNetV2(CLASSES, table=v2_table, stem=8, last=16, rate=0.0),
-        lambda: oracles.MobileNetV2(v2_table, 8, 16, CLASSES),
+        lambda: mobile.MobileNetV2(v2_table, 8, 16, CLASSES),
         16,
         "torchvision",
     ),
@@ -169,7 +170,7 @@ CASES = {
     ),
     "mobilenet v3": (
         MobileNetV3(CLASSES, rows=rows, stem=8, hidden=12, rate=0.0),
-        lambda: oracles.MobileNetV3(
+        lambda: mobile.MobileNetV3(
             [(*row[:4], row.act.__name__, row.strides) for row in rows], 8, 12, CLASSES, divisible
         ),
         16,
@@ -177,13 +178,13 @@ CASES = {
     ),
     "efficientnet": (
         EfficientNet(CLASSES, table=b_table, stem=8, last=16, rate=0.0, drop_path=0.0),
-        lambda: oracles.EfficientNet(b_table, 8, 16, CLASSES),
+        lambda: mobile.EfficientNet(b_table, 8, 16, CLASSES),
         16,
         "torchvision",
     ),
     "efficientnet timm": (
         EfficientNet(CLASSES, table=b_table, stem=8, last=16, rate=0.0, drop_path=0.0),
-        lambda: oracles.TimmEfficientNet(b_table, 8, 16, CLASSES),
+        lambda: mobile.TimmEfficientNet(b_table, 8, 16, CLASSES),
         16,
         "timm",
     ),
@@ -208,10 +209,10 @@ CASES = {
         64,
         "huggingface",
     ),
-    "vit": (ViT(**tiny_vit), lambda: oracles.ViT(4, 16, 2, 2, 24, 12, CLASSES), 12, "torchvision"),
+    "vit": (ViT(**tiny_vit), lambda: mobile.ViT(4, 16, 2, 2, 24, 12, CLASSES), 12, "torchvision"),
     "vit map": (
         ViT(**(tiny_vit | {"pool": "attention"})),
-        lambda: oracles.TimmViTMap(4, 16, 2, 2, 24, 12, CLASSES),
+        lambda: mobile.TimmViTMap(4, 16, 2, 2, 24, 12, CLASSES),
         12,
         "timm",
     ),

@@ -38,9 +38,8 @@ def start(folder, file, *args, processes=2, devices=2):
         if processes > 1:
             words += ["--coordinator", f"127.0.0.1:{port}", "--num-processes", str(processes)]
             words += ["--process-id", str(process)]
-        log = open(folder / f"{process}.log", "w")  # noqa: SIM115
-        running.append(subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=env))
-        log.close()
+        with open(folder / f"{process}.log", "w") as log:
+            running.append(subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=env))
     return running
 
 
