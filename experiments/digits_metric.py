@@ -9,7 +9,7 @@ Expect: not measured yet.
 from functools import partial
 from typing import Literal
 
-from jaxdl.augment import image
+from jaxdl.augment import image, views
 from jaxdl.data.identities import trained, unseen_digits
 from jaxdl.data.stream import balanced
 from jaxdl.experiment import Experiment, experiment, main
@@ -25,6 +25,7 @@ from jaxdl.losses import (
     supervised_contrastive,
 )
 from jaxdl.models.cnn import CNN
+from jaxdl.models.projection import Projected
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
@@ -37,12 +38,14 @@ def config(
     ] = "supcon",
     dim: int = 64,
     classes: int = 7,
-    each: int = 10,
+    each: int = 16,
     margin: float = 0.5,
     scale: float = 16.0,
     temperature: float = 0.1,
-    degrees: float = 10.0,
-    epochs: int = 40,
+    turns: bool = True,
+    degrees: float = 15.0,
+    stretch: float = 0.2,
+    epochs: int = 100,
     lr: float = 3e-3,
     decay: float = 0.01,
     seed: int = 0,
@@ -52,13 +55,15 @@ def config(
     Args:
         loss: what brings images of one digit together: within a batch, against classes with a margin, or the features of
             a common classifier.
-        dim: numbers in an embedding.
+        dim: numbers in the embedding, which is what a projection head reads and the loss does not.
         classes: digits in a batch.
         each: images of each of them.
         margin: of contrastive, triplet (a distance), arcface (radians) and cosface (a cosine).
         scale: of the cosines in arcface, cosface and sphereface.
         temperature: of nt_xent and supcon.
-        degrees: images are turned by up to so much, and moved and stretched a little.
+        turns: every quarter turn of a digit is a class of its own: 28 classes to train on instead of 7.
+        degrees: images are turned and sheared by up to so much,
+        stretch: and made larger or smaller by up to so large a part.
         epochs: passes over about the whole training split.
         lr: peak learning rate, after a warm-up and before a cosine to zero.
         decay: decoupled weight decay.
@@ -79,18 +84,22 @@ def config(
         "classifier": cross_entropy,
     }
     task = MetricLearning(
-        model=CNN(classes=dim, norm=BatchNorm),
+        model=Projected(CNN(classes=dim, norm=BatchNorm), hidden=dim, dim=dim, norm=BatchNorm),
+        embedding="representation",
         loss=within.get(loss) or against[loss],
-        classes=None if loss in within else trained(data),
+        classes=None if loss in within else (4 if turns else 1) * trained(data),
         head="linear" if loss == "classifier" else "cosine",
     )
     return Experiment(
         data=data,
-        augment=(image.affine(degrees=degrees, translate=0.1, scale=(0.9, 1.1)),),
+        augment=(
+            *((views.quarter_turns(trained(data)),) if turns else ()),
+            image.affine(degrees=degrees, translate=0.1, scale=(1 - stretch, 1 + stretch), shear=degrees),
+        ),
         task=task,
         optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay),
         steps=steps,
-        eval_every=5 * data.steps_per_epoch,
+        eval_every=25 * data.steps_per_epoch,
         seed=seed,
     )
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdl.augment.rows import chain
+from jaxdl.augment.rows import chain, row_keys
 from jaxdl.types import Augment, Batch, Key
 
 
@@ -19,5 +19,25 @@ def several(*augments: Augment, views: int = 2) -> Augment:
     def augment(key: Key, batch: Batch) -> Batch:
         copies = [change(jax.random.fold_in(key, v), batch)["x"] for v in range(views)]
         return batch | {"x": jnp.stack(copies, axis=1)}
+
+    return augment
+
+
+def quarter_turns(classes: int) -> Augment:
+    """Each image turned by 0, 90, 180 or 270 degrees, drawn at random, and what is turned is a class of its own.
+
+        y ← y + classes · turns        four times as many classes to train on
+
+    For square images and an embedding that is to know classes it was never shown; not where a turned image is still the same.
+    Source: Santoro et al. 2016, arXiv:1605.06065, section 4.1 (Omniglot).
+    """
+
+    def augment(key: Key, batch: Batch) -> Batch:
+        x, y = batch["x"], batch["y"]
+        if x.shape[1] != x.shape[2]:
+            raise ValueError(f"a quarter turn needs square images, got {x.shape[1]}x{x.shape[2]}")
+        turns = jax.vmap(lambda k: jax.random.randint(k, (), 0, 4))(row_keys(key, len(x)))
+        every = jnp.stack([jnp.rot90(x, t, axes=(1, 2)) for t in range(4)])
+        return batch | {"x": every[turns, jnp.arange(len(x))], "y": y + (classes * turns).astype(y.dtype)}
 
     return augment
