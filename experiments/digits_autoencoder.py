@@ -2,9 +2,15 @@
 
 Source: Hinton and Salakhutdinov 2006 (codes deeper than PCA); Vincent et al. 2010 (denoising); Ng 2011 (sparse).
 Run:    python -m experiments.digits_autoencoder --family denoising
-Cost:   1,900 steps of 64, about 5 s on a 2-core x86 CPU, after compiling.
-Expect: error of a pixel in [0, 1], test split, one run of 150 epochs (seed 0): 0.0116; PCA of the same width 0.0247. Three seeds: not
-        measured yet.
+Cost:   1,900 steps of 64, about 5 s on a 2-core x86 CPU, after compiling (30 to 80 s on one that ran eight other jobs).
+Expect: on the test split, mean ± standard deviation over seeds 0-2, 8 numbers for 64 pixels, and PCA with 8:
+
+                        plain               PCA
+    error of a pixel    0.0115 ± 0.0001     0.0247
+    k-NN accuracy       91.5 ± 0.4 %        88.9 %
+    trustworthiness     0.9934 ± 0.0001     0.9887
+
+The other families: not measured yet.
 """
 
 from functools import cache

@@ -3,8 +3,8 @@
 Source: Kingma and Welling 2014, arXiv:1312.6114; Higgins et al. 2017 (β); Burda et al. 2016, arXiv:1509.00519 (--family iwae).
 Run:    python -m experiments.digits_vae --width 2
 Cost:   1,900 steps of 64.
-Expect: -log p(x) of the binary test digits by importance sampling, one run of 150 epochs (seed 0): 22.8 nats with 8 latents, 24.3 with 2;
-        independent pixels 27.2 nats. Three seeds: not measured yet.
+Expect: -log p(x) of the binary test digits by importance sampling, one run of 150 epochs (seed 0): 22.8 nats with 8
+        latents, 24.3 with 2; independent pixels cost 27.2. Three seeds: not measured yet.
 """
 
 from typing import Literal

@@ -2,10 +2,10 @@
 
 Source: Kingma and Welling 2014, arXiv:1312.6114; Burda et al. 2016, arXiv:1509.00519 (one stochastic layer, 784-200-200-50).
 Run:    python -m experiments.mnist_vae --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
-Cost:   not measured on the whole set (54,000 steps of 100).
-Expect: not measured on the whole set, which is not bundled. Published for this network: 86.8 nats (VAE), 84.8 (IWAE, 50 draws; Burda et al.,
-        table 1); 89.9 and 87.1 (static binarisation, pythae's table). On 5,000 of its images (3,599 to train, 1,000 to test), one run (seed
-        0): 122.7 nats; independent pixels 204.9.
+Cost:   54,000 steps of 100 on the whole set.
+Expect: not measured on the whole set, which is not bundled. Published for this network: 86.8 nats (VAE) and 84.8 (IWAE,
+        50 draws; Burda et al., table 1); with static binarisation 89.9 and 87.1 (table of pythae). On 5,000 of the images (3,599
+        to train, 1,000 to test; seed 0 alone): 122.7 nats, where independent pixels cost 204.9.
 """
 
 from functools import partial
