@@ -111,6 +111,33 @@ def test_all_pairs():
     assert same[0] == (labels[0] == labels[1])
 
 
+def test_made_pairs_are_half_of_one_class_and_listed_once():
+    labels = RANDOM_LABELS
+    i, j = ranking.balanced_pairs(labels, 400)
+    same = labels[i] == labels[j]
+    assert (i < j).all()
+    assert len(set(zip(i.tolist(), j.tolist(), strict=True))) == len(i)
+    assert abs(same.mean() - 0.5) < 0.05
+    assert 0.3 < same[: len(same) // 10].mean() < 0.7, "shuffled: every fold has both kinds"
+    np.testing.assert_array_equal(ranking.balanced_pairs(labels, 400)[0], i)
+    assert len(ranking.made_pairs(labels, 10**6)[0]) == len(labels) * (len(labels) - 1) // 2
+    assert len(ranking.made_pairs(labels, 400)[0]) == len(i)
+
+
+RANDOM_LABELS = np.random.default_rng(1).integers(0, 9, 120)
+
+
+def test_the_principal_plane_shows_the_widest_spread():
+    rng = np.random.default_rng(0)
+    plane, _ = np.linalg.qr(rng.normal(size=(6, 2)))
+    hidden = rng.normal(size=(80, 2)) * [5, 2]
+    points = ranking.principal_plane(hidden @ plane.T + 7)
+    centred = hidden - hidden.mean(0)
+    np.testing.assert_allclose(points @ points.T, centred @ centred.T, atol=1e-9)
+    assert points[:, 0].std() > points[:, 1].std()
+    assert ranking.principal_plane(np.ones((3, 1))).shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
