@@ -4,8 +4,19 @@ Source: Radford et al. 2015, arXiv:1511.06434; Miyato and Koyama 2018, arXiv:180
         Mescheder et al. 2018, arXiv:1801.04406 (R1); Alpaydin and Kaynak's digits.
 Run:    python -m experiments.digits_gan
         python -m experiments.digits_gan --conditional
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   about a minute on a 2-core x86 CPU that was busy with other work, after compiling.
+Expect: on the 269 test digits, by features of the sheet's CNN trained on the training split, mean ± standard deviation over seeds
+        0-2; beside it other images measured the same way:
+
+                                       FID            KID               precision       recall         coverage
+    made digits                        0.30 ± 0.04    0.002 ± 0.001     0.86 ± 0.01     0.90 ± 0.02    0.77 ± 0.03
+    real ones of the training split    0.10           -0.001            0.95            0.99           0.98
+    a Gaussian with the pixels' mean
+        and covariance                 1.32           0.047             0.65            0.76           0.61
+    noise                              16.1           0.906             0.00            0.00           0.00
+    one real digit, 269 times          11.2           0.359             1.00            0.00           0.01
+
+    --conditional: not measured yet.
 """
 
 from jaxdl.data import vision
@@ -23,13 +34,13 @@ def config(
     conditional: bool = False,
     classifier: str = "",
     classifier_epochs: int = 20,
-    updates: int = 1500,
+    updates: int = 2000,
     batch: int = 64,
-    width: int = 64,
+    width: int = 128,
     latent: int = 32,
-    lr: float = 5e-4,
-    critic_lr: float = 5e-4,
-    r1: float = 0.1,
+    lr: float = 1e-3,
+    critic_lr: float = 1e-3,
+    r1: float = 0.03,
     b1: float = 0.5,
     seed: int = 0,
 ) -> Experiment:

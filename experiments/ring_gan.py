@@ -4,8 +4,17 @@ Source: Srivastava et al. 2017, arXiv:1705.07761, section 5.1 (VEEGAN), whose se
         Mescheder et al. 2018, arXiv:1801.04406 (R1).
 Run:    python -m experiments.ring_gan
         python -m experiments.ring_gan --layout grid
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   about a minute on a 2-core x86 CPU that was busy with other work, after compiling.
+Expect: all modes found by every seed. On 2,500 made points, mean ± standard deviation over seeds 0-2:
+
+                            modes found    within 3 deviations    divergence of the modes' shares from even
+    --layout ring           8 of 8         93.0 ± 1.3 %           0.002 ± 0.000
+    --layout grid           25 of 25       58.9 ± 8.6 %           0.078 ± 0.048
+    the mixtures themselves 8 and 25       98.5 %                 0.000
+    one Gaussian, fitted    4 and 19       0.2 and 1.3 %          0.750 and 0.403
+    a plain GAN, published  1 and 3.3      99.3 and 0.5 %         (VEEGAN: 8 and 24.6 modes, 52.9 and 40.0 %; table 1 there)
+
+A mode is found if one made point is within three deviations of it, as there.
 """
 
 from functools import cache
@@ -61,7 +70,7 @@ def config(
     smooth: Literal["r1", "penalty", "nothing"] = "r1",
     weight: float = 0.1,
     critic_steps: int = 1,
-    updates: int = 8000,
+    updates: int = 6000,
     batch: int = 256,
     width: int = 128,
     depth: int = 3,

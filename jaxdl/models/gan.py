@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.layers.convolution import Conv, ConvTranspose, KernelMap
+from jaxdl.layers.convolution import Conv, ConvTranspose, Initializer, KernelMap
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm
 
@@ -151,8 +151,14 @@ class DCGANCritic(nn.Module):
         return logit if self.classes is None else logit + projection(self, h, y, train)
 
 
-def projection(critic: nn.Module, h: Float[Array, "batch dim"], y: Labels, train: bool) -> Logits:
-    """v_y·h with a learned row v of each class (Miyato and Koyama 2018, eq. 4), under the critic's own `kernel_map`."""
+def projection(
+    critic: nn.Module, h: Float[Array, "batch dim"], y: Labels, train: bool, *, kernel_init: Initializer = normal
+) -> Logits:
+    """v_y·h with a learned row v of each class (Miyato and Koyama 2018, eq. 4), under the critic's own `kernel_map`.
+
+    The rows start small: a random answer to the label would drown what the critic learns of the examples.
+    """
     rows = one_hot(y, critic.classes, h)
-    table = Dense(h.shape[-1], use_bias=False, kernel_map=critic.kernel_map, name="projection")
+    shared = {"kernel_map": critic.kernel_map, "kernel_init": kernel_init}
+    table = Dense(h.shape[-1], use_bias=False, name="projection", **shared)
     return (table(rows, train=train) * h).sum(-1)

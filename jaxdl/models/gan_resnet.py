@@ -111,7 +111,7 @@ class ResNetCritic(nn.Module):
             x = Down(width, i < self.downs, i == 0, self.kernel_map)(x, train=train)
         h = nn.relu(x).sum((1, 2))
         logit = Dense(1, kernel_init=xavier, kernel_map=self.kernel_map)(h, train=train)[:, 0]
-        return logit if self.classes is None else logit + projection(self, h, y, train)
+        return logit if self.classes is None else logit + projection(self, h, y, train, kernel_init=xavier)
 
 
 SIZES = {
