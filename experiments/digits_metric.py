@@ -1,9 +1,22 @@
 """Which digit is which, also of digits that training never showed: 0 to 6 train, 7, 8 and 9 are told apart.
 
 Source: the losses as named in `jaxdl.losses`; the protocol of Musgrave et al. 2020, arXiv:2003.08505 (classes split, MAP@R).
-Run:    python -m experiments.digits_metric --loss arcface
-Cost:   not measured yet.
-Expect: not measured yet.
+Run:    python -m experiments.digits_metric --loss supcon
+Cost:   10 to 18 s on a busy 2-core x86 CPU, after compiling.
+Expect: on all 533 images of 7, 8 and 9, seeds 0-2, mean ± standard deviation (raw pixels: one number):
+
+                                             MAP@R            equal error rate    recall@1
+            raw pixels                       61.7 %           26.5 %              99.2 %
+            --loss classifier --turns False  59.4 ± 1.8 %     30.5 ± 1.4 %        97.8 ± 0.8 %    a common classifier
+            --loss supcon --turns False      63.5 ± 3.6 %     28.7 ± 3.5 %        97.8 ± 0.8 %
+            --loss classifier                69.9 ± 1.6 %     21.2 ± 0.1 %        99.6 ± 0.2 %
+            --loss supcon                    68.5 ± 1.7 %     22.7 ± 1.8 %        99.3 ± 0.3 %
+            --loss arcface (default)         70.7 ± 3.6 %     21.3 ± 2.1 %        99.6 ± 0.1 %
+
+With every quarter turn of a digit as a class of its own (28 classes instead of 7) the embeddings beat raw pixels and the features
+of a common classifier. A classifier trained on the turned classes, too, is as good as they are: three seeds tell no loss from
+another, and with seven digits the recipe counts for more than the loss. Small, centred 8x8 images are a strong start in themselves.
+Contrastive, triplet, nt_xent, cosface and sphereface with this recipe: not measured.
 """
 
 from functools import partial
@@ -35,7 +48,7 @@ def config(
     *,
     loss: Literal[
         "contrastive", "triplet", "nt_xent", "supcon", "arcface", "cosface", "sphereface", "classifier"
-    ] = "supcon",
+    ] = "arcface",
     dim: int = 64,
     classes: int = 7,
     each: int = 16,
