@@ -15,7 +15,7 @@ Expect: on all 533 images of 7, 8 and 9, seeds 0-2, mean ± standard deviation (
 
 With every quarter turn of a digit as a class of its own (28 classes instead of 7) the embeddings beat raw pixels and the features
 of a common classifier. A classifier trained on the turned classes, too, is as good as they are: three seeds tell no loss from
-another, and with seven digits the recipe counts for more than the loss. Small, centred 8x8 images are a strong start in themselves.
+another, and with seven digits the recipe counts for more than the loss. Small, centred images are a strong start in themselves.
 Contrastive, triplet, nt_xent, cosface and sphereface with this recipe: not measured.
 """
 
