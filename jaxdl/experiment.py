@@ -64,7 +64,8 @@ class Experiment:
         precision: of the computation; parameters, statistics and the optimizer stay float32.
         remat: recompute activations in the backward pass instead of storing them.
         accumulate: micro-batches a step is cut into (memory, not results).
-        ema: decay of an exponential moving average of the parameters, which is then what is evaluated; None: none.
+        ema: decay of an exponential moving average of the parameters (of a GAN: the generator's), which is then what is
+            evaluated; None: none.
         init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/transfer.py`).
         fresh: patterns of parameters that start afresh all the same; a head of another shape does so by itself.
         rules: path rules for tensor parallelism, of the model's family.
