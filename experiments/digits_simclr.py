@@ -2,8 +2,15 @@
 
 Source: Chen et al. 2020, arXiv:2002.05709.
 Run:    python -m experiments.digits_simclr
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   10 to 60 s on a busy 2-core x86 CPU, after compiling.
+Expect: test accuracy of a linear probe of the representation, and MAP@R of its cosines, seeds 0-2, mean ± standard deviation:
+
+            --method simclr (default)    96.5 ± 0.8 %    65.2 ± 0.4 %    no label formed the representation
+            --method supervised          98.1 ± 0.4 %    87.0 ± 1.5 %    the same network and views, trained with labels
+            logistic regression on raw pixels gives 98.1 % on the same split
+
+On images as small and as well centred as these, what is learned without labels does not beat the pixels themselves.
+--method random, a network as it was initialised: not measured.
 """
 
 from functools import partial
