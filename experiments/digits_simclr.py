@@ -7,10 +7,10 @@ Expect: test accuracy of a linear probe of the representation, and MAP@R of its 
 
             --method simclr (default)    96.5 ± 0.8 %    65.2 ± 0.4 %    no label formed the representation
             --method supervised          98.1 ± 0.4 %    87.0 ± 1.5 %    the same network and views, trained with labels
+            --method random              93.8 ± 1.7 %    48.8 ± 0.9 %    the network as it was initialised
             logistic regression on raw pixels gives 98.1 % on the same split
 
 On images as small and as well centred as these, what is learned without labels does not beat the pixels themselves.
---method random, a network as it was initialised: not measured.
 """
 
 from functools import partial

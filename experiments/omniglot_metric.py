@@ -4,7 +4,7 @@ Source: Lake et al. 2015, Science 350 (the data); Khosla et al. 2020, arXiv:2004
 Run:    python -m experiments.omniglot_metric --folder images_background      (from github.com/brendenlake/omniglot)
 Cost:   8 epochs of the data below take 40 to 67 s on a very busy 2-core x86 CPU, after compiling.
 Expect: measured with --epochs 8 on 136 characters of 5 alphabets (`images_background_small1`): trained on 88 characters of
-        3 alphabets, chosen on one, tested on 480 drawings of the 24 characters of Greek, seeds 0-2, mean ± standard deviation:
+        3 alphabets, validated on one, tested on 480 drawings of the 24 characters of Greek, seeds 0-2, mean ± standard deviation:
 
                                           MAP@R           recall@1        equal error rate
             raw pixels (28x28)            14.6 %          64.0 %          37.7 %
