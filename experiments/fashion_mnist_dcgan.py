@@ -3,8 +3,16 @@
 Source: Radford et al. 2015, arXiv:1511.06434; Xiao et al. 2017, arXiv:1708.07747.
 Run:    python -m experiments.fashion_mnist_dcgan --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
         python -m experiments.fashion_mnist_dcgan --folder PATH --classifier runs/fashion_mnist_cnn/<a run>
-Cost:   not measured yet.
-Expect: not measured yet.
+Cost:   3 minutes on a 2-core x86 CPU that was very busy with other work, after compiling.
+Expect: on the 10,000 test images, one seed so far, by features of a run of fashion_mnist_cnn (seed 0, 8 epochs):
+
+                                       FID      KID       precision    recall    coverage
+    made images                        0.71     0.022     0.90         0.27      0.33
+    real ones of the training split    0.00     -0.000    0.97         0.97      0.97
+    a Gaussian with the pixels' moments1.44     0.043     0.93         0.11      0.15
+    noise                              110.52   43.540    1.00         0.00      0.00
+
+800 updates make clothes, not yet all kinds of them: recall and coverage are low.
 """
 
 from jaxdl.data import vision
@@ -23,7 +31,7 @@ def config(
     conditional: bool = False,
     classifier: str = "",
     classifier_epochs: int = 1,
-    updates: int = 1200,
+    updates: int = 800,
     batch: int = 64,
     width: int = 32,
     latent: int = 100,
