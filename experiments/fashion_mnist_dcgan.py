@@ -8,8 +8,8 @@ Expect: on the 10,000 test images, one seed so far, by features of a run of fash
 
                                        FID      KID       precision    recall    coverage
     made images                        0.71     0.022     0.90         0.27      0.33
-    real ones of the training split    0.00     -0.000    0.97         0.97      0.97
-    a Gaussian with the pixels' moments1.44     0.043     0.93         0.11      0.15
+    real ones of the training split    0.001    -0.000    0.97         0.97      0.97
+    a Gaussian with the pixels' moments 1.44    0.043     0.93         0.11      0.15
     noise                              110.52   43.540    1.00         0.00      0.00
 
 800 updates make clothes, not yet all kinds of them: recall and coverage are low.
