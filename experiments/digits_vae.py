@@ -2,9 +2,10 @@
 
 Source: Kingma and Welling 2014, arXiv:1312.6114; Higgins et al. 2017 (β); Burda et al. 2016, arXiv:1509.00519 (--family iwae).
 Run:    python -m experiments.digits_vae --width 2
-Cost:   1,900 steps of 64.
-Expect: -log p(x) of the binary test digits by importance sampling, one run of 150 epochs (seed 0): 22.8 nats with 8
-        latents, 24.3 with 2; independent pixels cost 27.2. Three seeds: not measured yet.
+Cost:   1,900 steps of 64, 3 s on a 2-core x86 CPU, after compiling.
+Expect: -log p(x) of the binary test digits by importance sampling, mean ± standard deviation over seeds 0-2: 22.99 ± 0.02 nats
+        with 8 latents (the bound itself 23.3 ± 0.1; the code takes 4.6 nats of them); independent pixels cost 27.18 at best.
+        At β = 4 the code says nothing (one run). The importance-weighted bound: not measured yet.
 """
 
 from typing import Literal
