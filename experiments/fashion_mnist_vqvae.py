@@ -2,8 +2,15 @@
 
 Source: van den Oord et al. 2017, arXiv:1711.00937 (section 4.1: two strided convolutions, two residual blocks, β = 0.25).
 Run:    python -m experiments.fashion_mnist_vqvae --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
-Cost:   843 steps of 64.
-Expect: not measured yet.
+Cost:   843 steps of 64, 55 s on a 2-core x86 CPU that was busy with other work.
+Expect: on the test split, mean ± standard deviation over seeds 0-2; an image is 49 symbols of 8 bits, PCA has 12 floats:
+
+                        VQ-VAE              PCA
+    squared error       0.0093 ± 0.0002     0.0228
+    k-NN accuracy       75.5 ± 0.5 %        71.5 %      (5 neighbours among 1,000 test images)
+    trustworthiness     0.9975 ± 0.0002     0.9931
+
+Perplexity of the table 24.5 ± 1.0, 44 of its 256 codes in use: most never win a vector.
 """
 
 from functools import cache
