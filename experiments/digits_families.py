@@ -2,8 +2,17 @@
 
 Source: the papers of the families (`jaxdl/models`); Alpaydin and Kaynak's digits (8x8).
 Run:    python -m experiments.digits_families --family vit
-Cost:   not measured yet.
-Expect: not measured yet (logistic regression on the same split gives 98.1 %).
+Cost:   1 to 8 s a run on a 2-core x86 CPU that was busy with other work (inception_v3 35 s), after compiling.
+Expect: test accuracy, mean ± standard deviation over seeds 0-2 (logistic regression on the same split gives 98.1 %):
+
+    mlp             98.4 ± 0.6 %      mobilenet_v1    97.3 ± 1.3 %
+    cnn             98.5 ± 0.4 %      mobilenet_v2    98.4 ± 0.6 %
+    alexnet         98.3 ± 0.6 %      mobilenet_v3    98.1 ± 0.4 %
+    vgg             97.8 ± 0.7 %      efficientnet    98.6 ± 0.6 %
+    resnet          99.0 ± 0.9 %      inception_v3    78.7 ± 7.4 %
+    inception       98.9 ± 0.4 %      vit             82.7 ± 7.1 %
+
+All with the same 380 steps, untuned: too few for the last two. With 1,140 the same Transformer reaches 94.3 % (`digits_vit`).
 """
 
 from collections.abc import Callable
@@ -67,7 +76,7 @@ FAMILIES: dict[str, tuple[int, Callable[..., Any]]] = {  # how often a pixel is 
     "mobilenet_v2": (2, partial(MobileNetV2, table=V2, stem=8, last=64)),
     "mobilenet_v3": (2, partial(MobileNetV3, rows=V3, stem=8, hidden=64, norm=BatchNorm)),
     "efficientnet": (2, partial(EfficientNet, table=B0, stem=8, last=64)),
-    "vit": (1, partial(ViT, patch=2, width=48, depth=2, heads=4, image=8)),
+    "vit": (1, partial(ViT, patch=2, width=48, depth=2, heads=4, image=8, pool="average", positions="sincos")),
 }
 
 

@@ -2,8 +2,9 @@
 
 Source: Dosovitskiy et al. 2020, arXiv:2010.11929; Alpaydin and Kaynak's digits (8x8).
 Run:    python -m experiments.digits_vit
-Cost:   not measured yet.
-Expect: not measured yet (logistic regression on the same split gives 98.1 %).
+Cost:   9 to 14 s on a 2-core x86 CPU that was busy with other work, after compiling.
+Expect: test accuracy 94.3 ± 0.9 % over seeds 0-2. That is less than logistic regression on the same split (98.1 %): on 1,258 images
+        it learns the training split by heart. With a class token and learned positions it does worse still.
 """
 
 from functools import partial
@@ -25,13 +26,13 @@ def config(
     width: int = 48,
     depth: int = 2,
     heads: int = 4,
-    pool: Literal["token", "average", "attention"] = "token",
-    positions: Literal["learned", "sincos"] = "learned",
+    pool: Literal["token", "average", "attention"] = "average",
+    positions: Literal["learned", "sincos"] = "sincos",
     rate: float = 0.0,
     drop_path: float = 0.0,
-    epochs: int = 30,
+    epochs: int = 60,
     batch: int = 64,
-    lr: float = 3e-3,
+    lr: float = 5e-3,
     decay: float = 0.05,
     smoothing: float = 0.0,
     shift: int = 0,
