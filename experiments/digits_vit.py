@@ -3,8 +3,8 @@
 Source: Dosovitskiy et al. 2020, arXiv:2010.11929; Alpaydin and Kaynak's digits (8x8).
 Run:    python -m experiments.digits_vit
 Cost:   9 to 14 s on a 2-core x86 CPU that was busy with other work, after compiling.
-Expect: test accuracy 94.3 ± 0.9 % over seeds 0-2. That is less than logistic regression on the same split (98.1 %): on 1,258 images
-        it learns the training split by heart. With a class token and learned positions it does worse still.
+Expect: test accuracy 94.3 ± 0.9 % over seeds 0-2. That is less than logistic regression on the same split (98.1 %): on 1,258
+        images it learns the training split by heart. With a class token and learned positions it does worse still.
 """
 
 from functools import partial

@@ -7,7 +7,8 @@ Run:    python -m experiments.finetune_digits                                   
 Cost:   2 to 4 s a run on a 2-core x86 CPU that was busy with other work, after compiling.
 Expect: as in this table.
 
-Test accuracy on 736 images of 5 to 9 after 5 labelled ones of each, mean ± standard deviation over seeds 0-2 (0 to 4 itself: 100 %):
+Test accuracy on 736 images of 5 to 9 after 5 labelled ones of each, mean ± standard deviation over seeds 0-2
+(0 to 4 itself: 100 %):
 
     --digits high                                                 86.8 ± 3.7 %      from scratch
     --digits high --freeze features                               77.4 ± 3.6 %      a head on random features
