@@ -138,6 +138,13 @@ FILES = {
 """experiment -> knob -> file of the folder, where a knob names a file that is not bundled."""
 
 
+SMALLER = {
+    "librispeech_conformer": {"width": 16, "layers": 1, "batch": 4},
+    "wmt14_transformer_base": {"longest": 20, "buckets": 1},
+}
+"""experiment -> knobs of the two steps, where they would take a minute at their own size; what is traced is the whole."""
+
+
 def built(path, folder, **knobs):
     """The experiment with its own knobs, small where they only say how much."""
     config = load_config(path)
@@ -180,7 +187,7 @@ def test_its_step_can_be_traced(path, folder):
 
 
 def two_steps(path, folder, tmp_path):
-    exp = built(path, folder)
+    exp = built(path, folder, **SMALLER.get(path.stem, {}))
     run = api.train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
     assert int(run.state.step) == 2
     losses = [line for line in read(run.folder) if line["kind"] == "train"]
