@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from train_step import ROOT, Contender, Run, answer, quartiles, rounds_of
+from vision import chunks
 
 sys.path.insert(0, str(ROOT))
 
@@ -57,25 +58,13 @@ def jaxdl() -> Run:
     from jaxdl import runtime
 
     runtime.configure("cpu", cache=False)
-    import jax
-    import numpy as np
 
     from jaxdl.prepared import prepare
 
     exp = experiment_of()
     prepared = prepare(exp)
     program, knobs = prepared.program, dict(prepared.traced)
-    state = program.init(knobs)
-    source = program.place(exp.data.source(0, 1, 0))
-
-    def run(steps: int) -> float:
-        nonlocal state
-        begin = time.perf_counter()
-        state, view = program.chunk(knobs, state, source, np.int32(steps), np.int32(3))
-        jax.block_until_ready(view)
-        return time.perf_counter() - begin
-
-    return run
+    return chunks(program, knobs, exp)
 
 
 def players() -> tuple[Any, Any]:

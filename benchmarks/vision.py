@@ -58,7 +58,6 @@ def jaxdl(case: Case, device: str) -> Run:
 
     runtime.configure(device, cache=False)
     import jax
-    import numpy as np
 
     from jaxdl.prepared import prepare
 
@@ -68,6 +67,14 @@ def jaxdl(case: Case, device: str) -> Run:
     if not case.train:
         weights = jax.jit(exp.task.init)(jax.random.key(0), exp.data.prepare(exp.data.example()))
         return predictions(program, knobs, weights, exp)
+    return chunks(program, knobs, exp)
+
+
+def chunks(program: Any, knobs: Any, exp: Any) -> Run:
+    """Steps of training on one source, as `jaxdl.train.loop` takes them."""
+    import jax
+    import numpy as np
+
     state = program.init(knobs)
     source = program.place(exp.data.source(0, 1, 0))
 

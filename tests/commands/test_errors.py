@@ -1,9 +1,7 @@
 """What goes wrong is told in one line that names it, with exit code 2 (1 where a run failed)."""
 
-import gzip
 import json
 import os
-import struct
 import subprocess
 import sys
 import textwrap
@@ -55,12 +53,6 @@ def refused(capfd, *args, code=2):
     (line,) = [line for line in err.splitlines() if line.startswith("error:")]
     assert err.rstrip().endswith(line), "the error comes last"
     return line
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
@@ -191,74 +183,6 @@ def test_a_file_of_the_folder_may_be_imported(here, capfd):
     assert call("train", "mine.py", "--quiet") == 0
     (run,) = (here / "runs" / "mine").iterdir()
     assert call("evaluate", run, "--split", "train") == 0
-
-
-# -- data --------------------------------------------------------------------------------------------------------------
-
-DATA = {
-    "NaN": ("x[3, 1] = np.nan", "ones, train split: inputs must be finite: there is a NaN or an infinity in row 3"),
-    "a label too high": ("y[5] = 2", "ones, train split: labels must lie in 0 … 1 (or be -100: ignored), got 2"),
-    "a negative label": ("y[5] = -1", "ones, train split: labels must lie in 0 … 1 (or be -100: ignored), got -1"),
-    "real labels": ("y = y * 0.5", "labels must be integers"),
-    "lengths": ("y = y[:5]", "needs arrays of one length"),
-}
-
-
-@pytest.mark.parametrize("what", DATA)
-def test_data(here, capfd, what):
-    statement, message = DATA[what]
-    write(here, textwrap.dedent(FILE).replace("\ndef config", f"{statement}\n\ndef config", 1))
-    assert message in refused(capfd, "train", "mine.py")
-    assert not (here / "runs").exists()
-
-
-def idx(array):
-    array = np.asarray(array, np.uint8)
-    return b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
-def mnist(folder, **replaced):
-    folder.mkdir()
-    images, labels = np.zeros((20, 28, 28)), np.arange(20) % 10
-    for prefix in ("train", "t10k"):
-        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(images))
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
-    for name, content in replaced.items():
-        next(folder.glob(f"{name.replace('_', '-')}*")).write_bytes(content)
-    return folder
-
-
-FOLDERS = {
-    "truncated": ({"train_images": idx(np.zeros((20, 28, 28)))[:-1]}, "train-images-idx3-ubyte: holds 15695 bytes"),
-    "not IDX": ({"train_labels": b"hello"}, "train-labels-idx1-ubyte: is not an IDX file"),
-    "damaged gzip": ({"t10k_images": gzip.compress(b"x" * 99)[:-9]}, "t10k-images-idx3-ubyte: is a damaged gzip file"),
-    "labels": ({"train_labels": idx(np.full(20, 10))}, "label 10 of row 0 is not one of 0 … 9"),
-}
-
-
-@pytest.mark.parametrize("what", FOLDERS)
-def test_malformed_file(here, capfd, what):
-    replaced, message = FOLDERS[what]
-    folder = mnist(here / "data", **replaced)
-    line = refused(capfd, "train", ROOT / "experiments" / "mnist_mlp.py", "--folder", folder)
-    assert message in line
-
-
-def test_missing_data_folder(here, capfd):
-    line = refused(capfd, "train", ROOT / "experiments" / "mnist_mlp.py", "--folder", here / "absent")
-    assert f"{here / 'absent'}: no such folder" in line
-
-
-def test_an_empty_data_folder(here, capfd):
-    (here / "empty").mkdir()
-    line = refused(capfd, "train", ROOT / "experiments" / "mnist_mlp.py", "--folder", here / "empty")
-    assert "holds neither train-images-idx3-ubyte" in line
-
-
-def test_a_set_that_is_not_prepared(here, capfd, monkeypatch):
-    """One line that says what to run, and no attempt at the network."""
-    monkeypatch.setenv("TFDS_DATA_DIR", str(here / "tfds"))
-    assert "mnist" in refused(capfd, "train", ROOT / "experiments" / "mnist_mlp.py")
 
 
 # -- folders, checkpoints, divergence ----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from jaxdl.pretrained.mapping import from_torch
 
 torch = pytest.importorskip("torch")
 oracles = import_module("tests.pretrained.oracles")
+inceptions = import_module("tests.pretrained.oracles_inception")
 mobile = import_module("tests.pretrained.oracles_mobile")
 parity = import_module("tests.pretrained.test_parity")
 
@@ -35,8 +36,8 @@ CASES = {
     "resnet50": ("resnet50", {}, lambda: oracles.ResNet((3, 4, 6, 3), bottleneck, 64, 1000)),
     "resnet50 hf": ("resnet50", {}, lambda: hugging("ResNet")),
     "resnetv2_50": ("resnetv2_50", {}, lambda: oracles.ResNetV2((3, 4, 6, 3), bottleneck, 64, 1000)),
-    "googlenet aux": ("googlenet", {"aux": True}, lambda: oracles.GoogLeNet(V1, (64, 64, 192), 1000, (128, 1024))),
-    "inception_v3": ("inception_v3", {}, lambda: oracles.Inception3(1.0, 1000)),
+    "googlenet aux": ("googlenet", {"aux": True}, lambda: inceptions.GoogLeNet(V1, (64, 64, 192), 1000, (128, 1024))),
+    "inception_v3": ("inception_v3", {}, lambda: inceptions.Inception3(1.0, 1000)),
     "mobilenet_v1 hf": ("mobilenet_v1", tf, lambda: hugging("MobileNetV1")),
     "mobilenet_v2": ("mobilenet_v2", {}, lambda: mobile.MobileNetV2(V2, 32, 1280, 1000)),
     "mobilenet_v2 hf": ("mobilenet_v2", tf, lambda: hugging("MobileNetV2")),

@@ -31,6 +31,7 @@ from jaxdl.pretrained.mapping import from_torch, to_torch
 
 torch = pytest.importorskip("torch")
 oracles = import_module("tests.pretrained.oracles")
+inceptions = import_module("tests.pretrained.oracles_inception")
 mobile = import_module("tests.pretrained.oracles_mobile")
 
 CLASSES = 5
@@ -134,13 +135,13 @@ CASES = {
     ),
     "googlenet": (
         GoogLeNet(CLASSES, tuple(table.items()), (8, 8, 12), rate=0.0),
-        lambda: oracles.GoogLeNet(table, (8, 8, 12), CLASSES),
+        lambda: inceptions.GoogLeNet(table, (8, 8, 12), CLASSES),
         48,
         "torchvision",
     ),
     "inception v3": (
         InceptionV3(CLASSES, share=0.05, rate=0.0),
-        lambda: oracles.Inception3(0.05, CLASSES),
+        lambda: inceptions.Inception3(0.05, CLASSES),
         107,
         "torchvision",
     ),
