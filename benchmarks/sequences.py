@@ -19,7 +19,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,8 @@ def jaxdl_train(model: str) -> Run:
     import jax.numpy as jnp
     import optax
 
+    from jaxdl.train.keys import unrolled
+
     net, key = jaxdl_model(model), jax.random.key(0)
     if model in SIZES:
         vocab, _, _, _, context, batch = SIZES[model]
@@ -74,7 +75,7 @@ def jaxdl_train(model: str) -> Run:
         y = jax.random.randint(key, (16, BATCH), 0, CLASSES)
     half = model == "gpt2"
     optimizer = optax.adam(1e-3)
-    params = jax.jit(partial(net.init, train=False))(key, x[0])["params"]
+    params = jax.jit(lambda key, x: net.init(unrolled(key), x, train=False))(key, x[0])["params"]
     state = (params, optimizer.init(params))
 
     def step(state: Any, x: Any, y: Any) -> Any:
@@ -111,10 +112,11 @@ def jaxdl_generate() -> Run:
     import jax.numpy as jnp
 
     from jaxdl.decode import generate, step_of
+    from jaxdl.train.keys import unrolled
 
     net, key = jaxdl_model("generate"), jax.random.key(0)
     prompt = jnp.asarray(jax.random.randint(key, (1, PROMPT), 0, SIZES["generate"][0]))
-    params = net.init(key, prompt, train=False)["params"]
+    params = jax.jit(lambda key, prompt: net.init(unrolled(key), prompt, train=False))(key, prompt)["params"]
 
     def write(params: Any, prompt: Any) -> Any:
         return generate(step_of(net), params, net.start(1, PROMPT + WRITTEN), prompt, steps=WRITTEN).tokens

@@ -4,6 +4,7 @@ Source: Sennrich et al. 2016, arXiv:1511.06709.
 Run:    python -m experiments.back_translation --direction de-en
         python -m experiments.back_translation --teacher runs/back_translation/<that run>
         python -m experiments.back_translation
+        python -m experiments.back_translation --teacher RUN --translator runs/back_translation/<the third>
 Cost:   about 10 s each on a 2-core x86 CPU, after about a minute of compiling.
 Expect: exact match on 1000 held-out numbers, mean ± standard deviation over seeds 0-2 (100 pairs, 2000 German words, 600 steps):
 
@@ -18,7 +19,11 @@ pairs and from these, which are flawed on the English side only. The third is wh
 from functools import lru_cache
 from typing import Literal
 
-from jaxdl.api import load
+import jax
+
+from jaxdl.api import Run, load
+from jaxdl.augment import text
+from jaxdl.augment.text import Rewriter
 from jaxdl.data import translation
 from jaxdl.data.translation import Pair
 from jaxdl.experiment import Experiment, experiment, main
@@ -27,6 +32,7 @@ from jaxdl.layers.recurrent import LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.seq2seq import Translation
+from jaxdl.types import Augment
 
 
 def parts(few: int) -> tuple[tuple[str, tuple[Pair, ...]], ...]:
@@ -37,15 +43,29 @@ def parts(few: int) -> tuple[tuple[str, tuple[Pair, ...]], ...]:
     )
 
 
+def opened(knob: str, folder: str, direction: str) -> Run:
+    """A translator of number words in this direction, from its run folder."""
+    run = load(folder)
+    found = run.experiment.origin.knobs.get("direction")
+    if found != direction:
+        raise ValueError(f"{knob} = {folder!r} translates {found}: train it with --direction {direction}")
+    return run
+
+
+@lru_cache(maxsize=2)
+def there_and_back(translator: str, teacher: str) -> tuple[Rewriter, Rewriter]:
+    """English to German and back as functions of tokens, for paraphrases inside the training step."""
+    runs = opened("translator", translator, "en-de"), opened("teacher", teacher, "de-en")
+    return tuple(run.experiment.task.rewriter(jax.device_get(run.weights)) for run in runs)
+
+
 @lru_cache(maxsize=2)
 def translated_back(teacher: str, few: int, many: int) -> tuple[Pair, ...]:
     """`many` German number words, none of them among the few pairs, with what the teacher makes of them in English."""
     table = translation.number_table()
     german = [table[n][1] for n in translation.number_parts(few + many)["train"][few:]]
-    run = load(teacher)
+    run = opened("teacher", teacher, "de-en")
     parts_of = run.experiment.data.source_tokenizer.encode
-    if run.experiment.origin.knobs.get("direction") != "de-en":
-        raise ValueError(f"teacher = {teacher!r} does not translate back: train it with --direction de-en")
     fits = [word for word in german if len(parts_of(word)) < run.experiment.data.shape[0]]
     return tuple(zip(run.predict(fits)["text"], fits, strict=True))
 
@@ -55,6 +75,8 @@ def config(
     *,
     direction: Literal["en-de", "de-en"] = "en-de",
     teacher: str = "",
+    translator: str = "",
+    share: float = 0.5,
     few: int = 100,
     many: int = 2000,
     updates: int = 600,
@@ -68,7 +90,10 @@ def config(
 
     Args:
         direction: English to German, or the way back.
-        teacher: the run folder of a translator back; empty: learn from the few pairs alone.
+        teacher: the run folder of a translator back, which adds pairs; empty: learn from the few pairs alone.
+        translator: the run folder of a translator there: with it and the teacher, the English of the few pairs is paraphrased
+            there and back, drawn anew at every step, and no pairs are added.
+        share: of the sources that are paraphrased.
         few: pairs with a translation.
         many: German words without one.
         updates: steps, the same with and without a teacher.
@@ -79,7 +104,14 @@ def config(
         seed: of the initialization, the order and the dropout.
     """
     pairs, made = dict(parts(few)), f"{few} pairs"
-    if teacher:
+    augment: tuple[Augment, ...] = ()
+    if translator:
+        if not teacher or direction != "en-de":
+            raise ValueError(
+                f"translator = {translator!r} paraphrases English: give a teacher, too, and direction en-de"
+            )
+        augment = (text.back_translate(*there_and_back(translator, teacher), share),)
+    elif teacher:
         if direction != "en-de":
             raise ValueError(f"teacher = {teacher!r} helps the direction en-de, got {direction}")
         own = translated_back(teacher, few, many)
@@ -105,6 +137,7 @@ def config(
     )
     return Experiment(
         data=data,
+        augment=augment,
         task=Translation(model, source, target, steps=data.shape[1] + 10, metric=("exact_match", "max")),
         optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=updates), decay=0.01),
         steps=updates,

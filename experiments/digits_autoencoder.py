@@ -5,12 +5,12 @@ Run:    python -m experiments.digits_autoencoder --family denoising
 Cost:   1,900 steps of 64; 2,850 took 7.5 s on a 2-core x86 CPU, after compiling.
 Expect: on the test split, mean ± standard deviation over seeds 0-2, 8 numbers for 64 pixels in [0, 1], and PCA with 8:
 
-                        plain               PCA
-    squared error       0.0115 ± 0.0001     0.0247
-    k-NN accuracy       91.5 ± 0.4 %        88.9 %
-    trustworthiness     0.9934 ± 0.0001     0.9887
-
-The other families: not measured yet.
+                                squared error       k-NN accuracy     trustworthiness
+    --family plain (default)    0.0115 ± 0.0001     91.5 ± 0.4 %      0.9935 ± 0.0001
+    --family denoising          0.0111 ± 0.0000     92.0 ± 1.2 %      0.9944 ± 0.0002
+    --family sparse             0.0145 ± 0.0002     91.0 ± 1.9 %      0.9897 ± 0.0015
+    --family convolutional      0.0121 ± 0.0006     88.9 ± 0.6 %      0.9902 ± 0.0016
+    PCA                         0.0247              88.9 %            0.9887
 """
 
 from functools import cache

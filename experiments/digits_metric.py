@@ -42,6 +42,9 @@ from jaxdl.models.projection import Projected
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
+TURNS = (0, 1, 3)
+"""Quarters of a circle; not two, since a 6 on its head is a 9, which training never shows."""
+
 
 @experiment
 def config(
@@ -52,10 +55,10 @@ def config(
     dim: int = 64,
     classes: int = 7,
     each: int = 16,
-    margin: float = 0.5,
+    margin: float | None = None,
     scale: float = 16.0,
     temperature: float = 0.1,
-    turns: bool = True,
+    turned: bool = True,
     degrees: float = 15.0,
     stretch: float = 0.2,
     epochs: int = 100,
@@ -71,10 +74,12 @@ def config(
         dim: numbers in the embedding, which is what a projection head reads and the loss does not.
         classes: digits in a batch.
         each: images of each of them.
-        margin: of contrastive, triplet (a distance), arcface (radians) and cosface (a cosine).
+        margin: of contrastive and triplet (a distance), arcface (radians), cosface (a cosine) and sphereface (a factor); none:
+            0.5, 0.2, 0.5, 0.35 and 1.5.
         scale: of the cosines in arcface, cosface and sphereface.
         temperature: of nt_xent and supcon.
-        turns: every quarter turn of a digit is a class of its own: 28 classes to train on instead of 7.
+        turned: a digit turned by a quarter, left or right, is a class of its own: 21 classes to train on instead of 7. (A half
+            turn would make a 9 of a 6.)
         degrees: images are turned and sheared by up to so much,
         stretch: and made larger or smaller by up to so large a part.
         epochs: passes over about the whole training split.
@@ -84,6 +89,8 @@ def config(
     """
     data = balanced(unseen_digits(), classes=classes, each=each)
     steps = epochs * data.steps_per_epoch
+    usual = {"contrastive": 0.5, "triplet": 0.2, "arcface": 0.5, "cosface": 0.35, "sphereface": 1.5}
+    margin = usual.get(loss, 0.0) if margin is None else margin
     within = {
         "contrastive": partial(paired_contrastive, margin=margin),
         "triplet": partial(mined_triplet, margin=margin),
@@ -93,20 +100,20 @@ def config(
     against = {
         "arcface": partial(arcface, margin=margin, scale=scale),
         "cosface": partial(cosface, margin=margin, scale=scale),
-        "sphereface": partial(sphereface, margin=1 + margin, scale=scale),
+        "sphereface": partial(sphereface, margin=margin, scale=scale),
         "classifier": cross_entropy,
     }
     task = MetricLearning(
         model=Projected(CNN(classes=dim, norm=BatchNorm), hidden=dim, dim=dim, norm=BatchNorm),
         embedding="representation",
         loss=within.get(loss) or against[loss],
-        classes=None if loss in within else (4 if turns else 1) * trained(data),
+        classes=None if loss in within else (len(TURNS) if turned else 1) * trained(data),
         head="linear" if loss == "classifier" else "cosine",
     )
     return Experiment(
         data=data,
         augment=(
-            *((views.quarter_turns(trained(data)),) if turns else ()),
+            *((views.quarter_turns(trained(data), turns=TURNS),) if turned else ()),
             image.affine(degrees=degrees, translate=0.1, scale=(1 - stretch, 1 + stretch), shear=degrees),
         ),
         task=task,

@@ -52,6 +52,7 @@ def config(
     model: Literal["dlinear", "patchtst", "gru", "lstm"] = "dlinear",
     lookback: int = 96,
     horizon: int = 96,
+    fill: Literal["none", "previous"] = "none",
     width: int = 64,
     depth: int = 1,
     epochs: int = 5,
@@ -69,6 +70,7 @@ def config(
         model: one linear map, a Transformer over patches, or a recurrent network.
         lookback: hours to read.
         horizon: hours to forecast, all at once.
+        fill: what stands in for a missing value: the one before it, or none (an error names its row).
         width: channels of PatchTST, units of a recurrent network.
         depth: blocks or layers of the same.
         epochs: passes over the training windows.
@@ -86,6 +88,7 @@ def config(
         lookback=lookback,
         horizon=horizon,
         batch=batch,
+        fill=None if fill == "none" else fill,
         parts=(12 * MONTH, 4 * MONTH, 4 * MONTH),
     )
     steps = epochs * data.steps_per_epoch

@@ -1,24 +1,26 @@
 """Recognising people that training never showed, from any folder of photographs sorted by person.
 
-Source: Deng et al. 2018, arXiv:1801.07698 (ArcFace); iResNet and s = 64, m = 0.5 as insightface's arcface_torch has them.
+Source: Deng et al. 2018, arXiv:1801.07698 (ArcFace); iResNet, s and m as insightface's arcface_torch has them. Otherwise than
+        there ArcFace's gradient is that of its formula (insightface's takes no notice of the margin, see `losses.margin`) and the
+        learning rate falls along a cosine (there a polynomial).
 Run:    python -m experiments.faces --folder PHOTOS                 (PHOTOS/ann/1.jpg, PHOTOS/bob/2.png, ...)
         python -m experiments.faces --folder PHOTOS --pairs pairs.txt   (pairs to verify, in LFW's form or `one.jpg other.jpg 1`)
 Cost:   not measured here: photographs of people are yours to bring.
 Expect: not measured here. Published, trained on 5.2 million photographs of 93,431 people: iResNet-50 97 % TAR at FAR 1e-4 on
         IJB-C (`lfw_verification`). From a folder of hundreds of people expect far less, and compare with --loss classifier.
 
-70 % of the people train, 15 % choose the best weights, 15 % are tested: no one is in two parts. Photographs should show the face
-alone and upright; 112x112 is what the network is made for.
+70 % of the people train, 15 % choose the best weights, 15 % are tested: no one is in two parts. With --pairs all people named
+there are set aside for the test, and 15 % of the others choose the best weights. Photographs should show the face alone and
+upright; 112x112 is what the network is made for.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import optax
 
 from jaxdl.augment import image
-from jaxdl.data.identities import identities, read_pairs, trained, with_pairs
+from jaxdl.data.identities import identities, trained
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses import arcface, cosface, cross_entropy
 from jaxdl.models.iresnet import iresnet
@@ -35,7 +37,7 @@ def config(
     loss: Literal["arcface", "cosface", "classifier"] = "arcface",
     size: int | None = 112,
     least: int | None = None,
-    margin: float = 0.5,
+    margin: float | None = None,
     scale: float = 64.0,
     width: int = 64,
     dim: int = 512,
@@ -49,13 +51,13 @@ def config(
     """A face embedding from a folder of people.
 
     Args:
-        folder: one subfolder of photographs for each person; or train/, val/ and test/ with such subfolders.
-        pairs: a list of pairs, of photographs in the folder, to test on instead of the 15 %.
+        folder: one subfolder of photographs for each person; or train/, and any of val/ and test/, with such subfolders.
+        pairs: a list of pairs of photographs in the folder to test on; the people in it neither train nor validate.
         depth: of the iResNet.
-        loss: insightface's ArcFace or CosFace (its margin there is 0.4), or the features of a common classifier.
+        loss: ArcFace or CosFace, or the features of a common classifier.
         size: pixels of the photographs' sides; none: they all have one size, which is kept.
         least: people with fewer photographs are left out; none: one with a single photograph is refused.
-        margin: m, in radians or, of cosface, a cosine.
+        margin: m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
         scale: s.
         width: channels of the first stage; 64 is the published network.
         dim: numbers in an embedding.
@@ -66,13 +68,11 @@ def config(
         decay: weight decay, coupled as in insightface.
         seed: of the initialization, the order, the augmentation and the dropout.
     """
-    data = identities(folder, batch=batch, size=size, least=least)
-    if pairs is not None:
-        data = with_pairs(data, tuple(read_pairs(pairs, Path(folder))))
+    data = identities(folder, batch=batch, size=size, least=least, pairs=pairs)
     steps = epochs * data.steps_per_epoch
     losses = {
-        "arcface": partial(arcface, margin=margin, scale=scale),
-        "cosface": partial(cosface, margin=margin, scale=scale),
+        "arcface": partial(arcface, margin=0.5 if margin is None else margin, scale=scale),
+        "cosface": partial(cosface, margin=0.4 if margin is None else margin, scale=scale),
         "classifier": cross_entropy,
     }
     return Experiment(

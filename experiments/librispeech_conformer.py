@@ -15,6 +15,7 @@ from jaxdl.augment import series
 from jaxdl.data import librispeech
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.speech import Conformer, Transcriber
+from jaxdl.models.transformer_rules import rules
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.ctc import Transcription
 
@@ -57,18 +58,19 @@ def config(
     """
     data = librispeech.librispeech(folder, batch=batch, seconds=seconds)
     steps = epochs * data.steps_per_epoch
-    encoder = Conformer(width=width, layers=layers, heads=heads, rate=rate)
+    network = Transcriber(classes=len(data.classes), encoder=Conformer(width, layers, heads, rate=rate))
     return Experiment(
         data=data,
         augment=(series.spec_augment(1000.0, frequency, time_masks=10, share=time_share),),
         task=Transcription(
-            model=Transcriber(classes=len(data.classes), encoder=encoder),
+            model=network,
             symbols=data.classes,
             beam=beam,
             show=False,
         ),
         optimizer=optax.chain(clip(norm=1.0), adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=decay)),
         steps=steps,
+        rules=rules(network),
         seed=seed,
     )
 

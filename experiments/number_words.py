@@ -28,6 +28,7 @@ from jaxdl.layers.alignment import Bahdanau
 from jaxdl.layers.recurrent import LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Config, EncoderDecoder
+from jaxdl.models.transformer_rules import rules
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.seq2seq import Translation, symbol
 
@@ -164,6 +165,7 @@ def config(
         optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=0.01),
         steps=steps,
         eval_every=max(1, steps // 4),
+        rules=rules(network) if model == "transformer" else (),
         seed=seed,
     )
 

@@ -50,7 +50,7 @@ def mixture(layout: str, batch: int) -> InMemory:
     def draw(n: int, seed: int) -> dict[str, np.ndarray]:
         rng, y = np.random.RandomState(seed), np.arange(n, dtype=np.int32) % len(modes)
         x = (modes[y] + sd * rng.normal(size=(n, 2))).astype(np.float32)
-        return {"x": x, "y": y, "index": np.arange(n, dtype=np.int32)}
+        return {"x": x, "y": y}
 
     sizes = {"train": 20000, "validation": 2500, "test": 2500}
     return InMemory(

@@ -3,7 +3,7 @@
 Source: Kim 2014, arXiv:1408.5882 (CNN); Cho et al. 2014; Hochreiter and Schmidhuber 1997; Vaswani et al. 2017. Texts: 5,006
         sentences of 20 European languages from Django's message catalogs (BSD-3-Clause, bundled), or any labelled file.
 Run:    python -m experiments.text_classification
-        python -m experiments.text_classification --file reviews.csv --unit words
+        python -m experiments.text_classification --file reviews.csv --text-column review --label-column stars --unit words
         python -m jaxdl predict RUN lines.txt
 Cost:   CNN 50 s, GRU 100 s, after compiling, on a 2-core x86 CPU that had much other work.
 Expect: test accuracy, mean ± standard deviation over seeds 0-2; naive Bayes reads n-grams of tokens (text_classes.naive_bayes):
@@ -51,6 +51,8 @@ def config(
     *,
     model: Literal["cnn", "gru", "lstm", "transformer"] = "cnn",
     file: str = "",
+    text_column: str = "text",
+    label_column: str = "label",
     unit: Literal["characters", "bytes", "words"] = "characters",
     time: int = 96,
     width: int = 64,
@@ -68,7 +70,8 @@ def config(
 
     Args:
         model: a convolutional network, a bidirectional recurrent one, or a Transformer.
-        file: lines `label <tab> text`, a CSV file with the columns label and text, or a folder of folders; none: languages.
+        file: lines `label <tab> text`, a CSV file, or a folder of folders; none: languages.
+        text_column, label_column: where a CSV file has them.
         unit: what a token is.
         time: tokens of a text; longer texts are cut.
         width: channels of a token and of the layers.
@@ -83,7 +86,10 @@ def config(
         seed: of the initialization, the order, the edits and the dropout.
     """
     options = dict(batch=batch, unit=unit, time=time)
-    data = text_classes.file(file, **options) if file else text_classes.languages(**options)
+    if file:
+        data = text_classes.file(file, text=text_column, label=label_column, **options)
+    else:
+        data = text_classes.languages(**options)
     edits = {
         "mask": lambda: text.mask(share, mask_id=1),
         "delete": lambda: text.delete(share),

@@ -12,6 +12,7 @@ from typing import Literal
 from jaxdl.data import translation
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.transformer import Config, EncoderDecoder
+from jaxdl.models.transformer_rules import rules
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.seq2seq import Translation
 
@@ -86,10 +87,11 @@ def config(
         embed_scale=width**0.5,
         embed_init=width**-0.5,
     )
+    network = EncoderDecoder(sizes)
     return Experiment(
         data=data,
         task=Translation(
-            model=EncoderDecoder(sizes),
+            model=network,
             source=words,
             target=words,
             steps=longest + 10,
@@ -101,6 +103,7 @@ def config(
         optimizer=adamw(schedules.warmup_cosine(peak=lr, steps=steps, warmup=warmup * steps), decay=decay),
         steps=steps,
         eval_every=max(1, steps // 2),
+        rules=rules(network),
         seed=seed,
     )
 

@@ -12,6 +12,7 @@ The folder holds train.en and train.de (4.5 million lines), val.* (newstest2013)
 from jaxdl.data import translation
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.transformer import EncoderDecoder
+from jaxdl.models.transformer_rules import rules
 from jaxdl.models.transformer_sizes import transformer
 from jaxdl.optim import adam, schedules
 from jaxdl.tasks.seq2seq import Translation
@@ -57,10 +58,11 @@ def config(
     parts = translation.find_files(folder, source, target)
     data = translation.from_files(parts, batch=batch, vocab=vocab, longest=longest, buckets=buckets, name="WMT 2014")
     words = data.source_tokenizer
+    network = EncoderDecoder(transformer("base", vocab=words.size, rate=rate))
     return Experiment(
         data=data,
         task=Translation(
-            model=EncoderDecoder(transformer("base", vocab=words.size, rate=rate)),
+            model=network,
             source=words,
             target=words,
             steps=longest + 50,
@@ -71,6 +73,7 @@ def config(
         optimizer=adam(schedules.inverse_sqrt(peak=lr, warmup=warmup), b2=0.98, eps=1e-9),
         steps=updates,
         eval_every=min(updates, 5000),
+        rules=rules(network),
         seed=seed,
     )
 

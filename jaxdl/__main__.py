@@ -11,7 +11,7 @@ COMMANDS = {
     "train": "train an experiment file, or resume a run",
     "evaluate": "metrics of a run on a split",
     "predict": "predictions of a run or of imported weights for files",
-    "generate": "what a trained language model writes behind a prompt",
+    "generate": "what a trained language model writes behind a prompt; what a GAN or a VAE makes",
     "compare": "final and best metrics of several runs, over seeds, and one plot",
     "sweep": "many seeds and settings in one program: a table, curves, a heat map",
     "summary": "layers, shapes, parameters, multiply-adds and memory of an experiment's model",

@@ -234,7 +234,7 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
         write_report(folder, exp, evaluations)
     name = exp.select[0]
     for evaluation in evaluations:
-        loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics else ""
+        loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics and name != "loss" else ""
         progress.say(f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}{loss}")
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")

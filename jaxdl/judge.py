@@ -4,12 +4,14 @@
     judge(data, "runs/digits_cnn/...")  a classifier trained before
     judge(data, "weights/inception")    imported weights (`import-weights inception_v3 FILE -o DIR`), with their preprocessing
 
-The features of an image are the means over space of the network's last map (Inception v3: its 2048 pooled numbers). Numbers of
-different judges cannot be compared, so the judge's name stands in the report.
+The features of an image are what the network has before its head, `pooled` (Inception v3: 2048 numbers); of the sheet's CNN,
+which does not pool over all of space, the means of its last map. Numbers of different judges cannot be compared, so the
+judge's name stands in the report.
 """
 
 from collections.abc import Callable
 from functools import cache, cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxdl.experiment import Experiment
-from jaxdl.inspect.taps import layer_outputs
+from jaxdl.experiment import Experiment, load_config
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.metrics.generation import OnFeatures
 from jaxdl.models.cnn import CNN
@@ -47,8 +48,11 @@ class Features:
         model, _, _ = self.network
 
         def pooled(weights: Any, x: Any) -> Any:
-            maps = [value for value in layer_outputs(model, weights, x, depth=1).values() if value.ndim == 4]
-            return maps[-1].mean((1, 2))
+            params, model_state = weights
+            _, seen = model.apply({"params": params, **model_state}, x, train=False, features=True)
+            if "pooled" in seen:
+                return seen["pooled"]
+            return [value for value in seen.values() if value.ndim == 4][-1].mean((1, 2))
 
         return jax.jit(pooled)
 
@@ -87,13 +91,14 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
     except ValueError as error:
         raise FileNotFoundError(str(error).replace("init_from", "classifier", 1)) from None
     if not is_weights(classifier):
+        check_run(classifier, data)
         return OnFeatures(Features(lambda: of_run(classifier), levels), f"run {Path(classifier)}")
     about = described(classifier)
     if not about["preprocess"]:
         raise ValueError(f"classifier = {classifier!r} holds {about['name']}, which does not read images")
     digest = (about.get("source") or {}).get("sha256") or "unknown"
     steps = ", ".join(f"{key} {value}" for key, value in about["preprocess"].items())
-    name = f"{about['name']} ({about['naming']} weights, sha256 {digest[:12]}; {steps}; mean of its last map)"
+    name = f"{about['name']} ({about['naming']} weights, sha256 {digest[:12]}; {steps}; its pooled features)"
     return OnFeatures(Features(lambda: of_weights(classifier), levels), name)
 
 
@@ -106,6 +111,25 @@ def trained(data: Any, epochs: int) -> Network:
     optimizer = adamw(schedules.warmup_cosine(peak=3e-3, steps=steps), decay=0.01)
     run = trial(Experiment(data=data, task=task, optimizer=optimizer, steps=steps, eval_every=steps))
     return task.model, run.weights, lambda images: images
+
+
+def check_run(folder: str, data: Any) -> None:
+    """`ValueError`, before anything is trained, where a run cannot judge images like those of `data`."""
+    from jaxdl.provenance import rebuild
+    from jaxdl.record.run import open_run
+
+    run = open_run(folder)
+    exp = rebuild(load_config(run.experiment, beside=run.config.get("source")), run.config, run.folder)
+    model, shape = getattr(exp.task, "model", None), data.example()["x"].shape[1:]
+    if "features" not in signature(type(model).__call__).parameters:
+        raise ValueError(
+            f"classifier = {folder!r} is a {type(model).__name__}, whose features cannot be read: take a run of a "
+            "convolutional network, such as fashion_mnist_cnn or digits_resnet"
+        )
+    if exp.data.example()["x"].shape[1:] != shape:
+        raise ValueError(
+            f"classifier = {folder!r} reads images of {exp.data.example()['x'].shape[1:]}, these are of {shape}"
+        )
 
 
 def of_run(folder: str) -> Network:

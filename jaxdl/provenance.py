@@ -12,8 +12,11 @@ import numpy as np
 from jaxdl.data.tokenizers import at_home
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError
 from jaxdl.record.run import Run, record_edit
-from jaxdl.train.step import rehearse
+from jaxdl.train.step import prepare, rehearse
 from jaxdl.types import TrainState
+
+SOME = 1000
+"""Examples of a split, evenly spread, whose values a task may look at before it trains."""
 
 
 def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any], home: Path | None = None) -> Experiment:
@@ -103,6 +106,9 @@ def check(exp: Experiment) -> None:
             closed = split == "train" or not getattr(exp.task, "open_set", False)
             if y is not None and closed and hasattr(exp.task, "check"):
                 exp.task.check(y)
+            if x is not None and hasattr(exp.task, "check_inputs"):
+                some = {name: value[:: -(-len(x) // SOME)] for name, value in arrays.items()}
+                exp.task.check_inputs(np.asarray(prepare(exp, some)["x"], np.float32))
         except ValueError as error:
             raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
     try:

@@ -60,7 +60,12 @@ class Phase:
 
 
 class Task(Protocol):
-    """What is learned, as a few pure functions over `(params, model_state, batch)`; see `jaxdl/tasks/`."""
+    """What is learned, as a few pure functions over `(params, model_state, batch)`; see `jaxdl/tasks/`.
+
+    A task may have more: `check(targets)`, which refuses labels that it cannot mean; `observe`, in place of `predict` where the
+    report of an evaluation needs more than a user asks for; `sample(params, model_state, batch, key)`, new examples, as many as
+    the batch has rows.
+    """
 
     @property
     def phases(self) -> tuple[Phase, ...]: ...
@@ -112,6 +117,15 @@ def rows_from(row: Any, stride: int = 1) -> Iterator[None]:
         yield
     finally:
         _rows.reset(token)
+
+
+def data_axis() -> str | None:
+    """`"data"` where that axis is bound (pmap, shard_map, vmap with a name), else None: under jit a batch is global anyway."""
+    try:
+        jax.lax.axis_index("data")
+    except NameError:
+        return None
+    return "data"
 
 
 _blocks: ContextVar[list[bool] | None] = ContextVar("blocks", default=None)

@@ -19,7 +19,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def code(cell: str) -> str:
-    return re.fullmatch(r"`(.+)`", cell)[1]
+    return re.match(r"`([^`]+)`", cell)[1]
 
 
 LINES = rows("From PyTorch")
@@ -37,10 +37,13 @@ def test_a_pytorch_line_and_its_jaxdl_line_give_the_same_numbers(row: list[str])
         "a": random.normal(size=(8, 3)).astype(np.float32),
         "b": random.normal(size=(8, 3)).astype(np.float32),
         "q": random.normal(size=(2, 4, 6, 8)).astype(np.float32),
+        "s": random.normal(size=(2, 5, 3)).astype(np.float32),
         "w": np.float32([1, 2, 3, 4, 5]),
     }
-    theirs = eval(code(row[0]), torch_names(torch, arrays))
-    ours = eval(code(row[1]), jaxdl_names(arrays))
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(3, 4, batch_first=True)
+    theirs = eval(code(row[0]), {**torch_names(torch, arrays), "lstm": lstm})
+    ours = eval(code(row[1]), {**jaxdl_names(arrays), "lstm": lstm})
     if isinstance(theirs, torch.optim.Optimizer):
         compare_optimizers(torch, theirs, ours)
     elif isinstance(theirs, torch.nn.Module):
@@ -61,11 +64,11 @@ def torch_names(torch, arrays: dict[str, np.ndarray]) -> dict:
 
 def jaxdl_names(arrays: dict[str, np.ndarray]) -> dict:
     from jaxdl import activations, layers, optim
-    from jaxdl.layers import attention
+    from jaxdl.layers import attention, recurrent, recurrent_weights
     from jaxdl.losses import classification, regression
     from jaxdl.models.cnn import CNN
 
-    modules = (activations, layers, attention, classification, regression, optim)
+    modules = (activations, layers, attention, recurrent, recurrent_weights, classification, regression, optim)
     names = {name: value for module in modules for name, value in vars(module).items() if not name.startswith("_")}
     return {**names, "CNN": CNN, **{name: jnp.asarray(value) for name, value in arrays.items()}}
 

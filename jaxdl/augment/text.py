@@ -198,15 +198,19 @@ def insert(
 def paraphrase(model: Rewriter, p: float = 0.5, *, pad: int = 0) -> Augment:
     """Rewrite each row with probability `p` by `model(keys, x) -> x`, any sequence model that says the same in other words.
 
-    `keys` is one key a row, for sampling. Its answer is cut or padded to the old time; `length` follows it.
+    `keys` is one key a row, for sampling. Its answer is padded to the old time, or cut to it, its last token (which says that
+    it ends) kept in the last place; `length` follows it.
     """
 
     def augment(key: Key, batch: Batch) -> Batch:
         choose, draw = jax.random.split(key)
         x = batch["x"]
         rows, time = x.shape
-        new = model(row_keys(draw, rows), x)[:, :time].astype(x.dtype)
-        new = jnp.pad(new, ((0, 0), (0, time - new.shape[1])), constant_values=pad)
+        new = model(row_keys(draw, rows), x).astype(x.dtype)
+        new = jnp.pad(new, ((0, 0), (0, max(0, time - new.shape[1]))), constant_values=pad)
+        size = lengths({"x": new}, pad)
+        last = jnp.take_along_axis(new, jnp.maximum(size - 1, 0)[:, None], 1)
+        new = jnp.where((size > time)[:, None] & (jnp.arange(time) == time - 1)[None], last, new[:, :time])
         hit = jax.vmap(lambda k: jax.random.bernoulli(k, p))(row_keys(choose, rows))
         changed = batch | {"x": jnp.where(hit[:, None], new, x)}
         if "length" in batch:

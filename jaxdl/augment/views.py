@@ -1,5 +1,7 @@
 """Several changed copies of each example: what self-supervised losses compare."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -23,12 +25,13 @@ def several(*augments: Augment, views: int = 2) -> Augment:
     return augment
 
 
-def quarter_turns(classes: int) -> Augment:
-    """Each image turned by 0, 90, 180 or 270 degrees, drawn at random, and what is turned is a class of its own.
+def quarter_turns(classes: int, *, turns: Sequence[int] = (0, 1, 2, 3)) -> Augment:
+    """Each image turned by some quarters of a circle, drawn from `turns`, and what is turned is a class of its own.
 
-        y ← y + classes · turns        four times as many classes to train on
+        y ← y + classes · i        i the place in `turns`: so many times as many classes to train on
 
-    For square images and an embedding that is to know classes it was never shown; not where a turned image is still the same.
+    For square images and an embedding that is to know classes it was never shown; not where a turned image is still the same,
+    or is one of the classes that are held back (a 6 after a half turn is a 9: leave 2 out).
     Source: Santoro et al. 2016, arXiv:1605.06065, section 4.1 (Omniglot).
     """
 
@@ -36,8 +39,8 @@ def quarter_turns(classes: int) -> Augment:
         x, y = batch["x"], batch["y"]
         if x.shape[1] != x.shape[2]:
             raise ValueError(f"a quarter turn needs square images, got {x.shape[1]}x{x.shape[2]}")
-        turns = jax.vmap(lambda k: jax.random.randint(k, (), 0, 4))(row_keys(key, len(x)))
-        every = jnp.stack([jnp.rot90(x, t, axes=(1, 2)) for t in range(4)])
-        return batch | {"x": every[turns, jnp.arange(len(x))], "y": y + (classes * turns).astype(y.dtype)}
+        drawn = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(turns)))(row_keys(key, len(x)))
+        every = jnp.stack([jnp.rot90(x, t, axes=(1, 2)) for t in turns])
+        return batch | {"x": every[drawn, jnp.arange(len(x))], "y": y + (classes * drawn).astype(y.dtype)}
 
     return augment

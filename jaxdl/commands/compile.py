@@ -95,7 +95,7 @@ def compiled(prepared: Any, exp: Any) -> Iterator[Row]:
         if split != "train":
             count, source = next(iter(exp.data.eval_sources(split)))
             index = jax.ShapeDtypeStruct((count,), jnp.int32)
-            yield measured(split, program.evaluate, knobs, weights, placed(source), index)
+            yield measured(split, program.evaluate, knobs, weights, placed(source), index, number)
     if shapes.best is not None:
         value = jax.ShapeDtypeStruct((), jnp.float32)
         yield measured("stop", program.stop, knobs, shapes.best, value, number, weights)

@@ -1,4 +1,4 @@
-"""`generate RUN --prompt "..."`: what a trained language model writes, or an imported one."""
+"""`generate RUN --prompt "..."`: what a trained language model writes, or an imported one; what a GAN or a VAE makes."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from jaxdl.experiment import ExperimentError
 
 @dataclass(frozen=True)
 class Options:
-    """Continue a prompt with a trained language model; the text comes as it is written."""
+    """Continue a prompt with a trained language model, the text comes as it is written; or make examples with a GAN or a VAE."""
 
     run: tyro.conf.Positional[Path]
     """The run folder, or one that `import-weights` made of GPT-2's weights with their tokenizer.json."""
@@ -33,8 +33,12 @@ class Options:
     """Search the likeliest text with so many beams instead of drawing; it is shown when it is complete."""
     seed: int = 0
     """Of the draws."""
-    samples: int = 1
-    """How many texts."""
+    samples: int | None = None
+    """How many texts (one, if nothing is said), or examples (64)."""
+    label: str | None = None
+    """Of which class, where examples are made of a class: its name or number; nothing: of all in turn."""
+    out: Path | None = None
+    """Where examples go: a .png, or .npy for the numbers; nothing: a new file in the run folder."""
     checkpoint: Literal["best", "last"] = "best"
     """Weights of the best evaluation, or of the last checkpoint."""
     member: int | None = None
@@ -47,7 +51,26 @@ def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl generate")
     check(options)
     runtime.configure(device=options.device)
-    model, params, tokenizer = opened(options)
+    if (options.run / "weights.json").is_file():
+        return write(*imported(options.run), options)
+    from jaxdl.api import load
+
+    trained = load(options.run, options.checkpoint, member=options.member)
+    if hasattr(trained.experiment.task, "sample"):
+        from jaxdl.commands.generate_examples import make
+
+        made = make(trained, options.samples or 64, label=options.label, seed=options.seed, path=options.out)
+        print(f"{options.samples or 64} examples: {made}")
+        return 0
+    model, tokenizer = writer(trained.experiment, options.run)
+    return write(model, trained.weights[0], tokenizer, options)
+
+
+def write(model: Any, params: Any, tokenizer: Any, options: Options) -> int:
+    """Print texts behind the prompt."""
+    if options.label is not None or options.out is not None:
+        raise ExperimentError("--label and --out are for runs that make examples (a GAN, a VAE); this one writes text")
+    samples = options.samples or 1
     prompt = encoded(options.prompt, tokenizer)
     limit = positions_of(model)
     if limit is not None and len(prompt) + options.steps > limit:
@@ -55,13 +78,13 @@ def run(args: Sequence[str]) -> int:
         if options.beam is not None:
             raise ExperimentError(f"{told}, too few for {len(prompt)} tokens of prompt and --steps {options.steps}")
         print(f"note: {told}; beyond them it reads the last {limit // 2} tokens anew", file=sys.stderr)
-    rows = np.tile(prompt, (options.samples, 1))
+    rows = np.tile(prompt, (samples, 1))
     if options.beam is not None:
         texts = searched(model, params, rows[:1], tokenizer, options)
         print("\n---\n".join(options.prompt + text for text in texts))
         return 0
     pieces = written(model, params, rows, tokenizer, limit, options)
-    if options.samples == 1:
+    if samples == 1:
         sys.stdout.write(options.prompt)
         for piece in as_text((p[0] for p in pieces), tokenizer):
             sys.stdout.write(piece)
@@ -83,7 +106,7 @@ def check(options: Options) -> None:
         raise ExperimentError(f"--temperature {options.temperature} must be 0 or more")
     if options.top_p is not None and not 0 < options.top_p <= 1:
         raise ExperimentError(f"--top-p {options.top_p} is a probability: above 0, up to 1")
-    if options.beam is not None and options.samples > options.beam:
+    if options.beam is not None and options.samples is not None and options.samples > options.beam:
         raise ExperimentError(
             f"--samples {options.samples}: --beam {options.beam} finds no more than {options.beam} texts"
         )
@@ -91,18 +114,8 @@ def check(options: Options) -> None:
         raise ExperimentError(f"--seed {options.seed} must be between 0 and {2**31 - 1}")
 
 
-def opened(options: Options) -> tuple[Any, Any, Any]:
-    """The model, its parameters and its tokenizer, of a run or of imported weights."""
-    if (options.run / "weights.json").is_file():
-        return imported(options.run)
-    from jaxdl.api import load
-
-    trained = load(options.run, options.checkpoint, member=options.member)
-    model, tokenizer = writer(trained.experiment, options.run)
-    return model, trained.weights[0], tokenizer
-
-
 def imported(folder: Path) -> tuple[Any, Any, Any]:
+    """The model, its parameters and its tokenizer, of imported weights."""
     from jaxdl.data.tokenizers import HuggingFace
     from jaxdl.models.transformer import Decoder
     from jaxdl.pretrained.folder import open_weights
@@ -116,8 +129,13 @@ def imported(folder: Path) -> tuple[Any, Any, Any]:
 
 
 def writer(exp: Any, run: Path) -> tuple[Any, Any]:
-    """The model and the tokenizer of a run, if it is one that writes."""
+    """The model and the tokenizer of a run, if it is one that goes on with a text."""
+    from jaxdl.models.seq2seq import Seq2Seq
+    from jaxdl.models.transformer import EncoderDecoder
+
     model = getattr(exp.task, "model", None)
+    if isinstance(model, (EncoderDecoder, Seq2Seq)):
+        raise ExperimentError(f"{run} translates, it continues no text: use python -m jaxdl predict {run} file.txt")
     tokenizer = getattr(exp.data, "tokenizers", {}).get("tokenizer")
     if not (hasattr(model, "start") and hasattr(model, "step")) or tokenizer is None:
         raise ExperimentError(f"{run} is no language model (its task is {type(exp.task).__name__}): it cannot write")
@@ -181,7 +199,9 @@ def searched(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, options:
         return beam_search(step_of(model), params, cache, rows, steps=options.steps, end=end, beams=options.beam)
 
     found = jax.device_get(jax.jit(search)(params, rows))
-    return [tokenizer.decode(t[:n]) for t, n in zip(found.tokens[0], found.lengths[0], strict=True)][: options.samples]
+    return [tokenizer.decode(t[:n]) for t, n in zip(found.tokens[0], found.lengths[0], strict=True)][
+        : options.samples or 1
+    ]
 
 
 def as_text(pieces: Iterable[np.ndarray], tokenizer: Any) -> Iterable[str]:

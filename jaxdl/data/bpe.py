@@ -47,13 +47,14 @@ class BPE(Numbered):
 
     @property
     def _learned(self) -> Any:
-        return _read_model(self.model)
+        return _read_model(self.model, self.kind == BPE.kind)
 
     @property
     def size(self) -> int:
         return self._learned.get_vocab_size()
 
     def encode(self, text: str) -> Tokens:
+        """What looks like a special token in a text, `</s>`, is text: nothing but a data set and a task ends a sequence."""
         return np.asarray(self._learned.encode(text, add_special_tokens=False).ids, np.int32)
 
     def decode(self, tokens: Iterable[int]) -> str:
@@ -62,7 +63,10 @@ class BPE(Numbered):
 
 @dataclass(frozen=True)
 class HuggingFace(BPE):
-    """Any `tokenizer.json` that was made elsewhere: its special tokens go by other names and stand anywhere in its numbers."""
+    """Any `tokenizer.json` that was made elsewhere: its special tokens go by other names and stand anywhere in its numbers.
+
+    It reads special tokens in a text as its own library does: there `<|endoftext|>` is one token.
+    """
 
     kind: ClassVar[str] = "huggingface"
     NAMES: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -88,5 +92,8 @@ def _package() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _read_model(model: str) -> Any:
-    return _package().Tokenizer.from_str(model)
+def _read_model(model: str, plain: bool) -> Any:
+    """The package's own object; `plain`: special tokens that stand in a text are read as its other characters are."""
+    made = _package().Tokenizer.from_str(model)
+    made.encode_special_tokens = plain
+    return made

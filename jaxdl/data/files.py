@@ -1,4 +1,4 @@
-"""Readers of array files: IDX (MNIST's format), CIFAR's binary records, npz, npy, CSV and image files, to NumPy.
+"""Readers of files: IDX (MNIST's format), CIFAR's binary records, npz, npy, CSV and images, to NumPy; lines of text.
 
 No reader runs code from a file (`allow_pickle` is off). A missing file is a `FileNotFoundError`, a malformed one a
 `ValueError`; either is one line that begins with the path, for CSV also with the line.
@@ -43,6 +43,31 @@ def read_bytes(path: str | Path) -> bytes:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path}: is a damaged gzip file ({error})") from None
+
+
+def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
+    """The text of a file, gzipped or not, a byte-order mark left out, every line ending in "\\n".
+
+    A lone "\\r" ends a line only where nothing else does (files of old Macs): in others it is part of a sentence.
+
+    Errors: FileNotFoundError; ValueError `file:line: ...` if it is no text in this encoding, `file: ...` if it is empty.
+    """
+    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line, why = content.count(b"\n", 0, error.start) + 1, f"{error.reason} at byte {error.start}"
+        raise ValueError(f"{path}:{line}: is not text in {encoding.upper()} ({why}): save it as such") from None
+    if not text.strip():
+        raise ValueError(f"{path}: holds no text")
+    text = text.replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def read_lines(path: str | Path, *, encoding: str = "utf-8") -> list[str]:
+    """The lines of `read_text`, empty ones too. Only "\\n" ends a line: not a form feed, nor Unicode's own separators."""
+    lines = read_text(path, encoding=encoding).removesuffix("\n").split("\n")
+    return [line.rstrip("\r") for line in lines]
 
 
 def read_idx(path: str | Path) -> np.ndarray:
@@ -143,19 +168,28 @@ def open_image(file: str | Path | BinaryIO, *, channels: int = 3, name: str = ""
 
 
 def read_csv(
-    path: str | Path, *, names: Collection[str] = (), delimiter: str = ",", header: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    names: Collection[str] = (),
+    others: bool = True,
+    delimiter: str = ",",
+    header: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """The columns of a CSV file by name, in their order.
 
     A column is float64 with NaN where a value is missing; or strings, "" where missing, if none of its cells is a number or
     it is listed in `names`. A mixture is an error: a slip of the pen must not turn a number into a category. The
-    first line holds the names of the columns unless `header` gives them.
+    first line holds the names of the columns unless `header` gives them. Columns that `names` does not list are left out, and may
+    hold anything, if there are to be no `others`.
     """
     path = existing(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             head = list(header) if header else [cell.strip() for cell in next(reader, [])]
+            if not head:
+                what = ":1: is an empty line, the first one names the columns" if any(reader) else ": is empty"
+                raise ValueError(f"{path}{what}")
             lines, rows = [], []
             for row in reader:
                 if row and (len(row) > 1 or len(head) == 1 or row[0].strip()):  # else an empty line
@@ -167,7 +201,7 @@ def read_csv(
         raise ValueError(f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
     except csv.Error as error:
         raise ValueError(f"{path}:{reader.line_num}: {error}") from None
-    if not head or not all(head):
+    if not all(head):
         raise ValueError(f"{path}:1: every column needs a name, got {head}")
     if len(set(head)) != len(head):
         raise ValueError(f"{path}:1: two columns are called {next(n for n in head if head.count(n) > 1)!r}")
@@ -177,7 +211,8 @@ def read_csv(
         if name not in head:
             raise ValueError(f"{path}: has no column {name!r}; it has {', '.join(head)}")
     columns = zip(head, zip(*rows, strict=True), strict=True)
-    return {name: _column(name, cells, lines, path, text=name in names) for name, cells in columns}
+    chosen = [(name, cells) for name, cells in columns if others or name in names]
+    return {name: _column(name, cells, lines, path, text=name in names) for name, cells in chosen}
 
 
 def _column(name: str, cells: Sequence[str], lines: Sequence[int], path: Path, *, text: bool) -> np.ndarray:

@@ -2,14 +2,15 @@
 
     folder/ann/1.jpg  folder/bob/7.png  …             identities drawn: 70 / 15 / 15 %
     folder/Greek/alpha/1.png  …                       groups of identities (alphabets), whole groups drawn
-    folder/train/ann/1.jpg …  folder/val/…  folder/test/…   taken as they are
+    folder/train/ann/1.jpg …  folder/val/…  folder/test/…   taken as they are; parts that are missing are drawn from train
 
-An identity is a folder that holds images. Numbers count the identities of train first, so that a loss against classes has as
-many as `trained(data)`. Everything lives in memory as uint8; for millions of photographs see `streamed_faces`.
+An identity is a folder that holds images. A list of pairs to test on sets aside every identity that it names. Numbers count the
+identities of train first, so that a loss against classes has as many as `trained(data)`. Everything lives in memory as uint8;
+for millions of photographs see `streamed_faces`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,10 +23,10 @@ from jaxdl.data.decoding import ImageFiles
 from jaxdl.data.folder import LIMIT, PARTS, SUFFIXES
 from jaxdl.types import Batch
 
-Listing = Mapping[str, Sequence[str]]
+Listing = dict[str, list[str]]
 Pairs = tuple[list[str], np.ndarray]
 LEAST = 2
-"""Identities that a part needs, and images that an identity needs: a pair of one and a pair of two."""
+"""Identities that a part needs, images that an identity needs (a pair of one, a pair of two), pairs of each kind in a list."""
 
 
 def trained(data: vision.Images) -> int:
@@ -64,6 +65,7 @@ def identities(
     channels: int = 3,
     least: int | None = None,
     invert: bool = False,
+    pairs: str | Path | None = None,
 ) -> vision.Images:
     """The images under `path`, split by identity.
 
@@ -74,6 +76,7 @@ def identities(
         channels: 3 for colour, 1 for grey.
         least: identities with fewer images are left out; None: an identity with one image is refused.
         invert: white becomes black inside the program, for ink on paper.
+        pairs: a list of pairs of images below `path`, which become the test, see `read_pairs`; their identities are in no other.
 
     Errors: one line each for a folder without identities or with too few, an identity with one image, images of several
     sizes where `size` is None.
@@ -81,47 +84,63 @@ def identities(
     path = Path(path).expanduser()
     if channels not in (1, 3) or (size is not None and size < 1):
         raise ValueError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
-    listed, sentence = parts_by_identity(path, least=least)
-    paths = tuple(
-        (part, tuple((name, tuple(found)) for name, found in listing.items())) for part, listing in listed.items()
-    )
-    stamp = tuple(os.stat(f).st_mtime_ns for _, part in paths for _, found in part for f in found)
-    return _decoded(path, paths, hash(stamp), batch, size, channels, invert, sentence)
+    listed, y = ([], None) if pairs is None else read_pairs(pairs, path)
+    found, sentence = parts_by_identity(path, least=least, listed=listed)
+    number = {name: i for i, name in enumerate(name for listing in found.values() for name in listing)}
+    rows = {part: [(f, number[n]) for n, some in listing.items() for f in some] for part, listing in found.items()}
+    if listed:
+        rows["test"] = list(zip(listed, map(tuple, y.tolist()), strict=True))
+    parts = tuple((part, tuple((f, os.stat(f).st_mtime_ns, y) for f, y in some)) for part, some in rows.items())
+    return _decoded(path, parts, tuple(number), batch, size, channels, invert, sentence)
 
 
-def parts_by_identity(path: Path, *, least: int | None = None) -> tuple[dict[str, dict[str, list[str]]], str]:
-    """part -> identity -> its image files, all sorted, no identity in two parts; and a sentence on the split."""
+def parts_by_identity(path: Path, *, least: int | None, listed: Sequence[str]) -> tuple[dict[str, Listing], str]:
+    """part -> identity -> its image files, all sorted, no identity in two parts; and a sentence on the split.
+
+    Where the test is the images `listed` as pairs, only train and validation, without any identity of these.
+    """
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such folder; it should hold one folder of images for each identity")
     places = {part: next((path / n for n in names if (path / n).is_dir()), None) for part, names in PARTS.items()}
-    given = places["train"] is not None and places["test"] is not None
-    roots = {part: place for part, place in places.items() if place} if given else {"all": path}
-    found = {part: _enough(_identities(root), root, least) for part, root in roots.items()}
+    given = places["train"] is not None and bool(_identities(places["train"]))
+    roots = {part: place for part, place in places.items() if place} if given else {"train": path}
+    aside = _names(listed, (*roots.values(), path))
+    beside = f" beside the {len(aside)} of the list of pairs" if aside else ""
+    wanted = [part for part in PARTS if part != "test" or not listed]
+    found = {p: _enough(_identities(root, aside), root, least, beside) for p, root in roots.items() if p in wanted}
     for part, listing in found.items():
         shared = next((n for n in listing for other in found if other != part and n in found[other]), None)
         if shared is not None:
             raise ValueError(f"{path}: identity {shared!r} is in two parts, so that its test would be no test")
-    sentence = "identities of each part as given"
-    if not given:
-        found, sentence = _drawn(found["all"], path)
-    elif "validation" not in found:
-        drawn, sentence = _drawn(found["train"], roots["train"], {"train": 0.85, "validation": 0.15})
-        found, sentence = {**drawn, "test": found["test"]}, f"{sentence}; test as given"
-    return {part: found[part] for part in ("train", "validation", "test")}, sentence
+    missing, sentence = [part for part in wanted if part not in found], "identities of each part as given"
+    if missing:
+        drawn, sentence = _drawn(found["train"], roots["train"], missing, beside)
+        sentence += "".join(f"; {part} as given" for part in found if part != "train")
+        found |= drawn
+    if listed:
+        sentence += f"; test: {len(listed) // 2} listed pairs, whose {len(aside)} identities are set aside"
+    return {part: found[part] for part in wanted}, sentence
 
 
-def _identities(root: Path) -> dict[str, list[str]]:
-    """Identity -> images: every folder below `root` that holds images, called by its path from there."""
-    found: dict[str, list[str]] = {}
+def _names(listed: Sequence[str], roots: Sequence[Path]) -> set[str]:
+    """What the identities of these files are called: their folders, from the first of the roots that holds them."""
+    folders = {Path(place).resolve() for place in {os.path.dirname(f) for f in listed}}
+    tops = [root.resolve() for root in roots]
+    return {next((f.relative_to(t).as_posix() for t in tops if f.is_relative_to(t)), str(f)) for f in folders}
+
+
+def _identities(root: Path, aside: Container[str] = ()) -> Listing:
+    """Identity -> images: every folder below `root` that holds images, called by its path from there, but those set aside."""
+    found: Listing = {}
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         inside = sorted(n for n in names if os.path.splitext(n)[1].lower() in SUFFIXES and n[0] != ".")
         if inside and Path(place) != root:
             found[Path(place).relative_to(root).as_posix()] = [os.path.join(place, name) for name in inside]
-    return dict(sorted(found.items()))
+    return {name: found[name] for name in sorted(found) if name not in aside}
 
 
-def _enough(found: dict[str, list[str]], root: Path, least: int | None) -> dict[str, list[str]]:
+def _enough(found: Listing, root: Path, least: int | None, beside: str = "") -> Listing:
     """Without the identities that have too few images, if `least` says so."""
     lonely = next((name for name, images in found.items() if len(images) < LEAST), None)
     if lonely is not None and least is None:
@@ -133,36 +152,31 @@ def _enough(found: dict[str, list[str]], root: Path, least: int | None) -> dict[
     if len(kept) < LEAST:
         what = f"one identity only, {next(iter(kept))!r}" if kept else "no folder of images of one identity"
         few = f" with {max(LEAST, least)} images or more" if least is not None else ""
-        raise ValueError(f"{root}: holds {what}{few}; who is who takes two folders of images at least")
+        raise ValueError(f"{root}: holds {what}{few}{beside}; who is who takes two folders of images at least")
     return kept
 
 
-def _drawn(
-    found: dict[str, list[str]], path: Path, shares: Mapping[str, float] = prepare.FRACTIONS
-) -> tuple[dict[str, dict[str, list[str]]], str]:
-    """Whole groups, or single identities where there are none, by a fixed draw; each part gets two identities at least."""
+def _drawn(found: Listing, path: Path, missing: Sequence[str], beside: str) -> tuple[dict[str, Listing], str]:
+    """Train and what is missing: whole groups, or identities where there are none, by a fixed draw; each gets two at least."""
     groups: dict[str, list[str]] = {}
     for name in found:
         groups.setdefault(name.split("/")[0] if all("/" in n for n in found) else name, []).append(name)
-    if len(groups) < len(shares):
+    if len(groups) < len(missing) + 1:
         groups = {name: [name] for name in found}
     names = [sorted(groups)[i] for i in np.random.RandomState(0).permutation(len(groups))]
     least = min(len(groups[name]) for name in groups)
     need = -(-LEAST // least)
-    counts = {part: max(need, round(share * len(names))) for part, share in shares.items() if part != "train"}
+    counts = {part: max(need, round(prepare.FRACTIONS[part] * len(names))) for part in missing}
     if len(names) - sum(counts.values()) < need:
         raise ValueError(
-            f"{path}: {len(found)} identities are too few for the parts {', '.join(shares)}: each needs {LEAST} of its own"
+            f"{path}: {len(found)} identities{beside} are too few for the parts {', '.join(('train', *missing))}: "
+            f"each needs {LEAST} of its own"
         )
     parts, start = {}, 0
-    for part in ("test", "validation"):
-        if part in counts:
-            parts[part], start = names[start : start + counts[part]], start + counts[part]
+    for part in reversed(missing):
+        parts[part], start = names[start : start + counts[part]], start + counts[part]
     parts["train"] = names[start:]
-    listed = {
-        part: {name: found[name] for group in sorted(inside) for name in groups[group]}
-        for part, inside in parts.items()
-    }
+    listed = {part: {n: found[n] for group in sorted(some) for n in groups[group]} for part, some in parts.items()}
     what = "identities" if len(groups) == len(found) else f"of {len(groups)} groups, the groups"
     sizes = " / ".join(f"{len(listed[part])} {part}" for part in ("train", "validation", "test") if part in listed)
     return listed, f"{sizes} identities, {what} drawn once for every seed; no identity is in two parts"
@@ -170,10 +184,11 @@ def _drawn(
 
 @cache
 def _decoded(
-    path: Path, parts: tuple, stamp: int, batch: int, size: int | None, channels: int, invert: bool, sentence: str
+    path: Path, parts: tuple, names: tuple, batch: int, size: int | None, channels: int, invert: bool, sentence: str
 ) -> vision.Images:
-    every = [f for _, listing in parts for _, found in listing for f in found]
-    shapes = {f: image_size(f) for f in (every if size is None else every[:1])}
+    """`parts`: the name of each and its (file, time of its last change, label) one after another."""
+    every = [f for _, rows in parts for f, _, _ in rows]
+    shapes = {f: files.open_image(f).size[::-1] for f in (every if size is None else every[:1])}
     first = every[0]
     if size is None:
         other = next((f for f, shape in shapes.items() if shape != shapes[first]), None)
@@ -183,21 +198,24 @@ def _decoded(
     height, width = shapes[first] if size is None else (size, size)
     if len(every) * height * width * channels > LIMIT:
         raise ValueError(f"{path}: {len(every)} images of {height}x{width} do not fit into memory; take a smaller size")
-    names = [name for _, listing in parts for name, _ in listing]
-    number = {name: i for i, name in enumerate(names)}
-    decoded = {}
-    for part, listing in parts:
-        labelled = [(f, number[name]) for name, found in listing for f in found]
-        x = np.stack([files.read_image(f, size=(height, width), channels=channels) for f, _ in labelled])
-        decoded[part] = x, np.array([y for _, y in labelled])
-    data = vision.images(batch=batch, name=path.resolve().name, classes=names, **decoded)
-    if invert:
-        plain = data.standardise
-        inverse = prepare.Standardise(tuple(1 - mean for mean in plain.mean), plain.std)
-        data = replace(data, prepare=Inverse(data.maximum), standardise=inverse)
+    splits = {}
+    for part, rows in parts:
+        x = np.stack([files.read_image(f, size=(height, width), channels=channels) for f, _, _ in rows])
+        y = np.array([y for _, _, y in rows], np.int32)
+        x.flags.writeable = y.flags.writeable = False  # one array serves every experiment of the process
+        splits[part] = {"x": x, "y": y}
+    standardise = prepare.statistics(splits["train"]["x"], maximum=255.0)
+    counts = " / ".join(f"{len(split['y'])} {part}" for part, split in splits.items())
     said = f"; images brought to {height}x{width}" if size is not None else ""
-    counts = " / ".join(f"{len(y)} {part}" for part, (_, y) in decoded.items())
-    return replace(data, split=f"{counts} images; {sentence}{said}")
+    return vision.Images(
+        splits=splits,
+        batch=batch,
+        prepare=Inverse(255.0) if invert else prepare.Scale(255.0),
+        standardise=replace(standardise, mean=tuple(1 - m for m in standardise.mean)) if invert else standardise,
+        name=path.resolve().name,
+        split=f"{counts} images; {sentence}{said}",
+        classes=names,
+    )
 
 
 @dataclass(frozen=True)
@@ -210,44 +228,39 @@ class Inverse:
         return {**batch, "x": 1 - jnp.asarray(batch["x"], jnp.float32) / self.maximum}
 
 
-def image_size(path: str) -> tuple[int, int]:
-    """(height, width) from the header of a file."""
-    image = files.open_image(path)
-    return image.height, image.width
-
-
 # -- lists of pairs ----------------------------------------------------------------------------------------------------
 
 
 def read_pairs(path: str | Path, folder: str | Path) -> Pairs:
     """Image files of a list of pairs, row 2p and 2p + 1 those of pair p, and `(2·pairs, 2)`: identity, number of the pair.
 
-    Two forms: LFW's (`name i j` for `name/name_000i.jpg` and `…j`; `name i other j` for two people; a first line of counts), or
-    two paths below the folder and 1 or 0 for the same identity or two. The folds of the accuracy are consecutive parts.
+    Two forms: LFW's (`name i j` for `name/name_000i.jpg` and `…j`; `name i other j` for two people; a first line of one or two
+    counts), or two paths below the folder and 1 or 0 for the same identity or two.
 
     Errors: `FileNotFoundError` for a file that is not there, `ValueError` for a line of neither form; with file and line.
+    `ValueError` for fewer than two pairs of a kind: one is to find a threshold and one to test it.
     Source: Huang et al. 2007, Labeled Faces in the Wild, section 4.
     """
     path, folder = files.existing(path), Path(folder).expanduser()
     listed, kinds = [], []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         words = line.split()
-        if not words or (number == 1 and all(word.isdigit() for word in words)):
+        if not words or (number == 1 and len(words) <= 2 and all(word.isdigit() for word in words)):
             continue
         names, same = _pair(words, path, number)
         for name in names:
-            file = next(
-                (f for f in (folder / name, *(folder / f"{name}{s}" for s in (".jpg", ".png"))) if f.is_file()), None
-            )
+            tried = (folder / name, folder / f"{name}.jpg", folder / f"{name}.png")
+            file = next((f for f in tried if f.is_file()), None)
             if file is None:
                 raise FileNotFoundError(
                     f"{path}:{number}: names {folder / name}, which does not exist (nor with .jpg or .png)"
                 )
             listed.append(str(file))
         kinds.append(same)
-    if not any(kinds) or all(kinds):
-        raise ValueError(f"{path}: verification needs pairs of one identity and pairs of two, got {len(kinds)} pairs")
-    same = np.array(kinds)
+    same = np.array(kinds, bool)
+    if min(same.sum(), (~same).sum()) < LEAST:
+        kinds = f"{same.sum()} and {(~same).sum()}"
+        raise ValueError(f"{path}: verification needs {LEAST} pairs or more of one identity, and of two; got {kinds}")
     pair = np.repeat(np.arange(len(same)), 2)
     other = np.arange(2 * len(same)) % 2 * ~np.repeat(same, 2)
     return listed, np.column_stack([2 * pair + other, pair]).astype(np.int32)
@@ -266,20 +279,11 @@ def _pair(words: Sequence[str], path: Path, number: int) -> tuple[tuple[str, str
     )
 
 
-def with_pairs(data: vision.Images, listed: Pairs, *, split: str = "test") -> vision.Images:
-    """The same set with the images of a list of pairs as a split, brought to its size."""
-    height, width, channels = data.splits["train"]["x"].shape[1:]
-    paths, y = listed
-    x = np.stack([files.read_image(f, size=(height, width), channels=channels) for f in paths])
-    splits = {**data.splits, split: {"x": x, "y": y}}
-    return replace(data, splits=splits, split=f"{data.split}; {split}: {len(y) // 2} listed pairs")
-
-
 @cache
 def streamed_faces(
     folder: str, *, batch: int, pairs: tuple[tuple[str, str, str], ...], image: int = 112, workers: int | None = None
 ) -> images.StreamedImages:
-    """Millions of aligned faces, read while training, and lists of pairs to evaluate on.
+    """Millions of aligned faces, read while training, and lists of pairs to evaluate on. Who has one image is left out.
 
     Args:
         folder: one subfolder of images for each identity.
@@ -291,7 +295,9 @@ def streamed_faces(
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such folder; it should hold one folder of images for each identity")
-    found = _enough(_identities(path), path, LEAST)
+    every = _identities(path)
+    found = _enough(every, path, LEAST)
+    alone = f", {len(every) - len(found)} with one image left out" if len(every) > len(found) else ""
     labels = np.repeat(np.arange(len(found), dtype=np.int32), [len(files) for files in found.values()])
     records = {"train": ImageFiles([f for files in found.values() for f in files], labels)}
     for split, listed, place in pairs:
@@ -310,7 +316,7 @@ def streamed_faces(
         workers=images.worker_count(workers, 3 * batch * image**2),
         standardise=images.HALF,
         name=path.resolve().name,
-        split=f"{len(labels)} train images of {len(found)} identities; "
+        split=f"{len(labels)} train images of {len(found)} identities{alone}; "
         + "; ".join(f"{split}: {len(records[split]) // 2} pairs of {listed}" for split, listed, _ in pairs),
     )
 

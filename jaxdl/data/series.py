@@ -8,14 +8,14 @@ Only the series is kept in memory and on the device: a window is its number, gat
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxdl.data import files, prepare
 from jaxdl.data.stream import InMemory, rows_of_step
@@ -35,6 +35,7 @@ class Windows(InMemory):
         columns: names, those that are forecast first.
         center, scale: mean and standard deviation of each target over the training rows.
         fill: what happens to missing values of files that are read for predictions.
+        time: the column of such files that must advance steadily; None: none is looked at.
 
     `splits` are views of the series, not copies of its windows.
     """
@@ -45,6 +46,7 @@ class Windows(InMemory):
     center: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     fill: Fill = None
+    time: str | None = None
     rows: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """split -> {"series": its rows, `lookback` earlier ones first}."""
 
@@ -71,7 +73,7 @@ class Windows(InMemory):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
-        table = files.read_csv(path)
+        table = timed(path, self.time)
         values = filled(chosen(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path))
         if len(values) < self.lookback:
             raise ValueError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
@@ -167,7 +169,8 @@ def csv(
         path: the file, in UTF-8.
         columns: which to read; none: all columns of numbers.
         targets: which of them to forecast; none: all that are read.
-        time: a column of dates or numbers that must advance by one and the same step: a missing row is found there.
+        time: a column of dates or numbers that must advance by one and the same step, see `check_time`: a missing row is found
+            there, also in files that are read for predictions.
         lookback, horizon, batch, parts, fill: as in `windows`.
     """
     path = files.existing(path)
@@ -177,16 +180,15 @@ def csv(
 
 @cache
 def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill) -> Windows:
-    table = files.read_csv(path)
-    if time is not None:
-        check_time(chosen(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}")
+    table = timed(path, time)
     names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
     if not names:
         raise ValueError(f"{path}: has no column of numbers")
     names = tuple(dict.fromkeys((*targets, *names)))
     values = chosen(table, names, source=str(path))
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
-    return windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
+    data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
+    return replace(data, time=time)
 
 
 def sunspots(*, lookback: int, horizon: int, batch: int) -> Windows:
@@ -218,16 +220,16 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
     bad = ~np.isfinite(values)
     if not bad.any():
         return values
-    if fill == "previous":
-        last = np.maximum.accumulate(np.where(bad, -1, np.arange(len(values))[:, None]), axis=0)
-        values, bad = np.take_along_axis(values, np.maximum(last, 0), axis=0), last < 0
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        hint = "there is nothing before it to fill in" if fill else "fill = 'previous' repeats the value before"
-        raise ValueError(
-            f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}"
-        )
-    return values
+    last = np.maximum.accumulate(np.where(bad, -1, np.arange(len(values))[:, None]), axis=0)
+    if fill == "previous" and last.min() >= 0:
+        return np.take_along_axis(values, last, axis=0)
+    row, column = np.argwhere(bad)[0]  # where any gap has nothing before it, the first one is such
+    begun = (last >= 0).all(1)
+    hint = "fill = 'previous' repeats the value before"
+    if last[row, column] < 0:
+        hint = "there is nothing before it to fill in: "
+        hint += f"begin the file at row {begun.argmax() + 1}" if begun.any() else "leave out columns without any value"
+    raise ValueError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
 
 
 def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
@@ -250,16 +252,56 @@ def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, s
     return edges
 
 
+def timed(path: str | Path, time: str | None) -> dict[str, np.ndarray]:
+    """The table of a CSV file whose column `time`, if one is named, advances steadily."""
+    table = files.read_csv(path)
+    if time is not None:
+        check_time(chosen(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}")
+    return table
+
+
 def check_time(stamps: np.ndarray, *, source: str) -> None:
-    """ValueError unless dates or numbers advance by one and the same step; it names the first row that does not."""
+    """ValueError unless dates or numbers advance by one and the same step; it names the first row that does not.
+
+    A step of dates may be a number of calendar months (a year is 12), whatever their lengths: from the 1st to the 1st, or from
+    one month's last day to another's. Numbers are equally far apart if their steps differ by less than 1 %, as decimals are
+    rounded; a row that is missing makes 100 %.
+
+    >>> check_time(np.array(["2020-01-31", "2020-02-29", "2020-03-31"]), source="months' ends")
+    >>> check_time(np.array([0.1, 0.2, 0.4, 0.5]), source="t")
+    Traceback (most recent call last):
+    ValueError: t: from row 2 (0.2) to row 3 (0.4) it does not advance by 0.1: rows are missing, repeated or out of order
+    """
     try:
         times = stamps.astype(np.float64) if stamps.dtype.kind == "f" else np.array(stamps.tolist(), "datetime64")
     except ValueError:
         raise ValueError(f"{source}: {str(stamps[0])!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
-    steps = np.diff(times)
-    if len(steps) and (odd := steps != steps[0]).any():
+    if (none := np.isnat(times) if times.dtype.kind == "M" else np.isnan(times)).any():
+        raise ValueError(f"{source}: row {none.argmax() + 1} has none")
+    if len(times) < 2:
+        return
+    step, odd = min(steady(times), key=lambda found: found[1].sum())  # what most rows follow is the rule
+    if odd.any():
         row = int(np.argmax(odd))
-        raise ValueError(
-            f"{source}: from row {row + 1} ({stamps[row]}) to row {row + 2} ({stamps[row + 1]}) it does not advance "
-            f"by {steps[0]} as before: rows are missing, repeated or out of order"
-        )
+        where = f"from row {row + 1} ({stamps[row]}) to row {row + 2} ({stamps[row + 1]}) it does not advance"
+        if step <= 0 * step:
+            raise ValueError(f"{source}: {where}: rows stand in the order of time, the oldest first")
+        step = step if times.dtype.kind == "M" else f"{step:.6g}"
+        raise ValueError(f"{source}: {where} by {step}: rows are missing, repeated or out of order")
+
+
+def steady(times: np.ndarray) -> list[tuple[Any, Bool[np.ndarray, "rows-1"]]]:
+    """(the usual step, whether each row is not one such step before the next) by the clock or, for dates, the calendar."""
+    usual = lambda steps: np.sort(steps)[(len(steps) - 1) // 2]  # of the middle ones the shorter: a gap is longer
+    steps = np.diff(times)
+    step = usual(steps)
+    if times.dtype.kind != "M":
+        near = np.abs(steps - step) <= 0.01 * np.abs(step) + 4 * np.spacing(np.abs(times).max())
+        return [(step, ~near | (steps <= 0))]
+    months = times.astype("datetime64[M]")
+    counts = np.diff(months)
+    count = usual(counts)
+    day, last = times - months, (times + np.timedelta64(1, "D")).astype("datetime64[M]") > months
+    same = (day[1:] == day[:-1]) | (last[1:] & last[:-1])
+    clock, calendar = ((several != s) | (several <= 0 * s) for s, several in ((step, steps), (count, counts)))
+    return [(count, calendar | ~same), (step, clock)]

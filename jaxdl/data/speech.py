@@ -1,109 +1,38 @@
-"""Recordings: wav files to int16 at one rate, sets of them in memory, and folders with one subfolder a word.
+"""Recordings: sets of them in memory, and folders with one subfolder a word.
 
-A recording is a row of int16 samples, filled up with `PAD`; features are made on the device (`spectrogram.LogMel`). Nothing
-here needs more than the standard library's `wave`, NumPy and SciPy.
+A recording is a row of int16 samples, filled up with `PAD`; features are made on the device (`spectrogram.LogMel`). wav files
+are read in `wav.py`.
 """
 
-import math
-import sys
-import wave
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int16
+from jaxtyping import Int16
 
-from jaxdl.data import files, prepare, tfds
+from jaxdl.data import groups, prepare, tfds
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import InMemory
+from jaxdl.data.wav import read_wav, samples_of, to_int16, write_wav
 
-# -- wav files --------------------------------------------------------------------------------------------------------
+__all__ = [
+    "Recordings",
+    "one_row",
+    "padded",
+    "read_wav",
+    "samples_of",
+    "speech_commands",
+    "texts",
+    "to_int16",
+    "wav_files",
+    "write_wav",
+]
 
-
-def read_wav(path: str | Path, *, rate: int | None = None) -> tuple[Float32[np.ndarray, "samples"], int]:
-    """Samples in [-1, 1] and their rate, from a file of 8, 16, 24 or 32 bits PCM; several channels become their mean.
-
-    With `rate` the recording is brought to it, which is said once for every other rate.
-
-    Errors: `FileNotFoundError`, or a `ValueError` that names the file.
-    """
-    path = files.existing(path)
-    try:
-        with wave.open(str(path), "rb") as file:
-            channels, width, found, count = file.getparams()[:4]
-            content = file.readframes(count)
-    except (wave.Error, EOFError, OSError, RuntimeError) as error:
-        what = " ".join(str(error).split()) or "it ends too early"
-        raise ValueError(f"{path}: is not a readable wav file ({what})") from None
-    if not found or not content or len(content) != count * channels * width:
-        raise ValueError(f"{path}: holds {len(content)} of the {count * channels * width} bytes that its header says")
-    x = decode(content, width).reshape(-1, channels).mean(1, dtype=np.float32)
-    if rate is None or rate == found:
-        return x, found
-    say(f"note: {path.name} has {found} Hz: it and others like it are resampled to {rate} Hz", found, rate)
-    return resample(x, found, rate), rate
-
-
-def samples_of(path: str | Path) -> int:
-    """How many samples the header of a wav file says it has."""
-    try:
-        with wave.open(str(files.existing(path)), "rb") as file:
-            return file.getnframes()
-    except (wave.Error, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path}: is not a readable wav file ({' '.join(str(error).split()) or 'too short'})"
-        ) from None
-
-
-def decode(content: bytes, width: int) -> Float32[np.ndarray, "values"]:
-    """PCM bytes, little-endian and `width` bytes each, to [-1, 1); 8 bits are unsigned, all others signed.
-
-    >>> decode(bytes([128, 255]), 1).tolist(), decode(b"\\x00\\x00\\xc0", 3).tolist()
-    ([0.0, 0.9921875], [-0.5])
-    """
-    if width == 1:
-        return (np.frombuffer(content, np.uint8).astype(np.float32) - 128) / 128
-    if width == 3:  # the three bytes are the upper ones of four
-        wide = np.zeros((len(content) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(content, np.uint8).reshape(-1, 3)
-        return (wide.view("<i4")[:, 0] / 2.0**31).astype(np.float32)
-    return (np.frombuffer(content, f"<i{width}") / 2.0 ** (8 * width - 1)).astype(np.float32)
-
-
-def write_wav(path: str | Path, x: np.ndarray, rate: int) -> Path:
-    """Write one recording, floats in [-1, 1] or int16, as 16 bits mono."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(to_int16(x).astype("<i2").tobytes())
-    return Path(path)
-
-
-def resample(x: Float32[np.ndarray, "samples"], rate: int, new: int) -> Float32[np.ndarray, "samples_new"]:
-    """The same sound at another rate; what the new one cannot hold is filtered out (SciPy's polyphase filter)."""
-    from scipy.signal import resample_poly  # heavy, and rarely needed
-
-    common = math.gcd(rate, new)
-    return resample_poly(x, new // common, rate // common).astype(np.float32)
-
-
-def say(text: str, *key: int) -> None:
-    """One line for the user, of the first file with this `key` only."""
-    if key not in _said:
-        _said.add(key)
-        print(text, file=sys.stderr)
-
-
-_said: set[tuple[int, ...]] = set()
-
-
-def to_int16(x: np.ndarray) -> Int16[np.ndarray, "samples"]:
-    """Floats in [-1, 1] as int16; -32768 is kept free for `PAD`."""
-    x = np.asarray(x)
-    return x if x.dtype == np.int16 else np.clip(np.round(x * 32767), -32767, 32767).astype(np.int16)
+Arrays = Mapping[str, Mapping[str, np.ndarray]]
+LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
 def padded(recordings: Sequence[np.ndarray], samples: int | None = None) -> Int16[np.ndarray, "n samples"]:
@@ -113,9 +42,6 @@ def padded(recordings: Sequence[np.ndarray], samples: int | None = None) -> Int1
     for row, x in zip(rows, recordings, strict=True):
         row[: len(x)] = to_int16(x)
     return rows
-
-
-# -- sets of recordings -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,45 +100,70 @@ def wav_files(folder: str | Path) -> list[Path]:
 def speech_commands(
     *, batch: int = 128, folder: str | Path | None = None, rate: int = 16000, mels: int = 40
 ) -> Recordings:
-    """105,829 recordings of one second, 35 words. Source: Warden 2018, arXiv:1804.03209 (version 2).
+    """105,829 recordings of one second, 35 words. Source: Warden 2018, arXiv:1804.03209 (version 2). Or a folder like it.
+
+    A folder without lists is drawn into 70 % training, 15 % validation and 15 % test, the same for every seed, and its
+    recordings are as long as the longest. Those of one speaker, which files called <speaker>_nohash_<number>.wav tell, and equal
+    ones stay in one part.
 
     Args:
         batch: examples in a training step.
         folder: the unpacked archive: one subfolder a word, `validation_list.txt` and `testing_list.txt`, which are the official
-            split (by speaker); None: tensorflow-datasets (12 classes, of which one is silence and one any other word).
+            split (by speaker); or any folder with one subfolder a class; None: tensorflow-datasets (12 classes, of which one is
+            silence and one any other word).
         rate: samples a second.
         mels: channels of the spectrogram.
     """
+    name, made = "Speech Commands", ""
     if folder is None:
         arrays, labels = _commands_of_tfds(rate)
     else:
         root = Path(folder).expanduser()
-        listing = tuple(path for path in wav_files(root) if len(path.relative_to(root).parts) == 2)
-        if not (root / "testing_list.txt").is_file() or not (root / "validation_list.txt").is_file():
-            raise FileNotFoundError(f"{root}: needs testing_list.txt and validation_list.txt beside one folder a word")
-        arrays, labels = _commands(root, listing, rate)
+        found = [path for path in wav_files(root) if len(path.relative_to(root).parts) == 2]
+        listing = tuple(path for path in found if not path.parent.name.startswith("_"))
+        lists = {file for file in LISTS.values() if (root / file).is_file()}
+        if len(lists) == 1:
+            missing = min({*LISTS.values()} - lists)
+            raise FileNotFoundError(f"{root}: needs {missing} beside {min(lists)}, or neither to be split by a draw")
+        if lists:
+            arrays, labels = _commands(root, listing, rate)
+        else:
+            arrays, labels, made = _drawn(root, listing, rate)
+            name = root.resolve().name
     sizes = ", ".join(f"{len(part['y'])} {name}" for name, part in arrays.items())
     return Recordings(
         splits=arrays,
         batch=batch,
         prepare=LogMel(rate, mels, normalise="channel"),
-        name="Speech Commands",
-        split=f"the official lists, by speaker: {sizes}",
+        name=name,
+        split=made or f"the official lists, by speaker: {sizes}",
         classes=labels,
         rate=rate,
     )
 
 
 @cache
-def _commands(
-    root: Path, listing: tuple[Path, ...], rate: int
-) -> tuple[Mapping[str, Mapping[str, np.ndarray]], tuple[str, ...]]:
+def _drawn(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays, tuple[str, ...], str]:
+    """The splits of a folder without lists."""
+    words = tuple(sorted({path.parent.name for path in listing}))
+    if len(words) < 2:
+        raise FileNotFoundError(f"{root}: needs two subfolders of wav files or more, one a class, found {len(words)}")
+    y = np.array([words.index(path.parent.name) for path in listing], np.int32)
+    x = padded([to_int16(read_wav(path, rate=rate)[0]) for path in listing])
+    speakers = [path.name.partition("_nohash_")[0] if "_nohash_" in path.name else str(path) for path in listing]
+    contents = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in x]
+    rows, made = groups.split(contents, speakers, y, classes=words, source=str(root), of="speakers")
+    arrays = {part: {"x": x[members], "y": y[members]} for part, members in rows.items()}
+    for part in arrays.values():
+        part["x"].flags.writeable = part["y"].flags.writeable = False
+    return arrays, words, f"{made}; up to {x.shape[1] / rate:.2f} s long"
+
+
+@cache
+def _commands(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays, tuple[str, ...]]:
     """The splits of a folder by the official lists."""
-    listed = {
-        part: set((root / f"{name}_list.txt").read_text(encoding="utf-8").split())
-        for part, name in (("validation", "validation"), ("test", "testing"))
-    }
-    named = {path.relative_to(root).as_posix(): path for path in listing if not path.parent.name.startswith("_")}
+    listed = {part: set((root / file).read_text(encoding="utf-8").split()) for part, file in LISTS.items()}
+    named = {path.relative_to(root).as_posix(): path for path in listing}
     words = tuple(sorted({name.partition("/")[0] for name in named}))
     parts: dict[str, list[tuple[Path, int]]] = {"train": [], "validation": [], "test": []}
     for name, path in named.items():
@@ -236,7 +187,7 @@ def _commands(
 
 
 @cache
-def _commands_of_tfds(rate: int) -> tuple[Mapping[str, Mapping[str, np.ndarray]], tuple[str, ...]]:
+def _commands_of_tfds(rate: int) -> tuple[Arrays, tuple[str, ...]]:
     """The same set as tensorflow-datasets prepares it: recordings of varying lengths, in records."""
     source = tfds.builder("speech_commands")
     arrays = {}

@@ -62,6 +62,11 @@ class Composer:
     noise: tuple[float, float] = (-70.0, -50.0)
     speed: tuple[float, float] = (1.0, 1.0)
 
+    def __post_init__(self) -> None:
+        least = max(self.shortest, 1)
+        if self.longest < least:
+            raise ValueError(f"longest = {self.longest} must be {least} or more: the symbols of the longest sequence")
+
     def __call__(self, key: Any, bank: Mapping[str, Array]) -> tuple[Int16[Array, "samples"], Array]:
         """One sequence `(samples,)` and its symbols `(longest,)`, 0 where there are fewer."""
         keys = jax.random.split(key, 7)

@@ -283,6 +283,11 @@ class InMemory:
 @cache
 def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
     """The same data in class-balanced batches: `each` examples of each of `classes` classes, for losses within a batch."""
+    if not isinstance(data, InMemory):
+        raise ValueError(
+            f"balanced batches need a set in memory, and {getattr(data, 'name', '') or 'the data'} is {type(data).__name__}, "
+            "which is read while training"
+        )
     if min(classes, each) < 1:
         raise ValueError(f"balanced batches of {classes} classes with {each} examples each: both must be 1 or more")
     return replace(data, batch=classes * each, balanced=(classes, each))

@@ -7,6 +7,7 @@ many characters its targets stand for, so that losses of different tokenizers co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxdl.data.files import read_bytes
+from jaxdl.data import files
 from jaxdl.data.stream import InMemory, rows_of_step
-from jaxdl.data.tokenizers import Tokenizer, named
+from jaxdl.data.tokenizers import Tokenizer, named, summary
 from jaxdl.types import Batch
 
 IGNORE = -100
@@ -28,19 +29,8 @@ FRACTIONS = {"train": 0.9, "validation": 0.1}
 
 
 def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
-    """The text of a file, gzipped or not, a byte-order mark left out, every line ending in "\\n".
-
-    Errors: FileNotFoundError; ValueError `file:line: ...` if it is no text in this encoding, `file: ...` if it is empty.
-    """
-    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}:{line}: is not text in {encoding} ({error.reason} at byte {error.start})") from None
-    if not text.strip():
-        raise ValueError(f"{path}: holds no text")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """The text of a file as `files.read_text` reads it, where "\\r" alone ends a line, too."""
+    return files.read_text(path, encoding=encoding).replace("\r", "\n")
 
 
 def python_topics() -> str:
@@ -53,50 +43,12 @@ def python_topics() -> str:
     return "\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n"
 
 
-def describe(tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, float]:
-    """What a tokenizer makes of texts: size of the vocabulary, tokens, share of unknown ones, characters a token, lengths.
-
-    >>> from jaxdl.data.tokenizers import Bytes
-    >>> describe(Bytes(), ["abc", "é"])["longest"]
-    3
-    """
-    encoded = [tokenizer.encode(text) for text in texts]
-    lengths, tokens = np.array([len(e) for e in encoded]), sum(map(len, encoded))
-    unknown = 0 if tokenizer.unknown is None else sum(int((e == tokenizer.unknown).sum()) for e in encoded)
-    return {
-        "vocabulary": tokenizer.size,
-        "tokens": tokens,
-        "unknown": unknown / max(tokens, 1),
-        "characters_per_token": sum(map(len, texts)) / max(tokens, 1),
-        "shortest": int(lengths.min()),
-        "median": float(np.median(lengths)),
-        "95%": float(np.quantile(lengths, 0.95)),
-        "longest": int(lengths.max()),
-    }
-
-
 # -- rows of tokens ---------------------------------------------------------------------------------------------------
-
-
-def padded(
-    rows: Sequence[Int[np.ndarray, "n"]], length: int | None = None, *, pad: int = 0
-) -> tuple[Int[np.ndarray, "rows length"], Int[np.ndarray, "rows"]]:
-    """Rows of different length as one array, filled up on the right with `pad` (cut at `length`), and their lengths.
-
-    >>> padded([np.array([5, 6, 7]), np.array([8])], pad=0)[0].tolist()
-    [[5, 6, 7], [8, 0, 0]]
-    """
-    lengths = np.array([len(row) for row in rows], np.int32)
-    length = int(lengths.max()) if length is None else length
-    lengths = np.minimum(lengths, length)
-    table = np.full((len(rows), length), pad, np.int32)
-    for row, n, values in zip(table, lengths, rows, strict=True):
-        row[:n] = values[:n]
-    return table, lengths
 
 
 def cut(tokens: Int[np.ndarray, "n"], context: int, characters: float = 1.0) -> dict[str, np.ndarray]:
     """Non-overlapping windows over all of a text: every token but the first is a target exactly once."""
+    check_context(context)
     windows = -(-(len(tokens) - 1) // context)
     x, y = np.zeros(windows * context, np.int32), np.full(windows * context, IGNORE, np.int32)
     x[: len(tokens) - 1], y[: len(tokens) - 1] = tokens[:-1], tokens[1:]
@@ -115,6 +67,7 @@ def pack(documents: Sequence[Int[np.ndarray, "n"]], context: int, *, whole: bool
     >>> [rows[name].tolist() for name in ("x", "y", "segments", "positions")]
     [[[1, 2, 3, 4, 5, 0]], [[2, 3, -100, 5, -100, -100]], [[1, 1, 1, 2, 2, 0]], [[0, 1, 2, 0, 1, 0]]]
     """
+    check_context(context)
     rows: list[list[np.ndarray]] = []
     room: list[int] = []
     for document in documents:
@@ -144,6 +97,11 @@ def pack(documents: Sequence[Int[np.ndarray, "n"]], context: int, *, whole: bool
             made["y"][i, at : at + len(piece) - 1] = piece[1:]
             at += len(piece)
     return made | {"y": made["y"].astype(np.int32)}
+
+
+def check_context(context: int) -> None:
+    if context < 1:
+        raise ValueError(f"context = {context} must be 1 or more: the tokens of a row")
 
 
 # -- data sets --------------------------------------------------------------------------------------------------------
@@ -275,16 +233,18 @@ def _splits(
     unknown = tokenizer.missing(text) if tokenizer.unknown is None else []
     if unknown:
         raise ValueError(f"{name}: holds {named(unknown)}, which the tokenizer does not know")
-    parts, splits = divide(text, dict(fractions), source=name), {}
+    parts, splits, encoded = divide(text, dict(fractions), source=name), {}, []
     for part, content in parts.items():
         tokens = tokenizer.encode(content)
+        encoded.append(tokens)
         if len(tokens) < (context + 1 if part == "train" else 2):
             raise ValueError(f"{name}: {len(tokens)} tokens for {part} are too few for a context of {context}")
         splits[part] = cut(tokens, context, len(content) / len(tokens))
         for array in splits[part].values():
             array.flags.writeable = False
     sizes = " / ".join(f"{int((rows['y'] != IGNORE).sum()) + 1:,} {part}" for part, rows in splits.items())
-    return splits, f"{sizes} tokens, contiguous parts in this order; evaluated in windows of {context}, each alone"
+    made = f"{sizes} tokens, contiguous parts in this order; evaluated in windows of {context}, each alone"
+    return splits, f"{made}; {summary(tokenizer, encoded, characters=len(text))}"
 
 
 @lru_cache(maxsize=8)
@@ -307,13 +267,15 @@ def documents(
 ) -> Text:
     """Documents by split, packed into rows (`pack`), each ending in the tokenizer's `</s>` where it has one."""
     end = [] if tokenizer.end is None else [tokenizer.end]
-    splits = {}
+    splits, rows_of_all = {}, []
     for part, several in texts.items():
         encoded = [np.concatenate([tokenizer.encode(text), np.asarray(end, np.int32)]) for text in several]
         rows = pack(encoded, context, whole=whole)
         per_token = sum(map(len, several)) / max(sum(map(len, encoded)), 1)
         counted = ((rows["y"] != IGNORE).sum(1) * per_token).astype(np.float32)
         splits[part] = {**rows, "characters": counted}
+        rows_of_all += encoded
     sizes = " / ".join(f"{len(several)} {part}" for part, several in texts.items())
     split = f"{sizes} documents, packed into rows of {context} tokens; none sees another"
+    split += f"; {summary(tokenizer, rows_of_all, of='documents', characters=sum(map(len, chain(*texts.values()))))}"
     return Text(splits, batch, name=name, split=split, tokenizer=tokenizer)

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from jaxdl.data import files, prepare
+from jaxdl.data import files, groups
 from jaxdl.data.stream import InMemory
-from jaxdl.data.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Words, kept
+from jaxdl.data.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, summary
 
 BUNDLED = Path(__file__).parent / "bundled"
 SPECIALS = (PAD, UNKNOWN)
@@ -48,11 +48,11 @@ class Texts(InMemory):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The lines of a text file, one text each (empty ones are left out), for predictions."""
-        return {"x": self.encode([line for line in lines_of(path) if line.strip()])}
+        return {"x": self.encode([line for line in files.read_lines(path) if line.strip()])}
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n time"]:
         """Texts in rows of `time` tokens."""
-        return encoded(texts, self.tokenizer, self.time)
+        return in_rows([self.tokenizer.encode(text) for text in texts], self.tokenizer, self.time)
 
 
 def texts(
@@ -83,18 +83,18 @@ def texts(
     number = {label: i for i, label in enumerate(classes)}
     y = np.array([number[label] for label in labelled.labels], np.int32)
     shares = dict(zip(("train", "validation", "test"), parts, strict=True))
-    rows, sentence = split_by_group(labelled, y, shares, source=name)
+    rows, made = groups.split(labelled.texts, labelled.groups, y, shares, classes=classes, source=name)
     training = [labelled.texts[i] for i in rows["train"]]
     tokenizer = kept("tokenizer", lambda: tokenizer_of(training, unit, vocab, least, lower))
-    x = encoded(labelled.texts, tokenizer, time)
+    tokens = [tokenizer.encode(text) for text in labelled.texts]
+    x = in_rows(tokens, tokenizer, time)
     for array in (x, y):
         array.setflags(write=False)  # nobody changes it, so it needs no checksum
     splits = {part: {"x": x[r], "y": y[r]} for part, r in rows.items()}
-    cut = sum(len(tokenizer.encode(text)) > time for text in labelled.texts)
-    note = f"; {cut} texts of {len(x)} are longer than {time} tokens and cut" if cut else ""
-    return Texts(
-        splits=splits, batch=batch, name=name, split=sentence + note, classes=classes, tokenizer=tokenizer, time=time
-    )
+    cut = sum(len(row) > time for row in tokens)
+    made += f"; {summary(tokenizer, tokens, of='texts')}"
+    made += f"; {cut} texts of {len(x)} are longer than {time} tokens and cut" if cut else ""
+    return Texts(splits, batch, name=name, split=made, classes=classes, tokenizer=tokenizer, time=time)
 
 
 def file(
@@ -140,16 +140,20 @@ def languages(*, batch: int, unit: Unit = "characters", time: int = 128, **optio
 
 def read(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
     """A folder of folders, a CSV file, or lines `label <tab> text [<tab> group]`, which their first form decides."""
+    if path.suffix.lower() != ".csv" and (text, label) != ("text", "label"):
+        raise ValueError(f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv")
     if path.is_dir():
         return read_folder(path)
     if path.suffix.lower() == ".csv":
-        table = files.read_csv(path, names=(text, label))
-        found = list(zip(table[label].tolist(), table[text].tolist(), strict=True))
-        if empty := [i + 1 for i, (name, _) in enumerate(found) if not name]:
-            raise ValueError(f"{path}: {len(empty)} rows have no {label!r}, the first is row {empty[0]}")
-        return Labelled(tuple(t for _, t in found), tuple(n for n, _ in found), tuple(map(str, range(len(found)))))
+        table = files.read_csv(path, names=(text, label), others=False)
+        for column in (label, text):
+            if len(empty := np.flatnonzero(table[column] == "")):
+                what = f"{len(empty)} rows have no {column!r}, the first is row {empty[0] + 1}"
+                raise ValueError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
+        alone = map(str, range(len(table[text])))
+        return Labelled(tuple(table[text].tolist()), tuple(table[label].tolist()), tuple(alone))
     rows = []
-    for i, line in enumerate(lines_of(path), 1):
+    for i, line in enumerate(files.read_lines(path), 1):
         if not line.strip():
             continue
         cells = line.split("\t")
@@ -164,21 +168,8 @@ def read_folder(path: Path) -> Labelled:
     found = [(file.parent.name, file) for file in sorted(path.glob("*/*.txt"))]
     if not found:
         raise ValueError(f"{path}: holds no folder with .txt files, one folder a class")
-    texts = [" ".join("\n".join(lines_of(file, empty=True)).split()) for _, file in found]
+    texts = [" ".join(files.read_text(file).split()) for _, file in found]
     return Labelled(tuple(texts), tuple(name for name, _ in found), tuple(str(file) for _, file in found))
-
-
-def lines_of(path: str | Path, *, empty: bool = False) -> list[str]:
-    """The lines of a text file in UTF-8, gzipped or not; an empty one is an error."""
-    content = files.read_bytes(path)
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}:{line}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
-    if not empty and not any(line.strip() for line in lines):
-        raise ValueError(f"{path}: holds no text")
-    return lines
 
 
 def tokenizer_of(texts: Sequence[str], unit: Unit, vocab: int, least: int, lower: bool) -> Tokenizer:
@@ -192,46 +183,16 @@ def tokenizer_of(texts: Sequence[str], unit: Unit, vocab: int, least: int, lower
     raise ValueError(f"unit = {unit!r} is not one of characters, bytes, words")
 
 
-def encoded(texts: Sequence[str], tokenizer: Tokenizer, time: int) -> Int[np.ndarray, "n time"]:
+def in_rows(tokens: Sequence[Tokens], tokenizer: Tokenizer, time: int) -> Int[np.ndarray, "n time"]:
     """Tokens in rows of `time`, cut or padded with 0; a text without any token is one unknown."""
-    rows = np.zeros((len(texts), time), np.int32)
-    for row, text in zip(rows, texts, strict=True):
-        tokens = tokenizer.encode(text)[:time]
-        row[: len(tokens)] = tokens
-        if not len(tokens):
+    if time < 1:
+        raise ValueError(f"time = {time} must be 1 or more: the tokens of a text")
+    rows = np.zeros((len(tokens), time), np.int32)
+    for row, found in zip(rows, tokens, strict=True):
+        row[: len(found)] = found[:time]
+        if not len(found):
             row[0] = tokenizer.unknown
     return rows
-
-
-def split_by_group(
-    labelled: Labelled, y: Int[np.ndarray, "n"], shares: dict[str, float], *, source: str
-) -> tuple[dict[str, np.ndarray], str]:
-    """Rows by part, groups and equal texts together. Where every text is its own group, stratified by class."""
-    group = np.unique(np.array(labelled.groups), return_inverse=True)[1]
-    alone = len(np.unique(group)) == len(group)
-    if alone:
-        return prepare.split_rows(np.array(labelled.texts), y, shares, source=source)
-    leader = {}  # groups that share a text are one
-    root = {g: g for g in group.tolist()}
-
-    def find(g: int) -> int:
-        while root[g] != g:
-            g = root[g]
-        return g
-
-    for text, g in zip(labelled.texts, group.tolist(), strict=True):
-        root[find(g)] = find(leader.setdefault(text, g))
-    group = np.array([find(g) for g in group.tolist()])
-    kinds, place = np.unique(group, return_inverse=True)
-    drawn, _ = prepare.split_rows(kinds, None, shares, source=source)
-    rows = {part: np.flatnonzero(np.isin(place, members)) for part, members in drawn.items()}
-    for part, members in rows.items():
-        if missing := set(range(int(y.max()) + 1)) - set(y[members].tolist()):
-            raise ValueError(
-                f"{source}: no text of class {sorted(set(labelled.labels))[min(missing)]!r} is left for {part}"
-            )
-    sizes = " / ".join(f"{len(members)} {part}" for part, members in rows.items())
-    return rows, f"{sizes}: one random draw for every seed; the {len(kinds)} groups stay together"
 
 
 # -- what needs no network --------------------------------------------------------------------------------------------

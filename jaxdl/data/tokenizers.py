@@ -2,15 +2,17 @@
 
     tokenizer = kept("tokenizer", lambda: Words.of(lines, size=10_000))      a run that is loaded gets its own
 
-The tokenizers are in `symbols.py` and `bpe.py`; here is how they are saved.
+The tokenizers are in `symbols.py` and `bpe.py`; here is how they are saved, and what a report says of them.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxdl.data.bpe import BPE, HuggingFace
 from jaxdl.data.symbols import (
@@ -49,6 +51,7 @@ __all__ = [
     "load",
     "named",
     "save",
+    "summary",
 ]
 
 KINDS = {tokenizer.kind: tokenizer for tokenizer in (Characters, Words, Parts, Bytes, BPE, HuggingFace)}
@@ -108,3 +111,26 @@ def kept(name: str, make: Callable[[], Tokenizer]) -> Tokenizer:
     """
     folder = home()
     return load(folder / f"{name}.json") if folder is not None and (folder / f"{name}.json").is_file() else make()
+
+
+def summary(tokenizer: Tokenizer, rows: Sequence[Tokens], *, of: str = "", characters: int = 0) -> str:
+    """What a report says of texts that became tokens: the vocabulary, the share of `<unk>`, and lengths.
+
+    Args:
+        rows: the tokens of each text.
+        of: what the rows are called; "": their lengths say nothing.
+        characters: of all texts together; 0: not told.
+
+    >>> summary(Bytes(), [Bytes().encode(text) for text in ("abc", "é", "a")], of="texts", characters=5)
+    'vocabulary 256, 0.83 characters a token; 3 texts of 1 to 3 tokens, median 2'
+    """
+    lengths = np.array([len(row) for row in rows])
+    total = max(int(lengths.sum()), 1)
+    said = f"vocabulary {tokenizer.size:,}"
+    if characters:
+        said += f", {characters / total:.2f} characters a token"
+    if tokenizer.unknown is not None:
+        said += f", {100 * sum(np.count_nonzero(row == tokenizer.unknown) for row in rows) / total:.2g} % unknown"
+    if of:
+        said += f"; {len(rows):,} {of} of {lengths.min()} to {lengths.max()} tokens, median {np.median(lengths):g}"
+    return said

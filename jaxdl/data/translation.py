@@ -17,13 +17,25 @@ from jaxtyping import Int
 
 from jaxdl.data import files
 from jaxdl.data.buckets import Buckets
+from jaxdl.data.parallel_text import Pair, PathLike, drawn, find_files, read_lines, read_pairs
 from jaxdl.data.stream import permute
-from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Parts, Tokenizer, Words, kept, named
+from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Parts, Tokenizer, Words, kept, named, summary
 
-Pair = tuple[str, str]
-PathLike = str | Path
+__all__ = [
+    "Pair",
+    "Parallel",
+    "find_files",
+    "from_files",
+    "from_pairs",
+    "number_parts",
+    "number_table",
+    "number_tokenizers",
+    "number_words",
+    "read_lines",
+    "read_pairs",
+]
+
 Kind = Literal["bpe", "words", "characters", "bytes"]
-PARTS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,63 +75,10 @@ class Parallel(Buckets):
             raise ValueError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from None
 
 
-def read_lines(path: PathLike) -> list[str]:
-    """The lines of a text file in UTF-8, gzipped or not, without white space around them.
-
-    Errors: FileNotFoundError; ValueError if the file is empty or not UTF-8, with the line.
-    """
-    content = files.read_bytes(path)
-    try:
-        lines = content.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}:{line}: is not text in UTF-8 ({error.reason})") from None
-    lines = [line.strip() for line in (lines[:-1] if not lines[-1] else lines)]
-    if not any(lines):
-        raise ValueError(f"{path}: holds no text")
-    return lines
-
-
-def read_pairs(source: PathLike, target: PathLike) -> list[Pair]:
-    """Line i of one file with line i of the other; ValueError if one of them ends first, with the line."""
-    x, y = read_lines(source), read_lines(target)
-    if len(x) != len(y):
-        (short, n), (long, m) = sorted([(source, len(x)), (target, len(y))], key=lambda end: end[1])
-        raise ValueError(f"{short}: ends at line {n}, but {long} at line {m}: parallel files have one sentence a line")
-    return list(zip(x, y, strict=True))
-
-
-def find_files(folder: PathLike, source: str, target: str) -> dict[str, tuple[Path, Path]]:
-    """The files of both languages in a folder: train.en and train.de, val.en…, test_2016.de.gz…"""
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder}: no such folder; it should hold train.{source}, train.{target} and val.*, test.*"
-        )
-    found = {}
-    for part, names in PARTS.items():
-        for language in (source, target):
-            fits = [
-                f
-                for n in names
-                for f in sorted(folder.glob(f"{n}*"))
-                if f.name.endswith((f".{language}", f".{language}.gz"))
-            ]
-            if fits:
-                found[part] = (*found.get(part, ()), fits[0])
-        if len(found.get(part, (0, 0))) == 1:
-            raise FileNotFoundError(
-                f"{folder}: has {found[part][0].name}, but not in both languages, {source} and {target}"
-            )
-    if "train" not in found:
-        raise FileNotFoundError(f"{folder}: holds no train.{source} and train.{target} (or .gz)")
-    return found
-
-
 def from_files(parts: Mapping[str, tuple[PathLike, PathLike]], *, name: str = "", **options: Any) -> Parallel:
     """A data set of parallel files: part -> (source file, target file). `options` are those of `from_pairs`.
 
-    Without "validation" and "test", 5 % of the training pairs each (at most 2000) are drawn for them, the same for every seed.
+    Without "validation" and "test" some of the training pairs are `drawn` for them, the same for every seed.
     """
     for part in ("validation", "test", "train"):
         for file in parts.get(part, ()):
@@ -137,15 +96,8 @@ def _read_parts(stamps: tuple[tuple[Any, ...], ...]) -> tuple[tuple[tuple[str, t
     missing = [part for part in ("validation", "test") if part not in pairs]
     if not missing:
         return tuple(pairs.items()), "the files' own"
-    train, size = pairs["train"], len(pairs["train"])
-    count = min(2000, size // 20)
-    if not count:
-        raise ValueError(f"{stamps[0][1]}: {size} lines are too few to draw {' and '.join(missing)} from")
-    order = permute(0, np.zeros(size, int), np.arange(size), size)
-    for i, part in enumerate(missing):
-        pairs[part] = tuple(train[j] for j in order[i * count : (i + 1) * count])
-    pairs["train"] = tuple(train[j] for j in sorted(order[len(missing) * count :]))
-    return tuple(pairs.items()), f"{count} of {size} lines each for {' and '.join(missing)}, by a fixed draw"
+    more, made = drawn(pairs["train"], missing, source={part: source for part, source, *_ in stamps}["train"])
+    return tuple((pairs | more).items()), made
 
 
 def from_pairs(
@@ -214,7 +166,7 @@ def _tokenized(
     name: str,
     made: str,
 ) -> Parallel:
-    splits, said = {}, made
+    splits, said, tokens = {}, made, ([], [])
     for part, lines in pairs:
         x, y = ([tokenizer.encode(line[side]) for line in lines] for side, tokenizer in enumerate(tokenizers))
         if part == "train":
@@ -224,11 +176,15 @@ def _tokenized(
             if len(fits) < len(x):
                 said += f"; {len(x) - len(fits)} of {len(x)} training pairs left out (empty, or above {longest} tokens)"
             x, y = [x[i] for i in fits], [y[i] for i in fits]
+        tokens[0].extend(x)
+        tokens[1].extend(y)
         rows = {"x": padded(x, tokenizers[0]), "y": padded(y, tokenizers[1])}
         for array in rows.values():
             array.setflags(write=False)
         splits[part] = rows
     said += ", ".join(["", *(f"{len(arrays['x'])} {part}" for part, arrays in splits.items())])
+    for side, tokenizer, rows in zip(("source", "target"), tokenizers, tokens, strict=True):
+        said += f"; {side}: {summary(tokenizer, rows, of='sentences')}"
     source, target = tokenizers
     batch, buckets, window = sizes
     named_ = {"tokenizer": source} if source is target else {"source": source, "target": target}

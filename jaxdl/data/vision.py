@@ -177,18 +177,18 @@ def npz(path: str | Path, *, batch: int, classes: Sequence[str] = ()) -> Images:
 
 @cache
 def symmetric(data: Images, *, validation: int | None = None) -> Images:
-    """The same images in [-1, 1], where a tanh ends, each with its `index`: for models that make images.
+    """The same images in [-1, 1], where a tanh ends: for models that make images.
 
     Args:
         data: any set of images.
-        validation: how many images the validation split keeps, the first ones; None: all.
+        validation: how many images the validation split keeps, a fixed draw; None: all.
     """
-    most = {"validation": validation}
-    splits = {part: {name: a[: most.get(part)] for name, a in arrays.items()} for part, arrays in data.splits.items()}
-    for arrays in splits.values():
-        arrays["index"] = np.arange(len(arrays["y"]), dtype=np.int32)
+    splits = dict(data.splits)
+    if validation is not None:
+        rows = np.sort(np.random.RandomState(0).permutation(len(splits["validation"]["y"]))[:validation])
+        splits["validation"] = {name: a[rows] for name, a in splits["validation"].items()}
     half = (0.5,) * splits["train"]["x"].shape[-1]
-    split = data.split + (f"; the first {validation} for validation" if validation else "")
+    split = data.split + (f"; {validation} of them for validation" if validation else "")
     return replace(data, splits=splits, split=split, standardise=prepare.Standardise(half, half))
 
 

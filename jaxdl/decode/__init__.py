@@ -4,7 +4,8 @@
 
     tokens, positions   (batch, n): new tokens, one or many, and where they stand; position -1 is padding
     logits              (batch, n, vocab): of the token after each
-    cache               any tree whose leaves have the batch on axis 0: a Transformer's keys and values, an RNN's state
+    cache               any tree whose leaves have the batch on axis 0: a Transformer's keys and values, an RNN's state. Of a
+                        dictionary, what stands under "self" may have `slots`, the most tokens that it holds: this is checked
 
 `step_of(model)` makes it from a module with a method `step(cache, tokens, positions)`; the models' `start` makes the first cache.
 """

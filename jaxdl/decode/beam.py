@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxdl.decode.generate import Step, ends, read_prompt
+from jaxdl.decode.generate import Step, check_room, ends, read_prompt
 from jaxdl.types import Params
 
 
@@ -61,9 +62,10 @@ def beam_search(
     """
     if beams < 1 or steps < 1:
         raise ValueError(f"beams={beams}, steps={steps}: take at least 1 of each")
+    check_room(cache, prompt.shape[1], steps)
     logits, cache, lengths = read_prompt(step, params, cache, prompt, lengths)
     batch, vocab = logits.shape
-    branches = beams * (1 + (1 if isinstance(end, int) else len(end)))  # enough that `beams` of them go on
+    branches = beams * (1 + np.size(end))  # enough that `beams` of them go on
     rows = jnp.arange(batch)[:, None]
 
     def penalised(score: Array, n: Any) -> Array:

@@ -1,6 +1,6 @@
 """One token after the other, from prompts of different lengths, in one compiled loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -43,6 +43,15 @@ def read_prompt(
     return jnp.take_along_axis(logits, (lengths - 1)[:, None, None], 1)[:, 0], cache, lengths
 
 
+def check_room(cache: Any, prompt: int, steps: int) -> None:
+    """ValueError where the cache tells its `slots` and they are too few: what finds none would silently be forgotten."""
+    own = cache.get("self") if isinstance(cache, Mapping) else None
+    for part in jax.tree.leaves(own, is_leaf=lambda x: hasattr(x, "slots")):
+        if getattr(part, "slots", prompt + steps) < prompt + steps - 1:  # the last token is never read
+            need = f"a prompt of {prompt} and steps={steps} need {prompt + steps - 1}"
+            raise ValueError(f"the cache has {part.slots} slots, {need}: start it with more, or write less")
+
+
 def ends(tokens: Array, end: int | Sequence[int] | None) -> Bool[Array, "*shape"]:
     """Which tokens are (one of) the end token(s)."""
     if end is None:
@@ -66,9 +75,10 @@ def generate(
     """Continues each prompt by up to `steps` tokens; a row stops behind an `end` token, the loop when all rows have.
 
     Args:
-        step, params, cache: the model (see the package's docstring) and its first cache, with room for n + steps - 1 tokens.
+        step, params, cache: the model (see the package's docstring) and its first cache, with room for n + steps - 1 tokens
+            (ValueError where the cache tells that it has less).
         prompt, lengths: padded on the right; row r's prompt is its first `lengths[r]` tokens (None: all).
-        pick: `greedy`, or `sample(temperature=0.8, top_k=50)`, which needs a `key`.
+        pick, key: `greedy`, or `sample(temperature=0.8, top_k=50)`, which needs a key: one, or `(batch,)`, one a row.
         end, pad: the token (or several) that ends a row, and what comes after it.
 
     Call it inside `jax.jit` (partially applied: `step`, `steps`, `pick` and `end` are static).
@@ -77,11 +87,13 @@ def generate(
         raise ValueError("key=None: sampling needs a jax.random.key")
     if steps < 1:
         raise ValueError(f"steps={steps}: write at least one token")
+    check_room(cache, prompt.shape[1], steps)
     logits, cache, lengths = read_prompt(step, params, cache, prompt, lengths)
     batch, key = len(prompt), jax.random.key(0) if key is None else key
+    key_at = jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
 
     def write(t: Array, logits: Array, tokens: Array, written: Array, score: Array, done: Array) -> tuple[Array, ...]:
-        token = pick(jax.random.fold_in(key, t), logits)
+        token = pick(key_at(key, t), logits)
         log_p = jnp.take_along_axis(jax.nn.log_softmax(logits.astype(jnp.float32)), token[:, None], -1)[:, 0]
         tokens = lax.dynamic_update_slice_in_dim(tokens, jnp.where(done, pad, token)[:, None], t, 1)
         return tokens, written + ~done, score + jnp.where(done, 0, log_p), done | ends(token, end)

@@ -1,4 +1,4 @@
-"""Which token comes next: functions (key, logits) -> tokens."""
+"""Which token comes next: functions (key, logits) -> tokens; the key is one for all rows, or `(batch,)`, one a row."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.types import Key, first_row
+from jaxdl.types import Key, row_numbers
 
 Logits = Float[Array, "batch vocab"]
 Pick = Callable[[Key, Logits], Int[Array, "batch"]]
@@ -31,7 +31,7 @@ def sample(*, temperature: float | Array = 1.0, top_k: int | None = None, top_p:
         top_p: only the fewest likeliest that together reach this probability, at least one (nucleus sampling, Holtzman et al.
             2019, arXiv:1904.09751); after `temperature` and `top_k`, as in Hugging Face.
 
-    The draw of row r depends on the key and on r, not on the other rows.
+    The draw of row r depends on the key and on r (of `(batch,)` keys: on its own), not on the other rows.
     """
     if isinstance(temperature, (int, float)) and temperature <= 0:
         raise ValueError(f"temperature={temperature}: take a number above 0, or pick=greedy for the likeliest token")
@@ -46,8 +46,8 @@ def sample(*, temperature: float | Array = 1.0, top_k: int | None = None, top_p:
             logits = keep_top_k(logits, top_k)
         if top_p is not None:
             logits = keep_top_p(logits, top_p)
-        rows = jax.vmap(jax.random.fold_in, (None, 0))(key, first_row() + jnp.arange(len(logits)))
-        return jax.vmap(jax.random.categorical)(rows, logits).astype(jnp.int32)
+        keys = key if key.ndim else jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(len(logits)))
+        return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
 
     return pick
 
@@ -65,11 +65,14 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
 def keep_top_p(logits: Logits, p: float | Array) -> Logits:
     """-∞ for tokens that likelier ones alone bring to probability p; the likeliest always stays.
 
+    p = 1 keeps all: of a large vocabulary the sum in float32 reaches 1 too early.
+
     >>> jnp.exp(keep_top_p(jnp.log(jnp.array([[0.25, 0.5, 0.125, 0.125]])), 0.6)).tolist()
     [[0.25, 0.5, 0.0, 0.0]]
     """
     order = jnp.argsort(-logits, -1)
     probability = jnp.take_along_axis(jax.nn.softmax(logits), order, -1)
     before = jnp.cumsum(probability, -1) - probability
-    dropped = (before >= jnp.asarray(p, logits.dtype)) & (jnp.arange(logits.shape[-1]) > 0)[None]
+    p = jnp.asarray(p, logits.dtype)
+    dropped = (before >= p) & (p < 1) & (jnp.arange(logits.shape[-1]) > 0)[None]
     return jnp.where(jnp.take_along_axis(dropped, jnp.argsort(order, -1), -1), -jnp.inf, logits)

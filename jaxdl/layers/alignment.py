@@ -102,4 +102,8 @@ class Luong(Alignment):
         return self.key(memory) if self.kind == "general" else memory
 
     def score(self, query: Array, prepared: Array, seen: Array | None) -> Array:
+        n, channels = query.shape[-1], prepared.shape[-1]
+        if n != channels:
+            given = f"width={channels}" if self.kind == "general" else f"kind='dot' with keys of {channels} channels"
+            raise ValueError(f"{given}: the query has {n}, take Luong('general', {n})")
         return jnp.einsum("bc,bkc->bk", query, prepared)

@@ -144,6 +144,10 @@ class KeyValue(NamedTuple):
     k: Float[Array, "batch kv_heads slots dim"]
     v: Float[Array, "batch kv_heads dim slots"]
 
+    @property
+    def slots(self) -> int:
+        return self.k.shape[2]
+
     @classmethod
     def of(cls, k: Float[Array, "batch keys kv_heads dim"], v: Float[Array, "batch keys kv_heads dim"]) -> "KeyValue":
         return cls(k.swapaxes(1, 2), v.transpose(0, 2, 3, 1))
@@ -161,7 +165,7 @@ class KeyValue(NamedTuple):
     ):
         """Puts each into the slot of its position; what stands at a negative one (padding) or beyond the last slot is dropped."""
         rows = jnp.arange(k.shape[0])[:, None]
-        slots = jnp.broadcast_to(jnp.where(at < 0, self.k.shape[2], at), k.shape[:2])
+        slots = jnp.broadcast_to(jnp.where(at < 0, self.slots, at), k.shape[:2])
         new_k = self.k.at[rows, :, slots].set(k.astype(self.k.dtype), mode="drop")
         return KeyValue(new_k, self.v.at[rows, :, :, slots].set(v.astype(self.v.dtype), mode="drop"))
 
@@ -274,7 +278,7 @@ class MultiHead(nn.Module):
     def step(self, x: Array, cache: KeyValue, positions: Positions) -> tuple[Array, KeyValue]:
         """Causal self-attention of new tokens at `positions` to all before them; they join the cache."""
         cache = cache.write(*self.project(x, positions), positions)
-        slots = jnp.arange(cache.k.shape[2])[None]
+        slots = jnp.arange(cache.slots)[None]
         k, v = cache.read()
         mask = causal_mask(positions, slots)
         return self.read(x, k, v, mask=mask, positions=positions, memory_positions=slots, order=True), cache

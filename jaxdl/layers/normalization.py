@@ -18,16 +18,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.types import data_axis
+
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
-
-
-def data_axis() -> str | None:
-    """`"data"` where that axis is bound (pmap, shard_map, vmap with a name), else None: under jit a batch is global anyway."""
-    try:
-        lax.axis_index("data")
-    except NameError:
-        return None
-    return "data"
 
 
 def standardize(x: Array, axes: Sequence[int], eps: float) -> Array:

@@ -93,8 +93,12 @@ class Cell:
         wx, rh = x @ p["kernel"], h @ p["recurrent_kernel"]
         if not self.norm:
             return wx, rh
-        wx, rh = (standardize(v, (-1,), 1e-5).astype(v.dtype) for v in (wx, rh))
+        wx, rh = (self._standard(v).astype(v.dtype) for v in (wx, rh))
         return wx * _rows(p["kernel_scale"], wx), rh * _rows(p["recurrent_scale"], rh)
+
+    def _standard(self, v: Array) -> Array:
+        """All gates have one mean and one deviation."""
+        return standardize(v, (-1,), 1e-5)
 
     def _sum(self, p: Parameters, x: Array, h: Array) -> Array:
         z = sum(self._products(p, x, h)) if self.norm else jnp.concatenate([x, h], -1) @ p["joint"]
@@ -174,7 +178,7 @@ class GRU(Cell):
         reset="after"     n = tanh(W·x + b + r⊙(R·h + b_n))      PyTorch, cuDNN; `recurrent_bias` is b_n
         reset="before"    n = tanh(W·x + b + R·(r⊙h))            the original; TensorFlow 1, ONNX's default
 
-    Source: Cho et al. 2014, arXiv:1406.1078.
+    With `norm=True` r and z are normalised together, n on its own. Source: Cho et al. 2014, arXiv:1406.1078.
     """
 
     reset: Literal["after", "before"] = "after"
@@ -190,6 +194,11 @@ class GRU(Cell):
 
     def prepare(self, p: Parameters) -> Parameters:
         return p
+
+    def _standard(self, v: Array) -> Array:
+        """r and z have one mean and one deviation, n has its own; they come in one piece, or r and z, or n, alone."""
+        parts = v[..., : 2 * self.hidden], v[..., 2 * self.hidden :]
+        return jnp.concatenate([standardize(part, (-1,), 1e-5) for part in parts if part.shape[-1]], -1)
 
     def step(self, p: Parameters, carry: Carry, x: Array, keep: Array | None = None) -> tuple[Carry, Array]:
         n_, h = self.hidden, carry

@@ -3,11 +3,13 @@
 An autoencoder whose code is wider than its input can copy; one whose units are mostly silent must find parts.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxdl.losses.precision import at_least_float32
+from jaxdl.types import data_axis
 
 
 def l1_activity(code: Float[Array, "batch *units"]) -> Float[Array, "batch"]:
@@ -25,9 +27,10 @@ def kl_activity(
 ) -> Float[Array, "batch"]:
     """Units in (0, 1), behind a sigmoid, that are to be on in a share ρ (`rate`) of the examples.
 
-        Σ_j ρ·log ρ/ρ̂_j + (1 - ρ)·log (1 - ρ)/(1 - ρ̂_j)        ρ̂_j: mean of unit j over the batch
+        Σ_j ρ·log ρ/ρ̂_j + (1 - ρ)·log (1 - ρ)/(1 - ρ̂_j)        ρ̂_j: mean of unit j over the batch, of all devices
 
-    A batch loss: every example has the same value, whose gradient reaches all; `mask` leaves padding out of the mean.
+    A batch loss: every example has the same value, whose gradient reaches all; `mask` leaves padding out of the mean. With
+    `accumulate` the mean is that of a micro-batch.
     Source: Ng 2011, Sparse autoencoder (CS294A), section 3.
 
     >>> print(f"{kl_activity(jnp.array([[0.2], [0.8]]), rate=0.1)[0]:.4f}")  # KL(0.1 ‖ 0.5)
@@ -35,8 +38,10 @@ def kl_activity(
     """
     code = at_least_float32(code)
     weight = jnp.ones(len(code)) if mask is None else mask
-    shares = weight / jnp.maximum(weight.sum(), 1)
-    on = jnp.clip(jnp.tensordot(shares, code, 1), 1e-6, 1 - 1e-6)
+    total, count = jnp.tensordot(weight, code, 1), weight.sum()
+    if data_axis() is not None:
+        total, count = jax.lax.psum((total, count), data_axis())
+    on = jnp.clip(total / jnp.maximum(count, 1), 1e-6, 1 - 1e-6)
     rate = jnp.asarray(rate, on.dtype)
     kl = rate * (jnp.log(rate) - jnp.log(on)) + (1 - rate) * (jnp.log1p(-rate) - jnp.log1p(-on))
     return jnp.broadcast_to(kl.sum(), (len(code),))

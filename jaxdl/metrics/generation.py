@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.metrics.reduction import some
+
 Vectors = Float[np.ndarray, "n dim"]
 
 
@@ -79,7 +81,7 @@ def mmd(x: Vectors, y: Vectors) -> float:
 def precision_recall(real: Vectors, made: Vectors, *, k: int = 5) -> dict[str, float]:
     """Are made examples like real ones, and is everything real there? By the balls up to each example's k-th neighbour.
 
-        precision   share of made examples inside the ball of any real one
+        precision   share of made examples inside the ball of any real one (its surface counts)
         recall      share of real examples inside the ball of any made one
         density     how many real balls a made example is in, over k        (robust to an outlier's large ball; may pass 1)
         coverage    share of real balls with a made example in them         (1 - 1/2^k about, of equal sets)
@@ -91,8 +93,8 @@ def precision_recall(real: Vectors, made: Vectors, *, k: int = 5) -> dict[str, f
     if min(len(real), len(made)) <= k:
         raise ValueError(f"k = {k} neighbours want more than {k} examples, got {len(real)} real and {len(made)} made")
     across = _distances(real, made)
-    in_real = across < _radii(real, k)[:, None]
-    in_made = across < _radii(made, k)[None]
+    in_real = across <= _radii(real, k)[:, None]
+    in_made = across <= _radii(made, k)[None]
     return {
         "precision": float(in_real.any(0).mean()),
         "recall": float(in_made.any(1).mean()),
@@ -172,7 +174,7 @@ class OnModes:
 class OnFeatures:
     """FID, KID, precision and recall on what `features` makes of images; `name` says whose features they are.
 
-    What looks at neighbours sees the first `most` examples, since it takes most² numbers.
+    What looks at neighbours sees a fixed draw of `most` examples, since it takes most² numbers.
     """
 
     features: Callable[[np.ndarray], Vectors]
@@ -182,8 +184,9 @@ class OnFeatures:
 
     def __call__(self, real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
         a, b = self.features(real), self.features(made)
+        few = some(len(a), self.most)
         notes = [f"FID, KID, precision, recall, density and coverage on features of {self.name}, of {len(a)} examples"]
-        found = {"fid": fid(a, b), **kid(a, b), **precision_recall(a[: self.most], b[: self.most], k=self.k)}
+        found = {"fid": fid(a, b), **kid(a, b), **precision_recall(a[few], b[few], k=self.k)}
         if found["coverage"] < 0.1:
             notes.append(f"made examples are near {100 * found['coverage']:.0f} % of the real ones only")
         return {**found, "notes": notes}
@@ -200,8 +203,9 @@ def _checked(real: Vectors, made: Vectors) -> tuple[Vectors, Vectors]:
 
 
 def _distances(a: Vectors, b: Vectors) -> Float[np.ndarray, "n m"]:
-    squared = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squared, 0))
+    sizes = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None]
+    squared = sizes - 2 * a @ b.T
+    return np.sqrt(np.where(squared > 1e-13 * sizes, squared, 0))  # the same example twice: 0, not what rounding leaves
 
 
 def _radii(x: Vectors, k: int) -> Float[np.ndarray, "n"]:

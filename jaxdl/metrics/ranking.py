@@ -73,11 +73,12 @@ def retrieval(
     }
 
 
-def verification(scores: Scores, same: Same, *, far: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> dict[str, float]:
+def verification(scores: Scores, same: Same, *, far: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4)) -> dict[str, float]:
     """Tell pairs of one class from pairs of two by a threshold on their similarity (higher is more alike).
 
     `roc_auc`, `eer` (equal error rate), and `tar_at_far_f`: how many pairs of one class are accepted at the threshold that
-    accepts a share f of the others. A rate is reported only if there are at least 1/f pairs of two classes to measure it.
+    accepts a share f of the others, for each f of `far`: one in ten to one in 10,000. It is reported only if there are at least
+    1/f pairs of two classes to measure it.
     """
     fars, tars, _ = roc(scores, same)
     strangers = len(same) - int(np.sum(same))
@@ -127,21 +128,37 @@ def tar_at_far(scores: Scores, same: Same, *, far: float) -> float:
 def verification_accuracy(scores: Scores, same: Same, *, folds: int = 10) -> tuple[float, float]:
     """Mean and standard error of the accuracy over folds, each with the threshold that is best on all the other folds.
 
-    The folds are consecutive parts of the list of pairs, as in the protocol of LFW (ten folds of 300 + 300 pairs, listed
-    one fold after the other): shuffle your own pairs first, with a fixed seed.
+    The folds are consecutive parts of the list if each of these holds both kinds as evenly as can be, as in the protocol of LFW
+    (ten folds of 300 + 300 pairs, listed one fold after the other). Of any other list each kind is dealt out to the folds in
+    turn, in the order of one fixed draw.
     Source: Huang et al. 2007, Labeled Faces in the Wild, section 4.
     """
     scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
-    if not 2 <= folds <= len(scores):
-        raise ValueError(f"folds={folds} must lie between 2 and the number of pairs, {len(scores)}")
+    if not 2 <= folds <= min(same.sum(), (~same).sum()):
+        raise ValueError(
+            f"folds={folds} must lie between 2 and the number of pairs of each kind: {same.sum()} are of one class, "
+            f"{(~same).sum()} of two"
+        )
+    fold = _folds(same, folds)
     accuracies = []
-    for test in np.array_split(np.arange(len(scores)), folds):
-        train = np.setdiff1d(np.arange(len(scores)), test, assume_unique=True)
+    for number in range(folds):
+        test, train = fold == number, fold != number
         far, tar, thresholds = roc(scores[train], same[train])
-        share = same[train].mean()
-        threshold = thresholds[np.argmax(share * tar + (1 - share) * (1 - far))]
+        right = np.rint(same[train].sum() * tar - (~same[train]).sum() * far)  # whole numbers: ties are ties
+        threshold = thresholds[np.argmax(right)]
         accuracies.append(np.mean((scores[test] >= threshold) == same[test]))
     return float(np.mean(accuracies)), float(np.std(accuracies, ddof=1) / np.sqrt(folds))
+
+
+def _folds(same: Same, count: int) -> Int[np.ndarray, "pairs"]:
+    """The number of each pair's fold: every fold has as many of each kind as any other, or one more."""
+    fold = np.repeat(np.arange(count), [len(part) for part in np.array_split(same, count)])
+    held = [np.bincount(fold[kind], minlength=count) for kind in (same, ~same)]
+    if any(number.max() - number.min() > 1 for number in held):
+        random = np.random.RandomState(0)  # frozen stream: the same folds with every version of NumPy
+        dealt = np.concatenate([random.permutation(np.flatnonzero(kind)) for kind in (same, ~same)])
+        fold[dealt] = np.arange(len(same)) % count
+    return fold
 
 
 def all_pairs(embeddings: Embeddings, labels: Int[np.ndarray, "n"]) -> tuple[Scores, Same]:
@@ -152,22 +169,33 @@ def all_pairs(embeddings: Embeddings, labels: Int[np.ndarray, "n"]) -> tuple[Sco
 
 
 def made_pairs(labels: Int[np.ndarray, "n"], most: int) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
-    """Rows (i, j), i < j, of all pairs if these are not more than `most`, else of `balanced_pairs`."""
+    """Rows (i, j), i < j, of all pairs if these are not more than `most`, else of most/2 of each kind, or as many as there are.
+
+    Rates are measured by kind, so that one may be rare; drawn as `balanced_pairs` are.
+    """
     n = len(labels)
-    return np.triu_indices(n, 1) if n * (n - 1) // 2 <= most else balanced_pairs(labels, most)
+    return np.triu_indices(n, 1) if n * (n - 1) // 2 <= most else _drawn_pairs(labels, most, even=False)
 
 
 def balanced_pairs(
     labels: Int[np.ndarray, "n"], count: int
 ) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
-    """Rows (i, j) of a list of pairs, about half of one class and half of two, shuffled: at most `count`, one fixed draw.
+    """Rows (i, j) of a list of pairs, as many of one class as of two, shuffled: at most `count`, one fixed draw.
 
-    First the first of a pair is drawn, then its partner, among those of its class or all others; a pair is listed once.
+    First the first of a pair is drawn, then its partner, among those of its class or all others; a pair is listed once. Of the
+    kind with more only as many are listed as of the other: an accuracy over them is 0.5 without any skill.
 
     >>> i, j = balanced_pairs(np.array([0, 0, 1, 1]), 4)
     >>> sorted(zip(i.tolist(), j.tolist()))
     [(0, 1), (0, 2), (1, 3), (2, 3)]
     """
+    return _drawn_pairs(labels, count, even=True)
+
+
+def _drawn_pairs(
+    labels: Int[np.ndarray, "n"], count: int, *, even: bool
+) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+    """Up to count/2 pairs of one class and of two: all of a kind that has no more, or only as many as of the other."""
     labels = np.asarray(labels)
     random = np.random.RandomState(0)  # frozen stream: the same list with every version of NumPy
     order = np.argsort(labels, kind="stable")
@@ -175,17 +203,20 @@ def balanced_pairs(
     begin, size = first[place], size[place]  # by position in `order`
     listed = []
     for same, free in ((True, size - 1), (False, len(labels) - size)):
-        able = np.flatnonzero(free > 0)
-        if not len(able):
-            continue
-        wanted = min(count // 2, int(free.sum()) // 2)
+        able, there = np.flatnonzero(free > 0), int(free.sum()) // 2
+        wanted = min(count // 2, there)
         i = random.choice(able, 4 * wanted)
         step = 1 + (random.random_sample(4 * wanted) * free[i]).astype(int)  # so many partners further, in a circle
+        if wanted == there:  # what the draw may have missed
+            i = np.append(i, np.repeat(np.arange(len(labels)), free))
+            step = np.append(step, 1 + np.arange(free.sum()) - np.repeat(np.cumsum(free) - free, free))
         j = begin[i] + (i - begin[i] + step) % size[i] if same else (begin[i] + size[i] - 1 + step) % len(labels)
         pairs = np.sort(np.column_stack([order[i], order[j]]), 1)
         _, once = np.unique(pairs, axis=0, return_index=True)
         listed.append(pairs[np.sort(once)[:wanted]])
-    every = np.concatenate(listed) if listed else np.empty((0, 2), int)
+    if even:
+        listed = [pairs[: min(map(len, listed))] for pairs in listed]
+    every = np.concatenate(listed)
     every = every[random.permutation(len(every))]
     return every[:, 0], every[:, 1]
 

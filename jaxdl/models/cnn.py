@@ -22,7 +22,8 @@ class CNN(nn.Module):
 
     The flattened order is (height, width, channels) here and (channels, height, width) there. `norm` makes a normalisation
     layer (`BatchNorm`), put before the activation (the convolution then has no bias: the mean takes it away) or after it;
-    dropout comes before the dense layer. Kernels start with variance 1/fan_in (LeCun), biases at zero.
+    dropout comes before the dense layer. Kernels start with variance 1/fan_in (LeCun), biases at zero. With `features=True`
+    it gives also what every pool does, `stage1`, `stage2`, ...
     """
 
     classes: int = 10
@@ -33,16 +34,20 @@ class CNN(nn.Module):
     rate: Rate = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, "batch classes"]:
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool, features: bool = False
+    ) -> Float[Array, "batch classes"] | tuple[Array, dict[str, Array]]:
         if self.norm_position not in ("before", "after"):
             raise ValueError(f"norm_position={self.norm_position!r}: take 'before' or 'after' (the activation)")
-        for width in self.features:
+        seen = {}
+        for i, width in enumerate(self.features, 1):
             x = Conv(width, 3, use_bias=self.norm is None or self.norm_position == "after")(x)
             if self.norm is not None and self.norm_position == "before":
                 x = self.norm()(x, train=train)
             x = self.act(x)
             if self.norm is not None and self.norm_position == "after":
                 x = self.norm()(x, train=train)
-            x = max_pool(x, 2)
+            x = seen[f"stage{i}"] = max_pool(x, 2)
         x = Dropout(self.rate)(x.reshape(x.shape[0], -1), train=train)
-        return Dense(self.classes)(x)
+        logits = Dense(self.classes)(x)
+        return (logits, seen) if features else logits

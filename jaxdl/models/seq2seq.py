@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxdl.layers.alignment import Alignment
 from jaxdl.layers.dense import Dense
-from jaxdl.layers.dropout import Dropout, Rate, absent, dropout
+from jaxdl.layers.dropout import DropConnect, Dropout, Rate, absent, dropout
 from jaxdl.layers.recurrent import LSTM, Recurrent
 
 Tokens = Int[Array, "batch time"]
@@ -29,7 +29,8 @@ class Seq2Seq(nn.Module):
     Args:
         vocab, source_vocab: target and source tokens (None: the same number; each side has its embedding).
         width: channels of the embeddings.
-        encoder, decoder: recurrent layers; the encoder may be bidirectional.
+        encoder, decoder: recurrent layers; the encoder may be bidirectional, and only its dropout may have one mask a sequence:
+            the decoder takes its steps one by one, each of which would draw another.
         alignment: how the decoder looks back, or None.
         query: what it looks with: its "state" s_(t-1), as Bahdanau does, or also the last "token", [s_(t-1), y_(t-1)], without
             which a decoder that writes letters does not know whether a word has just ended.
@@ -55,6 +56,14 @@ class Seq2Seq(nn.Module):
     def setup(self) -> None:
         if self.decoder.bidirectional:
             raise ValueError("decoder has bidirectional=True: it must not see what comes next")
+        once = {
+            "variational": self.decoder.variational,
+            "recurrent_rate": not absent(self.decoder.recurrent_rate),
+            "kernel_map": getattr(self.decoder.kernel_map, "func", self.decoder.kernel_map) is DropConnect,
+        }
+        if any(once.values()):
+            given = next(f"{name}={getattr(self.decoder, name)}" for name, asked in once.items() if asked)
+            raise ValueError(f"decoder has {given}: each of its steps would draw a mask of its own; take `rate` alone")
         if self.query not in ("state", "token"):
             raise ValueError(f"query={self.query!r}: take 'state' or 'token' (state and last token)")
         init = nn.initializers.normal(self.width**-0.5)

@@ -106,6 +106,15 @@ def key_mask(x: Array, lengths: Array | None, mask: Array | None) -> Mask | None
     )
 
 
+def check_positions(model: Any, slots: int) -> None:
+    """ValueError where a table of learned positions has fewer: beyond its end a token would get the last one's."""
+    outside = model.scope is None  # not inside `apply`: nothing of `setup` is there
+    position = (model.config.position or (lambda: None))() if outside else model.embed.position
+    length = getattr(position, "length", slots)
+    if slots > length:
+        raise ValueError(f"slots={slots}: the model has learned {length} positions, take no more")
+
+
 class Decoder(nn.Module):
     """Tokens to logits of the next one, every position seeing itself and what is before it (GPT). `embed`, `stack`, `head`.
 
@@ -133,8 +142,10 @@ class Decoder(nn.Module):
         x = self.stack(x, mask=mask, causal=True, positions=positions, train=train)
         return self.head(x, self.embed.embedding)
 
+    @nn.nowrap  # called outside of `apply`, where no module may be made inside another
     def start(self, batch: int, slots: int, dtype: Any = jnp.float32) -> Cache:
         """An empty cache for sequences of up to `slots` tokens, prompt included."""
+        check_positions(self, slots)
         return {"self": empty_cache(self.config, batch, slots, dtype)}
 
     def step(self, cache: Cache, tokens: Tokens, positions: Positions) -> tuple[Logits, Cache]:
@@ -183,6 +194,7 @@ class EncoderDecoder(nn.Module):
 
     def start(self, source: Array, slots: int, lengths: Array | None = None, *, mask: Array | None = None) -> Cache:
         """Reads the source: what `step` needs of it, and an empty cache for `slots` tokens of the target."""
+        check_positions(self, slots)
         memory, seen = self.encode(source, lengths, mask=mask)
         if seen is None:
             seen = jnp.ones((len(source), 1, 1, source.shape[1]), bool)

@@ -8,14 +8,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxdl.activations import tanh
+from jaxdl.layers.attention import both, segment_mask
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
+from jaxdl.layers.position import Positions
 from jaxdl.models.transformer import Config, Embedding, Head, Hidden, Logits, Stack, Tokens, key_mask
 
 
 class MaskedLanguageModel(nn.Module):
     """Logits of every token, those masked out included: norm(act(W·h)) against the embedding.
 
+    `segments` and `positions` as in `Decoder`, for documents packed into a row.
     Parameters: `embed`, `stack`, `transform`, `norm`, `head`.
     """
 
@@ -32,10 +35,14 @@ class MaskedLanguageModel(nn.Module):
         lengths: Int[Array, "batch"] | None = None,
         *,
         types: Tokens | None = None,
+        segments: Tokens | None = None,
+        positions: Positions | None = None,
         train: bool,
     ) -> Logits:
-        x = self.embed(tokens, None, types, train=train)
-        x = self.stack(x, mask=key_mask(tokens, lengths, None), train=train)
+        mask = None if segments is None else segment_mask(segments, segments)
+        mask = both(mask, key_mask(tokens, lengths, None))
+        x = self.embed(tokens, positions, types, train=train)
+        x = self.stack(x, mask=mask, positions=positions, train=train)
         return self.head(self.norm(self.config.act(self.transform(x))), self.embed.embedding)
 
 

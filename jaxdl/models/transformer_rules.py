@@ -10,6 +10,7 @@ arXiv:2205.05198), see `jaxdl.types.along_time`.
 
 from typing import Any
 
+from jaxdl.models.speech import Conformer
 from jaxdl.models.vit import ViT
 
 Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
@@ -17,15 +18,20 @@ COLUMNS, ROWS = (None, "model"), ("model", None)
 
 
 def rules(model: Any) -> Rules:
-    """The rules of a model made from a `Config` (decoder, encoder with any head, encoder-decoder), or of a `ViT`.
+    """The rules of a model made from a `Config` (decoder, encoder with any head, encoder-decoder), of a `ViT`, or of a
+    `Conformer` with any head, whose convolutions stay whole.
 
     Width (heads) and hidden channels must be multiples of the devices along `model`. Raises ValueError for other models.
     """
     if isinstance(model, ViT):
         return (*_attention(True), *_mlp("feed_forward/dense1", "feed_forward/dense2", True))
+    if isinstance(getattr(model, "encoder", model), Conformer):
+        return (*_attention(True), *_mlp("(first|second)/expand", "(first|second)/reduce", True))
     config = getattr(model, "config", None)
     if config is None:
-        raise ValueError(f"{type(model).__name__} has no path rules: take a Transformer or a ViT, or write some")
+        raise ValueError(
+            f"{type(model).__name__} has no path rules: take a Transformer, a ViT or a Conformer, or write some"
+        )
     up = "mlp/(up|gate)" if config.gate else "mlp/up"
     found = [*_attention(config.use_bias), *_mlp(up, "mlp/down", config.use_bias)]
     found.append((r"embed/embedding$", ("model?", None)))

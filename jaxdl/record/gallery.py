@@ -22,9 +22,9 @@ def pictures(report: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: a for name, a in report.items() if np.ndim(a) == 4 and np.shape(a)[-1] in (1, 3)}
 
 
-def montage(images: Any, *, columns: int = 8) -> np.ndarray:
-    """Images `(n, height, width, channels)` in [0, 1] side by side, uint8 `(rows·side, columns·side, 3)`; at most 64 of them."""
-    images = np.asarray(images)[:SHOWN]
+def montage(images: Any, *, columns: int = 8, most: int = SHOWN) -> np.ndarray:
+    """Images `(n, height, width, channels)` in [0, 1] side by side, uint8 `(rows·side, columns·side, 3)`; at most `most`."""
+    images = np.asarray(images)[:most]
     if images.dtype != np.uint8:
         images = (np.clip(np.nan_to_num(images), 0, 1) * 255).round().astype(np.uint8)
     zoom = -(-SIDE // max(images.shape[1:3]))

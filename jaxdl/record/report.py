@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl.record import embedding_plots, forecast_plots, gallery, plots
@@ -90,7 +91,9 @@ def report_divergence(run: Run, exp: Any, events: Any) -> None:
 
 def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
     """The pictures of one evaluation that its task makes sense of: name -> file."""
-    report, outputs, targets = evaluation.report, evaluation.outputs, np.asarray(evaluation.targets)
+    report, outputs = evaluation.report, evaluation.outputs
+    rows = len(jax.tree.leaves(outputs)[0])
+    targets = np.zeros((rows, 0)) if evaluation.targets is None else np.asarray(evaluation.targets)  # none: no labels
     classes = getattr(data, "classes", ())
     shown = {}
     if "confusion_matrix" in report:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.losses.adversarial import AdversarialLoss, gradient_penalty, nonsaturating, r1
+from jaxdl.losses.adversarial import AdversarialLoss, gradient_penalty, nonsaturating, r1, wasserstein
 from jaxdl.metrics.generation import distinguishable, diversity
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables, row_numbers
@@ -28,7 +28,7 @@ class Adversarial:
 
     The parameters are {"generator": ..., "critic": ...}, the entries of `Experiment.optimizer` have the same names, and every
     collection of the model state is split the same way: a player's statistics move in its own phase only. An average of the
-    parameters (`ema`) follows the generator; the critic stays as it is.
+    parameters (`ema`) follows the generator; the critic stays as it is, and so do the batch statistics of both.
 
     Args:
         generator: noise `(batch, latent)` -> examples like the data's.
@@ -77,7 +77,16 @@ class Adversarial:
         made = jax.eval_shape(lambda: self._first(keys["generator"], noise, *labels))
         if made.shape != x.shape:
             raise ValueError(f"the generator makes examples of shape {made.shape[1:]}, the data's have {x.shape[1:]}")
+        deaf = [name for name in inputs if self.conditional and getattr(getattr(self, name), "classes", 0) is None]
+        if deaf:
+            raise ValueError(f"conditional = True, but the {deaf[0]} has classes = None and would not hear the labels")
         fresh = {name: initialise(getattr(self, name), keys[name], inputs[name], *labels) for name in inputs}
+        smooth = next((name for name in ("penalty", "r1") if getattr(self, name) is not None), None)
+        if smooth and "batch_stats" in fresh["critic"][1]:
+            raise ValueError(
+                f"{smooth} = {getattr(self, smooth)} needs the gradient at every example for itself, but the critic has batch "
+                "norm, through which examples see each other: take norm=None"
+            )
         collections = sorted({collection for _, state in fresh.values() for collection in state})
         model_state = {c: {n: state[c] for n, (_, state) in fresh.items() if c in state} for c in collections}
         return {name: params for name, (params, _) in fresh.items()}, model_state
@@ -158,11 +167,25 @@ class Adversarial:
 
     # -- what comes of it ----------------------------------------------------------------------------------------------
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`sample`, made of the noise that belongs to a row's `index` (its place in the batch where the data have none), the
-        row itself as `real`, and what the critic says of both."""
+        """What the critic says of every example: `logit`, large for "real"."""
+        if self.conditional and "y" not in batch:
+            raise ValueError(
+                "a conditional critic judges an example by its label, too, and inputs have none; what this run makes: "
+                "python -m jaxdl generate RUN --label ..."
+            )
         x, labels = batch["x"], self.labels(batch)
-        rows = batch.get("index", jnp.arange(x.shape[0]))
-        noise = self.noise_of(jax.random.key(0), rows, x.dtype)
+        return {"logit": self.play("critic", params, model_state, x, *labels, key=key, train=False)[0]}
+
+    def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Array:
+        """New examples, as many as the batch has rows, of its labels where there are any: images in [0, 1], else as they are."""
+        noise = self.noise(key, batch)
+        made, _ = self.play("generator", params, model_state, noise, *self.labels(batch), key=key, train=False)
+        return (made + 1) / 2 if made.ndim == 4 else made
+
+    def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """`sample`, made of the noise that belongs to the row's number, the row itself as `real`, the critic's logits of both."""
+        x, labels = batch["x"], self.labels(batch)
+        noise = self.noise(key, batch)
         sample, _ = self.play("generator", params, model_state, noise, *labels, key=key, train=False)
         logits = {
             f"{name}_logit": self.play("critic", params, model_state, value, *labels, key=key, train=False)[0]
@@ -178,7 +201,8 @@ class Adversarial:
             "critic_auc": distinguishable(said["real"], said["sample"]),
             "diversity": diversity(real, made),
         }
-        notes = health(numbers, max(np.abs(logits).mean() for logits in said.values()))
+        every = np.concatenate([*said.values()])
+        notes = health(numbers, np.abs(every - np.median(every)).mean(), saturates=self.loss is not wasserstein)
         for measure in self.measures:
             found = dict(measure(real, made))
             notes += found.pop("notes", [])
@@ -195,8 +219,11 @@ class Adversarial:
             raise ValueError(f"labels must lie in 0 … {classes - 1}, got {bad[0]}")
 
 
-def health(numbers: Mapping[str, float], size: float) -> list[str]:
+def health(numbers: Mapping[str, float], spread: float, *, saturates: bool = True) -> list[str]:
     """One sentence for everything that has gone wrong in a game.
+
+    `spread` is how far the critic's outputs are from their median, in the mean. With a loss that does not saturate (Wasserstein)
+    a critic that tells all is as it should be.
 
     >>> health({"critic_auc": 1.0, "diversity": 0.05}, 3.0)[0]
     'discriminator saturated: it tells made examples from real ones almost always (AUC 1.000)'
@@ -204,14 +231,14 @@ def health(numbers: Mapping[str, float], size: float) -> list[str]:
     []
     """
     notes = []
-    if numbers["critic_auc"] > SATURATED:
+    if saturates and numbers["critic_auc"] > SATURATED:
         told = f"it tells made examples from real ones almost always (AUC {numbers['critic_auc']:.3f})"
         notes.append(f"discriminator saturated: {told}")
     if numbers["diversity"] < COLLAPSED:
         share = f"{100 * numbers['diversity']:.0f} % as far apart as real ones"
         notes.append(f"generator collapsed: its examples are {share}")
-    if size > 100:
-        notes.append(f"diverging: the critic's outputs are of the size {size:.0f}")
+    if spread > 100:
+        notes.append(f"diverging: the critic's outputs lie {spread:.0f} from their median, in the mean")
     return notes
 
 

@@ -28,6 +28,8 @@ from jaxdl.tasks.coder import Bernoulli, Coder
 from jaxdl.tasks.forward import initialise, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
 
+SHOWN = 2000
+"""Points of the map of codes."""
 SIDE = 8
 """Pictures have eight columns; traversals show eight latents."""
 
@@ -84,17 +86,20 @@ class Autoencoding:
         return noise.corrupted(self.corrupt, keys, x) if self.corrupt is not None and coder.train else x
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`code` and `reconstruction` of every example; in an evaluation also what its report needs.
+        """`code` and `reconstruction` of every example."""
+        return self._told(batch["x"], Coder(self.model, params, model_state, key, False))[0]
 
-        There row r of every batch decodes latent r of the same few: `sample` of a fixed draw, `traversal` of steps along
-        each latent.
-        """
-        x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
+    def _told(self, x: Array, coder: Coder) -> tuple[dict[str, Array], Array]:
+        """What `predict` says, and the code as the decoder reads it."""
         z, about = coder.encode(x)
         told = {"code": z.astype(jnp.float32), "reconstruction": self.likelihood.mean(coder.decode(z, x))}
-        told |= {name: about[name] for name in ("index",) if name in about}
-        if "y" not in batch:
-            return told
+        return told | {name: about[name] for name in ("index",) if name in about}, z
+
+    def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """The same and what the report needs. Row r of every batch decodes latent r of the same few: `sample` of a fixed draw,
+        `traversal` of steps along each latent."""
+        x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
+        told, z = self._told(x, coder)
         shown = {"sample": self.sampled(z), **self.steps(z)}
         shown = {name: self.likelihood.mean(coder.decode(latent, x)) for name, latent in shown.items()}
         return told | shown | {"input": x.astype(jnp.float32), "row": jnp.arange(len(x))}
@@ -117,22 +122,26 @@ class Autoencoding:
     def check(self, targets: np.ndarray) -> None:
         """Nothing is learned from labels; whole numbers colour the map and are what nearest neighbours vote for."""
 
-    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        """`mse`, `knn_accuracy`, `trustworthiness` of the code (and of the baseline), pictures, and a map of the codes."""
-        x, code = outputs["input"], outputs["code"]
+    def check_inputs(self, x: np.ndarray) -> None:
+        """Values that the likelihood cannot mean are found here, before training."""
         if isinstance(self.likelihood, Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
             raise ValueError(
                 f"a Bernoulli likelihood needs inputs in [0, 1], got {x.min():g} … {x.max():g}: leave the pixels "
                 "as they are (data.pixels.in_unit_range), or take Gaussian()"
             )
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:
+        """`mse`, `knn_accuracy`, `trustworthiness` of the code (and of the baseline), pictures, and a map of the codes."""
+        x, code = outputs["input"], outputs["code"]
         numbers = reduction.report(x, code, outputs["reconstruction"], targets)
         if self.baseline is not None:
             theirs = self.baseline.encode(x)
             rival = reduction.report(x, theirs, self.baseline.decode(theirs), targets)
             numbers |= {f"pca_{name}": value for name, value in rival.items()}
         points, axes = reduction.plane(code)
-        few = slice(0, 2000)
-        numbers |= {"latent_map": points[few], "latent_labels": np.asarray(targets)[few], "latent_axes": np.array(axes)}
+        few = reduction.some(len(points), SHOWN)
+        labels = np.zeros(len(points), np.int32) if targets is None else np.asarray(targets)
+        numbers |= {"latent_map": points[few], "latent_labels": labels[few], "latent_axes": np.array(axes)}
         return numbers | self.pictures(outputs)
 
     def pictures(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -204,11 +213,18 @@ class VariationalAutoencoding(Autoencoding):
         """Latents from the prior."""
         return fixed_noise(z)
 
-    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+    def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Array:
+        """New examples, as many as the batch has rows, from latents of the prior: the mean of each pixel."""
+        x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
+        code = jax.eval_shape(lambda x: coder.encode(x)[0], x)
+        z = noise.normal(noise.keys_of(key, x, train=True), code.shape[1:]).astype(code.dtype)
+        return self.likelihood.mean(coder.decode(z, x))
+
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:
         """Also `active_units`, latents whose mean varies by more than 0.01 over the set (Burda et al. 2016), and what pixels
         that know nothing of each other would cost at best (`independent_nll`, for the Bernoulli likelihood)."""
         numbers = super().report(outputs, targets)
-        spread = outputs["code"].reshape(len(targets), -1).var(0)
+        spread = outputs["code"].reshape(len(outputs["code"]), -1).var(0)
         numbers["active_units"] = int((spread > 0.01).sum())
         if isinstance(self.likelihood, Bernoulli):
             numbers["independent_nll"] = reduction.independent_nll(outputs["input"])
@@ -258,7 +274,7 @@ class QuantizedAutoencoding(Autoencoding):
         """Codes have no order to walk along."""
         return {}
 
-    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+    def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:
         counts = np.bincount(outputs["index"].reshape(-1), minlength=self.model.bottleneck.codes)
         shares = counts[counts > 0] / counts.sum()
         used = {"perplexity": float(np.exp(-(shares * np.log(shares)).sum())), "codes_used": int((counts > 0).sum())}

@@ -1,5 +1,6 @@
 """Language models: the next token from those before it, or masked tokens from all others. The model arrives as a value."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,13 +27,20 @@ def sums(nll: Array, hit: Array, valid: Array, batch: Batch) -> Metrics:
     return metrics
 
 
+def takes(model: Any, option: str) -> bool:
+    """Whether a model can be called with this keyword."""
+    options = inspect.signature(model.__call__).parameters
+    return option in options or any(p.kind is p.VAR_KEYWORD for p in options.values())
+
+
 @dataclass(frozen=True, eq=False)
 class NextToken:
     """Minimise the mean negative log-likelihood of the next token, over all tokens of a batch that have one.
 
         L = -Σ_it m_it log p(y_it | x_i1 … x_it) / Σ_it m_it        m: mask of the row, and 0 where y is -100
 
-    `x`, `y` `(batch, time)`; `segments` and `positions` go on to the model where the data have them (packed documents).
+    `x`, `y` `(batch, time)`; `segments` and `positions` go on to the model where the data have them (packed documents), which
+    must take them then, as `Decoder` and `MaskedLanguageModel` do.
 
     Args:
         model: tokens -> logits `(batch, time, vocab)`, such as `Decoder(config)` or `LanguageModel(vocab, core=...)`; its
@@ -52,13 +60,24 @@ class NextToken:
         return (Phase(self.objective),)
 
     def init(self, key: Key, batch: Batch) -> Variables:
-        return initialise(self.model, key, batch["x"])
+        return initialise(self.model, key, batch["x"], **self.options(batch))
+
+    def options(self, batch: Batch) -> dict[str, Array]:
+        """What keeps packed documents apart; ValueError if the model has no use for it."""
+        found = {name: batch[name] for name in ("segments", "positions") if name in batch}
+        unread = [name for name in found if not takes(self.model, name)]
+        if unread:
+            kind = type(self.model).__name__
+            raise ValueError(
+                f"the data pack documents, but {kind} takes no {unread[0]}: take a Transformer, or text.windows"
+            )
+        return found
 
     def logits(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, *, train: bool
     ) -> tuple[Array, ModelState]:
         """float32 whatever the precision of the model."""
-        options = {name: batch[name] for name in ("segments", "positions") if name in batch}
+        options = self.options(batch)
         logits, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train, **options)
         return logits.astype(jnp.float32), model_state
 
@@ -97,13 +116,19 @@ class NextToken:
             raise ValueError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab, or be {IGNORE}; got {bad[0]}")
 
 
+def real(batch: Batch) -> Array:
+    """Where the data have tokens, as far as they say it: `y` is -100 where not."""
+    return batch["y"] != IGNORE if "y" in batch else jnp.ones(batch["x"].shape, bool)
+
+
 @dataclass(frozen=True, eq=False)
 class MaskedToken(NextToken):
     """BERT's task: guess some of the tokens from all others, the model reading both ways.
 
     Of a row's tokens a share of `rate` is drawn; of these 80 % become `mask_token`, 10 % any token, 10 % stay; only they have a
     loss. An evaluation draws by what is in the row: the same tokens at every evaluation and batch size. Where the data say
-    `y` = -100 (padding) nothing is drawn; `x` is input and target. Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
+    `y` = -100 (padding) nothing is drawn, and behind the last other `y` of a row nothing is read, if the model takes `lengths`;
+    `x` is input and target. Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
 
     Args:
         model: tokens -> logits of every token, such as `MaskedLanguageModel(config)`.
@@ -116,13 +141,21 @@ class MaskedToken(NextToken):
     vocab: int = 2
     rate: float | Array = 0.15
 
+    def options(self, batch: Batch) -> dict[str, Array]:
+        """And where the padding begins, which segments tell by themselves."""
+        found = super().options(batch)
+        if "real" in batch and "segments" not in batch and takes(self.model, "lengths"):
+            places = jnp.arange(1, batch["x"].shape[1] + 1)[None]
+            found["lengths"] = jnp.where(batch["real"], places, 0).max(1)
+        return found
+
     def masked(self, batch: Batch, key: Key, *, train: bool) -> tuple[Array, Array]:
         """The tokens that the model reads, and which of them it must guess."""
         x = batch["x"]
         seeds = row_numbers(len(x)) if train else (x * (jnp.arange(x.shape[1]) * 7919 + 1)[None]).sum(1)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key if train else jax.random.key(0), seeds)
         u = jax.vmap(lambda k: jax.random.uniform(k, (3, x.shape[1])))(keys)
-        guess = (u[:, 0] < self.rate) & (batch["y"] != IGNORE if "y" in batch else True)
+        guess = (u[:, 0] < self.rate) & real(batch)
         anything = (u[:, 2] * self.vocab).astype(x.dtype)
         read = jnp.where(u[:, 1] < 0.8, self.mask_token, jnp.where(u[:, 1] < 0.9, anything, x))
         return jnp.where(guess, read, x), guess
@@ -132,15 +165,15 @@ class MaskedToken(NextToken):
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
         draw, noise = jax.random.split(key)
         read, guess = self.masked(batch, draw, train=train)
-        y = jnp.where(guess, batch["x"], IGNORE)
         rest = {name: value for name, value in batch.items() if name != "characters"}
-        return super().objective(params, model_state, {**rest, "x": read, "y": y}, noise, step, train=train)
+        changed = {**rest, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real(batch)}
+        return super().objective(params, model_state, changed, noise, step, train=train)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`next`: the likeliest token at each place; `log_likelihood`: of the tokens that were guessed, 0 for the others."""
         read, guess = self.masked(batch, key, train=False)
-        y = jnp.where(guess, batch["x"], IGNORE)
-        return {**super().predict(params, model_state, {**batch, "x": read, "y": y}, key), "guessed": guess}
+        changed = {**batch, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real(batch)}
+        return {**super().predict(params, model_state, changed, key), "guessed": guess}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         return super().report(outputs, np.where(outputs["guessed"], 0, IGNORE))

@@ -34,8 +34,8 @@ class MetricLearning:
 
     There is no loss of an evaluation: the losses compare within a batch, or with classes that the set does not have. Reported
     are verification and identification (`jaxdl.metrics.ranking`) by cosine similarity. Targets `(n,)` are class numbers, and
-    pairs are made of them (all, or a fixed draw of 200,000 half of which are of one class); targets `(2·pairs, 2)`, class and
-    number of the pair, say that rows 2p and 2p+1 are pair p of a list, in the order of its folds (LFW).
+    pairs are made of them (all, or a fixed draw of up to 100,000 of one class and of two each); targets `(2·pairs, 2)`, class
+    and number of the pair, say that rows 2p and 2p+1 are pair p of a list, in the order of its folds (LFW).
 
     Args:
         model: x -> embedding `(batch, dim)`.
@@ -248,12 +248,13 @@ def device() -> Array | None:
 
 
 def verified(scores: np.ndarray, same: np.ndarray, listed: np.ndarray, listed_same: np.ndarray) -> dict[str, Any]:
-    """Rates over pairs, the curve, and the ten-fold accuracy of a list of pairs."""
+    """Rates over pairs, the curve, and the ten-fold accuracy of a list of pairs (fewer folds if a kind has fewer pairs)."""
     far, tar, _ = ranking.roc(scores, same)
     kept = np.unique(
         np.searchsorted(far, np.geomspace(max(1 / len(far), 1e-6), 1, SHOWN["roc"])).clip(max=len(far) - 1)
     )
-    accuracy, error = ranking.verification_accuracy(listed, listed_same, folds=min(10, len(listed)))
+    folds = min(10, int(listed_same.sum()), int((~listed_same).sum()))
+    accuracy, error = ranking.verification_accuracy(listed, listed_same, folds=folds)
     return {
         **ranking.verification(scores, same),
         "verification_accuracy": accuracy,

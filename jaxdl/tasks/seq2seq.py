@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxdl.decode import beam_search, generate, length_penalty, step_of
-from jaxdl.losses.sequence import label_smoothed_nll
+from jaxdl.decode import beam_search, generate, length_penalty, sample, step_of
+from jaxdl.losses.sequence import coverage_loss, label_smoothed_nll
 from jaxdl.metrics import text as reports
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
 from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Variables
@@ -27,9 +27,10 @@ SHOWN = 8
 class Translation:
     """Minimise the mean over target tokens of -log p(y_t | y_<t, x), smoothed; write by greedy or beam search.
 
-        L = Σ m_t · nll_ε(y_t | y_<t, x) / Σ m_t        m: 0 for padding; ε in training only
+        L = Σ m_t · [nll_ε(y_t | y_<t, x) + λ·cov_t] / Σ m_t        m: 0 for padding; ε, λ in training only
 
-    A batch has `x` and `y` `(batch, time)`, each row ended by its end token and padded.
+    A batch has `x` and `y` `(batch, time)`, each row ended by its end token and padded. What is unknown to the target's
+    tokenizer is never right, whatever is written for it.
 
     Args:
         model: `Seq2Seq` or `EncoderDecoder`.
@@ -39,6 +40,8 @@ class Translation:
         beams, penalty: 1 is greedy; α of the length penalty of a wider search.
         sampling: step -> the share of target tokens replaced by the model's own guesses (scheduled sampling; a model with a field
             `sampling`), or None: the model's own constant.
+        coverage: λ of `coverage_loss` on the weights over the source (See et al. 2017, arXiv:1704.04368, eq. 13: λ = 1, with
+            `Bahdanau(coverage=True)`); may be traced; None: no such loss.
         attention: predictions hold the weights over the source, `(batch, steps, source)`, of the written tokens.
         metric: what selects the best model, and its direction.
     """
@@ -51,9 +54,26 @@ class Translation:
     beams: int = 1
     penalty: float = 0.6
     sampling: Callable[[Array], Any] | None = None
+    coverage: Any = None
     attention: bool = False
     metric: tuple[str, str] = ("loss", "min")
     reduce: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "beams"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: take 1 or more")
+        if self.sampling is not None and not hasattr(self.model, "sampling"):
+            kind = type(self.model).__name__
+            raise ValueError(f"sampling is given, but {kind} has no such field: take Seq2Seq, or sampling=None")
+        for tokenizer, name in (("source", "source_vocab"), ("target", "vocab")):
+            size, vocab = getattr(self, tokenizer).size, self.vocab(name) or self.vocab()
+            if vocab is not None and size > vocab:
+                raise ValueError(f"{tokenizer} has {size} tokens, the model {vocab}: take {name}={size} or more")
+
+    def vocab(self, name: str = "vocab") -> int | None:
+        """How many tokens the model knows, where it says so."""
+        return getattr(self.model, name, None) or getattr(getattr(self.model, "config", None), name, None)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -77,43 +97,62 @@ class Translation:
         if train and self.sampling is not None:
             model = model.clone(sampling=self.sampling(step))
         inputs = (x, self.inputs(y), self.lengths(x))
-        logits, model_state = forward(model, params, model_state, *inputs, key=key, train=train)
+        covering = train and self.coverage is not None
+        state = {**model_state, "intermediates": {}} if covering else model_state
+        logits, new = forward(model, params, state, *inputs, key=key, train=train)
         logits = logits.astype(jnp.float32)
         mask = (y != self.target.pad) * batch["mask"][:, None]
         nll = label_smoothed_nll(logits, y, smoothing=self.smoothing if train else 0.0, mask=mask)
         loss, pair = weighted_mean(nll, mask)
-        right = (jnp.argmax(logits, -1) == y).astype(jnp.float32)
-        return loss, (model_state, {"loss": pair, "token_accuracy": weighted_mean(right, mask)[1]})
+        right = (jnp.argmax(logits, -1) == y) & (y != (-1 if self.target.unknown is None else self.target.unknown))
+        metrics = {"loss": pair, "token_accuracy": weighted_mean(right.astype(jnp.float32), mask)[1]}
+        if covering:
+            looked = cross_attention(new["intermediates"]).astype(jnp.float32)
+            again, metrics["coverage"] = weighted_mean(coverage_loss(looked, mask), mask)
+            loss = loss + self.coverage * again
+            new = {name: value for name, value in new.items() if name != "intermediates"}
+        return loss, (new, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`tokens (batch, steps)`, `length` (the end token counts), `score` (log p / penalty), `source`, and `attention`."""
         del key
         x = batch["x"]
-        variables, lengths = {"params": params, **model_state}, self.lengths(x)
-        cache = self.model.apply(variables, x, self.steps, lengths, method="start")
-        prompt = jnp.full((len(x), 1), self.target.start, jnp.int32)
-        options = {"steps": self.steps, "end": self.target.end, "pad": self.target.pad}
+        begin, options = self.begin(params, model_state, x)
         if self.beams == 1:
-            tokens, written, score = generate(step_of(self.model), params, cache, prompt, **options)
+            tokens, written, score = generate(*begin, **options)
         else:
-            found = beam_search(
-                step_of(self.model),
-                params,
-                cache,
-                prompt,
-                beams=self.beams,
-                penalty=length_penalty(self.penalty),
-                **options,
-            )
+            found = beam_search(*begin, beams=self.beams, penalty=length_penalty(self.penalty), **options)
             tokens, written, score = (part[:, 0] for part in found)
         outputs = {"tokens": tokens, "length": written, "score": score, "source": x}
         if self.attention:
             outputs["attention"] = self.weights_of(params, model_state, x, tokens)
         return outputs
 
-    def rewriter(self, weights: Variables) -> Callable[[Key, Int[Array, "batch time"]], Int[Array, "batch steps"]]:
-        """This translator, trained, as `jaxdl.augment.text.back_translate` and `paraphrase` want one: (keys, x) -> tokens."""
-        return lambda keys, x: self.predict(*weights, {"x": x}, keys)["tokens"]
+    def begin(
+        self, params: Params, model_state: ModelState, x: Int[Array, "batch time"]
+    ) -> tuple[tuple, dict[str, int]]:
+        """What the functions of `jaxdl.decode` start from, and their options: the sources read, a start token in each row."""
+        cache = self.model.apply({"params": params, **model_state}, x, self.steps, self.lengths(x), method="start")
+        prompt = jnp.full((len(x), 1), self.target.start, jnp.int32)
+        options = {"steps": self.steps, "end": self.target.end, "pad": self.target.pad}
+        return (step_of(self.model), params, cache, prompt), options
+
+    def rewriter(
+        self, weights: Variables, *, temperature: float | Array | None = 1.0
+    ) -> Callable[[Key, Int[Array, "batch time"]], Int[Array, "batch steps"]]:
+        """This translator, trained, as `jaxdl.augment.text.back_translate` and `paraphrase` want one: (keys, x) -> tokens.
+
+        Every row is drawn at `temperature` with its own key, so that no two epochs read the same paraphrase (Edunov et al. 2018,
+        arXiv:1808.09381, find it better than the likeliest one); None: what `predict` writes, the keys left aside.
+        """
+
+        def rewrite(keys: Key, x: Int[Array, "batch time"]) -> Int[Array, "batch steps"]:
+            if temperature is None:
+                return self.predict(*weights, {"x": x}, keys)["tokens"]
+            begin, options = self.begin(*weights, x)
+            return generate(*begin, pick=sample(temperature=temperature), key=keys, **options).tokens
+
+        return rewrite
 
     def weights_of(
         self, params: Params, model_state: ModelState, x: Int[Array, "batch source"], y: Int[Array, "batch time"]
@@ -126,14 +165,15 @@ class Translation:
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         """`exact_match`, `wer`, `cer` and, of sentences, `bleu` (as sacrebleu); examples and, with `attention`, maps."""
         written, wanted = ([self.target.decode(row) for row in rows] for rows in (outputs["tokens"], targets))
-        right = np.array([a == b for a, b in zip(written, wanted, strict=True)])
+        pair = self.marked(written, "⁇"), self.marked(wanted, "�")  # what nobody knows is not the same
+        right = np.array([a == b for a, b in zip(*pair, strict=True)])
         numbers = {
             "exact_match": float(right.mean()),
-            "wer": reports.word_error_rate(written, wanted),
-            "cer": reports.character_error_rate(written, wanted),
+            "wer": reports.word_error_rate(*pair),
+            "cer": reports.character_error_rate(*pair),
         }
         if any(len(line.split()) > 3 for line in wanted):  # a text of single words has no BLEU
-            numbers["bleu"] = reports.bleu(written, wanted)
+            numbers["bleu"] = reports.bleu(*pair)
         chosen = np.argsort(right, kind="stable")[: SHOWN // 2]  # wrong ones, if there are any
         chosen = np.concatenate(
             [chosen, [i for i in range(len(right)) if i not in chosen][: SHOWN - len(chosen)]]
@@ -143,6 +183,11 @@ class Translation:
         if "attention" in outputs:
             numbers |= self.maps(outputs, np.unique(np.concatenate([chosen[:2], chosen[-2:]])))
         return numbers
+
+    def marked(self, lines: list[str], mark: str) -> list[str]:
+        """Lines with a mark, one symbol, for each unknown token."""
+        unknown = "" if self.target.unknown is None else self.target.decode([self.target.unknown])
+        return [line.replace(unknown, mark) for line in lines] if unknown else lines
 
     def maps(self, outputs: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
         """Attention of some examples with what stands on its axes: what a plot needs."""
@@ -160,8 +205,8 @@ class Translation:
 
     def check(self, targets: np.ndarray) -> None:
         """Targets must end with the end token, and lie in the vocabulary of the model."""
-        vocab = getattr(self.model, "vocab", None) or self.model.config.vocab
-        if targets.max() >= vocab or self.target.size > vocab:
+        vocab = self.vocab()
+        if vocab is not None and targets.max() >= vocab:
             raise ValueError(f"targets reach token {targets.max()}, the model's vocab is {vocab}")
         if not (targets == self.target.end).any(1).all():
             raise ValueError("every target must hold the end token")
@@ -176,7 +221,7 @@ def symbol(tokenizer: Any, token: int) -> str:
 
 def cross_attention(intermediates: Any) -> Float[Array, "batch time source"]:
     """The weights over the source that a model sowed: a recurrent decoder's, or the mean over blocks and heads."""
-    if "weights" in intermediates:
+    if "weights" in intermediates and intermediates["weights"][0].shape[-1]:
         return intermediates["weights"][0]
     found = [
         leaf.mean(1)
@@ -184,5 +229,5 @@ def cross_attention(intermediates: Any) -> Float[Array, "batch time source"]:
         if "cross_attention" in jax.tree_util.keystr(path) and leaf.ndim == 4
     ]
     if not found:
-        raise ValueError("attention=True, but the model has no attention over the source")
+        raise ValueError("attention or coverage is asked for, but the model has no attention over the source")
     return sum(found) / len(found)

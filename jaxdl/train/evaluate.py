@@ -57,13 +57,15 @@ def collect(
     totals: Any = None
     kept: list[Any] = []
     first = 1 if members else 0
+    before = 0
     for count, source in program.data.eval_sources(split):
-        sums, gathered = program.evaluate(knobs, weights, program.place(source), jnp.arange(count))
+        sums, gathered = program.evaluate(knobs, weights, program.place(source), jnp.arange(count), jnp.int32(before))
         sums = jax.tree.map(lambda a: np.asarray(a, np.float64), jax.device_get(sums))
         totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
         gathered = jax.device_get(gathered)
         mask = gathered.pop("mask")
         real = (mask[0] if members else mask).reshape(-1) > 0
+        before += len(real)
 
         def flat(a: np.ndarray, real: np.ndarray = real) -> np.ndarray:
             merged = a.reshape(*a.shape[:first], -1, *a.shape[first + 2 :])

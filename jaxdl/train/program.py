@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as P
 from jaxdl.train import stopping
 from jaxdl.train.parallel import Plan, Timed
 from jaxdl.train.step import add, init_state, prepare, train_step
-from jaxdl.types import Array, Batch, Best, TrainState, Variables
+from jaxdl.types import Array, Batch, Best, TrainState, Variables, rows_from
 
 Knobs = Mapping[str, Any]
 
@@ -208,23 +208,24 @@ class Program:
         return self.each(self.one_chunk, source=2, n=3, max_bad=4)
 
     def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
-        """What is evaluated: the averaged parameters where there are any."""
+        """What is evaluated: averaged parameters, where there are any."""
         return self.build(knobs).eval_params(state), state.model_state
 
     def one_norms(self, knobs: Knobs, state: TrainState) -> Array:
         return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(state.params)))
 
-    def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array) -> tuple[Any, Any]:
-        """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks."""
-        exp = self.build(knobs)
-        params, model_state = weights
+    def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array) -> Any:
+        """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks. There is one
+        key, and rows are numbered on (from `before`): what a task draws for a row does not depend on the batch size."""
+        exp, (params, model_state) = self.build(knobs), weights
+        observe = getattr(exp.task, "observe", exp.task.predict)
 
         def body(i: Array) -> tuple[Any, Any]:
             batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
-            key = jax.random.fold_in(jax.random.key(0), i)
-            with self.plan.sequence():
+            key = jax.random.key(0)
+            with self.plan.sequence(), rows_from(before + i * batch["mask"].shape[0]):
                 _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
-                outputs = exp.task.predict(params, model_state, batch, key)
+                outputs = observe(params, model_state, batch, key)
             return metrics, {"outputs": outputs, "y": batch.get("y"), "mask": batch["mask"]}
 
         metrics, gathered = jax.lax.map(body, index)
@@ -276,8 +277,8 @@ class Program:
 
     @cached_property
     def evaluate(self) -> Any:
-        """(knobs, weights, source, batch numbers) -> (sums and weights, outputs with targets and masks)."""
-        return self.plan.compile(self.each(self.one_evaluate, source=2, index=3))
+        """(knobs, weights, source, batch numbers, rows before) -> (sums and weights, outputs with targets and masks)."""
+        return self.plan.compile(self.each(self.one_evaluate, source=2, index=3, before=4))
 
     @cached_property
     def predict(self) -> Any:

@@ -165,6 +165,21 @@ def test_paraphrase_fits_the_answer(time_out):
     assert len(np.unique(x[rewritten], axis=0)) == rewritten.sum()  # each row has its own key
 
 
+@pytest.mark.parametrize("time", [4, 6, 8])
+def test_a_paraphrase_that_is_cut_still_ends(time):
+    """The end token (2 here) stays last; an answer that has none is cut anywhere."""
+    answers = jnp.array([[5, 6, 7, 8, 9, END], [5, 6, END, 0, 0, 0], [5, 6, 7, 8, 9, 9]])
+    batch = {"x": jnp.ones((3, time), int), "length": jnp.full(3, time)}
+    new = text.paraphrase(lambda keys, x: answers, 1.0)(KEY, batch)
+    wanted = {
+        4: [[5, 6, 7, END], [5, 6, END, 0], [5, 6, 7, 9]],
+        6: answers.tolist(),
+        8: [[*row, 0, 0] for row in answers.tolist()],
+    }
+    assert new["x"].tolist() == wanted[time]
+    assert new["length"].tolist() == [min(time, 6), 3, min(time, 6)]
+
+
 MERGES = [("u", "n"), ("r", "e"), ("l", "a"), ("t", "e"), ("re", "la"), ("rela", "te"), ("e", "d"), ("un", "rela")]
 RANKS = {pair: rank for rank, pair in enumerate(MERGES)}
 

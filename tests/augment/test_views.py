@@ -36,5 +36,8 @@ def test_a_turned_image_is_of_a_class_of_its_own():
     assert len(set(turns)) > 1
     for now, then, turn in zip(turned["x"], BATCH["x"], turns, strict=True):
         np.testing.assert_array_equal(now, np.rot90(then, turn))
+    some = jax.jit(views.quarter_turns(3, turns=(0, 3)))(KEY, BATCH)
+    for now, then, place in zip(some["x"], BATCH["x"], np.asarray(some["y"]) // 3, strict=True):
+        np.testing.assert_array_equal(now, np.rot90(then, (0, 3)[place]))
     with pytest.raises(ValueError, match="square images, got 4x3"):
         views.quarter_turns(3)(KEY, {**BATCH, "x": jnp.zeros((6, 4, 3, 1))})

@@ -73,3 +73,32 @@ def test_a_set_that_is_not_prepared(here, capfd, monkeypatch):
     """One line that says what to run, and no attempt at the network."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(here / "tfds"))
     assert "mnist" in refused(capfd, "train", ROOT / "experiments" / "mnist_mlp.py")
+
+
+KNOBS = {
+    "char_lm": (("--context", 0), "context = 0 must be 1 or more"),
+    "text_classification": (("--time", 0), "time = 0 must be 1 or more"),
+    "spoken_digits": (("--longest", 0), "longest = 0 must be 1 or more"),
+}
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_a_size_of_nothing(here, capfd, name):
+    given, message = KNOBS[name]
+    assert message in refused(capfd, "train", ROOT / "experiments" / f"{name}.py", *given)
+
+
+def test_columns_of_a_labelled_table(here, capfd):
+    (here / "reviews.csv").write_text("review,stars\nfine,5\nbad,1\n")
+    experiment = ROOT / "experiments" / "text_classification.py"
+    line = refused(capfd, "train", experiment, "--file", "reviews.csv", "--text-column", "review")
+    assert "reviews.csv: has no column 'label'; it has review, stars" in line
+
+
+def test_a_gap_in_a_series(here, capfd):
+    hours = [f"2016-07-01 {h:02d}:00:00,{',' if h == 1 else '1,'}2,3,4,5,6,7" for h in range(9)]
+    (here / "gap.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *hours]))
+    experiment = ROOT / "experiments" / "etth1_forecast.py"
+    line = refused(capfd, "train", experiment, "--file", "gap.csv")
+    assert "row 2 has no value in 'HUFL' (1 gaps in all): fill = 'previous' repeats the value before" in line
+    assert "9 rows are too few" in refused(capfd, "train", experiment, "--file", "gap.csv", "--fill", "previous")

@@ -2,12 +2,18 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from jaxdl import api
 from jaxdl.__main__ import main
-from jaxdl.experiment import load_config
+from jaxdl.commands.generate import writer
+from jaxdl.data.tokenizers import SPECIALS, Characters
+from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.models.seq2seq import Seq2Seq
+from jaxdl.models.transformer import Config, EncoderDecoder
+from jaxdl.tasks.seq2seq import Translation
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "char_lm.py"
 TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 8
@@ -68,6 +74,16 @@ def test_what_is_refused(name, written, capsys):
 def test_a_run_that_is_no_language_model(trained, capsys):
     code, _, err = out(capsys, trained.folder)
     assert (code, "is no language model (its task is Classification)" in err) == (2, True)
+
+
+@pytest.mark.parametrize("model", [EncoderDecoder(Config(8)), Seq2Seq(8)], ids=["transformer", "recurrent"])
+def test_a_translator_is_sent_to_predict(model):
+    """It has `start` and `step`, too, but what it starts from is a source."""
+    letters = Characters.of("abcd", specials=SPECIALS)
+    task = Translation(model, letters, letters, steps=5)
+    exp = SimpleNamespace(task=task, data=SimpleNamespace(tokenizers={"tokenizer": letters}))
+    with pytest.raises(ExperimentError, match=r"RUN translates, .*: use python -m jaxdl predict RUN file.txt"):
+        writer(exp, Path("RUN"))
 
 
 def test_a_text_that_is_gone(written, capsys, tmp_path):

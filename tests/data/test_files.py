@@ -63,6 +63,19 @@ def test_csv(tmp_path):
     assert files.read_csv(path, delimiter=";", header=["n", "s"])["s"].tolist() == ["a", "b"]
 
 
+def test_lines_end_where_the_file_says_and_nowhere_else(tmp_path):
+    """A form feed, U+0085 and U+2028 stand inside a line, whatever `str.splitlines` thinks; CR LF is LF."""
+    path = tmp_path / "lines.txt"
+    inside = "one\x0c two\u2028three\x85 \r four"
+    path.write_bytes(f"\ufeff{inside}\r\n\n last ".encode())
+    assert files.read_lines(path) == [inside, "", " last "]
+    assert files.read_text(path) == f"{inside}\n\n last "
+    path.write_bytes(gzip.compress(b"a\r\r\nb\n\n"))
+    assert files.read_lines(path) == ["a", "b", ""]
+    path.write_bytes(b"old\rMac\r")
+    assert files.read_lines(path) == ["old", "Mac"]
+
+
 def test_images_are_covered_cropped_and_laid_over_white(tmp_path):
     from PIL import Image
 
@@ -90,7 +103,15 @@ BYTES = {
     "empty npz": (files.read_npz, b"", "is not a readable npz"),
     "cut npz": (files.read_npz, b"PK\x03\x04cut", "is not a readable npz"),
     "text npy": (files.read_npy, b"hello", "is not a readable npy"),
-    "empty csv": (files.read_csv, b"", ":1: every column needs a name"),
+    "empty csv": (files.read_csv, b"", "some file: is empty$"),
+    "blank csv": (files.read_csv, b"\n\n", "some file: is empty$"),
+    "late csv": (files.read_csv, b"\na,b\n1,2\n", ":1: is an empty line, the first one names the columns"),
+    "latin text": (
+        files.read_text,
+        b"one\nm\xfcde\n",
+        r":2: is not text in UTF-8 \(invalid start byte at byte 5\): save",
+    ),
+    "blank text": (files.read_lines, b" \n\n", "holds no text"),
     "no rows": (files.read_csv, b"a,b\n", "holds no rows"),
     "ragged": (files.read_csv, b"a,b\n1,2\n\n3\n", ":4: has 1 cells for 2 columns"),
     "unnamed": (files.read_csv, b"a,,c\n1,2,3\n", ":1: every column needs a name"),
@@ -115,7 +136,7 @@ def test_a_malformed_file_is_one_line_that_names_it(tmp_path, name):
     assert "\n" not in str(error.value)
 
 
-READERS = (files.read_idx, files.read_cifar, files.read_npz, files.read_npy, files.read_csv)
+READERS = (files.read_idx, files.read_cifar, files.read_npz, files.read_npy, files.read_csv, files.read_lines)
 
 
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)

@@ -1,17 +1,13 @@
 """Identities: no one is in two parts, numbers of the trained come first, lists of pairs; one line for what is wrong."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl.data.identities import (
-    identities,
-    read_pairs,
-    streamed_faces,
-    trained,
-    unseen_digits,
-    with_pairs,
-)
+from jaxdl.data.identities import identities, read_pairs, streamed_faces, trained, unseen_digits
+from jaxdl.data.stream import balanced
 
 RANDOM = np.random.default_rng(0)
 
@@ -80,6 +76,38 @@ def test_parts_are_taken_as_given(tmp_path):
         identities(tmp_path, batch=2)
 
 
+GIVEN = {
+    ("train", "val"): "14 train / 2 test identities, identities drawn .* in two parts; validation as given",
+    ("train", "test"): "14 train / 2 validation identities, identities drawn .* in two parts; test as given",
+    ("train",): "12 train / 2 validation / 2 test identities, identities drawn .* no identity is in two parts",
+    ("train", "val", "test"): "identities of each part as given",
+}
+
+
+@pytest.mark.parametrize("folders", GIVEN, ids="-".join)
+def test_parts_that_are_missing_are_drawn_from_train(folders, tmp_path):
+    """As is done where only validation is missing; and no identity is in two parts."""
+    names = {"train": "abcdefghijklmnop", "val": "qrs", "test": "xyz"}
+    for folder in folders:
+        people(tmp_path / folder, names[folder], each=2)
+    data = identities(tmp_path, batch=2)
+    parts = {folder: names_of(data, part) for folder, part in zip(names, data.splits, strict=True)}
+    assert set.union(*parts.values()) == {name for folder in folders for name in names[folder]}
+    assert sum(map(len, parts.values())) == len(set.union(*parts.values()))
+    for folder in folders[1:]:
+        assert parts[folder] == set(names[folder]), "as given"
+    assert re.search(GIVEN[folders], data.split)
+    if "val" in folders:
+        people(tmp_path / "val", "a", each=2)
+        with pytest.raises(ValueError, match="identity 'a' is in two parts"):
+            identities(tmp_path, batch=2)
+
+
+def test_a_person_called_train_is_no_part(tmp_path):
+    data = identities(people(tmp_path, ["train", "test", *"abcdef"]), batch=2)
+    assert len(data.classes) == 8
+
+
 def test_digits_with_classes_of_their_own():
     data = unseen_digits()
     assert [set(split["y"]) for split in data.splits.values()] == [set(range(7)), set(range(7)), {7, 8, 9}]
@@ -127,7 +155,7 @@ def test_what_can_be_mended_is(tmp_path):
 
 
 LISTS = {
-    "lfw": "1\t2\np00\t1\t2\np01\t1\tp02\t3\np03\t2\t3\np04\t1\tp05\t1\n",
+    "lfw": "2\t1\np00\t1\t2\np01\t1\tp02\t3\np03\t2\t3\np04\t1\tp05\t1\n",
     "paths": "p00/p00_0001.png p00/p00_0002.png 1\np01/p01_0001.png p02/p02_0003.png 0\n\n"
     "p03/p03_0002.png p03/p03_0003.png 1\np04/p04_0001.png p05/p05_0001.png 0\n",
 }
@@ -142,9 +170,69 @@ def test_lists_of_pairs(form, crowd, tmp_path):
     ]
     assert y[:, 1].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert (y[::2, 0] == y[1::2, 0]).tolist() == [True, False, True, False]
-    data = with_pairs(identities(crowd, batch=6), (paths, y))
-    assert data.splits["test"]["x"].shape == (8, 8, 8, 3)
-    assert data.split.endswith("test: 4 listed pairs")
+    data = identities(crowd, batch=6, pairs=tmp_path / "pairs.txt")
+    assert identities(crowd, batch=6, pairs=tmp_path / "pairs.txt") is data
+    test = data.splits["test"]
+    assert test["x"].shape == (8, 8, 8, 3)
+    np.testing.assert_array_equal(test["y"], y)
+    np.testing.assert_array_equal(test["x"][4], np.asarray(Image.open(paths[4])))
+    assert not test["x"].flags.writeable
+    assert not test["y"].flags.writeable
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_who_is_listed_is_in_no_other_part(form, crowd, tmp_path):
+    (tmp_path / "pairs.txt").write_text(LISTS[form])
+    data = identities(crowd, batch=6, pairs=tmp_path / "pairs.txt")
+    listed, others = {f"p0{i}" for i in range(6)}, {f"p{i:02d}" for i in range(6, 20)}
+    assert names_of(data, "train") | names_of(data, "validation") == others == set(data.classes)
+    assert not names_of(data, "train") & names_of(data, "validation")
+    photographs = {f.read_bytes() for name in listed for f in (crowd / name).iterdir()}
+    assert len(photographs) == 18
+    seen = {x.tobytes() for part in ("train", "validation") for x in data.splits[part]["x"]}
+    assert not seen & {np.asarray(Image.open(f)).tobytes() for name in listed for f in (crowd / name).iterdir()}
+    assert sorted(set(data.splits["train"]["y"])) == list(range(12)) == list(range(trained(data)))
+    assert data.split == (
+        "36 train / 6 validation / 8 test images; 12 train / 2 validation identities, identities drawn once for every seed; "
+        "no identity is in two parts; test: 4 listed pairs, whose 6 identities are set aside"
+    )
+
+
+def test_who_is_listed_under_test_does_not_train_under_the_same_name(tmp_path):
+    people(tmp_path / "train", "abcdefgh")
+    people(tmp_path / "test", "axyz")
+    listed = ("a/a_0001 a/a_0002", "x/x_0001 x/x_0002"), ("a/a_0001 x/x_0001", "y/y_0001 z/z_0001")
+    lines = [
+        " ".join(f"test/{name}.png" for name in line.split()) + f" {1 - k}\n" for k in (0, 1) for line in listed[k]
+    ]
+    (tmp_path / "pairs.txt").write_text("".join(lines))
+    data = identities(tmp_path, batch=2, pairs=tmp_path / "pairs.txt")
+    assert set(data.classes) == set("bcdefgh")
+    assert data.split.endswith("test: 4 listed pairs, whose 4 identities are set aside")
+
+
+TOO_FEW = {
+    17: "3 identities beside the 17 of the list of pairs are too few for the parts train, validation: each needs 2 of its",
+    20: "holds no folder of images of one identity beside the 20 of the list of pairs; who is who takes two folders",
+}
+
+
+@pytest.mark.parametrize("listed", TOO_FEW)
+def test_too_few_are_left_beside_the_listed(listed, crowd, tmp_path):
+    lines = [f"p{i:02d} 1 2\np{i:02d} 1 p{(i + 1) % listed:02d} 3\n" for i in range(listed)]
+    (tmp_path / "pairs.txt").write_text("".join(lines))
+    with pytest.raises(ValueError, match=TOO_FEW[listed]) as caught:
+        identities(crowd, batch=6, pairs=tmp_path / "pairs.txt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_first_line_of_three_numbers_is_a_pair_of_someone_called_by_digits(tmp_path):
+    people(tmp_path, ["12", "13"])
+    for header in ("", "4\n", "2 1\n"):
+        (tmp_path / "pairs.txt").write_text(header + "12 1 2\n12 1 13 2\n13 2 3\n12 3 13 3\n")
+        paths, _ = read_pairs(tmp_path / "pairs.txt", tmp_path)
+        names = ["12_0001", "12_0002", "12_0001", "13_0002", "13_0002", "13_0003", "12_0003", "13_0003"]
+        assert [path.split("/")[-1] for path in paths] == [f"{name}.png" for name in names]
 
 
 WRONG_LISTS = {
@@ -154,7 +242,17 @@ WRONG_LISTS = {
         ValueError,
         r"pairs.txt:2: expected `name i j`, .* got 'p01 one two three'",
     ),
-    "one kind": ("p00 1 2\n", ValueError, r"pairs.txt: verification needs pairs of one identity and pairs of two"),
+    "one kind": (
+        "p00 1 2\n",
+        ValueError,
+        r"pairs.txt: verification needs 2 pairs or more of one identity, .*got 1 and 0",
+    ),
+    "one of a kind": (
+        "p00 1 2\np01 1 2\np00 1 p01 1\n",
+        ValueError,
+        r"or more of one identity, and of two; got 2 and 1",
+    ),
+    "nothing": ("\n", ValueError, r"got 0 and 0"),
 }
 
 
@@ -179,5 +277,16 @@ def test_faces_are_streamed_with_lists_of_pairs(crowd, tmp_path):
         assert mask.tolist() == [1] * 8 + [0] * 2
         first = data.train_batch(data.source(0, 1, 0), 0, 0)
         assert first["x"].shape == (5, 8, 8, 3)
+        assert data.split == f"60 train images of 20 identities; test: 4 pairs of {tmp_path / 'pairs.txt'}"
+        with pytest.raises(ValueError, match=r"balanced batches need a set in memory, and crowd\d* is StreamedImages"):
+            balanced(data, classes=2, each=2)
     finally:
         data.close()
+
+
+def test_who_has_one_image_is_said_to_be_left_out(tmp_path):
+    people(tmp_path, ["a 1", "b", "c"], each=2)
+    people(tmp_path, ["d", "e"], each=1)
+    data = streamed_faces(str(tmp_path), batch=2, pairs=(), image=8, workers=0)
+    assert data.classes == ("a 1", "b", "c")
+    assert data.split.startswith("6 train images of 3 identities, 2 with one image left out")

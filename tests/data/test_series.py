@@ -73,8 +73,13 @@ def test_a_gap_is_named_or_filled_from_the_past():
         series.windows(GAP, name="sea", **OPTIONS)
     data = series.windows(GAP, fill="previous", parts=(20, 10, 10), **OPTIONS)
     np.testing.assert_array_equal(data.splits["validation"]["y"][0, :, 0], [20, 21, 21])
-    with pytest.raises(ValueError, match=r"row 1 has no value .* nothing before it"):
-        series.windows(np.r_[np.nan, LINE], fill="previous", **OPTIONS)
+    for fill in (None, "previous"):  # which does not help: there is nothing to repeat
+        with pytest.raises(ValueError, match=r"row 1 has no value .* nothing before it .*: begin the file at row 3$"):
+            series.windows(np.r_[np.nan, np.nan, LINE], fill=fill, **OPTIONS)
+        with pytest.raises(
+            ValueError, match=r"row 1 has no value in 'b' \(40 gaps in all\).*leave out columns without"
+        ):
+            series.windows(np.stack([LINE, LINE * np.nan], 1), columns=("a", "b"), fill=fill, **OPTIONS)
     with pytest.raises(ValueError, match="fill = 'linear'"):
         series.windows(GAP, fill="linear", **OPTIONS)
 
@@ -119,6 +124,67 @@ def test_a_csv_file_is_read_and_so_are_its_last_rows(tmp_path):
     np.testing.assert_array_equal(data.read(path)["x"][0, -1], [58, 29])
     with pytest.raises(ValueError, match=r"short.csv: has 2 rows, the model reads 4"):
         data.read(table(tmp_path, days(2)).rename(tmp_path / "short.csv"))
+
+
+def test_a_file_for_a_prediction_must_advance_as_well(tmp_path):
+    data = series.csv(table(tmp_path, days(30)), time="day", **OPTIONS)
+    assert data.time == "day"
+    gap = table(tmp_path, [*days(9), *days(30)[10:]]).rename(tmp_path / "gap.csv")
+    with pytest.raises(ValueError, match=r"gap.csv, column 'day': from row 9 \(2020-01-09\) to row 10 \(2020-01-11\)"):
+        data.read(gap)
+    back = table(tmp_path, days(30)[::-1]).rename(tmp_path / "back.csv")
+    with pytest.raises(
+        ValueError, match=r"from row 1 \(2020-01-30\) to row 2 \(2020-01-29\) it does not advance: rows"
+    ):
+        data.read(back)
+    with pytest.raises(ValueError, match=r"undated.csv: has no column 'day'; it has a, b"):
+        data.read(table(tmp_path, ["1,2"] * 5, head="a,b").rename(tmp_path / "undated.csv"))
+    assert series.csv(table(tmp_path, days(30)), **OPTIONS).read(gap)["x"].shape == (1, 4, 2), "no time, no check"
+
+
+STEADY = {
+    "tenths": [0.0, 0.1, 0.2, 0.3, 0.4, 0.1 + 0.4, 0.6],  # 0.3 - 0.2 is not 0.1 in binary
+    "tenths of a second since 1970": (1.6e9 + np.arange(40) / 10).tolist(),
+    "rounded": [0.333, 0.667, 1.0, 1.333],
+    "months": ["2020-01-01", "2020-02-01", "2020-03-01", "2020-04-01"],
+    "months' middles": ["2019-11-15", "2019-12-15", "2020-01-15", "2020-02-15"],
+    "months' ends": ["2020-01-31", "2020-02-29", "2020-03-31", "2020-04-30"],
+    "months by name": ["2020-11", "2020-12", "2021-01"],
+    "quarters": ["2020-03-31", "2020-06-30", "2020-09-30", "2020-12-31", "2021-03-31"],
+    "years": ["1999-01-01", "2000-01-01", "2001-01-01", "2002-01-01"],
+    "weeks": ["2020-02-03", "2020-02-10", "2020-02-17"],
+    "four weeks": ["2020-01-01", "2020-01-29", "2020-02-26", "2020-03-25"],
+    "hours over a day's end": ["2020-02-28 22:00", "2020-02-28 23:00", "2020-02-29 00:00"],
+    "two": [3.0, 4.0],
+    "one": ["2020-01-01"],
+}
+
+
+@pytest.mark.parametrize("stamps", STEADY.values(), ids=STEADY)
+def test_steps_of_the_clock_and_of_the_calendar(stamps):
+    series.check_time(np.array(stamps), source="t")
+
+
+ODD = {
+    "tenths": ([0.1, 0.2, 0.3, 0.5, 0.6], "from row 3 (0.3) to row 4 (0.5) it does not advance by 0.1:"),
+    "the first one": ([1.0, 3.0, 4.0, 5.0], "from row 1 (1.0) to row 2 (3.0) it does not advance by 1:"),
+    "repeated": ([1.0, 2.0, 2.0, 3.0], "from row 2 (2.0) to row 3 (2.0)"),
+    "a month": (["2020-01-01", "2020-02-01", "2020-04-01", "2020-05-01"], "from row 2 (2020-02-01) to row 3"),
+    "a month's end": (["2020-01-31", "2020-02-29", "2020-04-30", "2020-05-31"], "to row 3 (2020-04-30) it does not"),
+    "a slip": ([f"2020-{m:02d}-{1 + (m == 3):02d}" for m in range(1, 10)], "to row 3 (2020-03-02) it does not"),
+    "a year": (["1999-01-01", "2000-01-01", "2002-01-01", "2003-01-01"], "not advance by 12 months"),
+    "an hour": (["2020-01-01 00", "2020-01-01 01", "2020-01-01 03", "2020-01-01 04"], "not advance by 1 hours"),
+    "backwards": (["2020-03-01", "2020-02-01", "2020-01-01"], "does not advance: rows stand in the order of time"),
+    "numbers backwards": ([3.0, 2.0, 1.0], "does not advance: rows stand in the order of time, the oldest first"),
+    "no date": (["2020-01-01", "", "2020-01-03"], "t: row 2 has none"),
+    "no number": ([1.0, 2.0, np.nan], "t: row 3 has none"),
+}
+
+
+@pytest.mark.parametrize(("stamps", "message"), ODD.values(), ids=ODD)
+def test_a_gap_in_time_is_named_by_its_row(stamps, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        series.check_time(np.array(stamps), source="t")
 
 
 WRONG = {

@@ -40,6 +40,14 @@ def test_symbols_that_do_not_fit_are_left_out():
     assert x.shape == (900,)
 
 
+def test_a_sequence_has_a_symbol():
+    for longest in (0, -1):
+        with pytest.raises(ValueError, match=f"^longest = {longest} must be 1 or more"):
+            spoken.telephone_tones(batch=4, longest=longest, lines=4, each=1, count=5)
+    with pytest.raises(ValueError, match=r"^longest = 2 must be 3 or more"):
+        spoken.Composer(1000, 1000, shortest=3, longest=2)
+
+
 def test_gain_speed_and_noise_are_drawn_in_their_range():
     bank = constant([1000])
     composer = spoken.Composer(1000, 1000, longest=1, gain=(-6.0, 6.0), noise=(-60.0, -60.0), speed=(0.8, 1.25))

@@ -120,7 +120,7 @@ def test_files(tmp_path):
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress("grün\n\nb".encode()))
     assert texts.read_text(tmp_path / "a.txt") == texts.read_text(tmp_path / "a.txt.gz") == "grün\n\nb"
     (tmp_path / "latin.txt").write_bytes("eins\nzwei\ngrün\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"latin\.txt:3: is not text in utf-8 .* at byte 12"):
+    with pytest.raises(ValueError, match=r"latin\.txt:3: is not text in UTF-8 .* at byte 12"):
         texts.read_text(tmp_path / "latin.txt")
     assert texts.read_text(tmp_path / "latin.txt", encoding="latin-1").endswith("grün\n")
     (tmp_path / "empty.txt").write_text(" \n")
@@ -141,8 +141,21 @@ def test_too_little_text_is_said():
         texts.windows(TEXT + "☃", TOKENIZER, batch=1, context=4, name="poem")
 
 
-def test_statistics():
-    found = texts.describe(TOKENIZER, [TEXT[:10], TEXT[:30]])
-    assert (found["tokens"], found["longest"], found["shortest"], found["median"]) == (40, 30, 10, 20.0)
-    assert (found["characters_per_token"], found["unknown"], found["vocabulary"]) == (1.0, 0, 23)
+def test_a_row_has_a_token():
+    for context in (0, -3):
+        with pytest.raises(ValueError, match=f"^context = {context} must be 1 or more"):
+            texts.windows(TEXT, TOKENIZER, batch=1, context=context)
+        with pytest.raises(ValueError, match=f"^context = {context} must be 1 or more"):
+            texts.documents({"train": ["ab"]}, TOKENIZER, batch=1, context=context)
+
+
+def test_the_report_says_what_the_text_is_as_tokens():
+    data = texts.windows(TEXT, TOKENIZER, batch=7, context=16)
+    assert data.split.endswith("each alone; vocabulary 23, 1.00 characters a token")
+    some = Characters.of("abcd", specials=("<unk>",))  # TEXT[:20] begins acejq...: what it does not know is counted
+    share = 100 * sum(c not in "abcd" for c in TEXT[:20]) / 20
+    data = texts.windows(TEXT[:20], some, batch=1, context=4)
+    assert data.split.endswith(f"; vocabulary 5, 1.00 characters a token, {share:.2g} % unknown")
+    data = texts.documents({"train": ["ab", "c", "dab"], "test": ["a" * 9]}, some, batch=1, context=4)
+    assert data.split.endswith("0 % unknown; 4 documents of 1 to 9 tokens, median 2.5")
     assert len(texts.python_topics()) > 300_000

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from jaxdl.data import text_classes
+from jaxdl.data import groups, text_classes
 from jaxdl.data.text_classes import Labelled
 
 LINES = "\n".join(f"{'ab'[i % 2]}\t{'xyz'[i % 3] * (i % 5 + 1)} no {i}" for i in range(60))
@@ -44,15 +44,47 @@ def test_texts_become_tokens_and_unseen_characters_unknown(tmp_path):
     assert words.tokenizer.decode(words.encode(["no rare no"])[0]) == "no <unk> no"
 
 
+def test_only_the_end_of_a_line_ends_a_text(tmp_path):
+    """A form feed and Unicode's line separator stand inside of texts that people write."""
+    odd = [f"a\tone\u2028two\x0c {i}" if i % 2 else f"b\tthree\x85four {i}" for i in range(60)]
+    (tmp_path / "odd.tsv").write_text("\n".join(odd), encoding="utf-8")
+    assert text_classes.read(tmp_path / "odd.tsv").texts[:2] == ("three\x85four 0", "one\u2028two\x0c 1")
+    data = text_classes.file(tmp_path / "odd.tsv", batch=8, time=20)
+    (tmp_path / "asked.txt").write_bytes("one\u2028two\r\n\r\nthree\x0cfour\r\n".encode())
+    found = [data.tokenizer.decode(row) for row in data.read(tmp_path / "asked.txt")["x"]]
+    assert found == ["one\u2028two", "three\x0cfour"]
+
+
+def test_other_columns_of_a_table(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text("id,review,stars\n" + "\n".join(f"{'x' * (i % 2)}{i},text {i},{i % 3}" for i in range(60)))
+    data = text_classes.file(path, batch=2, text="review", label="stars")
+    assert data.classes == ("0", "1", "2")
+    with pytest.raises(ValueError, match=r"reviews.csv: has no column 'text'; it has id, review, stars"):
+        text_classes.file(path, batch=2, label="stars")
+    path.rename(tmp_path / "reviews.tsv")
+    with pytest.raises(ValueError, match=r"reviews.tsv: has no columns 'review' and 'stars': .* ends in .csv"):
+        text_classes.file(tmp_path / "reviews.tsv", batch=2, text="review", label="stars")
+
+
+def test_the_report_says_what_the_texts_are_as_tokens():
+    """60 different texts of 1 to 30 letters p or q: the vocabulary is those two, padding and unknown."""
+    texts = tuple(letter * (n + 1) for letter in "pq" for n in range(30))
+    labelled = Labelled(texts, ("a",) * 30 + ("b",) * 30, tuple(map(str, range(60))))
+    said = text_classes.texts(labelled, batch=4, time=28).split
+    told = "; vocabulary 4, 0 % unknown; 60 texts of 1 to 30 tokens, median 15.5"
+    assert said.endswith(f"{told}; 4 texts of 60 are longer than 28 tokens and cut")
+    with pytest.raises(ValueError, match=r"^time = 0 must be 1 or more"):
+        text_classes.texts(labelled, batch=4, time=0)
+
+
 def test_groups_and_equal_texts_stay_in_one_part():
     rows = [(f"sentence {i} of {label}", label, str(i)) for i in range(80) for label in "ab"]
     rows[0] = ("the same", "a", "0")
     rows[21] = ("the same", "b", "10")  # groups 0 and 10 share a text
     labelled = Labelled(*map(tuple, zip(*rows, strict=True)))
     y = np.array([int(label == "b") for label in labelled.labels])
-    parts, sentence = text_classes.split_by_group(
-        labelled, y, {"train": 0.7, "validation": 0.15, "test": 0.15}, source="s"
-    )
+    parts, sentence = groups.split(labelled.texts, labelled.groups, y, classes=("a", "b"), source="s")
     assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(160))
     home = {i: part for part, members in parts.items() for i in members.tolist()}
     for i in range(0, 160, 2):
@@ -115,6 +147,14 @@ def test_other_wrong_requests_are_one_line(tmp_path):
     (tmp_path / "table.csv").write_text("label,review\na,b\n")
     with pytest.raises(ValueError, match="has no column 'text'"):
         text_classes.file(tmp_path / "table.csv", batch=2)
+    for rows, column, row in (("a,b\na,\n", "text", 2), ("a,b\n\n,c\nb,NA\n", "label", 2)):
+        (tmp_path / "gaps.csv").write_text(f"label,text\n{rows}")
+        with pytest.raises(ValueError, match=rf"gaps.csv: 1 rows have no '{column}', the first is row {row} "):
+            text_classes.file(tmp_path / "gaps.csv", batch=2)
+    (tmp_path / "folder" / "a").mkdir(parents=True)
+    (tmp_path / "folder" / "a" / "0.txt").write_text(" \n")
+    with pytest.raises(ValueError, match=r"0\.txt: holds no text"):
+        text_classes.file(tmp_path / "folder", batch=2)
     (tmp_path / "lines.tsv").write_text(LINES)
     with pytest.raises(ValueError, match="unit = 'letters'"):
         text_classes.file(tmp_path / "lines.tsv", batch=2, unit="letters")

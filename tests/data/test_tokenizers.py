@@ -18,6 +18,7 @@ from jaxdl.data.tokenizers import (
     load,
     named,
     save,
+    summary,
 )
 
 TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 20
@@ -90,6 +91,30 @@ def test_bpe_joins_the_most_frequent_pair_first():
     assert [TOKENIZERS["bpe"].pad, TOKENIZERS["bpe"].end] == [0, 3]
     with pytest.raises(ValueError, match="size = 256: the 256 bytes and 4 special"):
         BPE.of("a", size=256, specials=SPECIALS)
+
+
+@every
+def test_what_looks_like_a_special_token_is_text(name):
+    """`</s>` in a text of a user ends nothing and `<pad>` is not left out: only the program sets special tokens."""
+    tokenizer = TOKENIZERS[name]
+    specials = {n for n in (tokenizer.pad, tokenizer.start, tokenizer.end) if n is not None}
+    for text in ("</s>", "<pad>", "<s>", "the </s> cat<pad>sat <s>"):
+        if tokenizer.unknown is None and tokenizer.missing(text):
+            continue  # a table of characters without these
+        assert not specials & set(tokenizer.encode(text).tolist())
+    if name in ("bytes", "bytes_special", "bpe"):
+        tokens = tokenizer.encode("a </s><pad> b").tolist()
+        assert tokenizer.decode([*tokens, *specials]) == "a </s><pad> b"
+
+
+def test_a_report_says_how_much_is_unknown_and_how_long_texts_are():
+    words = TOKENIZERS["words"]
+    rows = [words.encode(text) for text in ("the dog", "the cat sat on the mat", "cat sat", "")]
+    assert summary(words, rows) == "vocabulary 15, 10 % unknown"
+    assert summary(words, rows, of="lines", characters=38) == (
+        "vocabulary 15, 3.80 characters a token, 10 % unknown; 4 lines of 0 to 6 tokens, median 2"
+    )
+    assert summary(Bytes(), []) == "vocabulary 256"
 
 
 def test_a_run_that_is_loaded_gets_its_own(tmp_path):

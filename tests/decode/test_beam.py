@@ -65,6 +65,14 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(name, alpha):
             np.testing.assert_allclose(got.scores[row, rank], scores[order[rank]], rtol=1e-4)
 
 
+def test_the_end_token_may_be_a_number_of_numpy():
+    step = lambda params, cache, tokens, positions: (params[tokens], cache)
+    table = jnp.log(jnp.array([[0.1, 0.4, 0.5], [0.2, 0.2, 0.6], [0.0, 0.0, 1.0]]))
+    search = partial(beam_search, step, table, jnp.zeros(1), jnp.zeros((1, 1), int), steps=3, beams=2)
+    for end in (np.int32(END), jnp.int32(END), np.array([END])):
+        np.testing.assert_array_equal(search(end=end).tokens, search(end=END).tokens)
+
+
 def test_one_beam_is_greedy():
     model, prompt = MODELS["gru"], jnp.array([[0], [1]])
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.decode import generate, greedy, sample, step_of
+from jaxdl.decode import beam_search, generate, greedy, sample, step_of
 from jaxdl.decode.pick import keep_top_k, keep_top_p
 from jaxdl.layers.alignment import Bahdanau
-from jaxdl.layers.position import ALiBi, Rotary, Shaw, T5Bias
+from jaxdl.layers.position import ALiBi, Learned, Rotary, Shaw, SinusoidalRelative, T5Bias
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.rnn import LanguageModel
 from jaxdl.models.seq2seq import Seq2Seq
@@ -24,6 +24,7 @@ MODELS = {
     "grouped_rotary": Decoder(SMALL.but(kv_heads=1, position=None, relative=Rotary, gate=True)),
     "t5_bias": Decoder(SMALL.but(position=None, relative=T5Bias)),
     "alibi_norm_last": Decoder(SMALL.but(position=None, relative=ALiBi, order="last")),
+    "transformer_xl": Decoder(SMALL.but(position=None, relative=SinusoidalRelative)),
     "shaw_window": Decoder(SMALL.but(relative=partial(Shaw, 2), window=(2, 0))),
     "lstm": LanguageModel(VOCAB, 6, Recurrent(LSTM(5), layers=2)),
     "gru_tied": LanguageModel(VOCAB, 6, Recurrent(GRU(5)), tied=True),
@@ -63,6 +64,37 @@ def test_cached_is_uncached_for_prompts_of_different_lengths(name):
         tokens, score = by_hand(whole, prompt, 6)
         assert got.tokens[row].tolist() == tokens
         np.testing.assert_allclose(got.log_probs[row], score, rtol=1e-4)
+
+
+@pytest.mark.parametrize("write", [generate, partial(beam_search, end=0)])
+def test_a_cache_that_is_too_small_is_refused(write):
+    """Keys past the last slot would be forgotten; a state that does not grow has room for any number of tokens."""
+    decoder, recurrent = MODELS["transformer"], MODELS["lstm"]
+    translator = EncoderDecoder(SMALL)
+    params, both = filled(decoder, PROMPT), filled(translator, PROMPT, PROMPT)
+    words = "the cache has 5 slots, a prompt of 3 and steps=9 need 11"
+    shape = lambda *call, **options: jax.eval_shape(partial(write, *call, **options))
+    with pytest.raises(ValueError, match=words):
+        shape(step_of(decoder), params, decoder.start(2, 5), PROMPT, steps=9)
+    shape(step_of(decoder), params, decoder.start(2, 11), PROMPT, steps=9)
+    start = lambda source: translator.apply({"params": both}, source, 5, method="start")
+    cache = jax.eval_shape(start, jax.ShapeDtypeStruct((2, 30), jnp.int32))
+    with pytest.raises(ValueError, match=words):  # the 30 slots of the source are no room for the target
+        shape(step_of(translator), both, cache, PROMPT, steps=9)
+    shape(step_of(recurrent), filled(recurrent, PROMPT), recurrent.start(2), PROMPT, steps=9)
+
+
+def test_a_cache_is_no_longer_than_the_table_of_positions():
+    learned = SMALL.but(position=partial(Learned, 6))
+    decoder, translator = Decoder(learned), EncoderDecoder(learned)
+    words = "slots=7: the model has learned 6 positions"
+    with pytest.raises(ValueError, match=words):
+        decoder.start(1, 7)
+    with pytest.raises(ValueError, match=words):
+        decoder.apply({"params": filled(decoder, PROMPT)}, 1, 7, method="start")
+    with pytest.raises(ValueError, match=words):
+        translator.apply({"params": filled(translator, PROMPT, PROMPT)}, PROMPT, 7, method="start")
+    assert decoder.start(1, 6)["self"][0].slots == 6
 
 
 TRANSLATORS = [
@@ -142,6 +174,24 @@ def test_samples_follow_the_distribution_and_a_row_does_not_depend_on_the_others
     np.testing.assert_array_equal(run(top_p=1e-6), 3)
     few = generate(chain, TABLE, fresh(5), prompt[:5], steps=1, key=KEY, pick=sample()).tokens[:, 0]
     np.testing.assert_array_equal(few, run()[:5])
+
+
+def test_a_row_may_have_a_key_of_its_own():
+    """Its draws then follow its key wherever it stands, and differ from those of other keys."""
+    keys, prompt = jax.random.split(KEY, 300), jnp.zeros((300, 1), int)
+    run = lambda keys: generate(chain, TABLE, fresh(len(keys)), prompt[: len(keys)], steps=4, key=keys, pick=sample())
+    whole = run(keys).tokens
+    np.testing.assert_array_equal(run(keys[5:25]).tokens, whole[5:25])
+    assert len(np.unique(np.asarray(whole), axis=0)) > 50
+    np.testing.assert_allclose(np.bincount(np.asarray(whole)[:, 0], minlength=4) / 300, [0.1, 0.2, 0.3, 0.4], atol=0.1)
+
+
+def test_top_p_of_one_keeps_every_token():
+    """In float32 the sum over a vocabulary of GPT-2's size reaches 1 long before its last token."""
+    logits = 2 * jax.random.normal(KEY, (1, 50_257))
+    kept = jax.jit(lambda logits, p: jnp.isfinite(keep_top_p(logits, p)).sum())
+    assert kept(logits, 1.0) == 50_257
+    assert kept(logits, 0.9) < 25_000
 
 
 def test_temperature_and_top_p_may_be_traced():

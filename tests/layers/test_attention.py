@@ -19,7 +19,7 @@ from jaxdl.layers.attention import (
     padding_mask,
     segment_mask,
 )
-from jaxdl.layers.position import ALiBi, Rotary, Shaw, T5Bias, positions_of
+from jaxdl.layers.position import ALiBi, Rotary, Shaw, SinusoidalRelative, T5Bias, positions_of
 
 KEY = jax.random.key(0)
 Q, K, V = jax.random.normal(KEY, (3, 2, 5, 4, 6))
@@ -198,7 +198,7 @@ def test_permuting_heads_changes_nothing():
     np.testing.assert_allclose(run({"params": moved}, X), run(variables, X), atol=1e-5)
 
 
-@pytest.mark.parametrize("relative", [None, Rotary(), ALiBi(), T5Bias(), Shaw(3)])
+@pytest.mark.parametrize("relative", [None, Rotary(), ALiBi(), T5Bias(), Shaw(3), SinusoidalRelative()])
 def test_steps_with_a_cache_are_causal_attention(relative):
     """Two tokens at once, then one by one; the rows stand at different positions, the second starts with padding."""
     layer = MultiHead(8, 4, kv_heads=2, relative=relative)
@@ -262,6 +262,16 @@ def test_alignment_is_its_formula(layer):
         np.testing.assert_allclose(context[row], w @ k, atol=1e-5)
     prepared = layer.apply(variables, memory, method="prepare")
     np.testing.assert_allclose(layer.apply(variables, query, memory, mask, prepared)[0], context, atol=1e-6)
+
+
+def test_luong_names_widths_that_do_not_fit():
+    narrow = jnp.zeros((2, 6))
+    with pytest.raises(
+        ValueError, match=r"kind='dot' with keys of 8 channels: the query has 6, take Luong\('general', 6\)"
+    ):
+        Luong().init(KEY, narrow, X)
+    with pytest.raises(ValueError, match="width=5: the query has 6"):
+        Luong("general", 5).init(KEY, narrow, X)
 
 
 def test_an_unknown_alignment_is_named():

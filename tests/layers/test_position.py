@@ -15,6 +15,7 @@ from jaxdl.layers.position import (
     Rotary,
     Shaw,
     Sinusoidal,
+    SinusoidalRelative,
     T5Bias,
     alibi_slopes,
     positions_of,
@@ -31,6 +32,7 @@ RELATIVE = {
     "alibi": ALiBi(),
     "t5": T5Bias(8, 6),
     "shaw": Shaw(2),
+    "sinusoidal": SinusoidalRelative(),
 }
 
 
@@ -123,6 +125,39 @@ def test_alibi_slopes_are_the_papers():
     np.testing.assert_allclose(alibi_slopes(12), twelve, rtol=1e-6)
 
 
+def test_alibi_takes_away_the_slope_times_the_distance():
+    """Two heads of slopes 2⁻⁴ and 2⁻⁸; scores of 0 leave weights ∝ exp(-m·|i - j|), which fall with the distance."""
+    far = np.array([[0, 1, 2], [1, 0, 1], [2, 1, 0]])
+    at = jnp.array([[5, 6, 7]])
+    bias, values = ALiBi().apply({}, jnp.zeros((1, 3, 2, 4)), at, at, causal=False)
+    assert values is None
+    np.testing.assert_allclose(bias[0], -np.array([2**-4, 2**-8])[:, None, None] * far[None], rtol=1e-6)
+    variables = jax.tree.map(jnp.zeros_like, filled(ALiBi()))
+    _, captured = layer(ALiBi()).apply(variables, X[:, :3], train=False, mutable="intermediates")
+    likely = np.exp(-np.array([2**-4, 2**-8])[:, None, None] * far[None])
+    likely = likely / likely.sum(-1, keepdims=True)
+    np.testing.assert_allclose(captured["intermediates"]["weights"][0][0], likely, rtol=1e-5)
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_rotary_is_hugging_faces(interleaved):
+    """Llama pairs halves; of neighbours (GPT-J) it is the same with the channels in another order. Both through attention."""
+    torch = pytest.importorskip("torch")
+    llama = pytest.importorskip("transformers.models.llama.modeling_llama")
+    config = llama.LlamaConfig(hidden_size=16, num_attention_heads=2, max_position_embeddings=900)
+    q, k = (np.asarray(x) for x in jax.random.normal(KEY, (2, 2, 7, 2, 8)))  # batch, time, heads, channels
+    at = np.array([[0, 1, 2, 3, 4, 5, 6], [3, 4, 0, 800, 801, 99, 7]])
+    halves = lambda x: np.concatenate([x[..., ::2], x[..., 1::2]], -1) if interleaved else x
+    theirs = [torch.tensor(halves(x)).transpose(1, 2) for x in (q, k)]
+    cos, sin = llama.LlamaRotaryEmbedding(config)(theirs[0], torch.tensor(at))
+    theirs = [x.transpose(1, 2).numpy() for x in llama.apply_rotary_pos_emb(*theirs, cos, sin)]
+    ours = [Rotary(interleaved=interleaved).rotate(jnp.asarray(x), jnp.asarray(at)) for x in (q, k)]
+    for x, y in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(halves(x), y, atol=2e-4)  # sines of angles up to 801, in float32
+    scores = [np.einsum("bqhd,bkhd->bhqk", *pair) for pair in (ours, theirs)]
+    np.testing.assert_allclose(*scores, atol=1e-3)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("buckets", "far"), [(32, 128), (16, 50)])
 def test_t5_buckets_widen_and_end(bidirectional, buckets, far):
@@ -143,3 +178,15 @@ def test_t5_buckets_are_the_published_functions():
     exact = 16 + np.log(n / 16) / np.log(128 / 16) * 16
     expected = np.where(n < 16, n, np.minimum(np.floor(exact + 1e-9), 31))
     np.testing.assert_array_equal(relative_bucket(jnp.asarray(-n), bidirectional=False), expected)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(("buckets", "far"), [(32, 128), (16, 50), (64, 1000)])
+def test_t5_buckets_are_hugging_faces(bidirectional, buckets, far):
+    """To both sides, through the part that widens and beyond its end."""
+    torch = pytest.importorskip("torch")
+    t5 = pytest.importorskip("transformers.models.t5.modeling_t5")
+    distance = np.arange(-1200, 1201)
+    options = {"bidirectional": bidirectional, "max_distance": far}
+    expected = t5.T5Attention._relative_position_bucket(torch.tensor(distance), num_buckets=buckets, **options)
+    np.testing.assert_array_equal(relative_bucket(jnp.asarray(distance), buckets=buckets, **options), expected)

@@ -125,6 +125,53 @@ def test_parameter_counts_are_pytorchs_less_the_merged_biases(cell, count):
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
 
 
+def normalised(v, gain):
+    """LN(v; gain) of Ba et al. 2016, eq. 3 and 4, with a small number against dividing by zero."""
+    return gain * (v - v.mean(-1, keepdims=True)) / np.sqrt(v.var(-1, keepdims=True) + 1e-5)
+
+
+def sigmoid(v):
+    return 1 / (1 + np.exp(-v))
+
+
+def test_a_normalised_lstm_is_the_papers_formula():
+    """Ba et al. 2016, appendix: f, i, o, g = LN(R·h) + LN(W·x) + b, c' = σ(f)⊙c + σ(i)⊙tanh(g), h' = σ(o)⊙tanh(LN(c'))."""
+    layer = Recurrent(CELLS["lstm_norm"])
+    variables = filled(layer)
+    p = {name: np.asarray(value, np.float64) for name, value in variables["params"]["layer_0"].items()}
+    h, c, x = np.zeros((3, 5)), np.zeros((3, 5)), np.asarray(X, np.float64)
+    y = run(layer, variables, X)[0]
+    for t in range(6):
+        reads = normalised(h @ p["recurrent_kernel"], p["recurrent_scale"])
+        i, f, g, o = np.split(normalised(x[:, t] @ p["kernel"], p["kernel_scale"]) + reads + p["bias"], 4, -1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(normalised(c, p["cell_scale"]) + p["cell_bias"])
+        np.testing.assert_allclose(y[:, t], h, atol=1e-5)
+
+
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_a_normalised_gru_is_the_papers_formula(reset):
+    """Ba et al. 2016, appendix: r, z = LN(R·h) + LN(W·x), n = tanh(LN(W·x) + r⊙LN(R·h)): the gates apart from the candidate.
+
+    z is PyTorch's, h' = (1 - z)⊙n + z⊙h; "before" reads r⊙h instead of r⊙(R·h).
+    """
+    layer = Recurrent(GRU(5, norm=True, reset=reset))
+    variables = filled(layer)
+    p = {name: np.asarray(value, np.float64) for name, value in variables["params"]["layer_0"].items()}
+    (w, w_n), (r_, r_n), (b, b_n) = (np.split(p[k], [10], -1) for k in ("kernel", "recurrent_kernel", "bias"))
+    (s, s_n), (u, u_n) = (np.split(p[k], [10]) for k in ("kernel_scale", "recurrent_scale"))
+    h, x = np.zeros((3, 5)), np.asarray(X, np.float64)
+    y = run(layer, variables, X)[0]
+    for t in range(6):
+        r, z = np.split(sigmoid(normalised(x[:, t] @ w, s) + normalised(h @ r_, u) + b), 2, -1)
+        if reset == "after":
+            read = r * (normalised(h @ r_n, u_n) + p["recurrent_bias"])
+        else:
+            read = normalised((r * h) @ r_n, u_n)
+        h = (1 - z) * np.tanh(normalised(x[:, t] @ w_n, s_n) + b_n + read) + z * h
+        np.testing.assert_allclose(y[:, t], h, atol=1e-5)
+
+
 # -- properties -------------------------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,13 @@ def test_neighbourhoods_are_the_plain_ones():
     assert G.precision_recall(x, y, k=k) == pytest.approx(expected)
 
 
+def test_copies_are_neighbours():
+    """Six copies of each example: the ball to the fifth neighbour is a point, which holds the copies (Kynkäänniemi: ≤)."""
+    x = np.repeat(np.random.default_rng(0).normal(size=(20, 4)), 6, axis=0)
+    found = G.precision_recall(x, x)
+    assert found == {"precision": 1.0, "recall": 1.0, "density": pytest.approx(6 / 5), "coverage": 1.0}
+
+
 def test_collapse_is_precise_but_recalls_nothing():
     rng = np.random.default_rng(0)
     real = rng.normal(size=(300, 3))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.metrics as sk
+from sklearn.model_selection import KFold
 
 from jaxdl.metrics import ranking
 
@@ -79,6 +80,16 @@ def test_roc_agrees_with_scikit_learn():
     assert out["tar_at_far_0.1"] == tar[far <= 0.1].max()
 
 
+def test_rates_are_reported_as_far_as_there_are_pairs_to_measure_them():
+    rng = np.random.default_rng(0)
+    same = np.arange(10_100) < 100
+    scores = rng.normal(size=len(same)) + 3 * same
+    out = ranking.verification(scores, same)
+    assert set(out) == {"roc_auc", "eer", *(f"tar_at_far_{f}" for f in ("0.1", "0.01", "0.001", "0.0001"))}
+    assert out["tar_at_far_0.0001"] == np.mean(scores[same] > np.sort(scores[~same])[-2]), "one in 10,000 is let in"
+    assert "tar_at_far_0.0001" not in ranking.verification(scores[:-1], same[:-1])
+
+
 def test_equal_error_rate_of_two_gaussians():
     # unit variance, two standard deviations apart: both errors are Φ(-1) at the middle
     rng = np.random.default_rng(0)
@@ -103,6 +114,50 @@ def test_verification_accuracy_takes_its_threshold_from_the_other_folds():
     assert 0 < error < 0.01
 
 
+def by_scikit_learn(scores, same, splits):
+    """The protocol of LFW: of each fold the accuracy at the threshold that is best on the others."""
+    accuracies = []
+    for train, test in splits:
+        thresholds = [np.inf, *np.unique(scores[train])[::-1]]
+        best = thresholds[np.argmax([sk.accuracy_score(same[train], scores[train] >= t) for t in thresholds])]
+        accuracies.append(sk.accuracy_score(same[test], scores[test] >= best))
+    return np.mean(accuracies), np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))
+
+
+def test_folds_are_consecutive_where_the_list_is_even():
+    """LFW's View 2: as many of one class, then of two, one fold after the other."""
+    rng = np.random.default_rng(0)
+    for same in (np.tile(np.arange(20) < 10, 10), np.arange(105) % 2 == 0):
+        scores = np.round(rng.normal(size=len(same)) + same, 1)
+        consecutive = by_scikit_learn(scores, same, KFold(10).split(scores))
+        assert ranking.verification_accuracy(scores, same) == pytest.approx(consecutive, rel=1e-12)
+
+
+ORDERS = {
+    "all of one class first": np.arange(1000) < 500,
+    "shuffled": np.random.default_rng(0).permutation(1000) < 500,
+    "LFW's": np.tile(np.arange(100) < 50, 10),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_accuracy_is_that_of_the_scores_in_any_order_of_the_list(order):
+    same = ORDERS[order]
+    assert ranking.verification_accuracy(np.zeros(1000), same) == (0.5, 0.0), "no skill, no luck"
+    noise = np.random.default_rng(1).normal(size=1000)
+    assert ranking.verification_accuracy(noise, same)[0] == pytest.approx(0.5, abs=0.05)  # three standard deviations
+    assert ranking.verification_accuracy(same.astype(float), same) == (1.0, 0.0)
+    assert ranking.verification_accuracy(noise, same) == ranking.verification_accuracy(noise, same), "one draw"
+
+
+def test_every_fold_holds_both_kinds():
+    same = np.arange(100) < 10
+    assert ranking.verification_accuracy(same.astype(float), same) == (1.0, 0.0)
+    assert ranking.verification_accuracy(np.zeros(100), same) == (0.9, 0.0), "1 and 9 in each: all are refused"
+    with pytest.raises(ValueError, match=r"folds=11 must lie between 2 and .* 10 are of one class, 90 of two"):
+        ranking.verification_accuracy(np.zeros(100), same, folds=11)
+
+
 def test_all_pairs():
     e, labels = clusters(n=10)
     scores, same = ranking.all_pairs(e, labels)
@@ -122,6 +177,31 @@ def test_made_pairs_are_half_of_one_class_and_listed_once():
     np.testing.assert_array_equal(ranking.balanced_pairs(labels, 400)[0], i)
     assert len(ranking.made_pairs(labels, 10**6)[0]) == len(labels) * (len(labels) - 1) // 2
     assert len(ranking.made_pairs(labels, 400)[0]) == len(i)
+
+
+@pytest.mark.parametrize(("sizes", "each"), [([2] * 20, 20), ([2, 2], 2), ([50, 2], 100), ([3] * 500, 1500)])
+def test_listed_pairs_are_as_many_of_one_class_as_of_two(sizes, each):
+    """Up to what there is: n(n-1)/2 of each class; all others are of two."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    i, j = ranking.balanced_pairs(labels, 6000)
+    same = labels[i] == labels[j]
+    assert (same.sum(), (~same).sum()) == (each, each)
+    assert len(set(zip(i.tolist(), j.tolist(), strict=True))) == 2 * each
+    noise = np.random.default_rng(0).normal(size=(len(labels), 8))
+    scores = (noise[i] * noise[j]).sum(1)
+    if each >= 20:
+        assert ranking.verification_accuracy(scores, same)[0] == pytest.approx(0.5, abs=1.5 / np.sqrt(2 * each))
+    assert ranking.balanced_pairs(np.zeros(5, int), 6000)[0].shape == (0,), "no others to list"
+
+
+def test_a_large_list_is_the_same_as_ever():
+    """`made_pairs` keeps all pairs that it found: rates want many of two classes, however few are of one."""
+    labels = np.repeat(np.arange(300), 2)
+    i, j = ranking.made_pairs(labels, 10_000)
+    same = labels[i] == labels[j]
+    assert (same.sum(), (~same).sum()) == (300, 5000)
+    i, j = ranking.balanced_pairs(np.arange(900) % 9, 400)
+    assert (i[:5].tolist(), j[:5].tolist()) == ([297, 138, 285, 426, 244], [794, 841, 728, 786, 582])
 
 
 RANDOM_LABELS = np.random.default_rng(1).integers(0, 9, 120)

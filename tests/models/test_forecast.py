@@ -46,6 +46,20 @@ def test_moving_average_equals_pytorch():
     np.testing.assert_allclose(moving_average(SERIES, 7), theirs, atol=1e-6)
 
 
+def test_dlinear_is_the_authors_few_lines():
+    """AvgPool1d between replicated ends, and two nn.Linear that all variables share (cure-lab/LTSF-Linear)."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    pool, trend, seasonal = torch.nn.AvgPool1d(7, stride=1), torch.nn.Linear(24, 5), torch.nn.Linear(24, 5)
+    x = torch.tensor(np.asarray(SERIES))
+    smooth = pool(torch.nn.functional.pad(x.transpose(1, 2), (3, 3), mode="replicate"))
+    expected = (trend(smooth) + seasonal(x.transpose(1, 2) - smooth)).transpose(1, 2)
+    dense = lambda m: {"kernel": m.weight.detach().numpy().T, "bias": m.bias.detach().numpy()}
+    params = {"trend": dense(trend), "seasonal": dense(seasonal)}
+    y = DLinear(5, window=7).apply({"params": params}, SERIES, train=False)
+    np.testing.assert_allclose(y, expected.detach(), atol=1e-6)
+
+
 @pytest.mark.parametrize("model", [DLinear(5, window=7), SMALL()], ids=lambda m: type(m).__name__)
 def test_every_variable_is_forecast_alike_and_on_its_own(model):
     variables = filled(model, SERIES)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm, SpectralNorm
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
-from jaxdl.models.gan_resnet import sngan
+from jaxdl.models.gan_resnet import ResNetCritic, ResNetGenerator, sngan
 
 
 def parameters(model, *inputs):
@@ -50,6 +50,64 @@ def test_pairs_fit_each_other(shape):
 
         made, logits = jax.eval_shape(both, jnp.zeros((2, 5)))
         assert (made.shape, logits.shape) == ((2, *shape), (2,))
+
+
+def filled(model, *inputs):
+    """Random numbers for all variables, deviations positive."""
+    shapes = jax.eval_shape(lambda key: model.init(key, *inputs, train=False), jax.random.key(0))
+    random = np.random.default_rng(0)
+    draw = lambda path, a: (
+        np.abs(random.normal(size=a.shape)) + 0.5 if "var" in str(path[-1]) else 0.2 * random.normal(size=a.shape)
+    ).astype(np.float32)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def test_the_residual_pair_is_mimicrys():
+    """Both networks written out with PyTorch's functions, as tables 3 and 4 of Miyato et al. and mimicry have them."""
+    torch = pytest.importorskip("torch")
+    F = torch.nn.functional
+    generator = ResNetGenerator(6, (5, 4), channels=3, bottom=2)
+    critic = ResNetCritic((4, 5, 5), downs=2, kernel_map=None)
+    z, x = (np.random.default_rng(i).normal(size=s).astype(np.float32) for i, s in enumerate([(3, 7), (3, 8, 8, 3)]))
+
+    def conv(x, p):
+        kernel = torch.tensor(np.asarray(p["kernel"])).permute(3, 2, 0, 1)
+        return F.conv2d(x, kernel, torch.tensor(np.asarray(p["bias"])), padding=kernel.shape[-1] // 2)
+
+    def dense(x, p):
+        return x @ torch.tensor(np.asarray(p["kernel"])) + torch.tensor(np.asarray(p["bias"]))
+
+    def norm(x, p, s):
+        a = [torch.tensor(np.asarray(v)) for v in (s["mean"], s["var"], p["scale"], p["bias"])]
+        return F.batch_norm(x, *a, eps=1e-5)
+
+    up = lambda x: F.interpolate(x, scale_factor=2, mode="nearest")
+    v = filled(generator, jnp.asarray(z))
+    p, s = v["params"], v["batch_stats"]
+    h = dense(torch.tensor(z), p["Dense_0"]).reshape(3, 2, 2, 6).permute(0, 3, 1, 2)
+    for i in range(2):
+        b, seen = p[f"Up_{i}"], s[f"Up_{i}"]
+        y = conv(up(F.relu(norm(h, b["BatchNorm_0"], seen["BatchNorm_0"]))), b["Conv_0"])
+        y = conv(F.relu(norm(y, b["BatchNorm_1"], seen["BatchNorm_1"])), b["Conv_1"])
+        h = y + conv(up(h), b["shortcut"])
+    theirs = torch.tanh(conv(F.relu(norm(h, p["last_norm"], s["last_norm"])), p["Conv_0"]))
+    ours = jax.jit(lambda v, z: generator.apply(v, z, train=False))(v, z)
+    np.testing.assert_allclose(ours, theirs.permute(0, 2, 3, 1), rtol=1e-4, atol=2e-5)
+
+    v = filled(critic, jnp.asarray(x))
+    p, h = v["params"], torch.tensor(x).permute(0, 3, 1, 2)
+    for i in range(3):
+        b = p[f"Down_{i}"]
+        y = conv(F.relu(conv(h if i == 0 else F.relu(h), b["Conv_0"])), b["Conv_1"])
+        y = F.avg_pool2d(y, 2) if i < 2 else y
+        if i == 0:  # the first block averages before its shortcut, the others after: the same, but for rounding
+            beside = conv(F.avg_pool2d(h, 2), b["shortcut"])
+        else:
+            beside = F.avg_pool2d(conv(h, b["shortcut"]), 2) if i == 1 else h
+        h = y + beside
+    theirs = dense(F.relu(h).sum((2, 3)), p["Dense_0"])[:, 0]
+    ours = jax.jit(lambda v, x: critic.apply(v, x, train=False))(v, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5)
 
 
 def test_what_does_not_fit_is_refused():

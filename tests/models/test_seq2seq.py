@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.layers.alignment import Bahdanau, Luong
+from jaxdl.layers.dropout import DropConnect
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
 
@@ -122,6 +123,22 @@ def test_rates_may_be_traced_over_a_population():
 def test_a_decoder_must_not_read_backwards():
     with pytest.raises(ValueError, match="bidirectional=True"):
         filled(Seq2Seq(8, decoder=BOTH_WAYS))
+
+
+WRONG = {
+    "variational=True": {"layers": 2, "rate": 0.1, "variational": True},
+    "recurrent_rate=0.2": {"recurrent_rate": 0.2},
+    "kernel_map=": {"kernel_map": partial(DropConnect, rate=0.5)},
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_decoder_cannot_keep_one_mask_a_sequence(words):
+    """Unrolled step by step it would draw a mask at each: not what `Recurrent` promises. An encoder keeps its own."""
+    core = Recurrent(GRU(5), **WRONG[words])
+    with pytest.raises(ValueError, match=f"decoder has {words}.*: each of its steps would draw a mask of its own"):
+        filled(Seq2Seq(8, width=6, encoder=core, decoder=core))
+    filled(Seq2Seq(8, width=6, encoder=core, decoder=Recurrent(GRU(5), layers=2, rate=0.1)))
 
 
 def test_a_query_with_the_token_looks_elsewhere_after_another_token():

@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl.activations import gelu, silu
 from jaxdl.layers.normalization import RMSNorm
-from jaxdl.layers.position import ALiBi, Learned, Rotary, Shaw, Sinusoidal, T5Bias
+from jaxdl.layers.position import ALiBi, Learned, Rotary, Shaw, Sinusoidal, SinusoidalRelative, T5Bias
 from jaxdl.models.transformer import Config, Decoder, Encoder, EncoderDecoder
 from jaxdl.models.transformer_block import Block
 from jaxdl.models.transformer_heads import MaskedLanguageModel, SequenceClassifier
@@ -137,6 +137,7 @@ SCHEMES = {
     "alibi": SMALL.but(position=None, relative=ALiBi, tied=False),
     "t5": SMALL.but(position=None, relative=T5Bias, order="first", attention_scale=1.0, logit_scale=0.3),
     "shaw": SMALL.but(position=None, relative=partial(Shaw, 2)),
+    "transformer_xl": SMALL.but(position=None, relative=SinusoidalRelative),
     "both_scaled": SMALL.but(
         position=partial(Sinusoidal, interleaved=False), relative=Rotary, embed_scale=3.0, logit_bias=True
     ),
@@ -166,6 +167,18 @@ def test_packed_documents_are_as_alone():
     run = partial(model.apply, variables, train=False)
     packed = run(TOKENS, segments=segments, positions=positions)
     np.testing.assert_allclose(packed[0, 2:], run(TOKENS[:1, 2:])[0], atol=1e-5)
+    np.testing.assert_allclose(packed[1, :4], run(TOKENS[1:, :4])[0], atol=1e-5)
+
+
+def test_masked_documents_that_are_packed_are_as_alone():
+    """Both ways, and padding (segment 0) is read by nobody."""
+    model = MaskedLanguageModel(SCHEMES["learned_gate"])
+    variables = filled(model, TOKENS)
+    run = jax.jit(partial(model.apply, variables, train=False))
+    segments = jnp.array([[1, 1, 2, 2, 2, 0], [1, 1, 1, 1, 2, 2]])
+    positions = jnp.array([[0, 1, 0, 1, 2, 0], [0, 1, 2, 3, 0, 1]])
+    packed = run(TOKENS, segments=segments, positions=positions)
+    np.testing.assert_allclose(packed[0, 2:5], run(TOKENS[:1, 2:5])[0], atol=1e-5)
     np.testing.assert_allclose(packed[1, :4], run(TOKENS[1:, :4])[0], atol=1e-5)
 
 

@@ -18,9 +18,9 @@ from jaxdl.api import prepare, with_overrides
 from jaxdl.data.stream import InMemory
 from jaxdl.experiment import Experiment, experiment
 from jaxdl.layers.normalization import SpectralNorm
-from jaxdl.losses.adversarial import hinge, least_squares
+from jaxdl.losses.adversarial import hinge, least_squares, wasserstein
 from jaxdl.metrics.generation import OnModes
-from jaxdl.models.gan import MLPCritic, MLPGenerator
+from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
 from jaxdl.tasks.adversarial import Adversarial
 from jaxdl.train.evaluate import evaluate
 from jaxdl.train.loop import Limits
@@ -36,7 +36,7 @@ def points(batch=16):
     x = np.random.default_rng(0).normal(size=(88, 2)).astype(np.float32) * 0.2 + np.float32([[1, -1]]) * (
         2 * y[:, None] - 1
     )
-    arrays = {"x": x, "y": y, "index": np.arange(88, dtype=np.int32)}
+    arrays = {"x": x, "y": y}
     cut = lambda rows: {name: value[rows] for name, value in arrays.items()}
     return InMemory(
         {"train": cut(slice(0, 48)), "validation": cut(slice(48, 88))}, batch, name="points", split="as drawn"
@@ -160,7 +160,9 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     text = (whole.folder / "report.md").read_text()
     assert (whole.folder / "plots" / "points.gif").is_file()
     assert "high_quality" in text
-    assert text.count("\n- ") == len(whole.evaluate("validation").report.get("notes", []))
+    notes = whole.evaluate("validation").report["notes"]
+    assert any(note.startswith("modes missing") for note in notes), "20 steps find no two modes"
+    assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == list(notes)
 
 
 @pytest.mark.slow
@@ -177,7 +179,7 @@ def test_a_member_of_a_sweep_is_the_run_alone():
 
 
 def test_the_evaluation_does_not_depend_on_the_batch():
-    """Every row has noise of its own, by its index; the critic says more of real examples than of a start's."""
+    """Every row of a split has noise of its own, by its number."""
     results, state = [], advance(config(), 2)
     for batch in (16, 7):
         exp = config(batch=batch)
@@ -188,9 +190,11 @@ def test_the_evaluation_does_not_depend_on_the_batch():
     np.testing.assert_allclose(one.outputs["sample"], two.outputs["sample"], atol=1e-6)
     assert len(one.outputs["sample"]) == 40
     assert one.metrics.keys() == two.metrics.keys()
-    assert {"critic_auc", "diversity", "modes", "high_quality", "mode_kl"} <= one.metrics.keys()
-    for name in ("critic_auc", "diversity", "modes", "high_quality"):
-        assert one.metrics[name] == pytest.approx(two.metrics[name], abs=1e-6)
+    assert len(np.unique(one.outputs["sample"], axis=0)) == 40
+    names = {"critic_auc", "diversity", "modes", "high_quality", "mode_kl", "loss", "critic_loss", "real_logit"}
+    assert names <= one.metrics.keys()
+    for name, value in one.metrics.items():
+        assert value == pytest.approx(two.metrics[name], abs=2e-6), name
 
 
 MESHES = """
@@ -249,6 +253,39 @@ def test_a_sick_game_is_named():
         "generator collapsed",
         "diverging",
     ]
+    apart = outputs(rng.normal(size=(200, 8, 8, 1)), 500 + rng.normal(size=200), 490 + rng.normal(size=200))
+    assert "notes" not in replace(task, loss=wasserstein).report(
+        apart, None
+    )  # its critic has no zero, and does not saturate
+
+
+def unlabelled():
+    data = InMemory({part: {"x": arrays["x"]} for part, arrays in points().splits.items()}, 16, name="points")
+    task = replace(config().task, generator=MLPGenerator((2,), (8,)), critic=MLPCritic((8,)), conditional=False)
+    return replace(config(), origin=None, data=data, task=task, steps=2, eval_every=1)
+
+
+@pytest.mark.slow
+def test_labels_are_not_needed(tmp_path):
+    run = api.train(unlabelled(), run=tmp_path, quiet=True)
+    assert (run.folder / "plots" / "points.png").is_file()
+    assert run.predict(points().splits["validation"]["x"])["logit"].shape == (40,)
+
+
+def test_new_examples_are_of_the_class_that_is_asked_for():
+    task = replace(config().task, generator=MLPGenerator((2,), (8,), classes=2))
+    params, state = jax.jit(
+        lambda: task.init(jax.random.key(0), {"x": jnp.zeros((4, 2)), "y": jnp.zeros(4, jnp.int32)})
+    )()
+    ask = lambda y, seed: task.sample(
+        params, state, {"x": jnp.zeros((4, 2)), "y": jnp.asarray(y, jnp.int32)}, jax.random.key(seed)
+    )
+    made = ask([0, 1, 0, 1], 0)
+    assert len(np.unique(made, axis=0)) == 4
+    np.testing.assert_array_equal(made[1], ask([1, 1, 1, 1], 0)[1])  # by seed, row and label
+    assert (np.asarray(made[0]) != ask([1, 1, 1, 1], 0)[0]).any()
+    with pytest.raises(ValueError, match="a conditional critic judges an example by its label"):
+        task.predict(params, state, {"x": jnp.zeros((4, 2))}, jax.random.key(0))
 
 
 def test_a_loss_is_a_value():
@@ -276,6 +313,14 @@ def test_what_does_not_fit_is_refused():
         prepare(
             replace(exp, origin=None, task=replace(exp.task, generator=MLPGenerator((3,), classes=2)))
         ).program.init({})
+    deaf = replace(exp, origin=None, task=replace(exp.task, critic=MLPCritic((8,))))
+    with pytest.raises(ValueError, match="the critic has classes = None and would not hear the labels"):
+        prepare(deaf).program.init({})
+    normed, x = Adversarial(DCGANGenerator((16, 16, 1), 4), DCGANCritic(4), penalty=1.0), jnp.zeros((2, 16, 16, 1))
+    with pytest.raises(
+        ValueError, match=r"penalty = 1.0 needs the gradient at every example for itself.*take norm=None"
+    ):
+        jax.eval_shape(lambda: normed.init(jax.random.key(0), {"x": x}))
     with pytest.raises(ValueError, match="critic_steps = 0 must be 1 or more"):
         replace(exp.task, critic_steps=0)
     with pytest.raises(ValueError, match="labels must lie in 0 … 1, got 2"):

@@ -295,5 +295,23 @@ def test_wrong_requests_are_named():
     params, _ = task.init(KEY, batch_of(x))
     with pytest.raises(ValueError, match=r"the decoder gives \(4,\) for inputs of shape \(5,\)"):
         jax.eval_shape(lambda: task.objective(params, {}, batch_of(x), KEY, 0, train=True))
-    with pytest.raises(ValueError, match=r"needs inputs in \[0, 1\].*in_unit_range"):
-        task.report({"input": x, "code": x, "reconstruction": x}, np.zeros(6, int))
+    fitting = Autoencoding(Autoencoder(*linear(2, 5)))
+    exp = Experiment(data=InMemory({"train": {"x": x}}, 6, name="rows"), task=fitting, optimizer=adamw(1e-3), steps=1)
+    with pytest.raises(ValueError, match=r"rows, train split: a Bernoulli likelihood needs inputs in \[0, 1\].*in_unit_range"):
+        api.train(exp)
+
+
+@pytest.mark.slow
+def test_labels_are_not_needed_and_new_examples_come_of_the_prior(tmp_path):
+    data = bars(8)
+    data = replace(data, splits={part: {"x": arrays["x"]} for part, arrays in data.splits.items()})
+    run = api.train(replace(variational(), origin=None, data=data), run=tmp_path, quiet=True)
+    metrics = run.evaluate("validation").metrics
+    assert "trustworthiness" in metrics
+    assert "knn_accuracy" not in metrics
+    assert (run.folder / "plots" / "latent_map.png").is_file()
+    task, batch = run.experiment.task, {"x": np.zeros((5, 8, 8, 1), np.float32)}
+    made = np.asarray(jax.jit(task.sample)(*run.weights, batch, jax.random.key(0)))
+    assert made.shape == (5, 8, 8, 1)
+    assert 0 <= made.min() < made.max() <= 1
+    assert len(np.unique(made.reshape(5, -1), axis=0)) == 5

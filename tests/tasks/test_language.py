@@ -67,6 +67,40 @@ def test_padding_has_no_gradient():
         np.testing.assert_array_equal(a, b)
 
 
+def packed():
+    """Two documents in one row, one in the other, and padding."""
+    rows = texts.pack([np.array([1, 2, 3]), np.array([4, 5]), np.array([6, 1, 2, 3, 4])], 6, whole=True)
+    return {name: jnp.asarray(value) for name, value in rows.items()} | {"mask": jnp.ones(2)}
+
+
+def test_packed_documents_are_kept_apart_or_refused():
+    batch, masked = packed(), MaskedToken(MaskedLanguageModel(SMALL.but(order="last")), mask_token=0, vocab=7)
+    alone = {name: batch[name][:1, 3:5] for name in ("x", "y", "segments", "positions")} | {"mask": jnp.ones(1)}
+    for task in (NextToken(Decoder(SMALL)), masked):
+        params, state = jax.jit(task.init)(KEY, batch)
+        logits = jax.jit(lambda batch, task=task, p=params, s=state: task.logits(p, s, batch, KEY, train=False)[0])
+        np.testing.assert_allclose(logits(batch)[0, 3:5], logits(alone)[0], atol=1e-5)
+        jax.eval_shape(lambda batch, t=task, p=params: t.objective(p, {}, batch, KEY, STEP, train=True)[0], batch)
+    words = "the data pack documents, but LanguageModel takes no segments: take a Transformer, or text.windows"
+    with pytest.raises(ValueError, match=words):
+        NextToken(LanguageModel(7, 4, Recurrent(GRU(4)))).init(KEY, batch)
+
+
+def test_masked_tokens_do_not_look_at_padding():
+    """Where `y` says that a row has ended, more or other padding changes neither loss nor gradient."""
+    task = MaskedToken(MaskedLanguageModel(SMALL.but(order="last")), mask_token=6, vocab=7, rate=0.5)
+    x, y = jnp.array([[1, 2, 3, 4, 5, 1, 2, 3]]), jnp.array([[2, 3, 4, 5, 1, *[IGNORE] * 3]])
+    batch = {"x": x, "y": y, "mask": jnp.ones(1)}
+    params, state = jax.jit(task.init)(KEY, batch)
+    params = jax.tree.map(lambda a: a + 0.3 * jax.random.normal(KEY, a.shape), params)
+    loss = lambda params, batch: task.objective(params, state, batch, KEY, STEP, train=True)[0]
+    both = jax.jit(jax.value_and_grad(loss))
+    one, other = both(params, batch), both(params, {**batch, "x": x.at[:, 5:].set(0)})
+    assert one[0] > 0
+    for a, b in zip(*(jax.tree.leaves(v) for v in (one, other)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_tokens_beyond_the_vocabulary_are_refused():
     for model in (Decoder(SMALL), LanguageModel(7, 4, Recurrent(GRU(4)))):
         task = NextToken(model)

@@ -1,5 +1,6 @@
 """Metric learning: the losses by hand, on every cut of the batch over devices; views, probe, reports, a whole run."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxdl.augment import views
 from jaxdl.layers.dense import Dense
@@ -219,6 +221,42 @@ def test_listed_pairs_are_scored_in_their_order():
     accuracy, error = ranking.verification_accuracy((unit[i] * unit[j]).sum(1), y[i] == y[j])
     assert (found["verification_accuracy"], found["verification_error"]) == pytest.approx((accuracy, error))
     assert "recall_at_1" not in found
+
+
+@pytest.mark.parametrize(("same", "other"), [(2, 3), (3, 50), (30, 4), (40, 40)])
+def test_lists_of_few_pairs_of_a_kind_are_scored(same, other):
+    """In as many folds as each kind can fill, ten at most; the list is not in the order of LFW."""
+    kind = np.arange(same + other) < same
+    y = np.stack([np.zeros(len(kind)), ~kind], 1).ravel()
+    e = np.stack([np.ones(2 * len(kind)), 4 * y], 1)
+    found = MetricLearning(Linear(), nt_xent).report(
+        {"embedding": e}, np.column_stack([y, np.repeat(np.arange(len(kind)), 2)])
+    )
+    assert (found["verification_accuracy"], found["verification_error"], found["eer"]) == (1, 0, 0)
+
+
+def test_a_set_of_two_images_of_each_class_has_an_accuracy_of_half_without_skill():
+    y = np.repeat(np.arange(60), 2)
+    found = MetricLearning(Linear(), nt_xent).report({"embedding": np.random.default_rng(0).normal(size=(120, 8))}, y)
+    assert found["verification_accuracy"] == pytest.approx(0.5, abs=0.14)  # three standard deviations of 120 pairs
+
+
+@pytest.mark.parametrize("name", ["faces", "lfw_verification"])
+def test_each_margin_has_its_own_default(name, tmp_path):
+    config = importlib.import_module(f"experiments.{name}").config
+    for i in range(24):
+        (tmp_path / "abcdefgh"[i // 3]).mkdir(exist_ok=True)
+        image = Image.fromarray(np.full((4, 4, 3), i, np.uint8))
+        image.save(tmp_path / "abcdefgh"[i // 3] / f"{'abcdefgh'[i // 3]}_{i % 3 + 1:04d}.png")
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("a 1 2\na 1 b 2\nb 2 3\na 2 b 1\n")
+    knobs = {"faces": {"size": 4}, "lfw_verification": {"lfw": str(tmp_path), "dev_pairs": str(pairs), "workers": 0}}[
+        name
+    ]
+    knobs |= {"folder": str(tmp_path), "pairs": str(pairs), "batch": 4}
+    margins = [config(loss=loss, **knobs).task.loss.keywords["margin"] for loss in ("arcface", "cosface")]
+    assert margins == [0.5, 0.4]
+    assert float(config(loss="cosface", margin=0.3, **knobs).task.loss.keywords["margin"]) == pytest.approx(0.3)
 
 
 def test_labels_that_the_loss_cannot_mean_are_refused():

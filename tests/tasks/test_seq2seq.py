@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from jaxdl.augment.text import back_translate
-from jaxdl.data.tokenizers import SPECIALS, Characters
-from jaxdl.layers.alignment import Luong
+from jaxdl.data.tokenizers import SPECIALS, Characters, Words
+from jaxdl.layers.alignment import Bahdanau, Luong
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Config, EncoderDecoder
 from jaxdl.tasks.seq2seq import Translation, cross_attention, symbol
 
-LETTERS = Characters.of("abcd", specials=SPECIALS)
+LETTERS, WIDER = (Characters.of(letters, specials=SPECIALS) for letters in ("abcd", "abcdefgh"))
 PAD, START, END = LETTERS.pad, LETTERS.start, LETTERS.end
 X = np.array([[4, 5, 6, END], [7, END, PAD, PAD], [5, 5, END, PAD]], np.int32)
 Y = np.array([[6, 5, 4, END], [7, END, PAD, PAD], [4, END, PAD, PAD]], np.int32)
@@ -103,10 +103,43 @@ def test_two_translators_paraphrase():
     """There and back is one augmentation; with p = 0 nothing changes, with p = 1 every row is what the way back writes."""
     made = task()
     weights = made.init(jax.random.key(3), BATCH)
-    there = made.rewriter(weights)
+    there = made.rewriter(weights, temperature=None)
     change = lambda p: back_translate(there, there, p, pad=PAD)(jax.random.key(0), {"x": BATCH["x"]})["x"]
     np.testing.assert_array_equal(change(0.0), X)
     np.testing.assert_array_equal(change(1.0), there(None, there(None, BATCH["x"]))[:, :4])
+
+
+def test_a_rewriter_draws_each_row_with_its_own_key(learned):
+    """Another key, another paraphrase; a row's is the same wherever the row stands, so micro-batches change nothing."""
+    made, weights = learned
+    rewrite = jax.jit(lambda keys, x: made.rewriter(weights, temperature=3.0)(keys, x))
+    keys, x = jax.random.split(jax.random.key(5), 32), jnp.tile(BATCH["x"][:1], (32, 1))
+    drawn = np.asarray(rewrite(keys, x))
+    assert len(np.unique(drawn, axis=0)) > 8
+    np.testing.assert_array_equal(rewrite(keys[::-1], x), drawn[::-1])
+    likeliest, cold = (
+        jax.jit(lambda x, t=t: made.rewriter(weights, temperature=t)(keys[:3], x))(BATCH["x"]) for t in (None, 1e-4)
+    )
+    np.testing.assert_array_equal(cold, likeliest)
+
+
+def test_coverage_is_added_to_the_loss_of_training():
+    """See et al. 2017, eq. 11 to 13: λ·Σ_j min(w_tj, Σ_(s<t) w_sj), over the same tokens."""
+    model = MODELS["recurrent"].clone(alignment=Bahdanau(4, coverage=True))
+    made, plain = task(model, coverage=jnp.float32(0.7)), task(model)
+    params, state = jax.jit(made.init)(jax.random.key(1), BATCH)
+    weights = (jax.tree.map(lambda a: 3 * a, params), state)
+    looks = np.asarray(jax.jit(made.weights_of)(*weights, BATCH["x"], BATCH["y"]))
+    kept = [(r, t) for r in (0, 1) for t in range(4) if Y[r, t] != PAD]
+    by_hand = np.mean([sum(min(looks[r, t, j], looks[r, :t, j].sum()) for j in range(4)) for r, t in kept])
+    loss, (new, metrics) = loss_of(made, weights, BATCH, train=True)
+    without = loss_of(plain, weights, BATCH, train=True)[0]
+    assert by_hand > 0.1
+    assert new == state
+    assert loss - without == pytest.approx(0.7 * by_hand, rel=1e-4)
+    assert metrics["coverage"][0] / metrics["coverage"][1] == pytest.approx(by_hand, rel=1e-4)
+    assert metrics["loss"][0] / metrics["loss"][1] == pytest.approx(float(without), rel=1e-5)
+    assert loss_of(made, weights, BATCH)[0] == pytest.approx(float(without), rel=1e-5)
 
 
 @pytest.mark.slow
@@ -134,6 +167,51 @@ def test_the_report():
     assert symbol(Characters.of(" ", specials=SPECIALS), 4) == "␣"
 
 
+def test_nobody_is_right_about_a_word_without_a_token():
+    """The reference is "a dog", of which the tokenizer has one word: `<unk>` for the other is no translation of it."""
+    words = Words.of(["a", "the", "cat", "sat", "here"])
+    made = Translation(None, words, words, steps=6)
+    row = lambda text: np.pad([*words.encode(text), words.end], (0, 5 - len(words.encode(text))))
+    wanted, told = np.stack([row("a dog"), row("the cat sat here")]), np.stack([row("a dog"), row("the cat sat here")])
+    assert (wanted == words.unknown).any()
+    outputs = {"tokens": told, "source": wanted}
+    report = made.report(outputs, wanted)
+    assert report["exact_match"] == 0.5
+    assert report["wer"] == 1 / 6
+    assert report["cer"] == 1 / (3 + 16)  # it counts as one character
+    assert report["examples"][0].tolist() == ["a <unk>", "a <unk>", "a <unk>"]
+    both = made.report({**outputs, "tokens": wanted[1:]}, wanted[1:])
+    assert (both["exact_match"], both["bleu"]) == (1, pytest.approx(100))
+
+    x, y = jnp.asarray(wanted), jnp.asarray(wanted)
+    model = Seq2Seq(words.size, width=4, encoder=Recurrent(GRU(6)), decoder=Recurrent(GRU(6)))
+    made = Translation(model, words, words, steps=6)
+    params, state = jax.eval_shape(made.init, jax.random.key(0), {"x": x, "y": y})
+    params = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), params)
+    params["head"]["bias"] = params["head"]["bias"].at[words.unknown].set(9.0)  # always says <unk>
+    _, (_, metrics) = loss_of(made, (params, state), {"x": x, "y": y, "mask": jnp.ones(2)})
+    assert metrics["token_accuracy"] == (0, 3 + 5)
+
+
+WRONG = {
+    "beams=0: take 1 or more": {"beams": 0},
+    "steps=0: take 1 or more": {"steps": 0},
+    "EncoderDecoder has no such field": {"model": MODELS["transformer"], "sampling": lambda step: 0.5},
+    "source has 12 tokens, the model 8: take source_vocab=12 or more": {"source": WIDER},
+    "source has 12 tokens, the model 9: take source_vocab=12": {
+        "model": EncoderDecoder(Config(20), source_vocab=9),
+        "source": WIDER,
+    },
+    "target has 12 tokens, the model 8: take vocab=12 or more": {"target": WIDER},
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_is_not_made_with(words):
+    with pytest.raises(ValueError, match=words):
+        Translation(**{"model": MODELS["recurrent"], "source": LETTERS, "target": LETTERS, "steps": 5} | WRONG[words])
+
+
 def test_says_what_is_wrong():
     task().check(Y)
     with pytest.raises(ValueError, match="targets reach token 9, the model's vocab is 8"):
@@ -142,3 +220,5 @@ def test_says_what_is_wrong():
         task().check(np.array([[4, 5]]))
     with pytest.raises(ValueError, match="no attention over the source"):
         cross_attention({"encoder": {"weights": (jnp.zeros((1, 2, 3, 3)),)}})
+    with pytest.raises(ValueError, match="no attention over the source"):
+        cross_attention({"weights": (jnp.zeros((1, 2, 0)),)})  # a Seq2Seq without alignment

@@ -1,0 +1,64 @@
+"""What a trained GAN or VAE makes, as a picture or as numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.experiment import ExperimentError
+from jaxdl.record.gallery import montage
+
+
+def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path: Path | None = None) -> Path:
+    """Write `count` new examples of a `jaxdl.api.Run` whose task has `sample`; a file that is there is not overwritten.
+
+    Args:
+        count: how many.
+        label: class name or number of all of them, where the task makes examples of a class; None: the classes in turn.
+        seed: of the latents.
+        path: a `.png` (a grid of images) or a `.npy`; None: `generated-1.png` and so on in the run folder.
+    """
+    task, data = run.experiment.task, run.experiment.data
+    told = getattr(task, "conditional", False)
+    if label is not None and not told:
+        raise ExperimentError(f"--label {label}: this {type(task).__name__} makes examples of no class in particular")
+    batch = {"x": np.zeros((count, *data.example()["x"].shape[1:]), np.float32)}
+    if told:
+        batch["y"] = labels_of(label, data.classes, count)
+    examples = np.asarray(jax.jit(task.sample)(*run.weights, batch, jax.random.key(seed)))
+    pictured = examples.ndim == 4 and examples.shape[-1] in (1, 3)
+    path = free(run.folder, "png" if pictured else "npy") if path is None else path
+    if path.suffix not in (".npy", *([".png"] if pictured else [])):
+        raise ExperimentError(
+            f"--out {path}: {'name a .png or a .npy' if pictured else 'these are no images: name a .npy'}"
+        )
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: name another file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, examples)
+    else:
+        from PIL import Image
+
+        Image.fromarray(montage(examples, most=count)).save(path)
+    return path
+
+
+def labels_of(label: str | None, classes: tuple[str, ...], count: int) -> np.ndarray:
+    """A class number for every example."""
+    if label is None:
+        return np.arange(count, dtype=np.int32) % len(classes)
+    known = {name: i for i, name in enumerate(classes)}
+    number = known.get(label, int(label) if label.isdigit() else -1)
+    if not 0 <= number < len(classes):
+        raise ExperimentError(f"--label {label}: the classes are {', '.join(classes)} (or their numbers from 0)")
+    return np.full(count, number, np.int32)
+
+
+def free(folder: Path, suffix: str) -> Path:
+    """The first of generated-1, generated-2, ... in a folder that is not taken."""
+    number = 1
+    while (path := folder / f"generated-{number}.{suffix}").exists():
+        number += 1
+    return path
