@@ -21,7 +21,7 @@ import pytest
 collect_ignore_glob = ["golden/*.py", "pretrained/oracles*.py"]  # no tests: they need PyTorch to be imported
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
