@@ -12,7 +12,7 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"jaxdl-tests-{os.getuid()}", "jax")
 )
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    # XLA's own passes as ever, and fewer of LLVM's: they are a third of what compiling costs, and compiling is what the suite does
+    # XLA's own passes as ever, and fewer of LLVM's: these are a third of compiling, and compiling is what the suite does
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 
 import jax

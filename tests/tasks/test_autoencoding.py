@@ -297,7 +297,9 @@ def test_wrong_requests_are_named():
         jax.eval_shape(lambda: task.objective(params, {}, batch_of(x), KEY, 0, train=True))
     fitting = Autoencoding(Autoencoder(*linear(2, 5)))
     exp = Experiment(data=InMemory({"train": {"x": x}}, 6, name="rows"), task=fitting, optimizer=adamw(1e-3), steps=1)
-    with pytest.raises(ValueError, match=r"rows, train split: a Bernoulli likelihood needs inputs in \[0, 1\].*in_unit_range"):
+    with pytest.raises(
+        ValueError, match=r"rows, train split: a Bernoulli likelihood needs inputs in \[0, 1\].*in_unit_range"
+    ):
         api.train(exp)
 
 
