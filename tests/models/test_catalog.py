@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from jaxdl.commands import models
 from jaxdl.inspect.flops import counts, rows
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.inception import GoogLeNet, GoogLeNetPaper
@@ -134,8 +135,10 @@ def test_the_table_names_every_configuration():
 
 @pytest.mark.parametrize("name", CASES)
 def test_counts(name):
+    """Of the world, of the model itself, and of the file that `python -m jaxdl models` reads."""
     params, batch_stats, billions = COUNTS[name]
     (row,) = rows(MODELS, [name])
+    assert row == next(kept for kept in models.read() if kept["name"] == name)
     assert (row["params"], row["batch_stats"]) == (params, batch_stats)
     if billions is not None:
         assert row["multiply_adds"] / 1e9 == pytest.approx(billions, rel=0.01)
