@@ -10,7 +10,7 @@ Expect: exact match on 1000 held-out numbers, mean ± standard deviation over se
 
     the few pairs alone                     80.3 ± 10.0 %
     and what the teacher translated back    94.0 ± 1.9 %      it helps with every seed: by 6 to 27 points
-    English paraphrased there and back      76.9 ± 10.2 %     it does not help with any seed: 0 to 7 points less
+    English paraphrased there and back      76.9 ± 10.3 %     it does not help with any seed: 0 to 7 points less
     the teacher itself, German to English   80.3 ± 14.8 %
 
 The first run learns the way back from the few pairs. The second translates the German words with it, and learns from the few
