@@ -300,8 +300,13 @@ def streamed_faces(
     alone = f", {len(every) - len(found)} with one image left out" if len(every) > len(found) else ""
     labels = np.repeat(np.arange(len(found), dtype=np.int32), [len(files) for files in found.values()])
     records = {"train": ImageFiles([f for files in found.values() for f in files], labels)}
+    sentences = [f"{len(labels)} train images of {len(found)} identities{alone}"]
     for split, listed, place in pairs:
-        records[split] = ImageFiles(*read_pairs(listed, place))
+        listing, numbers = read_pairs(listed, place)
+        records[split] = ImageFiles(listing, numbers)
+        known = sorted({Path(file).parent.name for file in listing} & found.keys())
+        warning = f", in which {len(known)} folders are called like some of training (seen before?): {known[0]}, ..."
+        sentences.append(f"{split}: {len(numbers) // 2} pairs of {listed}{warning if known else ''}")
     for record in records.values():
         record.labels.flags.writeable = False
     return images.StreamedImages(
@@ -316,8 +321,7 @@ def streamed_faces(
         workers=images.worker_count(workers, 3 * batch * image**2),
         standardise=images.HALF,
         name=path.resolve().name,
-        split=f"{len(labels)} train images of {len(found)} identities{alone}; "
-        + "; ".join(f"{split}: {len(records[split]) // 2} pairs of {listed}" for split, listed, _ in pairs),
+        split="; ".join(sentences),
     )
 
 

@@ -35,10 +35,12 @@ Arrays = Mapping[str, Mapping[str, np.ndarray]]
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
-def padded(recordings: Sequence[np.ndarray], samples: int | None = None) -> Int16[np.ndarray, "n samples"]:
-    """Recordings of any lengths as rows of one, filled up with `PAD`."""
+def padded(
+    recordings: Sequence[np.ndarray], samples: int | None = None, fill: int = PAD
+) -> Int16[np.ndarray, "n samples"]:
+    """Recordings of any lengths as rows of one, filled up with `PAD`, which is no sound, or with 0, which is silence."""
     samples = max(map(len, recordings)) if samples is None else samples
-    rows = np.full((len(recordings), samples), PAD, np.int16)
+    rows = np.full((len(recordings), samples), fill, np.int16)
     for row, x in zip(rows, recordings, strict=True):
         row[: len(x)] = to_int16(x)
     return rows
@@ -46,7 +48,7 @@ def padded(recordings: Sequence[np.ndarray], samples: int | None = None) -> Int1
 
 @dataclass(frozen=True, eq=False)
 class Recordings(InMemory):
-    """Recordings in memory: `x` int16 `(n, samples)`, filled up with `PAD`; `prepare` makes features of them.
+    """Recordings in memory: `x` int16 `(n, samples)`, filled up with `fill`; `prepare` makes features of them.
 
     `y` are class numbers, or transcripts: symbols from 1, filled up with 0, which is CTC's blank; `separator` stands between
     two of them in a text.
@@ -54,6 +56,7 @@ class Recordings(InMemory):
 
     rate: int = 16000
     separator: str = ""
+    fill: int = PAD
 
     @property
     def samples(self) -> int:
@@ -61,7 +64,7 @@ class Recordings(InMemory):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """A wav file as this set's own recordings are, for predictions: {"x": (1, samples)}."""
-        return {"x": one_row(path, self.rate, self.samples)}
+        return {"x": one_row(path, self.rate, self.samples, self.fill)}
 
     def encode(self, paths: Sequence[str]) -> Int16[np.ndarray, "n samples"]:
         """Several wav files as inputs: so `run.predict("a.wav")` works."""
@@ -72,12 +75,12 @@ class Recordings(InMemory):
         return {"text": texts(outputs["tokens"], self.classes, self.separator)} if "tokens" in outputs else {}
 
 
-def one_row(path: str | Path, rate: int, samples: int) -> Int16[np.ndarray, "1 samples"]:
+def one_row(path: str | Path, rate: int, samples: int, fill: int = PAD) -> Int16[np.ndarray, "1 samples"]:
     """A wav file, filled up to `samples`; `ValueError` if it lasts longer."""
     x, _ = read_wav(path, rate=rate)
     if len(x) > samples:
         raise ValueError(f"{path}: lasts {len(x) / rate:.2f} s, this set's recordings at most {samples / rate:.2f} s")
-    return padded([x], samples)
+    return padded([x], samples, fill)
 
 
 def texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> list[str]:
@@ -114,7 +117,7 @@ def speech_commands(
         rate: samples a second.
         mels: channels of the spectrogram.
     """
-    name, made = "Speech Commands", ""
+    name, made, fill = "Speech Commands", "", 0  # its shorter recordings end in silence: a second is the recording
     if folder is None:
         arrays, labels = _commands_of_tfds(rate)
     else:
@@ -129,7 +132,7 @@ def speech_commands(
             arrays, labels = _commands(root, listing, rate)
         else:
             arrays, labels, made = _drawn(root, listing, rate)
-            name = root.resolve().name
+            name, fill = root.resolve().name, PAD
     sizes = ", ".join(f"{len(part['y'])} {name}" for name, part in arrays.items())
     return Recordings(
         splits=arrays,
@@ -139,6 +142,7 @@ def speech_commands(
         split=made or f"the official lists, by speaker: {sizes}",
         classes=labels,
         rate=rate,
+        fill=fill,
     )
 
 
@@ -176,10 +180,7 @@ def _commands(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays,
         )
     arrays = {}
     for part, rows in parts.items():
-        x = np.zeros((len(rows), rate), np.int16)  # shorter ones end in silence: a second is the recording
-        for row, (path, _) in zip(x, rows, strict=True):
-            sound = to_int16(read_wav(path, rate=rate)[0])[:rate]
-            row[: len(sound)] = sound
+        x = padded([to_int16(read_wav(path, rate=rate)[0])[:rate] for path, _ in rows], rate, 0)
         labels = prepare.check_labels(np.array([y for _, y in rows]), classes=len(words), source=str(root))
         arrays[part] = {"x": x, "y": labels}
         x.flags.writeable = labels.flags.writeable = False
@@ -193,11 +194,9 @@ def _commands_of_tfds(rate: int) -> tuple[Arrays, tuple[str, ...]]:
     arrays = {}
     for part in ("train", "validation", "test"):
         records = source.as_data_source(part)
-        x = np.zeros((len(records), rate), np.int16)
-        y = np.zeros(len(records), np.int32)
-        for i, record in enumerate(records):
-            sound = np.clip(np.asarray(record["audio"])[:rate], -32767, 32767)
-            x[i, : len(sound)], y[i] = sound, record["label"]
+        found = [(np.asarray(record["audio"])[:rate], record["label"]) for record in records]
+        x = padded([np.clip(sound, -32767, 32767).astype(np.int16) for sound, _ in found], rate, 0)
+        y = np.array([label for _, label in found], np.int32)
         x.flags.writeable = y.flags.writeable = False
         arrays[part] = {"x": x, "y": y}
     return arrays, tuple(source.info.features["label"].names)

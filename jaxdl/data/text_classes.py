@@ -40,6 +40,8 @@ class Texts(InMemory):
 
     tokenizer: Tokenizer = field(default_factory=Bytes)
     time: int = 1
+    column: str = "text"
+    """Of a CSV file, for predictions."""
 
     @property
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -47,7 +49,9 @@ class Texts(InMemory):
         return {"tokenizer": self.tokenizer}
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """The lines of a text file, one text each (empty ones are left out), for predictions."""
+        """The lines of a text file, one text each (empty ones are left out), or a CSV file's column, for predictions."""
+        if Path(path).suffix.lower() == ".csv":
+            return {"x": self.encode(files.read_csv(path, names=(self.column,), others=False)[self.column].tolist())}
         return {"x": self.encode([line for line in files.read_lines(path) if line.strip()])}
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n time"]:
@@ -66,6 +70,7 @@ def texts(
     lower: bool = False,
     parts: Sequence[float] = (0.7, 0.15, 0.15),
     name: str = "texts",
+    column: str = "text",
 ) -> Texts:
     """A data set of labelled texts: 70 % training, 15 % validation, 15 % test, stratified by class.
 
@@ -76,6 +81,7 @@ def texts(
         vocab, least, lower: for words: how many tokens at most, how often one must occur, all in lower case.
         parts: shares of training, validation and test.
         name: what the report calls the set.
+        column: where the texts stand in a CSV file, for predictions.
     """
     classes = tuple(sorted(set(labelled.labels)))
     if len(classes) < 2:
@@ -94,7 +100,7 @@ def texts(
     cut = sum(len(row) > time for row in tokens)
     made += f"; {summary(tokenizer, tokens, of='texts')}"
     made += f"; {cut} texts of {len(x)} are longer than {time} tokens and cut" if cut else ""
-    return Texts(splits, batch, name=name, split=made, classes=classes, tokenizer=tokenizer, time=time)
+    return Texts(splits, batch, name=name, split=made, classes=classes, tokenizer=tokenizer, time=time, column=column)
 
 
 def file(
@@ -124,7 +130,8 @@ def file(
 def _file(path, stamp, batch, text, label, unit, time, vocab, least, lower, tokenizer) -> Texts:
     del stamp, tokenizer  # what the cache is told apart by: a file that was edited, a run that has its own tokenizer
     labelled = read(path, text=text, label=label)
-    return texts(labelled, batch=batch, unit=unit, time=time, vocab=vocab, least=least, lower=lower, name=path.name)
+    options = {"unit": unit, "time": time, "vocab": vocab, "least": least, "lower": lower}
+    return texts(labelled, batch=batch, name=path.name, column=text, **options)
 
 
 def languages(*, batch: int, unit: Unit = "characters", time: int = 128, **options: object) -> Texts:

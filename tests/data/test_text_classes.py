@@ -29,6 +29,18 @@ def test_lines_a_table_and_a_folder_are_the_same_texts(tmp_path):
     assert "texts of 60 are longer than 6 tokens and cut" in data.split
 
 
+def test_a_csv_file_is_asked_about_by_its_column(tmp_path):
+    """The column that training read; others and the label's may be there or not."""
+    rows = [f'{i},"word, {i % 7}",{"ab"[i % 2]}' for i in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["id,review,stars", *rows]) + "\n")
+    data = text_classes.file(tmp_path / "table.csv", batch=8, time=12, text="review", label="stars")
+    (tmp_path / "asked.csv").write_text('review,of\n"word, 1",me\n"word, 2",you\n')
+    np.testing.assert_array_equal(data.read(tmp_path / "asked.csv")["x"], data.encode(["word, 1", "word, 2"]))
+    (tmp_path / "asked.csv").write_text("text\nword\n")
+    with pytest.raises(ValueError, match="review"):
+        data.read(tmp_path / "asked.csv")
+
+
 def test_texts_become_tokens_and_unseen_characters_unknown(tmp_path):
     (tmp_path / "lines.tsv").write_text(LINES)
     data = text_classes.file(tmp_path / "lines.tsv", batch=8, time=12)
