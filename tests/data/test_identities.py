@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl.data.identities import identities, read_pairs, streamed_faces, trained, unseen_digits
+from jaxdl.data.identities import identities, streamed_faces, trained, unseen_digits
+from jaxdl.data.pairs import read_pairs
 from jaxdl.data.stream import balanced
 
 RANDOM = np.random.default_rng(0)
