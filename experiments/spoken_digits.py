@@ -9,9 +9,9 @@ Expect: word error rate of the test split, whose lines or whose speaker were nev
 
     telephone tones   --model gru (default)          7.5 ± 0.3 % (seeds 0-2)                 Goertzel's detector 12.4 %
     telephone tones   --model conformer --lr 2e-3    8.6 % (8.1 and 9.1, seeds 0 and 1)
-    FSDD (theo)       --model gru (default)          24.5 % (24.1 and 24.9, seeds 0 and 1)   nearest mean spectrum 83 %
+    FSDD (theo)       --model gru (default)          24.0 ± 0.4 % (seeds 0-2)               nearest mean spectrum 83 %
 
-On speakers that were heard in training FSDD's error is 2.2 and 3.0 % (other recordings of theirs): three voices are few. The
+On speakers that were heard in training FSDD's error is 2.7 ± 1.0 % (other recordings of theirs): three voices are few. The
 Conformer on FSDD was not measured.
 """
 
