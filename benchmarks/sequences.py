@@ -61,22 +61,28 @@ def jaxdl_train(model: str) -> Run:
     """A chunk of steps as one compiled loop, the state donated; 16 batches that lie ready."""
     import jax
     import jax.numpy as jnp
+    import numpy as np
     import optax
 
     from jaxdl.train.keys import unrolled
 
-    net, key = jaxdl_model(model), jax.random.key(0)
+    net, rng = jaxdl_model(model), np.random.default_rng(0)
     if model in SIZES:
         vocab, _, _, _, context, batch = SIZES[model]
-        rows = jax.random.randint(key, (16, batch, context + 1), 0, vocab)
+        rows = rng.integers(0, vocab, (16, batch, context + 1), np.int32)
         x, y = rows[..., :-1], rows[..., 1:]
     else:
-        x = jax.random.normal(key, (16, BATCH, TIME, CHANNELS))
-        y = jax.random.randint(key, (16, BATCH), 0, CLASSES)
+        x = rng.standard_normal((16, BATCH, TIME, CHANNELS), np.float32)
+        y = rng.integers(0, CLASSES, (16, BATCH), np.int32)
+    x, y = jnp.asarray(x), jnp.asarray(y)
     half = model == "gpt2"
     optimizer = optax.adam(1e-3)
-    params = jax.jit(lambda key, x: net.init(unrolled(key), x, train=False))(key, x[0])["params"]
-    state = (params, optimizer.init(params))
+
+    def start(key: Any, x: Any) -> Any:
+        params = net.init(unrolled(key), x, train=False)["params"]
+        return params, optimizer.init(params)
+
+    state = jax.jit(start)(jax.random.key(0), x[0])
 
     def step(state: Any, x: Any, y: Any) -> Any:
         params, opt_state = state
@@ -110,13 +116,16 @@ def jaxdl_generate() -> Run:
     """`jaxdl.decode.generate`: prompt and loop are one program. A "step" is a token."""
     import jax
     import jax.numpy as jnp
+    import numpy as np
 
     from jaxdl.decode import generate, step_of
     from jaxdl.train.keys import unrolled
 
-    net, key = jaxdl_model("generate"), jax.random.key(0)
-    prompt = jnp.asarray(jax.random.randint(key, (1, PROMPT), 0, SIZES["generate"][0]))
-    params = jax.jit(lambda key, prompt: net.init(unrolled(key), prompt, train=False))(key, prompt)["params"]
+    net, rng = jaxdl_model("generate"), np.random.default_rng(0)
+    prompt = jnp.asarray(rng.integers(0, SIZES["generate"][0], (1, PROMPT), np.int32))
+    params = jax.jit(lambda key, prompt: net.init(unrolled(key), prompt, train=False))(jax.random.key(0), prompt)[
+        "params"
+    ]
 
     def write(params: Any, prompt: Any) -> Any:
         return generate(step_of(net), params, net.start(1, PROMPT + WRITTEN), prompt, steps=WRITTEN).tokens
