@@ -2,10 +2,10 @@
 
     python benchmarks/seeds.py experiments/contrast_outliers.py "--loss mse" "--loss huber" --seeds 10
 
-Every setting is the experiment's own flags in one string. `--tune lr=1e-3,3e-3` tries those values in every setting and
-keeps the one with the best mean on the validation split, so that nobody is compared at another's learning rate; the test
-split is read once, for the table. No run folders are written. Seeds and float knobs are arguments of one compiled
-program, so a further seed costs its steps only.
+Every setting is the experiment's own flags in one string (one flag alone with a space before it: " --conditional").
+`--tune lr=1e-3,3e-3` tries those values in every setting and keeps the one with the best mean on the validation split, so that
+nobody is compared at another's learning rate; the test split is read once, for the table. No run folders are written. Seeds and
+float knobs are arguments of one compiled program, so a further seed costs its steps only.
 """
 
 import argparse
