@@ -21,10 +21,11 @@ class Nobody:
 def trial(exp: Experiment) -> Run:
     """Train an experiment to its end and keep nothing but the result: `trial(config(seed=3)).evaluate("test").metrics`.
 
-    The same program and the same bits as `train`. Another seed or another float knob compiles nothing.
+    The same program and the same bits as `train`. Another seed or another float knob compiles nothing. Ctrl-C raises
+    `KeyboardInterrupt`: there is nothing to go on from, and half a training is no result.
     """
     check(exp)
     prepared = prepare(exp)
     knobs = dict(prepared.traced)
-    outcome = fit(prepared.program, prepared.experiment, knobs, prepared.program.init(knobs), events=Nobody())
+    outcome = fit(prepared.program, prepared.experiment, knobs, prepared.program.init(knobs), events=Nobody()).whole()
     return Run(prepared, outcome.state, None, outcome)

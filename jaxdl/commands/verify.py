@@ -88,7 +88,9 @@ def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool
     limits = Limits(log_every=grid(recorded, exp.steps), stop_at=newer)
     with tempfile.TemporaryDirectory() as there:
         with log.MetricsLog(there, tensorboard=False) as again:
-            outcome = fit(prepared.program, exp, dict(prepared.traced), state, events=Lines(again), limits=limits)
+            outcome = fit(
+                prepared.program, exp, dict(prepared.traced), state, events=Lines(again), limits=limits
+            ).whole()
         repeated = log.read(there)
     for old, new in zip(log.comparable(recorded), log.comparable(repeated), strict=False):
         if old != new:

@@ -4,6 +4,7 @@ Nothing numerical happens here: the compiled chunk takes its length as an argume
 resumed leaves no trace in its bits.
 """
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,12 @@ class Outcome:
     history: list[dict[str, Any]] = field(default_factory=list)
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
+
+    def whole(self) -> "Outcome":
+        """Itself; `KeyboardInterrupt` if a signal ended it, for whoever can do nothing with a part of a training."""
+        if self.signal is not None:
+            raise KeyboardInterrupt(f"stopped by {signal.Signals(self.signal).name}")
+        return self
 
 
 def next_edge(step: int, grids: tuple[int | None, ...], last: int) -> int:

@@ -1,5 +1,6 @@
 """The learning-rate finder: it ramps the real step at the schedule's peak, finds a usable rate, and refuses in one line."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,3 +98,13 @@ def test_a_trial_is_the_same_run_as_train(config, tmp_path):
     jax.tree.map(
         np.testing.assert_array_equal, trial(config(seed=3)).weights, jax.tree.map(jnp.asarray, recorded.weights)
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_that_is_stopped_gives_no_result(config, number, monkeypatch):
+    """Half a training would stand in a table, or judge pictures, as if it were whole."""
+    monkeypatch.setattr("jaxdl.commands.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt, match=number.name):
+        trial(config(seed=3))
+    assert signal.getsignal(number) is before

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -35,6 +36,13 @@ def test_an_honest_run_replays_to_the_same_digest(run, capsys):
         json.loads(t) for t in (run / "metrics.jsonl").read_text().splitlines() if f'"step": {steps[-1]}, "digest"' in t
     )
     assert line["digest"] in out
+
+
+def test_a_replay_that_is_stopped_is_no_difference(run, capsys, monkeypatch):
+    monkeypatch.setattr(verify.Lines, "progress", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        verify.run([str(run)])
+    assert "digest" not in capsys.readouterr().out
 
 
 def test_a_flipped_byte_is_named(copy, capsys):
