@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl.data.tokenizers import at_home
@@ -111,8 +112,12 @@ def check(exp: Experiment) -> None:
                 exp.task.check_inputs(np.asarray(prepare(exp, some)["x"], np.float32))
         except ValueError as error:
             raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
+    shown = ", ".join(f"{name} = {value}" for name, value in knobs_of(exp).items())
     try:
-        rehearse(exp)
+        params = rehearse(exp)
     except ZeroDivisionError as error:
-        shown = ", ".join(f"{name} = {value}" for name, value in knobs_of(exp).items())
         raise ExperimentError(f"the model or the task divides by zero ({error}) with {shown}") from error
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if leaf.size == 0:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ExperimentError(f"the model's parameter {name} of shape {leaf.shape} has no elements, with {shown}")

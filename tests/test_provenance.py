@@ -2,12 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import jax.numpy as jnp
 import pytest
+from flax import linen as nn
 
 from jaxdl import api
 from jaxdl.__main__ import main
+from jaxdl.experiment import ExperimentError
+from jaxdl.provenance import check
 from jaxdl.record.run import content_hash, open_run
+from jaxdl.tasks.classification import Classification
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +67,17 @@ def test_a_pause_that_lies_behind_is_told(tiny, tiny_file, tmp_path, capsys):
     capsys.readouterr()
     assert main(["train", "--resume", str(run), "--stop-at", "30", "--quiet"]) == 0
     assert "the run has ended, at step 24: stopping at step 30 has no effect" in capsys.readouterr().err
+
+
+def test_a_network_with_a_part_of_no_size_is_refused(tiny):
+    """Newer jax initialises it without a word; nothing would go through it."""
+
+    class Closed(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            empty = self.param("empty", lambda key: jnp.zeros((3, 0)))
+            return nn.Dense(3)(x) + empty.sum()
+
+    exp = replace(tiny.config(), origin=None, task=Classification(model=Closed()))
+    with pytest.raises(ExperimentError, match=r"parameter empty of shape \(3, 0\) has no elements"):
+        check(exp)

@@ -253,16 +253,20 @@ def train_step(
     ), metrics
 
 
-def rehearse(exp: Any) -> None:
+def rehearse(exp: Any) -> Params:
     """Every phase once as shapes, with the knobs as Python numbers: what a layer, a loss or an augmentation refuses, it
-    refuses here (a dropout of 2), since inside the program its knobs are traced and have no value to look at."""
+    refuses here (a dropout of 2), since inside the program its knobs are traced and have no value to look at.
 
-    def once(key: Key, raw: Batch) -> list[Array]:
+    Returns the shapes of the parameters.
+    """
+
+    def once(key: Key, raw: Batch) -> tuple[Params, list[Array]]:
         state = init_state(exp)
         batch = prepare(exp, raw, key)
-        return [
+        losses = [
             p.objective(state.params, state.model_state, batch, key, state.step, train=True)[0] for p in exp.task.phases
         ]
+        return state.params, losses
 
     raw = {name: jnp.asarray(value) for name, value in exp.data.example().items()}
-    jax.eval_shape(once, jax.random.key(0), raw)
+    return jax.eval_shape(once, jax.random.key(0), raw)[0]
