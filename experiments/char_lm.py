@@ -9,10 +9,12 @@ Expect: nats a character over the whole validation text (its last tenth, non-ove
 
     --lr 2e-3             1.808 ± 0.006      (default)
     --lr 1e-3             1.906 ± 0.009      nanoGPT's rate; published for such a run: about 1.88, on random windows
+    --model gru --depth 2     1.816 ± 0.018      (seeds 0 and 1; width 128, default rate)
+    --model lstm --depth 2    2.069 ± 0.019      (the same)
     counting, one character before it: 2.486; four before it (interpolated, Witten and Bell): 1.669
 
 The default text, what Python 3.11's `help()` knows (103 characters): 1.355 (seed 0 alone); counting gives 2.318 and 1.320.
-So small a model after so few steps is no match for tables of counts yet. Not measured: more steps, the recurrent models.
+So small a model after so few steps is no match for tables of counts yet. Not measured: more steps.
 """
 
 from functools import partial
