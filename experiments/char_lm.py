@@ -7,8 +7,8 @@ Cost:   PyTorch and jaxdl side by side on one busy core of a 2-core x86 CPU: 0.5
 Expect: nats a character over the whole validation text (its last tenth, non-overlapping windows of 64), mean ± standard
         deviation over seeds 0-2, for Shakespeare (Karpathy's input.txt, 65 characters):
 
-    --lr 2e-3             1.808 ± 0.006      (default)
-    --lr 1e-3             1.906 ± 0.009      nanoGPT's rate; published for such a run: about 1.88, on random windows
+    --lr 2e-3                 1.808 ± 0.006      (default)
+    --lr 1e-3                 1.906 ± 0.009      nanoGPT's rate; published for such a run: about 1.88, on random windows
     --model gru --depth 2     1.816 ± 0.018      (seeds 0 and 1; width 128, default rate)
     --model lstm --depth 2    2.069 ± 0.019      (the same)
     counting, one character before it: 2.486; four before it (interpolated, Witten and Bell): 1.669
