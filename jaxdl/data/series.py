@@ -272,12 +272,14 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
     Traceback (most recent call last):
     ValueError: t: from row 2 (0.2) to row 3 (0.4) it does not advance by 0.1: rows are missing, repeated or out of order
     """
+    numbers = stamps.dtype.kind == "f"
+    none = np.isnan(stamps) if numbers else np.isin(np.char.lower(stamps.astype(str)), ("", "nat"))
+    if none.any():
+        raise ValueError(f"{source}: row {none.argmax() + 1} has none")
     try:
-        times = stamps.astype(np.float64) if stamps.dtype.kind == "f" else np.array(stamps.tolist(), "datetime64")
+        times = stamps.astype(np.float64) if numbers else np.array(stamps.tolist(), "datetime64")
     except ValueError:
         raise ValueError(f"{source}: {str(stamps[0])!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
-    if (none := np.isnat(times) if times.dtype.kind == "M" else np.isnan(times)).any():
-        raise ValueError(f"{source}: row {none.argmax() + 1} has none")
     if len(times) < 2:
         return
     step, odd = min(steady(times), key=lambda found: found[1].sum())  # what most rows follow is the rule

@@ -135,12 +135,22 @@ def student_t_nll(predictions: tuple[Values, Values], targets: Values, *, df: Ar
     mean, log_scale = predictions
     d = _error(mean, targets)
     df, log_scale = jnp.asarray(df, d.dtype), log_scale.astype(d.dtype)
-    gamma = jax.scipy.special.gammaln
     log_z2 = 2 * (jnp.log(jnp.maximum(jnp.abs(d), jnp.finfo(d.dtype).tiny)) - log_scale) - jnp.log(df)
     return (
         0.5 * (df + 1) * jax.nn.softplus(log_z2)  # log(1 + z²/ν) without ever forming z²
         + log_scale
         + 0.5 * jnp.log(df * jnp.pi)
-        + gamma(df / 2)
-        - gamma((df + 1) / 2)
+        - half_step_of_log_gamma(df / 2)
     )
+
+
+def half_step_of_log_gamma(x: Array) -> Array:
+    """log Γ(x + ½) - log Γ(x), x > 0, in full precision: as a difference of two large numbers float32 keeps a few digits of it.
+
+        ½·log y - 1/(8y) + 1/(192y³) - 1/(640y⁵) - Σ log(1 + ½/(x + k)),    y = x + 8, k = 0 … 7
+
+    Source: Tricomi and Erdélyi 1951 (the series, for large y); Γ(x + 1) = x·Γ(x).
+    """
+    y = x + 8
+    steps = sum(jnp.log1p(0.5 / (x + k)) for k in range(8))
+    return 0.5 * jnp.log(y) - (1 / 8 - (1 / 192 - 1 / (640 * y**2)) / y**2) / y - steps

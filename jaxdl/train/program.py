@@ -112,7 +112,8 @@ class Program:
         self.members = members
         self.each = members or (lambda function, **_: function)
         like = data.blank_source() if hasattr(data, "blank_source") else data.source(0, 1, 0)
-        self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), dict(like))
+        held = jax.dtypes.canonicalize_dtype  # what jax holds of float64
+        self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, held(a.dtype)), dict(like))
         self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
         self._init = jax.jit(self.one_init)
         self._placed: dict[int, tuple[Any, Any]] = {}
