@@ -6,8 +6,8 @@ Source: Deng et al. 2018, arXiv:1801.07698 (ArcFace); iResNet, s and m as insigh
 Run:    python -m experiments.faces --folder PHOTOS                 (PHOTOS/ann/1.jpg, PHOTOS/bob/2.png, ...)
         python -m experiments.faces --folder PHOTOS --pairs pairs.txt   (pairs to verify, in LFW's form or `one.jpg other.jpg 1`)
 Cost:   not measured here: photographs of people are yours to bring.
-Expect: not measured on faces. On drawings of characters instead (`images_background_small1` of Omniglot, whole alphabets held out:
-        --size 32 --width 16 --dim 128 --epochs 15, seeds 0-2), for what the recipe is worth, of 24 characters never seen:
+Expect: not measured on faces. The recipe on drawings of characters instead (`images_background_small1` of Omniglot, whole
+        alphabets held out; --size 32 --width 16 --dim 128 --epochs 15, seeds 0-2), 24 characters that were never seen:
 
                                 MAP@R           recall@1        equal error rate
             --loss arcface      60.6 ± 1.0 %    91.5 ± 0.4 %     8.4 ± 0.2 %
