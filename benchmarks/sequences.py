@@ -123,9 +123,8 @@ def jaxdl_generate() -> Run:
 
     net, rng = jaxdl_model("generate"), np.random.default_rng(0)
     prompt = jnp.asarray(rng.integers(0, SIZES["generate"][0], (1, PROMPT), np.int32))
-    params = jax.jit(lambda key, prompt: net.init(unrolled(key), prompt, train=False))(jax.random.key(0), prompt)[
-        "params"
-    ]
+    start = jax.jit(lambda key, prompt: net.init(unrolled(key), prompt, train=False)["params"])
+    params = start(jax.random.key(0), prompt)
 
     def write(params: Any, prompt: Any) -> Any:
         return generate(step_of(net), params, net.start(1, PROMPT + WRITTEN), prompt, steps=WRITTEN).tokens

@@ -254,8 +254,10 @@ def streamed_faces(
         listing, numbers = read_pairs(listed, place)
         records[split] = ImageFiles(listing, numbers)
         known = sorted({Path(file).parent.name for file in listing} & found.keys())
-        warning = f", in which {len(known)} folders are called like some of training (seen before?): {known[0]}, ..."
-        sentences.append(f"{split}: {len(numbers) // 2} pairs of {listed}{warning if known else ''}")
+        seen = (
+            f", in which {len(known)} folders are called like some of training (seen before?): {', '.join(known[:3])}"
+        )
+        sentences.append(f"{split}: {len(numbers) // 2} pairs of {listed}{seen if known else ''}")
     for record in records.values():
         record.labels.flags.writeable = False
     return images.StreamedImages(

@@ -286,6 +286,14 @@ def test_faces_are_streamed_with_lists_of_pairs(crowd, tmp_path):
         data.close()
 
 
+def test_pairs_of_people_whom_training_does_not_know_need_no_warning(crowd, tmp_path):
+    people(tmp_path / "others", ["x", "y"], each=2)
+    (tmp_path / "pairs.txt").write_text(LISTS["lfw"])
+    pairs = (("test", str(tmp_path / "pairs.txt"), str(crowd)),)
+    data = streamed_faces(str(tmp_path / "others"), batch=2, pairs=pairs, image=8, workers=0)
+    assert data.split == f"4 train images of 2 identities; test: 4 pairs of {tmp_path / 'pairs.txt'}"
+
+
 def test_who_has_one_image_is_said_to_be_left_out(tmp_path):
     people(tmp_path, ["a 1", "b", "c"], each=2)
     people(tmp_path, ["d", "e"], each=1)
