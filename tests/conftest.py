@@ -8,9 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"jaxdl-tests-{os.getuid()}", "jax")
-)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's threads wait by spinning, which on tiny sizes is all they do
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     # XLA's own passes as ever, and fewer of LLVM's: these are a third of compiling, and compiling is what the suite does
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
@@ -18,10 +16,16 @@ if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
 import jax
 import pytest
 
+from jaxdl.runtime import cache_folder
+
 collect_ignore_glob = ["golden/*.py", "pretrained/oracles*.py"]  # no tests: they need PyTorch to be imported
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else jax knows it; set for processes that tests start, too
+    kept = os.path.join(tempfile.gettempdir(), f"jaxdl-tests-{os.getuid()}", cache_folder().name)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = kept
+    jax.config.update("jax_compilation_cache_dir", kept)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
