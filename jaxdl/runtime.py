@@ -16,13 +16,14 @@ import platform
 import re
 import tomllib
 from functools import cache as once
-from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jaxlib
+
+from jaxdl.compilation_cache import cache_folder, cannot_write, set_cache
 
 Device = Literal["cpu", "gpu", "tpu"]
 
@@ -58,7 +59,7 @@ def configure(
         deterministic: bitwise repeatable on GPUs too, and slower there (CPU and TPU always are).
         debug_nans: stop at the first operation that makes a NaN; slow.
         devices: split the CPU into this many virtual devices, to try parallel programs.
-        cache: keep compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or `cache_folder()`.
+        cache: keep compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or `compilation_cache.cache_folder()`.
         start: start the backend now, and so find out whether the device is there. Programs of several processes
             pass False, join `jax.distributed` and call `start_backend`.
 
@@ -84,7 +85,8 @@ def configure(
     _settings.update(configured=True, deterministic=deterministic)
     compiler_options.cache_clear()
     jax.config.update("jax_debug_nans", debug_nans)
-    _set_cache(cache)
+    if problem := set_cache(cache):
+        _note(problem)
     if start:
         start_backend(device)
     return notes
@@ -155,55 +157,6 @@ def _compiles(options: dict[str, Any]) -> bool:
     except Exception:  # the type depends on what is wrong with it and on the version
         return False
     return True
-
-
-# -- compilation cache ------------------------------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """`~/.cache/jaxdl/xla-<processor>`, under XDG_CACHE_HOME where that is set.
-
-    Named after the processor: a home folder may be shared, and a program compiled for AVX-512 kills a machine without.
-    """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "jaxdl" / f"xla-{_processor()}"
-
-
-@once
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        features = next(line for line in lines if line.startswith(("flags", "Features")))
-    except (OSError, StopIteration):
-        features = f"{platform.system()} {platform.processor()}"
-    return f"{platform.machine()}-{sha256(features.encode()).hexdigest()[:8]}"
-
-
-def _set_cache(wanted: bool) -> None:
-    if not wanted:
-        jax.config.update("jax_enable_compilation_cache", False)
-        return
-    jax.config.update("jax_enable_compilation_cache", True)
-    folder = Path(jax.config.jax_compilation_cache_dir or cache_folder())
-    problem = _cannot_write(folder)
-    if problem:
-        _note(f"compiled programs are not kept: {folder} cannot be written ({problem})")
-        jax.config.update("jax_enable_compilation_cache", False)
-    elif jax.config.jax_compilation_cache_dir is None:  # else the user has chosen, and may have chosen what enters too
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _cannot_write(folder: Path) -> str:
-    probe = folder / f".write-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    return ""
 
 
 # -- backend ----------------------------------------------------------------------------------------------------------
@@ -286,8 +239,9 @@ def doctor() -> list[tuple[str, bool, str]]:
 
 def _doctor_cache() -> tuple[str, bool, str]:
     folder = Path(jax.config.jax_compilation_cache_dir or cache_folder())
-    problem = _cannot_write(folder)
-    if problem:
+    if "://" in str(jax.config.jax_compilation_cache_dir):
+        return "cache", True, str(jax.config.jax_compilation_cache_dir)
+    if problem := cannot_write(folder):
         return "cache", False, f"{folder}: {problem}; programs are compiled again in every run"
     sizes = [path.stat().st_size for path in folder.glob("*-cache")]
     return "cache", True, f"{folder}: {len(sizes)} programs, {sum(sizes) / 1e6:.1f} MB"

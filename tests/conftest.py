@@ -16,7 +16,7 @@ if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
 import jax
 import pytest
 
-from jaxdl.runtime import cache_folder
+from jaxdl.compilation_cache import cache_folder, mend
 
 collect_ignore_glob = ["golden/*.py", "pretrained/oracles*.py"]  # no tests: they need PyTorch to be imported
 
@@ -26,6 +26,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else jax knows it; set for 
     kept = os.path.join(tempfile.gettempdir(), f"jaxdl-tests-{os.getuid()}", cache_folder().name)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = kept
     jax.config.update("jax_compilation_cache_dir", kept)
+    os.makedirs(kept, mode=0o700, exist_ok=True)
+    mend(Path(kept))
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

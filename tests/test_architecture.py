@@ -16,7 +16,8 @@ SCIENCE = {"types", "activations"}
 MAY_IMPORT = {
     "types": set(),
     "activations": set(),
-    "runtime": set(),
+    "compilation_cache": set(),
+    "runtime": {"compilation_cache"},
     **dict.fromkeys(("losses", "metrics", "optim", "augment", "layers", "decode", "data"), SCIENCE),
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "losses", "metrics", "decode"},

@@ -47,22 +47,6 @@ def test_importing_sets_nothing_and_configuring_twice_changes_nothing(tmp_path):
     assert list(folder.glob("*-cache"))  # a program compiled in 5 ms is kept too
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
-    (tmp_path / "file").write_text("")
-    notes, options, answer = python(
-        """
-        runtime.configure()
-        print(json.dumps([runtime.notes, runtime.compiler_options(), float(jax.jit(lambda x: x + 1)(1.0))]))
-        """,
-        XDG_CACHE_HOME=str(tmp_path / "file"),
-    )
-    assert len(notes) == 1
-    assert "compiled programs are not kept" in notes[0]
-    assert "Not a directory" in notes[0]
-    assert answer == 2.0
-    assert options == runtime.OPTIONS["cpu"]
-
-
 def test_an_option_the_compiler_does_not_know_is_noted_and_remembered(tmp_path):
     code = """
         runtime.OPTIONS["cpu"] = {"xla_no_such_option": "1", **runtime.OPTIONS["cpu"]}

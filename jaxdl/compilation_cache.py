@@ -1,0 +1,94 @@
+"""Compiled programs, kept between runs: where, under which processor's name, and rid of what a kill left half written."""
+
+import os
+import platform
+import time
+from functools import cache as once
+from hashlib import sha256
+from pathlib import Path
+
+import jax
+
+
+def cache_folder() -> Path:
+    """`~/.cache/jaxdl/xla-<processor>`, under XDG_CACHE_HOME where that is set.
+
+    Named after the processor: a home folder may be shared, and a program compiled for AVX-512 kills a machine without.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "jaxdl" / f"xla-{_processor()}"
+
+
+@once
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        features = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        features = f"{platform.system()} {platform.processor()}"
+    return f"{platform.machine()}-{sha256(features.encode()).hexdigest()[:8]}"
+
+
+def set_cache(wanted: bool) -> str:
+    """Keep compiled programs in JAX_COMPILATION_CACHE_DIR or `cache_folder()`, or nowhere.
+
+    Returns:
+        Why they are not kept though they should be, in one line; "" where all is well.
+    """
+    if not wanted:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return ""
+    jax.config.update("jax_enable_compilation_cache", True)
+    chosen = jax.config.jax_compilation_cache_dir
+    if chosen and "://" in chosen:  # a bucket, which is jax's to write
+        return ""
+    folder = Path(chosen or cache_folder())
+    problem = cannot_write(folder)
+    if problem:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return f"compiled programs are not kept: {folder} cannot be written ({problem})"
+    if chosen is None:  # else the user has chosen, and may have chosen what enters too
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    mend(folder)
+    return ""
+
+
+def cannot_write(folder: Path) -> str:
+    """Why nothing can be kept there; "" where it can. Makes the folder."""
+    probe = folder / f".write-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
+
+
+def mend(folder: Path) -> None:
+    """Remove programs of which a process was killed, or the disk full, while they were written.
+
+    jax writes them in place, never again where something lies, and so warns of a damaged one in every run and compiles
+    it each time. Each is looked at once, when it is new: the time of `.checked` says up to when that was done.
+    """
+    try:
+        from jax._src.compilation_cache import decompress_executable  # jax has no public way to read one
+    except ImportError:
+        return
+    stamp, now = folder / ".checked", time.time()
+    try:
+        checked = stamp.stat().st_mtime if stamp.exists() else 0.0
+        new = [e.path for e in os.scandir(folder) if e.name.endswith("-cache") and e.stat().st_mtime >= checked - 1]
+        for path in map(Path, new):
+            try:
+                decompress_executable(path.read_bytes())
+            except OSError:
+                pass  # another process may have removed it
+            except Exception:  # of zlib, zstandard or compression.zstd, whichever jax found
+                path.unlink(missing_ok=True)
+        stamp.touch()
+        os.utime(stamp, (now, now))
+    except OSError:
+        pass  # looked at next time
