@@ -22,6 +22,7 @@ from jaxdl.prepared import Prepared, prepare
 from jaxdl.provenance import (
     as_typed,
     check,
+    checksum,
     docstring_of,
     knobs_of,
     notes_on_resume,
@@ -147,7 +148,7 @@ def _train(
     if folder is not None:
         refuse_changes(folder.config, config)
     else:
-        config["docstring"] = docstring_of(exp)
+        config |= {"docstring": docstring_of(exp), "data": checksum(exp.data)}
         name = Path(source).stem if source else "notebook"
         folder = new_folder(run, name, seed=int(exp.seed), config=config, source=source)
     if resume is None and is_first_process():

@@ -3,11 +3,15 @@
 import os
 import platform
 import time
+from contextlib import suppress
 from functools import cache as once
 from hashlib import sha256
 from pathlib import Path
 
 import jax
+
+WRITING = 1.0
+"""Seconds within which a program that has begun to be written is whole."""
 
 
 def cache_folder() -> Path:
@@ -47,7 +51,7 @@ def set_cache(wanted: bool) -> str:
     if problem:
         jax.config.update("jax_enable_compilation_cache", False)
         return f"compiled programs are not kept: {folder} cannot be written ({problem})"
-    if chosen is None:  # else the user has chosen, and may have chosen what enters too
+    if not chosen:  # else the user has chosen, and may have chosen what enters too
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -61,7 +65,7 @@ def cannot_write(folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # processes in several containers may have one number
     except OSError as error:
         return error.strerror or type(error).__name__
     return ""
@@ -71,24 +75,32 @@ def mend(folder: Path) -> None:
     """Remove programs of which a process was killed, or the disk full, while they were written.
 
     jax writes them in place, never again where something lies, and so warns of a damaged one in every run and compiles
-    it each time. Each is looked at once, when it is new: the time of `.checked` says up to when that was done.
+    it each time. Each is looked at once: the time of `.checked` says up to when that was done. The last seconds are left for
+    the next time, as another process may be writing.
     """
+    stamp, until = folder / ".checked", time.time() - WRITING
+    try:
+        checked = stamp.stat().st_mtime if stamp.exists() else 0.0
+        programs = ((e.stat().st_mtime, e.path) for e in os.scandir(folder) if e.name.endswith("-cache"))
+        new = [path for written, path in programs if checked <= written < until]
+        for path in map(Path, new):
+            with suppress(OSError):  # another process may have removed it, or another user own it
+                if not _whole(path.read_bytes()):
+                    path.unlink()
+        stamp.touch()
+        os.utime(stamp, (until, until))
+    except OSError:
+        pass  # looked at next time
+
+
+def _whole(program: bytes) -> bool:
+    """Whether it can be unpacked, or nobody knows."""
     try:
         from jax._src.compilation_cache import decompress_executable  # jax has no public way to read one
     except ImportError:
-        return
-    stamp, now = folder / ".checked", time.time()
+        return True
     try:
-        checked = stamp.stat().st_mtime if stamp.exists() else 0.0
-        new = [e.path for e in os.scandir(folder) if e.name.endswith("-cache") and e.stat().st_mtime >= checked - 1]
-        for path in map(Path, new):
-            try:
-                decompress_executable(path.read_bytes())
-            except OSError:
-                pass  # another process may have removed it
-            except Exception:  # of zlib, zstandard or compression.zstd, whichever jax found
-                path.unlink(missing_ok=True)
-        stamp.touch()
-        os.utime(stamp, (now, now))
-    except OSError:
-        pass  # looked at next time
+        decompress_executable(program)
+    except Exception:  # of zlib, zstandard or compression.zstd, whichever jax found
+        return False
+    return True

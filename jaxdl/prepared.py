@@ -46,6 +46,8 @@ class Prepared:
         if x.shape[1:] != like.shape[1:]:
             raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
         check_values(x, like.dtype, getattr(data, "maximum", None))
+        if hasattr(self.experiment.task, "check_tokens"):
+            self.experiment.task.check_tokens(x)
         parts = []
         for start in range(0, max(1, len(x)), data.batch):
             part = x[start : start + data.batch]

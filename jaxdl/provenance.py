@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -79,11 +80,26 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         )
 
 
+def checksum(data: Any) -> str:
+    """Of the shapes of all splits and of up to 1,000 evenly spread examples of each: quick, and other data have another."""
+    total = 0
+    for split, arrays in sorted(getattr(data, "splits", {}).items()):
+        for name, array in sorted(arrays.items()):
+            some = np.asarray(array[:: -(-len(array) // SOME) or 1])
+            total = zlib.crc32(f"{split} {name} {some.dtype} {array.shape}".encode(), total)
+            total = zlib.crc32(repr(some.tolist()).encode() if some.dtype.kind == "O" else some.tobytes(), total)
+    return f"{total:08x}"
+
+
 def notes_on_resume(folder: Run, exp: Experiment, state: TrainState, stop_at: int | None) -> list[str]:
     """What a person may not expect of a resume; an edited experiment file is recorded, if it will train any further."""
     step, source = int(state.step), source_of(exp)
     ended = step >= exp.steps or (state.best is not None and bool(state.best.stopped))
     notes = []
+    if not ended and folder.config.get("data") not in (None, checksum(exp.data)):
+        notes.append(
+            f"{exp.data.name or 'the data'}: not the data this run began with; it trains on from step {step} with these"
+        )
     if not ended and record_edit(folder, source, step):
         notes.append(f"{source} was edited since; from step {step} on the run is recorded with what it is now")
     if stop_at is not None and (ended or step >= stop_at):

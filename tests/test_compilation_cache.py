@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from jaxdl import runtime
-from jaxdl.compilation_cache import cache_folder, mend
+from jaxdl.compilation_cache import WRITING, cache_folder, mend
 
 python = import_module("tests.test_runtime").python
 
@@ -58,6 +58,7 @@ def test_half_a_program_is_compiled_again_without_a_word(kept, tmp_path):
     for path in tmp_path.glob("jaxdl/xla-*/*-cache"):
         whole = path.read_bytes()
         path.write_bytes(whole[:kept])
+        os.utime(path, (path.stat().st_atime, time.time() - WRITING))
     events, error = double(tmp_path)
     assert HIT not in events
     assert error == ""
@@ -68,14 +69,17 @@ def test_half_a_program_is_compiled_again_without_a_word(kept, tmp_path):
 
 def test_a_program_is_looked_at_once_and_nothing_else_is_removed(tmp_path):
     old, new, note = (tmp_path / name for name in ("old-cache", "new-cache", "note"))
-    for path in (old, note):
-        path.write_bytes(b"not a program")
+    now, hour = time.time(), 3600
+    write = lambda path, ago: (path.write_bytes(b"no program"), os.utime(path, (now - ago, now - ago)))
+    write(old, hour)
+    write(note, hour)
+    write(new, 0)  # another process may be writing it
     mend(tmp_path)
     assert not old.exists()
-    old.write_bytes(b"neither")
-    hour = time.time() - 3600
-    os.utime(old, (hour, hour))  # before the last look
-    new.write_bytes(b"nor this")
+    assert new.exists()
+    write(old, hour)  # before the last look
+    os.utime(tmp_path / ".checked", (now - 100, now - 100))
+    write(new, 50)
     mend(tmp_path)
     assert old.exists()
     assert not new.exists()

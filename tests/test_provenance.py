@@ -3,17 +3,21 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import linen as nn
 
 from jaxdl import api
 from jaxdl.__main__ import main
+from jaxdl.api import train
 from jaxdl.experiment import ExperimentError
-from jaxdl.provenance import check
+from jaxdl.provenance import check, checksum
 from jaxdl.record.run import content_hash, open_run
 from jaxdl.tasks.classification import Classification
+from jaxdl.train.loop import Limits
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,25 @@ def test_a_network_with_a_part_of_no_size_is_refused(tiny):
     exp = replace(tiny.config(), origin=None, task=Classification(model=Closed()))
     with pytest.raises(ExperimentError, match=r"parameter empty of shape \(3, 0\) has no elements"):
         check(exp)
+
+
+def test_other_data_are_told_of_on_resume(tiny, tmp_path, capsys):
+    """The same shapes and other values, as where a file was replaced."""
+    exp = tiny.config()
+    first = train(exp, run=tmp_path, limits=Limits(stop_at=8), quiet=True)
+    changed = {name: {**arrays} for name, arrays in exp.data.splits.items()}
+    changed["train"]["x"] = changed["train"]["x"] + 1
+    capsys.readouterr()
+    train(exp, resume=first.folder, limits=Limits(stop_at=16), quiet=True)
+    assert "not the data" not in capsys.readouterr().err
+    train(replace(exp, data=replace(exp.data, splits=changed)), resume=first.folder, quiet=True)
+    assert "tiny: not the data this run began with; it trains on from step 16 with these" in capsys.readouterr().err
+
+
+def test_a_checksum_is_of_shapes_and_values():
+    split = lambda x: SimpleNamespace(splits={"train": {"x": x}})
+    x = np.arange(12, dtype=np.float32)
+    assert checksum(split(x)) == checksum(split(x.copy()))
+    others = (x + 1, x.reshape(3, 4), x.astype(np.float64), x[:0], np.array(["a"] * 12))
+    assert len({checksum(split(other)) for other in (x, *others)}) == 6
+    assert checksum(SimpleNamespace()) == "00000000"

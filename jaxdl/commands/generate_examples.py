@@ -47,10 +47,12 @@ def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path:
 
 def labels_of(label: str | None, classes: tuple[str, ...], count: int) -> np.ndarray:
     """A class number for every example."""
+    if not classes:
+        raise ExperimentError("these examples have a class each, and the data of this run name none")
     if label is None:
         return np.arange(count, dtype=np.int32) % len(classes)
     known = {name: i for i, name in enumerate(classes)}
-    number = known.get(label, int(label) if label.isdigit() else -1)
+    number = known.get(label, int(label) if label.isdecimal() else -1)
     if not 0 <= number < len(classes):
         raise ExperimentError(f"--label {label}: the classes are {', '.join(classes)} (or their numbers from 0)")
     return np.full(count, number, np.int32)

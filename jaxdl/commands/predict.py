@@ -126,13 +126,15 @@ def read(file: Path, data: Any) -> np.ndarray:
         arrays = files.read_npz(file)
         if "x" not in arrays:
             raise ValueError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
-        return arrays["x"]
-    if hasattr(data, "read"):
+        x = arrays["x"]
+    elif hasattr(data, "read"):
         return data.read(file)["x"]
-    if file.suffix != ".npy":
+    elif file.suffix != ".npy":
         raise ValueError(f"{file}: expected npy or npz, got {file.suffix or 'no suffix'!r}")
-    x = np.asarray(files.read_npy(file))
-    return x[None] if x.shape == data.example()["x"].shape[1:] else x
+    else:
+        x = np.asarray(files.read_npy(file))
+    like = data.inputs() if hasattr(data, "inputs") else data.example()["x"]
+    return x[None] if x.ndim == like.ndim - 1 else x
 
 
 def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxdl.data import speech
+from jaxdl.data import files, speech
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import rows_of_step
 from jaxdl.types import Batch
@@ -42,7 +42,7 @@ def listing(folder: Path) -> list[tuple[Path, str]]:
     """(wav file, transcript) of all recordings below a folder, in the order of their names."""
     found = []
     for transcripts in sorted(folder.rglob("*.trans.txt")):
-        for number, line in enumerate(transcripts.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(files.read_lines(transcripts), 1):
             name, _, text = line.strip().partition(" ")
             path = transcripts.parent / f"{name}.wav"
             if not name or not text:
@@ -199,7 +199,7 @@ def librispeech(folder: str | Path, *, batch: int = 32, seconds: float = 16.0, m
     for part, pattern in PARTS.items():
         parts[part] = [row for place in sorted(root.glob(pattern)) if place.is_dir() for row in listing(place)]
         if part == "train":
-            parts[part] = [row for row in parts[part] if speech.samples_of(row[0]) <= seconds * 16000]
+            parts[part] = [row for row in parts[part] if speech.seconds_of(row[0]) <= seconds]
         if not parts[part]:
             raise FileNotFoundError(
                 f"{root}: needs a folder {pattern} with wav files and their .trans.txt (openslr.org/12)"

@@ -24,7 +24,7 @@ def read_pairs(path: str | Path, folder: str | Path) -> Pairs:
     """
     path, folder = files.existing(path), Path(folder).expanduser()
     listed, kinds = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path), 1):
         words = line.split()
         if not words or (number == 1 and len(words) <= 2 and all(word.isdigit() for word in words)):
             continue

@@ -80,6 +80,10 @@ class Windows(InMemory):
         return {"x": values[-self.lookback :].astype(np.float32)[None]}
 
 
+COARSE = 0.01
+"""Share of a column's standard deviation that float32 may round away."""
+
+
 def windows(
     series: Float[np.ndarray, "rows columns"],
     *,
@@ -126,6 +130,13 @@ def windows(
     values = filled(values.astype(np.float64), columns, fill, source=name)
     edges = borders(len(values), lookback, horizon, parts, source=name)
     fitted = prepare.statistics(values[: edges[1]])
+    coarse = np.spacing(np.abs(values[: edges[1]]).max(0).astype(np.float32)) > COARSE * np.asarray(fitted.std)
+    if coarse.any():
+        column = int(coarse.argmax())
+        raise ValueError(
+            f"{name}: {columns[column]!r} varies by {fitted.std[column]:.3g} around {fitted.mean[column]:.6g}, too little for "
+            "float32: subtract a constant from it, or leave it out (a column of dates belongs to time=)"
+        )
     values = np.ascontiguousarray(values, np.float32)
     rows, splits = {}, {}
     for part, start, stop in zip(PARTS, edges, edges[1:], strict=False):
@@ -184,6 +195,7 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
     names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
     if not names:
         raise ValueError(f"{path}: has no column of numbers")
+    targets = tuple(dict.fromkeys(targets))
     names = tuple(dict.fromkeys((*targets, *names)))
     values = chosen(table, names, source=str(path))
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
@@ -279,7 +291,8 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
     try:
         times = stamps.astype(np.float64) if numbers else np.array(stamps.tolist(), "datetime64")
     except ValueError:
-        raise ValueError(f"{source}: {str(stamps[0])!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
+        strange = next((stamp for stamp in stamps.tolist() if not is_date(stamp)), stamps[0])
+        raise ValueError(f"{source}: {str(strange)!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
     if len(times) < 2:
         return
     step, odd = min(steady(times), key=lambda found: found[1].sum())  # what most rows follow is the rule
@@ -290,6 +303,14 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
             raise ValueError(f"{source}: {where}: rows stand in the order of time, the oldest first")
         step = step if times.dtype.kind == "M" else f"{step:.6g}"
         raise ValueError(f"{source}: {where} by {step}: rows are missing, repeated or out of order")
+
+
+def is_date(text: str) -> bool:
+    try:
+        np.datetime64(text)
+    except ValueError:
+        return False
+    return True
 
 
 def steady(times: np.ndarray) -> list[tuple[Any, Bool[np.ndarray, "rows-1"]]]:

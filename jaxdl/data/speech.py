@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
-from jaxdl.data import groups, prepare, tfds
+from jaxdl.data import files, groups, prepare, tfds
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import InMemory
-from jaxdl.data.wav import read_wav, samples_of, to_int16, write_wav
+from jaxdl.data.wav import read_wav, seconds_of, to_int16, write_wav
 
 __all__ = [
     "Recordings",
     "one_row",
     "padded",
     "read_wav",
-    "samples_of",
+    "seconds_of",
     "speech_commands",
     "texts",
     "to_int16",
@@ -129,7 +129,8 @@ def speech_commands(
             missing = min({*LISTS.values()} - lists)
             raise FileNotFoundError(f"{root}: needs {missing} beside {min(lists)}, or neither to be split by a draw")
         if lists:
-            arrays, labels = _commands(root, listing, rate)
+            named = {part: frozenset(map(str.strip, files.read_lines(root / file))) for part, file in LISTS.items()}
+            arrays, labels = _commands(root, listing, tuple(named.items()), rate)
         else:
             arrays, labels, made = _drawn(root, listing, rate)
             name, fill = root.resolve().name, PAD
@@ -164,14 +165,15 @@ def _drawn(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays, tu
 
 
 @cache
-def _commands(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays, tuple[str, ...]]:
+def _commands(
+    root: Path, listing: tuple[Path, ...], listed: tuple[tuple[str, frozenset[str]], ...], rate: int
+) -> tuple[Arrays, tuple[str, ...]]:
     """The splits of a folder by the official lists."""
-    listed = {part: set((root / file).read_text(encoding="utf-8").split()) for part, file in LISTS.items()}
     named = {path.relative_to(root).as_posix(): path for path in listing}
     words = tuple(sorted({name.partition("/")[0] for name in named}))
     parts: dict[str, list[tuple[Path, int]]] = {"train": [], "validation": [], "test": []}
     for name, path in named.items():
-        part = next((part for part, names in listed.items() if name in names), "train")
+        part = next((part for part, names in listed if name in names), "train")
         parts[part].append((path, words.index(name.partition("/")[0])))
     if not all(parts.values()):
         empty = next(part for part, rows in parts.items() if not rows)

@@ -233,6 +233,10 @@ def _digits(folder: Path, listing: tuple[Path, ...], unheard: str) -> tuple[Mapp
     for path, match in named:
         heard = "validation" if int(match[3]) % 10 == 9 else "train"
         parts["test" if match[2] == unheard else heard].append((path, int(match[1]) + 1))
+    if not parts["validation"]:
+        raise FileNotFoundError(
+            f"{folder}: has nothing to validate on: of the speakers that train, recordings with a number ending in 9 are for it"
+        )
     banks = {
         part: bank([speech.read_wav(path, rate=8000)[0] for path, _ in rows], [symbol for _, symbol in rows])
         for part, rows in parts.items()

@@ -7,7 +7,7 @@ Rows of one `group` (translations of one sentence, sentences of one author) and 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -51,7 +51,9 @@ class Texts(InMemory):
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The lines of a text file, one text each (empty ones are left out), or a CSV file's column, for predictions."""
         if Path(path).suffix.lower() == ".csv":
-            return {"x": self.encode(files.read_csv(path, names=(self.column,), others=False)[self.column].tolist())}
+            return {
+                "x": self.encode(cells_of(files.read_csv(path, names=(self.column,), others=False), self.column, path))
+            }
         return {"x": self.encode([line for line in files.read_lines(path) if line.strip()])}
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n time"]:
@@ -153,12 +155,8 @@ def read(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
         return read_folder(path)
     if path.suffix.lower() == ".csv":
         table = files.read_csv(path, names=(text, label), others=False)
-        for column in (label, text):
-            if len(empty := np.flatnonzero(table[column] == "")):
-                what = f"{len(empty)} rows have no {column!r}, the first is row {empty[0] + 1}"
-                raise ValueError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
-        alone = map(str, range(len(table[text])))
-        return Labelled(tuple(table[text].tolist()), tuple(table[label].tolist()), tuple(alone))
+        labels, texts = cells_of(table, label, path), cells_of(table, text, path)
+        return Labelled(tuple(texts), tuple(labels), tuple(map(str, range(len(texts)))))
     rows = []
     for i, line in enumerate(files.read_lines(path), 1):
         if not line.strip():
@@ -168,6 +166,14 @@ def read(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
             raise ValueError(f"{path}:{i}: {line[:40]!r} is not `label <tab> text` or `label <tab> text <tab> group`")
         rows.append((cells[1].strip(), cells[0].strip(), cells[2].strip() if len(cells) == 3 else f"line {i}"))
     return Labelled(*map(tuple, zip(*rows, strict=True)))
+
+
+def cells_of(table: Mapping[str, np.ndarray], column: str, path: str | Path) -> list[str]:
+    """A column in which no cell is empty; ValueError where one is."""
+    if len(empty := np.flatnonzero(table[column] == "")):
+        what = f"{len(empty)} rows have no {column!r}, the first is row {empty[0] + 1}"
+        raise ValueError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
+    return table[column].tolist()
 
 
 def read_folder(path: Path) -> Labelled:

@@ -49,11 +49,12 @@ def read_wav(path: str | Path, *, rate: int | None = None) -> tuple[Float32[np.n
     return resample(x, found, rate), rate
 
 
-def samples_of(path: str | Path) -> int:
-    """How many samples the header of a wav file says it has."""
+def seconds_of(path: str | Path) -> float:
+    """How long the header of a wav file says it lasts, at whatever rate."""
     path = files.existing(path)
     with path.open("rb") as file:
-        return header(file, path).count
+        found = header(file, path)
+    return found.count / found.rate
 
 
 def header(file: BinaryIO, path: Path) -> Header:
@@ -81,7 +82,7 @@ def header(file: BinaryIO, path: Path) -> Header:
             file.seek(-len(form), 1)
     if len(form) < 16:
         raise ValueError(f"{path}: is not a readable wav file (it does not say its format)")
-    kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", form[:16])
+    kind, channels, rate, _, frame, bits = struct.unpack("<HHIIHH", form[:16])
     if kind == EXTENSIBLE and len(form) >= 26:
         kind = int.from_bytes(form[24:26], "little")
     if kind != PCM:
@@ -90,6 +91,10 @@ def header(file: BinaryIO, path: Path) -> Header:
     held = end - start
     if not 1 <= width <= 4 or not channels or not rate:
         raise ValueError(f"{path}: is not a readable wav file ({channels} channels of {bits} bits at {rate} Hz)")
+    if frame != channels * width:
+        raise ValueError(
+            f"{path}: keeps {channels} x {bits} bits in frames of {frame} bytes, not {channels * width}; {CONVERT}"
+        )
     # what is written into a pipe does not know its length, and says the longest or none
     if (size >= 0x7FFFF000 and size > held) or (not size and riff[4:8] in (bytes(4), b"\xff" * 4)):
         raise ValueError(f"{path}: does not say how long it is (its header was written for a stream); {CONVERT}")

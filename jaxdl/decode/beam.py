@@ -58,7 +58,8 @@ def beam_search(
 
     A sequence finishes when its end token is among the `beams` likeliest continuations. The search stops when no unfinished one
     can still beat a finished one (log p only falls; `penalty` must not fall with the length), or after `steps` tokens, when
-    unfinished ones count as they are. Arguments as in `generate`; one beam is the greedy sequence.
+    unfinished ones count as they are. Arguments as in `generate`. One beam is the greedy sequence until that ends; then the next
+    likeliest token goes on, and may score better in the end.
     """
     if beams < 1 or steps < 1:
         raise ValueError(f"beams={beams}, steps={steps}: take at least 1 of each")

@@ -39,11 +39,14 @@ def stream(
             of them anew, from position 0, and goes on.
         chunk: tokens between two looks; each chunk is one compiled loop.
     """
+    if pick is not greedy and key is None:
+        raise ValueError("key=None: sampling needs a jax.random.key")
     if steps < 1:
         raise ValueError(f"steps={steps}: write at least one token")
     if limit is not None and limit < 2:
         raise ValueError(f"limit={limit}: a model that writes needs at least 2 positions")
     key = jax.random.key(0) if key is None else key
+    key_at = partial(jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in, key)
     written = np.asarray(prompt, np.int32)
     batch = len(written)
     slots = written.shape[1] + steps + chunk if limit is None else limit
@@ -52,14 +55,14 @@ def stream(
     @jax.jit
     def begin(params: Params, prompt: Array, t: Array) -> tuple[Array, Any]:
         logits, cache, _ = read_prompt(step, params, start(batch, slots), prompt, None)
-        return pick(jax.random.fold_in(key, t), logits), cache
+        return pick(key_at(t), logits), cache
 
     @partial(jax.jit, donate_argnums=1)
     def go_on(params: Params, cache: Any, token: Array, at: Array, t: Array) -> tuple[Array, Any]:
         def one(carry: tuple[Any, Array], i: Array) -> tuple[tuple[Any, Array], Array]:
             cache, token = carry
             logits, cache = step(params, cache, token[:, None], jnp.broadcast_to(at + i, (batch, 1)))
-            token = pick(jax.random.fold_in(key, t + i), logits[:, 0])
+            token = pick(key_at(t + i), logits[:, 0])
             return (cache, token), token
 
         (cache, _), tokens = lax.scan(one, (cache, token), jnp.arange(chunk))

@@ -128,6 +128,8 @@ class Recurrent(nn.Module):
                 ends.append(end)
             y = jnp.concatenate(outputs, -1)
             x = x + y if self.residual and x.shape == y.shape else y
+        if self.residual and lengths is not None:  # the sum of zeros and of whatever came in
+            x = jnp.where((jnp.arange(x.shape[1])[None] < lengths[:, None])[..., None], x, 0)
         return x, tuple(ends)
 
     def start(self, batch: int, dtype: Any = jnp.float32) -> tuple[Carry, ...]:

@@ -66,7 +66,7 @@ def label_smoothed_nll(
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 5.4.
     """
     vocab = logits.shape[-1]
-    smoothing = jnp.asarray(smoothing, jnp.float32) * (vocab / (vocab - 1))
+    smoothing = jnp.asarray(smoothing, jnp.float32) * (vocab / max(vocab - 1, 1))
     if mask is None:
         return cross_entropy(logits, tokens, smoothing=smoothing)
     return cross_entropy(logits, jnp.where(mask > 0, tokens, -100), smoothing=smoothing)

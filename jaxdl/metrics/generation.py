@@ -55,6 +55,8 @@ def kid(real: Vectors, made: Vectors, *, subset: int = 1000, subsets: int = 20, 
     Source: Bińkowski et al. 2018, arXiv:1801.01401, section 4.
     """
     real, made = _checked(real, made)
+    if subset < 2:
+        raise ValueError(f"subset={subset}: a pair needs 2 examples or more")
     rng, n = np.random.default_rng(seed), min(subset, len(real), len(made))
     if max(len(real), len(made)) <= subset:
         return {"kid": mmd(real, made), "kid_sd": 0.0}

@@ -52,8 +52,8 @@ class Forecasting:
         return (Phase(self.objective),)
 
     def init(self, key: Key, batch: Batch) -> Variables:
-        if self.season > batch["x"].shape[1]:
-            raise ValueError(f"season = {self.season} is longer than the lookback of {batch['x'].shape[1]}")
+        if not 0 <= self.season <= batch["x"].shape[1]:
+            raise ValueError(f"season = {self.season} must lie between 0 and the lookback, {batch['x'].shape[1]}")
         return initialise(self.model, key, batch["x"])
 
     def unit(self, like: Array) -> tuple[Array, Array]:

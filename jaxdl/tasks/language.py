@@ -106,14 +106,16 @@ class NextToken:
 
     def check(self, targets: np.ndarray) -> None:
         """Tokens that the model cannot mean are found here, on the host: inside a program they are clipped."""
-        vocab = getattr(self.model, "vocab", None) or getattr(getattr(self.model, "config", None), "vocab", None)
         if not np.issubdtype(targets.dtype, np.integer):
             raise ValueError(f"tokens must be integers, got {targets.dtype}")
-        if vocab is None or not targets.size:
-            return
-        bad = targets[(targets != IGNORE) & ((targets < 0) | (targets >= vocab))]
+        self.check_tokens(targets[targets != IGNORE], f", or be {IGNORE}")
+
+    def check_tokens(self, tokens: np.ndarray, more: str = "") -> None:
+        """ValueError where an input is no token of the model."""
+        vocab = getattr(self.model, "vocab", None) or getattr(getattr(self.model, "config", None), "vocab", None)
+        bad = [] if vocab is None else tokens[(tokens < 0) | (tokens >= vocab)]
         if len(bad):
-            raise ValueError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab, or be {IGNORE}; got {bad[0]}")
+            raise ValueError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab{more}; got {bad[0]}")
 
 
 def real(batch: Batch) -> Array:

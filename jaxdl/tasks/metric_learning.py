@@ -254,11 +254,13 @@ def verified(scores: np.ndarray, same: np.ndarray, listed: np.ndarray, listed_sa
         np.searchsorted(far, np.geomspace(max(1 / len(far), 1e-6), 1, SHOWN["roc"])).clip(max=len(far) - 1)
     )
     folds = min(10, int(listed_same.sum()), int((~listed_same).sum()))
-    accuracy, error = ranking.verification_accuracy(listed, listed_same, folds=folds)
+    accuracy = {}
+    if folds > 1:
+        mean, error = ranking.verification_accuracy(listed, listed_same, folds=folds)
+        accuracy = {"verification_accuracy": mean, "verification_error": error}
     return {
         **ranking.verification(scores, same),
-        "verification_accuracy": accuracy,
-        "verification_error": error,
+        **accuracy,
         "roc": np.column_stack([far[kept], tar[kept]]),
     }
 

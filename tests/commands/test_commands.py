@@ -185,6 +185,7 @@ def test_predict_arrays(here, capfd, trained):
     np.save(here / "many.npy", x)
     np.save(here / "one.npy", x[0])
     np.savez(here / "more.npz", x=x[:2])
+    np.savez(here / "single.npz", x=x[0])
     text = output(capfd, "predict", trained.folder, "many.npy", "one.npy", "more.npz", "--json")
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["file"] for line in lines] == [
@@ -194,7 +195,9 @@ def test_predict_arrays(here, capfd, trained):
     assert [line["label"] for line in lines[:12]] == expected["label"].tolist()
     np.testing.assert_allclose([line["probability"] for line in lines[:12]], expected["probability"], rtol=1e-6)
     assert lines[0]["top"][0][0] == "abc"[lines[0]["label"]]
-    assert output(capfd, "predict", trained.folder, "one.npy", "--top", "1").startswith("one.npy: ")
+    one, single = (output(capfd, "predict", trained.folder, f"{n}", "--top", "1") for n in ("one.npy", "single.npz"))
+    assert one.startswith("one.npy: ")
+    assert single == one.replace("one.npy", "single.npz")
 
 
 def test_compare(here, capfd, tiny_file):

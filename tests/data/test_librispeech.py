@@ -71,3 +71,17 @@ def test_what_is_missing_or_strange_is_named(root):
         librispeech.librispeech(root)
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         librispeech.librispeech(root / "nowhere")
+
+
+def test_long_is_a_matter_of_seconds_whatever_the_rate(root):
+    folder = root / "train-a" / "1" / "2"
+    speech.write_wav(folder / "1-2-0.wav", np.zeros(4000), 40000)  # 0.1 s, many samples
+    speech.write_wav(folder / "1-2-1.wav", np.zeros(1600), 8000)  # 0.2 s, few of them
+    data = librispeech.librispeech(root, batch=2, seconds=0.15)
+    assert [path.stem[-1] for path, _ in data.parts["train"]] == ["0", "2", "3", "4", "5"]
+
+
+def test_transcripts_in_another_encoding_are_named(root):
+    (root / "dev-a" / "1" / "2" / "1-2.trans.txt").write_bytes(b"1-2-0 \xc9\n")
+    with pytest.raises(ValueError, match=r"1-2\.trans\.txt"):
+        librispeech.librispeech(root)

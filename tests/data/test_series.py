@@ -223,3 +223,21 @@ def test_the_sunspots_are_the_ones_that_everybody_knows():
     assert months[0] == 58.0  # January 1749
     assert months.max() == pytest.approx(253.8)  # October 1957, the highest month of the old scale
     assert months[:12].mean() == pytest.approx(80.9, abs=0.05)  # 1749
+
+
+def test_a_column_that_float32_cannot_tell_apart_is_refused():
+    seconds = np.stack([np.sin(np.arange(100.0)), 1.7e9 + np.arange(100.0)], 1)
+    with pytest.raises(ValueError, match=r"'at' varies by .* too little for float32: subtract a constant"):
+        series.windows(seconds, columns=("y", "at"), lookback=3, horizon=2, batch=4)
+    series.windows(1e5 + np.arange(100.0), lookback=3, horizon=2, batch=4)
+
+
+def test_a_target_named_twice_is_one(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"{i},{i * i}\n" for i in range(60)))
+    data = series.csv(tmp_path / "a.csv", lookback=3, horizon=2, batch=4, targets=("a", "a"))
+    assert data.splits["train"]["y"].shape[-1] == 1
+
+
+def test_the_stamp_that_is_no_date_is_named():
+    with pytest.raises(ValueError, match="'2020-02-30' is not a date"):
+        series.check_time(np.array(["2020-02-27", "2020-02-28", "2020-02-30"]), source="t")

@@ -104,3 +104,16 @@ def test_folders_without_classes_are_refused(tmp_path):
     sounds(tmp_path, ["cat/0.wav", "cat/1.wav"], np.random.default_rng(0))
     with pytest.raises(FileNotFoundError, match="found 1"):
         speech.speech_commands(folder=tmp_path)
+
+
+def test_lists_hold_one_file_a_line_whatever_its_name(words):
+    """A blank in a word's name, and what editors on Windows write."""
+    (words / "yes").rename(words / "turn on")
+    (words / "validation_list.txt").write_bytes(b"\xef\xbb\xbfno/0_nohash_0.wav\r\nturn on/0_nohash_0.wav\r\n")
+    (words / "testing_list.txt").write_text("turn on/1_nohash_0.wav\n")
+    data = speech.speech_commands(batch=2, folder=words)
+    sizes = {name: part["y"].tolist() for name, part in data.splits.items()}
+    assert sizes == {"train": [0, 0, 0, 1, 1], "validation": [0, 1], "test": [1]}
+    (words / "validation_list.txt").write_bytes(b"no/\xe9.wav\n")
+    with pytest.raises(ValueError, match=r"validation_list\.txt"):
+        speech.speech_commands(batch=3, folder=words)

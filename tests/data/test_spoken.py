@@ -137,3 +137,10 @@ def test_folders_without_digits_are_refused(tmp_path):
     digits(tmp_path, ("ada", "bob"))
     with pytest.raises(ValueError, match="unheard='eve' is none of the speakers ada, bob"):
         spoken.spoken_digits(tmp_path, unheard="eve")
+
+
+def test_speakers_without_a_recording_to_validate_on_are_told(tmp_path):
+    for name in ("1_ada_0.wav", "2_bob_0.wav"):
+        speech.write_wav(tmp_path / name, np.full(800, 0.1), 8000)
+    with pytest.raises(FileNotFoundError, match=r"has nothing to validate on: .* a number ending in 9"):
+        spoken.spoken_digits(tmp_path)

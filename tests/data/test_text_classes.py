@@ -170,3 +170,11 @@ def test_other_wrong_requests_are_one_line(tmp_path):
     (tmp_path / "lines.tsv").write_text(LINES)
     with pytest.raises(ValueError, match="unit = 'letters'"):
         text_classes.file(tmp_path / "lines.tsv", batch=2, unit="letters")
+
+
+def test_a_text_to_predict_that_is_a_mark_of_nothing_is_refused(tmp_path):
+    (tmp_path / "lines.tsv").write_text(LINES)
+    data = text_classes.file(tmp_path / "lines.tsv", batch=2)
+    (tmp_path / "new.csv").write_text("text\nword\nNA\n")
+    with pytest.raises(ValueError, match=r"new\.csv: 1 rows have no 'text', the first is row 2 "):
+        data.read(tmp_path / "new.csv")

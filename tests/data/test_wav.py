@@ -102,7 +102,7 @@ def test_the_extensible_header_of_24_bits(tmp_path):
     (tmp_path / "a.wav").write_bytes(riff(extensible(1, 24, channels=2), content, extra=note))
     x, rate = wav.read_wav(tmp_path / "a.wav")
     assert (x.tolist(), rate) == ([0.5, 0.0], 8000)
-    assert wav.samples_of(tmp_path / "a.wav") == 2
+    assert wav.seconds_of(tmp_path / "a.wav") == 2 / 8000
     with pytest.warns(wavfile.WavFileWarning, match="not understood"):  # the note
         found, scipys = wavfile.read(tmp_path / "a.wav")
     np.testing.assert_array_equal(x, (scipys / 2**31).mean(1))
@@ -124,6 +124,10 @@ REFUSED = {
     "a pipe of zeros": (riff(form(1, 16), SILENT, size=0, total=0), "for a stream.; convert it: ffmpeg"),
     "cut": (riff(form(1, 16), SILENT, size=900), "holds 800 of the 900 bytes that its header says$"),
     "64 bits": (riff(form(1, 64), SILENT), "1 channels of 64 bits at 8000 Hz"),
+    "24 of 32 bits": (
+        riff(struct.pack("<HHIIHH", 1, 1, 8000, 32000, 4, 24), SILENT),
+        "keeps 1 x 24 bits in frames of 4 bytes, not 3; convert it: ffmpeg",
+    ),
     "no format": (riff(b"", SILENT), "it does not say its format"),
     "no samples": (riff(form(1, 16), SILENT)[:36], "it ends before its samples"),
     "MP3": (b"ID3\x03" + SILENT, r"begins with b'ID3\\x03'\); convert it: ffmpeg"),
@@ -134,7 +138,7 @@ REFUSED = {
 def test_what_is_not_read_is_told_with_what_helps(content, message, tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(content)
-    for read in (wav.read_wav, wav.samples_of):
+    for read in (wav.read_wav, wav.seconds_of):
         with pytest.raises(ValueError, match=message) as caught:
             read(path)
         assert str(caught.value).startswith(str(path))

@@ -60,3 +60,15 @@ def test_it_ends_when_every_row_has():
 def test_what_is_refused(wrong, words):
     with pytest.raises(ValueError, match=words):
         next(stream(None, {}, None, PROMPT, **{"steps": 3, **wrong}))
+
+
+def test_rows_may_have_keys_of_their_own_and_drawing_needs_one():
+    model = MODELS["lstm"]
+    params = model.init(KEY, PROMPT, train=False)["params"]
+    keys, pick = jax.random.split(KEY, 2), sample()
+    whole = jax.jit(partial(generate, step_of(model), steps=5, pick=pick))
+    wanted = whole(params, model.start(2, 8), PROMPT, key=keys).tokens
+    pieces = list(stream(step_of(model), params, model.start, PROMPT, steps=5, pick=pick, key=keys, chunk=2))
+    np.testing.assert_array_equal(np.concatenate(pieces, 1), wanted)
+    with pytest.raises(ValueError, match=r"key=None: sampling needs a jax\.random\.key"):
+        next(stream(step_of(model), params, model.start, PROMPT, steps=5, pick=pick))

@@ -294,3 +294,12 @@ def test_bfloat16_stays_bfloat16():
 def test_errors_name_the_argument(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_residual_layers_say_nothing_beyond_a_sequence():
+    x = jnp.ones((2, 4, 3))
+    layer = Recurrent(GRU(3), layers=2, residual=True)
+    params = layer.init(jax.random.key(0), x, train=False)
+    y, _ = layer.apply(params, x, lengths=jnp.array([2, 4]), train=False)
+    assert not np.asarray(y[0, 2:]).any()
+    assert np.asarray(y[1]).all()

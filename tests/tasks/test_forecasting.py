@@ -112,7 +112,7 @@ def test_an_evaluation_is_exact_for_any_batch_size():
 def test_wrong_requests_are_named():
     with pytest.raises(ValueError, match=r"levels = \(0.1, 0.9\)"):
         Forecasting(Given(VALUES), CENTER, SCALE, levels=(0.1, 0.9))
-    with pytest.raises(ValueError, match="season = 9 is longer than the lookback of 5"):
+    with pytest.raises(ValueError, match="season = 9 must lie between 0 and the lookback, 5"):
         Forecasting(Given(VALUES), CENTER, SCALE, season=9).init(KEY, batch_of())
     with pytest.raises(ValueError, match=r"the model forecasts \(1, 2\) .*hold \(2, 2\)"):
         means(Forecasting(Given(VALUES[:1]), CENTER, SCALE), batch_of())

@@ -107,6 +107,10 @@ def test_tokens_beyond_the_vocabulary_are_refused():
         task.check(np.array([0, 6, IGNORE]))
         with pytest.raises(ValueError, match=r"tokens must lie in 0 … 6.*got 7"):
             task.check(np.array([7]))
+        task.check_tokens(np.array([0, 6]))  # what a prediction is asked for
+        for token in (-5, 7, IGNORE):
+            with pytest.raises(ValueError, match=rf"tokens must lie in 0 … 6, the model's vocab; got {token}"):
+                task.check_tokens(np.array([[0, token]]))
     with pytest.raises(ValueError, match="must be integers, got float32"):
         task.check(np.zeros(2, np.float32))
 

@@ -28,7 +28,7 @@ def runs(tmp_path_factory):
 
 def environment():
     # a collective that waits for ever should end the test, not the day
-    flags = "--xla_cpu_collective_call_terminate_timeout_seconds=60"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_collective_call_terminate_timeout_seconds=60"
     return {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "XLA_FLAGS": flags}
 
 
