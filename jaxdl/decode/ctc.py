@@ -58,7 +58,9 @@ def prefix_beam(
     >>> found[0].tolist(), [f"{p:.2f}" for p in jnp.exp(score[0])]
     ([[1, 0], [0, 0]], ['0.64', '0.36'])
     """
-    longest = logits.shape[1] if longest is None else longest
+    longest = max(logits.shape[1], 1) if longest is None else longest
+    if longest < 1:
+        raise ValueError(f"longest={longest}: leave room for one symbol at least")
     search = lambda logits, length: _search(jax.nn.log_softmax(logits.astype(jnp.float32)), length, width, longest)
     return jax.vmap(search)(logits, lengths)
 

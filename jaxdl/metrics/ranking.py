@@ -47,7 +47,7 @@ def retrieval(
     relevant = np.where(known[place] == labels, count[place], 0) - (gallery is None)  # no example is its own neighbour
     if not (relevant > 0).any():
         raise ValueError("no class has a second example to be found")
-    width = min(max(*ks, relevant.max()), len(others) - (gallery is None))
+    width = min(max([*ks, relevant.max()]), len(others) - (gallery is None))
     found = {k: [] for k in ks}
     precision, average = [], []
     for start in range(0, len(queries), chunk):

@@ -102,6 +102,8 @@ class NextToken:
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         counts = targets != IGNORE
+        if not counts.any():  # of a short text, not one token may have been drawn to be guessed
+            return {}
         return {"perplexity": float(np.exp(-outputs["log_likelihood"][counts].mean(dtype=np.float64)))}
 
     def check(self, targets: np.ndarray) -> None:

@@ -53,6 +53,7 @@ def test_writes_what_the_seed_says(written, capsys):
 
 WRONG = {
     "unknown characters": (["--prompt", "the ☃ Ä"], "--prompt: the model does not know '☃', 'Ä'"),
+    "bytes that are no text": (["--prompt", "the \udcff"], "--prompt: is not text in UTF-8"),
     "steps": (["--steps", 0], "--steps 0 must be 1 or more"),
     "temperature": (["--temperature", -1], "--temperature -1.0 must be 0 or more"),
     "top_p": (["--top-p", 2], "--top-p 2.0 is a probability"),

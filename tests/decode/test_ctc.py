@@ -79,3 +79,11 @@ def test_padding_frames_change_nothing():
     assert np.array_equal(greedy(logits, lengths), greedy(other, lengths))
     for a, b in zip(prefix_beam(logits, lengths, width=4), prefix_beam(other, lengths, width=4), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_without_a_frame_nothing_was_said():
+    found, score = prefix_beam(np.zeros((1, 0, 3), np.float32), np.array([0]), width=2)
+    assert found.shape == (1, 2, 1)
+    assert float(score[0, 0]) == 0
+    with pytest.raises(ValueError, match="longest=0: leave room for one symbol"):
+        prefix_beam(np.zeros((1, 2, 3), np.float32), np.array([2]), longest=0)

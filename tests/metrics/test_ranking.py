@@ -67,6 +67,11 @@ def test_retrieval_agrees_with_pytorch_metric_learning():
         assert ours[name] == pytest.approx(peer[theirs], rel=1e-6), name
 
 
+def test_retrieval_needs_no_k():
+    e = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    assert ranking.retrieval(e, np.array([0, 0, 1, 1]), ks=()) == {"map_at_r": 1.0, "r_precision": 1.0}
+
+
 def test_roc_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     same = rng.uniform(size=300) < 0.4

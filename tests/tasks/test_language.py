@@ -160,3 +160,9 @@ def test_masked_tokens():
     outputs = jax.device_get(task.predict(params, state, small, KEY))
     assert outputs["guessed"].sum() == float(metrics["loss"][1]) > 0
     assert task.report(outputs, rows[:3, :8])["perplexity"] == pytest.approx(math.exp(float(loss)), rel=1e-5)
+
+
+def test_where_nothing_was_guessed_nothing_is_reported():
+    task = MaskedToken(MaskedLanguageModel(SMALL), mask_token=6, vocab=7)
+    outputs = {"guessed": np.zeros((2, 3), bool), "log_likelihood": np.zeros((2, 3), np.float32)}
+    assert task.report(outputs, np.zeros((2, 3), np.int32)) == {}
