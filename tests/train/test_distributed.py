@@ -128,7 +128,7 @@ def test_sigterm_to_one_stops_all_at_the_same_step_and_a_resume_ends_with_the_sa
     [
         (1, signal.SIGKILL, (1, STUCK), "error: process 0 of 2, "),  # mostly at once: the connection breaks
         (0, signal.SIGKILL, (1, STUCK), "error: process 1 of 2, "),  # so it does here, and the meeting point is gone
-        (1, signal.SIGSTOP, (STUCK,), "no progress for "),
+        (1, signal.SIGSTOP, (1, STUCK), "no progress for |died or hangs: no sign of life"),  # whichever notices first
     ],
     ids=["killed", "the first killed", "hanging"],
 )
@@ -146,7 +146,7 @@ def test_a_process_that_dies_or_hangs_ends_the_other(process, by, codes, says, t
             one.wait()
     assert took < 45  # at once, or the watchdog's 6 s, or 10 s without heartbeats; the machine may be busy
     (last,) = (line for line in said.splitlines() if line.startswith("error: "))
-    assert says in last, said
+    assert re.search(says, last), said
     assert re.search(r", (training|evaluating) after step \d", last), said  # whatever it was doing when the other went
 
 
