@@ -8,7 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's threads wait by spinning, which on tiny sizes is all they do
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's threads spin while they wait: a tenth of a parity test
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     # XLA's own passes as ever, and fewer of LLVM's: these are a third of compiling, and compiling is what the suite does
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()

@@ -146,8 +146,10 @@ def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
     """The tokens of a prompt; at least one, since a model continues something."""
     from jaxdl.data.tokenizers import named
 
-    if not prompt.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in prompt):
-        raise ExperimentError("--prompt: is not text in UTF-8")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ExperimentError("--prompt: is not text in UTF-8") from None
     unknown = tokenizer.missing(prompt)
     if unknown:
         raise ExperimentError(f"--prompt: the model does not know {named(unknown)}, it never saw them in training")

@@ -53,3 +53,7 @@ def test_a_class_has_a_name_and_a_number():
     assert labels_of("bee", ("ant", "bee"), 2).tolist() == labels_of("1", ("ant", "bee"), 2).tolist() == [1, 1]
     with pytest.raises(ExperimentError, match=r"--label wasp: the classes are ant, bee \(or their numbers from 0\)"):
         labels_of("wasp", ("ant", "bee"), 2)
+    with pytest.raises(ExperimentError, match="--label ²: the classes are ant, bee"):
+        labels_of("²", ("ant", "bee"), 2)
+    with pytest.raises(ExperimentError, match="the data of this run name none"):
+        labels_of(None, (), 2)

@@ -42,6 +42,8 @@ def test_kid_is_the_unbiased_mean_over_pairs():
     drawn = G.kid(*equal, subset=100)
     assert abs(drawn["kid"]) < 3 * drawn["kid_sd"]  # two draws of one distribution, at any size
     assert G.kid(equal[0], 1 + equal[1], subset=100)["kid"] > 3 * drawn["kid_sd"]
+    with pytest.raises(ValueError, match="subset=1: a pair needs 2 examples"):
+        G.kid(*equal, subset=1)
 
 
 def test_neighbourhoods_are_the_plain_ones():

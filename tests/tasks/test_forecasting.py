@@ -114,6 +114,8 @@ def test_wrong_requests_are_named():
         Forecasting(Given(VALUES), CENTER, SCALE, levels=(0.1, 0.9))
     with pytest.raises(ValueError, match="season = 9 must lie between 0 and the lookback, 5"):
         Forecasting(Given(VALUES), CENTER, SCALE, season=9).init(KEY, batch_of())
+    with pytest.raises(ValueError, match="season = -1 must lie between 0 and"):
+        Forecasting(Given(VALUES), CENTER, SCALE, season=-1).init(KEY, batch_of())
     with pytest.raises(ValueError, match=r"the model forecasts \(1, 2\) .*hold \(2, 2\)"):
         means(Forecasting(Given(VALUES[:1]), CENTER, SCALE), batch_of())
     with pytest.raises(ValueError, match="finite"):

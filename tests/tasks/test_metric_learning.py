@@ -289,3 +289,9 @@ def test_a_run_resumes_is_reported_and_is_the_same_on_many_devices(tmp_path):
     assert found["resumed"] == found["through"], "bit for bit"
     assert set(found["pictures"]) >= {"embedding_map.png", "neighbours.png", "roc.png", "learning_curves.png"}
     assert "map_at_r" in found["report"]
+
+
+def test_with_one_pair_of_a_kind_there_is_no_accuracy_over_folds():
+    found = MetricLearning(Linear(), nt_xent).report({"embedding": np.eye(3)}, np.array([0, 0, 1]))
+    assert "verification_accuracy" not in found
+    assert "recall_at_1" in found
