@@ -26,7 +26,7 @@ parity = import_module("tests.pretrained.test_parity")
 tf = {"padding": "same", "norm": partial(BatchNorm, eps=1e-3)}
 hf_norm = partial(LayerNorm, eps=1e-12)
 rows = [(*row[:4], row.act.__name__, row.strides) for row in V3_LARGE]
-hugging = partial(parity.hugging, labels=1000)
+hugging = partial(import_module("tests.pretrained.oracles_cases").hugging, labels=1000)
 b0 = {"width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280, "image_size": 224}
 
 # name in the catalog, options, the reference
