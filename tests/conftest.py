@@ -1,4 +1,4 @@
-"""Settings of the whole suite: strict numerics, one shared compilation cache, no network."""
+"""Settings of the whole suite: strict numerics, one shared compilation cache, no network, a limit on compiled programs."""
 
 import importlib.util
 import os
@@ -10,13 +10,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's threads spin while they wait: a tenth of a parity test
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    # XLA's own passes as ever, and fewer of LLVM's: these are a third of compiling, and compiling is what the suite does
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+    # XLA's own passes stay; LLVM's are a third of compiling, and compiling is what the suite does. CI runs some of them.
+    level = 1 if os.environ.get("CI") else 0
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level={level}".strip()
 
 import jax
 import pytest
 
 from jaxdl.compilation_cache import cache_folder, mend
+from tests import programs
 
 collect_ignore_glob = ["golden/*.py", "pretrained/oracles*.py"]  # no tests: they need PyTorch to be imported
 
@@ -28,6 +30,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else jax knows it; set for 
     jax.config.update("jax_compilation_cache_dir", kept)
     os.makedirs(kept, mode=0o700, exist_ok=True)
     mend(Path(kept))
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(programs, "programs")
+
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
