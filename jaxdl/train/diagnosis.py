@@ -1,7 +1,6 @@
 """Looking into a run while it trains: a trace of what the device does (`--profile`), and the birth of a NaN (`--debug-nans`)."""
 
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class Trace:
         self._stop()
 
 
-def find_nan(program: Any, knobs: Mapping[str, Any], state: TrainState, source: Any, n: int) -> str:
+def find_nan(program: Any, state: TrainState, source: Any, n: int) -> str:
     """One line naming the operation that made the first NaN of the next `n` steps from `state`.
 
     The steps run again operation by operation, each result checked. Inside the compiled program nothing can be seen: the
@@ -52,7 +51,7 @@ def find_nan(program: Any, knobs: Mapping[str, Any], state: TrainState, source: 
     for step in range(first, first + n):
         try:
             with jax.disable_jit(), jax.debug_nans(True):
-                state, _ = program.step(knobs, state.replace(metrics={}), source)
+                state, _ = program.step(program.knobs, state.replace(metrics={}), source)
                 jax.block_until_ready(state)
         except FloatingPointError as error:
             frames = traceback.extract_tb(error.__traceback__)

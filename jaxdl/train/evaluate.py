@@ -35,31 +35,28 @@ def means(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: np.where(w > 0, s / np.where(w > 0, w, 1), np.nan).tolist() for name, (s, w) in pairs.items()}
 
 
-def evaluate(program: Program, task: Task, knobs: Mapping[str, Any], weights: Variables, split: str) -> Evaluation:
+def evaluate(program: Program, weights: Variables, split: str) -> Evaluation:
     """Evaluate weights on a whole split. The result does not depend on the batch size beyond rounding."""
-    sums, gathered = collect(program, knobs, weights, split)
-    return conclude(task, split, sums, gathered)
+    sums, gathered = collect(program, weights, split)
+    return conclude(program.exp.task, split, sums, gathered)
 
 
-def evaluate_members(
-    program: Program, task: Task, knobs: Mapping[str, Any], weights: Variables, split: str
-) -> list[Evaluation]:
+def evaluate_members(program: Program, weights: Variables, split: str) -> list[Evaluation]:
     """The same for every member of a population."""
-    sums, gathered = collect(program, knobs, weights, split, members=True)
+    sums, gathered = collect(program, weights, split, members=True)
+    task = program.exp.task
     count = len(next(iter(sums.values()))[0])
     return [conclude(task, split, *jax.tree.map(lambda a, m=m: a[m], (sums, gathered))) for m in range(count)]
 
 
-def collect(
-    program: Program, knobs: Mapping[str, Any], weights: Variables, split: str, *, members: bool = False
-) -> tuple[Any, Any]:
+def collect(program: Program, weights: Variables, split: str, *, members: bool = False) -> tuple[Any, Any]:
     """Sums and weights over a split, and the outputs, targets of its examples in order (after the members' axis)."""
     totals: Any = None
     kept: list[Any] = []
     first = 1 if members else 0
     before = 0
     for count, source in program.data.eval_sources(split):
-        sums, gathered = program.evaluate(knobs, weights, program.place(source), jnp.arange(count), jnp.int32(before))
+        sums, gathered = program.evaluate(weights, program.place(source), jnp.arange(count), jnp.int32(before))
         sums = jax.tree.map(lambda a: np.asarray(a, np.float64), jax.device_get(sums))
         totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
         gathered = jax.device_get(gathered)

@@ -100,8 +100,6 @@ def nothing(sums: jax.Array) -> jax.Array:
 
 def fit(
     program: Program,
-    exp: Any,
-    knobs: Mapping[str, Any],
     state: TrainState,
     *,
     events: Events,
@@ -114,6 +112,7 @@ def fit(
 
     With `limits.profile` a trace of a few chunks is written to the folder `traces`.
     """
+    exp = program.exp
     mode = exp.select[1]
     split = "validation" if "validation" in exp.data.splits else None
     step, last = int(np.max(state.step)), min(exp.steps, limits.stop_at or exp.steps)
@@ -140,7 +139,7 @@ def fit(
     with Interruption() as interruption, Trace(traces if limits.profile else None) as trace:
         began, compiled, interrupted = clock(), program.compile_seconds, None
         beat(step, "compiling")
-        state, view = program.chunk(knobs, state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad))
+        state, view = program.chunk(state, source(step, step + 1), np.int32(0), np.int32(limits.max_bad))
         jax.block_until_ready(view)
         length, value = 1, None
         while step < last:
@@ -155,14 +154,14 @@ def fit(
             beat(step, "training")
             trace.chunk()
             tick, before = clock(), state
-            state, view = program.chunk(knobs, state, source(step, step + n), np.int32(n), np.int32(limits.max_bad))
+            state, view = program.chunk(state, source(step, step + n), np.int32(n), np.int32(limits.max_bad))
             view = jax.device_get(view)
             took = max(clock() - tick, 1e-6)
             length = max(1, min(int(n * CHUNK_SECONDS / took), 4 * n))
             ended = view["bad"] >= limits.max_bad
             step = int(view["step"]) if np.ndim(view["step"]) == 0 else step + n
             if jax.config.jax_debug_nans and program.members is None and view["bad"]:
-                raise Diverged(find_nan(program, knobs, before, source(step - n, step), n))
+                raise Diverged(find_nan(program, before, source(step - n, step), n))
             if np.all(ended) and program.members is None:
                 events.line({"kind": "diverged", "step": step})
                 raise Diverged(
@@ -171,11 +170,11 @@ def fit(
             current = means(view["metrics"])
             events.progress(step, {name: float(np.mean(value)) for name, value in current.items()})
             if step % limits.log_every == 0 or step == exp.steps:
-                norm = {"parameter_norm": np.asarray(program.norms(knobs, state)), "skipped": view["skipped"]}
+                norm = {"parameter_norm": np.asarray(program.norms(state)), "skipped": view["skipped"]}
                 events.line({"kind": "train", "step": step, **current, **norm})
                 state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
             if step % exp.evaluation_step == 0 or step == exp.steps:
-                value, state = _assess(program, exp, knobs, state, step, split, events, outcome)
+                value, state = _assess(program, state, step, split, events, outcome)
                 better = value is not None and not np.isnan(value)
                 better = better and (best is None or (value > best if mode == "max" else value < best))
                 if better:
@@ -200,8 +199,6 @@ def fit(
 
 def _assess(
     program: Program,
-    exp: Any,
-    knobs: Mapping[str, Any],
     state: TrainState,
     step: int,
     split: str | None,
@@ -212,31 +209,31 @@ def _assess(
     if split is None:
         return None, state
     beat(step, "evaluating")
-    weights = program.weights(knobs, state)
+    weights = program.weights(state)
     if program.members is None:
-        evaluation = evaluate(program, exp.task, knobs, weights, split)
+        evaluation = evaluate(program, weights, split)
         result = evaluation.metrics
         events.pictures(step, evaluation.report)
     else:
-        results = [e.metrics for e in evaluate_members(program, exp.task, knobs, weights, split)]
+        results = [e.metrics for e in evaluate_members(program, weights, split)]
         result = {name: [r.get(name, float("nan")) for r in results] for name in {n: 0 for r in results for n in r}}
     line = {"kind": "eval", "step": step, "split": split, **result}
     events.line(line)
     outcome.history.append(line)
-    name, mode = exp.select
+    name, mode = program.exp.select
     value = np.asarray(result.get(name, np.full(np.shape(state.step), np.nan)), np.float32)
     if name not in result and all(np.isfinite(v).all() for v in result.values()):
         raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
     if state.best is not None:
-        state = state.replace(best=program.stop(knobs, state.best, value, np.int32(step), weights))
+        state = state.replace(best=program.stop(state.best, value, np.int32(step), weights))
     finite = value[np.isfinite(value)]
     return (float(finite.max() if mode == "max" else finite.min()) if finite.size else None), state
 
 
-def chosen(program: Program, exp: Any, knobs: Mapping[str, Any], state: TrainState) -> Variables:
+def chosen(program: Program, state: TrainState) -> Variables:
     """The weights a finished run stands for: early stopping's best, else the last (averaged where asked)."""
-    last = program.weights(knobs, state)
-    if state.best is None or not exp.stop.restore_best:
+    last = program.weights(state)
+    if state.best is None or not program.exp.stop.restore_best:
         return last
     seen = np.isfinite(state.best.value)
     if seen.all():

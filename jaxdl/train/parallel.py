@@ -13,7 +13,6 @@ on the mesh.
 """
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxdl import runtime
+from jaxdl.train.compiled import Compiled
 from jaxdl.types import cutting_time
 
 AXES = ("data", "fsdp", "model")
@@ -55,24 +55,6 @@ def parse_mesh(text: str) -> dict[str, int]:
             )
         sizes[match[1]] = int(match[2])
     return sizes
-
-
-class Timed:
-    """A jitted function that adds up the seconds of the calls that compiled."""
-
-    def __init__(self, function: Any):
-        self.function, self.seconds = function, 0.0
-
-    def __call__(self, *arguments: Any) -> Any:
-        known, began = self.function._cache_size(), time.perf_counter()
-        out = self.function(*arguments)
-        if self.function._cache_size() != known:
-            self.seconds += time.perf_counter() - began  # dispatch is asynchronous: this is tracing and compiling
-            runtime.give_back()
-        return out
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.function, name)
 
 
 @dataclass(frozen=True)
@@ -213,13 +195,12 @@ class Plan:
         sharded = {}
         if self.sharded:
             sharded = {"out_shardings": out if out is not None else self.named()}
-        return Timed(
-            jax.jit(
-                function,
-                donate_argnums=() if donate is None else donate,
-                compiler_options=runtime.compiler_options(),
-                **sharded,
-            )
+        return Compiled(
+            function,
+            self,
+            donate_argnums=() if donate is None else donate,
+            compiler_options=runtime.compiler_options(),
+            **sharded,
         )
 
     def compile_chunk(self, function: Callable[..., Any], shapes: Any) -> Any:

@@ -18,8 +18,9 @@ from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.train.evaluate import Evaluation, evaluate_members
 from jaxdl.train.loop import Events, Limits, Outcome, chosen, fit
 from jaxdl.train.parallel import Plan
-from jaxdl.train.program import Members, Program, candidates
+from jaxdl.train.program import Program
 from jaxdl.train.stopping import EarlyStopping
+from jaxdl.train.traced import Members, candidates
 from jaxdl.types import TrainState
 
 NEVER = 10**9
@@ -43,13 +44,16 @@ class Group:
 
     @classmethod
     def make(
-        cls, exp: Any, members: Sequence[int], points: Sequence[Mapping[str, Any]], traced: Sequence[str]
+        cls,
+        exp: Any,
+        build: Callable[[Mapping[str, Any]], Any],
+        members: Sequence[int],
+        points: Sequence[Mapping[str, Any]],
+        traced: Sequence[str],
     ) -> "Group":
         """The group of `members`, indices into `points`, in the types that their knobs have in a single run."""
         rows = [candidates(points[i]) for i in members]
-        return cls(
-            exp, exp.origin.build, tuple(members), {name: np.stack([row[name] for row in rows]) for name in traced}
-        )
+        return cls(exp, build, tuple(members), {name: np.stack([row[name] for row in rows]) for name in traced})
 
     def keep(self, members: Sequence[int]) -> "Group":
         """The group of some of its members."""
@@ -137,7 +141,7 @@ class Population:
 
     def _program(self, mode: str) -> Program:
         build, members = self.group.build, Members(mode, self.plan.mesh)
-        return Program(lambda knobs: watched(build(knobs)), self.exp.data, self.knobs, self.plan, members)
+        return Program(self.exp, lambda knobs: watched(build(knobs)), self.knobs, self.plan, members)
 
     def _fastest(self, seconds: float = 0.15, most: int = 1024) -> Program:
         """Times some steps of both forms from the initial state, twice as many until they take `seconds`.
@@ -147,13 +151,13 @@ class Population:
         programs = {mode: self._program(mode) for mode in MODES}
         source = self.exp.data.source(0, 1, 0)
         for mode, program in programs.items():
-            state, placed = program.init(self.knobs), program.place(source)
-            state, view = program.chunk(self.knobs, state, placed, np.int32(0), np.int32(NEVER))
+            state, placed = program.init(), program.place(source)
+            state, view = program.chunk(state, placed, np.int32(0), np.int32(NEVER))
             jax.block_until_ready(view)
             steps, took = 1, 0.0
             while took < seconds and steps <= most:
                 began = time.perf_counter()
-                state, view = program.chunk(self.knobs, state, placed, np.int32(steps), np.int32(NEVER))
+                state, view = program.chunk(state, placed, np.int32(steps), np.int32(NEVER))
                 jax.block_until_ready(view)
                 took = time.perf_counter() - began
                 self.timings[mode] = took / steps
@@ -161,17 +165,17 @@ class Population:
         return programs[min(self.timings, key=self.timings.__getitem__)]
 
     def init(self) -> TrainState:
-        return self.program.init(self.knobs)
+        return self.program.init()
 
     def fit(self, state: TrainState, events: Events, checkpoints: Checkpoints | None, limits: Limits) -> Outcome:
         told = OfMembers(self, events, checkpoints)
         saved = None if checkpoints is None else told
-        return fit(self.program, self.exp, self.knobs, state, events=told, checkpoints=saved, limits=limits)
+        return fit(self.program, state, events=told, checkpoints=saved, limits=limits)
 
     def evaluate(self, state: TrainState, split: str) -> list[Evaluation]:
         """Every member with the weights it stands for."""
-        weights = chosen(self.program, self.exp, self.knobs, state)
-        return evaluate_members(self.program, self.exp.task, self.knobs, weights, split)[: self.size]
+        weights = chosen(self.program, state)
+        return evaluate_members(self.program, weights, split)[: self.size]
 
     def keep(self, state: TrainState, members: Sequence[int]) -> tuple["Population", TrainState]:
         """The population of some members, each where it was."""

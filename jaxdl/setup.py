@@ -1,0 +1,127 @@
+"""What a run is before it is built: the function `config`, the values of its knobs, and recorded fields that differ from it.
+
+`train`, `sweep`, `load` and every command make a Setup; a run's config.json holds its values, and a trace builds it again.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from jaxdl.data import tokenizers
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError, check_seed
+
+Config = Callable[..., Experiment]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A function and all that it is called with.
+
+    Args:
+        config: the function that returns an Experiment.
+        knobs: its arguments, all of them.
+        overrides: fields of the Experiment that are changed after the call, by name; those of RECORDED.
+        home: the run folder whose tokenizers the data use (None: they make their own).
+    """
+
+    config: Config
+    knobs: Mapping[str, Any]
+    overrides: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    home: Path | None = None
+
+    @classmethod
+    def of(cls, config: Config, values: Mapping[str, Any], *, home: Path | None = None) -> "Setup":
+        """Values by name, as `train(config, lr=3e-3, precision="bfloat16")` takes them, split into knobs and recorded fields.
+
+        A knob named like a recorded field is the knob. Raises ExperimentError for a name that is neither.
+        """
+        if isinstance(config, Experiment):
+            raise ExperimentError(
+                "give the function, not the Experiment that it returned: train(config, lr=3e-3) instead of "
+                "train(config(lr=3e-3)); an Experiment made by hand trains as train(lambda: exp)"
+            )
+        if not callable(config):
+            raise ExperimentError(f"config must be a function that returns an Experiment, got {config!r}")
+        parameters = inspect.signature(config).parameters
+        knobs = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
+        overrides = {}
+        for name, value in values.items():
+            value = value.item() if isinstance(value, np.generic) else value
+            if name in parameters:
+                knobs[name] = value
+            elif name in RECORDED:
+                overrides[name] = value
+            else:
+                raise ExperimentError(unknown(name, parameters))
+        missing = [name for name in parameters if name not in knobs]
+        if missing:
+            raise ExperimentError(f"{config.__name__} needs a value for {', '.join(missing)}")
+        check_seed("seed", knobs.get("seed"))
+        return cls(config, knobs, overrides, home)
+
+    @classmethod
+    def from_json(cls, config: Config, recorded: Mapping[str, Any], home: Path | None = None) -> "Setup":
+        """The setup that a run's config.json describes."""
+        knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
+        fields = {name: as_typed(value) for name, value in recorded["recorded"].items() if name in RECORDED}
+        return cls.of(config, {**{n: v for n, v in fields.items() if n not in knobs}, **knobs}, home=home)
+
+    def to_json(self, exp: Experiment) -> dict[str, Any]:
+        """What config.json holds of the setup and of the experiment that it builds."""
+        return {"knobs": dict(self.knobs), "recorded": {name: getattr(exp, name) for name in RECORDED}}
+
+    def build(self, traced: Mapping[str, Any] = MappingProxyType({})) -> Experiment:
+        """Call `config`; inside a trace, with traced values of some knobs."""
+        with tokenizers.at_home(self.home):
+            exp = self.config(**{**self.knobs, **traced})
+        if not isinstance(exp, Experiment):
+            file = inspect.getsourcefile(self.config) or self.config.__module__
+            raise ExperimentError(f"{file}: {self.name} must return an Experiment, got {type(exp).__name__}")
+        return replace(exp, **self.overrides) if self.overrides else exp
+
+    def with_values(self, values: Mapping[str, Any]) -> "Setup":
+        """The same with other values of some knobs and recorded fields."""
+        return Setup.of(self.config, {**self.overrides, **self.knobs, **values}, home=self.home)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return getattr(self.config, "__name__", type(self.config).__name__)
+
+    @property
+    def source(self) -> str | None:
+        """The experiment file; None where the function comes from a notebook or a prompt."""
+        try:
+            file = inspect.getsourcefile(self.config)
+        except TypeError:
+            return None
+        return file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
+
+    @property
+    def docstring(self) -> str:
+        """What the experiment says of itself: the docstring of its file, else that of the function."""
+        module = inspect.getmodule(self.config)
+        return inspect.cleandoc((module and module.__doc__) or self.config.__doc__ or "")
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} = {value}" for name, value in {**self.knobs, **self.overrides}.items())
+
+
+def unknown(name: str, knobs: Mapping[str, Any]) -> str:
+    """What is said of a name that is neither a knob nor a recorded field."""
+    if name in Experiment.__dataclass_fields__:
+        return f"{name} follows from the knobs of config ({', '.join(knobs)}): change it there"
+    close = get_close_matches(name, [*knobs, *RECORDED], n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join([*knobs, *RECORDED])}"
+    return f"config has no knob {name!r}: {hint}"
+
+
+def as_typed(value: Any) -> Any:
+    """JSON has no tuples."""
+    return tuple(as_typed(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,221 @@
+"""An experiment as pure functions of its knobs: what `program.py` compiles.
+
+`config` is called again inside each trace, with the float knobs and the seed as scalars: everything that depends on a knob
+(schedule, rates, keys) is traced with it, so a changed learning rate compiles nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from jaxdl.train import stopping
+from jaxdl.train.parallel import Plan
+from jaxdl.train.step import add, init_state, prepare, train_step
+from jaxdl.types import Array, Batch, Best, TrainState, Variables, rows_from
+
+Knobs = Mapping[str, Any]
+
+
+def candidates(knobs: Knobs) -> dict[str, np.generic]:
+    """The knobs that may enter a program as scalars: floats, and the seed."""
+    floats = {name: np.float32(value) for name, value in knobs.items() if type(value) is float}
+    seed = knobs.get("seed")
+    return floats | ({"seed": np.int32(seed)} if type(seed) is int else {})
+
+
+@dataclass(frozen=True)
+class Members:
+    """Turns a function of one member into that of a population: every argument gets a first axis, but those named.
+
+    "together": `vmap`, one program over all members at once. "in turn": `lax.map`, one member after the other inside
+    one compiled program, which is often faster on a CPU. Over a `mesh` (of one axis, "members") each device runs the
+    function on its own members, and never waits for the others.
+    """
+
+    mode: Literal["together", "in turn"] = "together"
+    mesh: Mesh | None = None
+
+    def __call__(self, function: Callable[..., Any], **shared: int) -> Callable[..., Any]:
+        def axes(count: int) -> tuple[int | None, ...]:
+            return tuple(None if i in shared.values() else 0 for i in range(count))
+
+        def together(*arguments: Any) -> Any:
+            return jax.vmap(function, in_axes=axes(len(arguments)))(*arguments)
+
+        def in_turn(*arguments: Any) -> Any:
+            own = {i: a for i, a in enumerate(arguments) if i not in shared.values()}
+            return jax.lax.map(lambda row: function(*(row.get(i, a) for i, a in enumerate(arguments))), own)
+
+        return self.spread(together if self.mode == "together" else in_turn, **shared)
+
+    def spread(self, function: Callable[..., Any], **shared: int) -> Callable[..., Any]:
+        """A function of many members, on each device for the members that live there."""
+        if self.mesh is None:
+            return function
+
+        def spread(*arguments: Any) -> Any:
+            specs = tuple(P() if i in shared.values() else P("members") for i in range(len(arguments)))
+            mapped = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=P("members"), check_vma=False)
+            return mapped(*arguments)
+
+        return spread
+
+
+def going(state: TrainState, max_bad: Array) -> Array:
+    """Whether a member still trains: neither stopped early nor diverged."""
+    fine = state.bad < max_bad
+    return fine if state.best is None else fine & ~state.best.stopped
+
+
+def where(condition: Array, new: TrainState, old: TrainState) -> TrainState:
+    """`new` where the condition holds; the key, which never changes, is passed by."""
+    chosen = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new.replace(key=None), old.replace(key=None))
+    return chosen.replace(key=old.key)
+
+
+def view_of(state: TrainState) -> dict[str, Any]:
+    """The few numbers the host reads after a chunk, as copies: the state itself is donated to the next."""
+    view = {"step": state.step, "bad": state.bad, "skipped": state.skipped, "metrics": state.metrics}
+    return jax.tree.map(jnp.copy, view)
+
+
+class Traced:
+    """The functions of one experiment for any values of its traced knobs.
+
+    Args:
+        exp: the experiment, built with the knobs as Python numbers: data, steps and whatever else no traced knob changes.
+        build: traced knobs -> Experiment; called inside every trace.
+        knobs: the values of the traced knobs (arrays of one value a member, for a population); here only their shapes matter.
+        plan: devices and compiler.
+        members: None for one run; else how its functions become those of a population, one member a row of every knob.
+    """
+
+    def __init__(
+        self,
+        exp: Any,
+        build: Callable[[Knobs], Any],
+        knobs: Knobs,
+        plan: Plan = Plan(),
+        members: Members | None = None,
+    ):
+        self.exp, self.build, self.plan, self.members = exp, build, plan, members
+        self.data = exp.data
+        self.traced = {name: jax.ShapeDtypeStruct(np.shape(value), value.dtype) for name, value in knobs.items()}
+        self.each = members or (lambda function, **_: function)
+        data = exp.data
+        like = data.blank_source() if hasattr(data, "blank_source") else data.source(0, 1, 0)
+        held = jax.dtypes.canonicalize_dtype  # what jax holds of float64
+        self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, held(a.dtype)), dict(like))
+        self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
+        self._init = jax.jit(self.one_init)
+
+    def data_leaves(self) -> list[Any]:
+        """The arrays of the data that the experiment has inside a trace: they must not depend on a traced knob."""
+        found: list[Any] = []
+
+        def look(knobs: Knobs) -> None:
+            found.extend(jax.tree.leaves(dict(getattr(self.build(knobs).data, "splits", {}))))
+
+        jax.eval_shape(look, self.traced)
+        return found
+
+    def step(self, knobs: Knobs, state: TrainState, source: Any, axis: str | None = None) -> tuple[TrainState, Any]:
+        """One train step and its metrics."""
+        exp = self.build(knobs)
+        seed = exp.seed if exp.data_seed is None else exp.data_seed
+
+        def batch_at(draw: Array) -> Batch:
+            batch = self.data.train_batch(source, seed, draw)
+            return self.plan.constrain(batch) if axis is None else self.plan.local(batch)
+
+        with self.plan.sequence():
+            return train_step(exp, state, batch_at, axis)
+
+    def one_init(self, knobs: Knobs) -> TrainState:
+        state = init_state(self.build(knobs))
+        _, shapes = jax.eval_shape(partial(self._step, axis=None), knobs, state, self.source_shapes)
+        return state.replace(metrics=jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes))
+
+    def one_step(self, knobs: Knobs, state: TrainState, source: Any) -> TrainState:
+        new, metrics = self._step(knobs, state.replace(metrics={}), source, axis=self.plan.axis)
+        return new.replace(metrics=add(state.metrics, metrics))
+
+    def one_chunk(
+        self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """`n` steps in one loop whose length is an argument: the same program, hence the same bits, at any length."""
+
+        def unfinished(carry: tuple[Array, TrainState]) -> Array:
+            return (carry[0] < n) & going(carry[1], max_bad)
+
+        def body(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
+            return carry[0] + 1, self.one_step(knobs, carry[1], source)
+
+        _, state = jax.lax.while_loop(unfinished, body, (jnp.int32(0), state))
+        return state, view_of(state)
+
+    def joint_chunk(
+        self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """The same for a population whose members step together; one that stopped or diverged stays as it is."""
+
+        def alive(knobs: Knobs, state: TrainState, source: Any) -> TrainState:
+            return where(going(state, max_bad), self.one_step(knobs, state, source), state)
+
+        step, still = jax.vmap(alive, in_axes=(0, 0, None)), jax.vmap(lambda state: going(state, max_bad))
+
+        def unfinished(carry: tuple[Array, TrainState]) -> Array:
+            return (carry[0] < n) & still(carry[1]).any()
+
+        def body(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
+            return carry[0] + 1, step(knobs, carry[1], source)
+
+        _, state = jax.lax.while_loop(unfinished, body, (jnp.int32(0), state))
+        return state, view_of(state)
+
+    @property
+    def run_chunk(self) -> Callable[..., Any]:
+        if self.members is None:
+            return self.one_chunk
+        if self.members.mode == "together":
+            return self.members.spread(self.joint_chunk, source=2, n=3, max_bad=4)
+        return self.each(self.one_chunk, source=2, n=3, max_bad=4)
+
+    def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
+        """What is evaluated: averaged parameters, where there are any."""
+        return self.build(knobs).eval_params(state), state.model_state
+
+    def one_norms(self, knobs: Knobs, state: TrainState) -> Array:
+        return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(state.params)))
+
+    def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array) -> Any:
+        """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks. There is one
+        key, and rows are numbered on (from `before`): what a task draws for a row does not depend on the batch size."""
+        exp, (params, model_state) = self.build(knobs), weights
+        observe = getattr(exp.task, "observe", exp.task.predict)
+
+        def body(i: Array) -> tuple[Any, Any]:
+            batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
+            key = jax.random.key(0)
+            with self.plan.sequence(), rows_from(before + i * batch["mask"].shape[0]):
+                _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
+                outputs = observe(params, model_state, batch, key)
+            return metrics, {"outputs": outputs, "y": batch.get("y"), "mask": batch["mask"]}
+
+        metrics, gathered = jax.lax.map(body, index)
+        return jax.tree.map(lambda a: a.sum(0), metrics), gathered
+
+    def one_predict(self, knobs: Knobs, weights: Variables, batch: Batch) -> Any:
+        exp = self.build(knobs)
+        return exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0))
+
+    def one_stop(self, knobs: Knobs, best: Best, value: Array, step: Array, weights: Variables) -> Best:
+        exp = self.build(knobs)
+        return stopping.update(exp.stop, exp.select[1], best, value, step, weights)
