@@ -18,7 +18,6 @@ import numpy as np
 
 from jaxdl.train.compiled import Compiled
 from jaxdl.train.parallel import Plan
-from jaxdl.train.step import init_state
 from jaxdl.train.traced import Knobs, Members, Traced, candidates
 from jaxdl.types import Batch, Best, TrainState, Variables
 
@@ -194,8 +193,3 @@ def problem_of(program: Program, as_numbers: TrainState) -> str:
 def described(shapes: Any) -> Any:
     leaves, structure = jax.tree.flatten(shapes)
     return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
-
-
-def init_shapes(exp: Any) -> TrainState:
-    """The first state of an experiment as shapes, its knobs as Python numbers."""
-    return jax.eval_shape(lambda: init_state(exp))

@@ -253,20 +253,20 @@ def train_step(
     ), metrics
 
 
-def rehearse(exp: Any) -> Params:
-    """Every phase once as shapes, with the knobs as Python numbers: what a layer, a loss or an augmentation refuses, it
-    refuses here (a dropout of 2), since inside the program its knobs are traced and have no value to look at.
+def rehearse(exp: Any) -> TrainState:
+    """One initialization and every phase once, as shapes, with the knobs as Python numbers.
 
-    Returns the shapes of the parameters.
+    What a layer, a loss or an augmentation refuses (a dropout of 2), it refuses here: inside the program its knobs are traced
+    and have no value to look at. Returns the shapes of the first state.
     """
 
-    def once(key: Key, raw: Batch) -> tuple[Params, list[Array]]:
+    def once(key: Key, raw: Batch) -> tuple[TrainState, list[Array]]:
         state = init_state(exp)
         batch = prepare(exp, raw, key)
         losses = [
             p.objective(state.params, state.model_state, batch, key, state.step, train=True)[0] for p in exp.task.phases
         ]
-        return state.params, losses
+        return state, losses
 
     raw = {name: jnp.asarray(value) for name, value in exp.data.example().items()}
     return jax.eval_shape(once, jax.random.key(0), raw)[0]

@@ -1,35 +1,93 @@
-"""What a sweep's folder holds: its plan, and each member as a run of its own.
+"""What a sweep's folder holds: its plan, and each member as a run of its own. `load` opens both kinds of folder.
 
+load(RUN).predict(images)
 load(SWEEP, member=3).predict(images)
 """
 
 import json
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxdl import api
-from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
-from jaxdl.prepared import prepare
-from jaxdl.provenance import as_typed, with_overrides
+from jaxdl.engine.halving import Stages
+from jaxdl.engine.population import Group, Population
+from jaxdl.experiment import ExperimentError
 from jaxdl.record import run as folders
 from jaxdl.record.log import read
-from jaxdl.train.halving import Stages
-from jaxdl.train.population import Group, Population
+from jaxdl.runs.open import Checkpoint, config_of, open_run
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.run import Run
+from jaxdl.setup import Config, Setup, as_typed
 from jaxdl.types import TrainState
 
-Config = Callable[..., Experiment]
+
+def load(
+    run: str | Path, checkpoint: Checkpoint = "best", *, member: int | None = None, config: Config | None = None
+) -> Run:
+    """A run from its folder, ready to predict and to evaluate.
+
+    Args:
+        run: the run folder.
+        checkpoint: "best" by the metric that selects, or "last".
+        member: which one, where the folder is that of a sweep.
+        config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
+    """
+    if checkpoint not in ("best", "last"):
+        raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
+    folder = folders.open_run(run)
+    if "sweep" in folder.config:
+        return load_member(folder, member, checkpoint, config)
+    return open_run(folder, checkpoint, config)
 
 
-class Member(api.Run):
+class Member(Run):
     """One member of a sweep, as a run that predicts and evaluates."""
 
     number: int
 
     @property
     def history(self) -> list[dict[str, Any]]:
+        return history(folders.open_run(self.folder), self.number)
+
+    def __repr__(self) -> str:
+        return f"Member({str(self.folder)!r}, {self.number}, step={int(self.state.step)})"
+
+
+def load_member(folder: folders.Run, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
+    """Member `number` of a sweep, with its own best weights, or its last."""
+    points = points_of(folder)
+    if number is None:
+        raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}?")
+    if not 0 <= number < len(points):
+        raise ExperimentError(f"{folder.folder}: member {number} is not one of 0 … {len(points) - 1}")
+    config = config_of(folder, config)
+    place, stages, stage = where_is(folder, number)
+    one = groups_of(config, folder)[0][place].keep(stages.all[stage].members)
+    checkpoints = stages.checkpoints(stage)
+    if not checkpoints.steps():
+        raise ExperimentError(f"member {number} of {folder.folder} has no checkpoint yet")
+    every, _, _ = checkpoints.restore(Population(one, mode="together").target())
+    state: TrainState = jax.tree.map(lambda a: a[one.members.index(number)], every)
+    best = state.best
+    setup = setup_of_member(config, folder, number)
+    program = prepare(setup)
+    found = Member(setup, program, state if program.exp.stop is not None else state.replace(best=None), folder.folder)
+    found.number = number
+    if checkpoint == "best" and np.isfinite(best.value):
+        found.weights = best.weights
+    else:
+        found.weights = program.weights(found.state)
+    return found
+
+
+def setup_of_member(config: Config, folder: folders.Run, number: int) -> Setup:
+    """The function with the knobs of one member."""
+    return Setup.of(config, {**folder.config["sweep"]["overrides"], **points_of(folder)[number]}, home=None)
+
+
+def history(self) -> list[dict[str, Any]]:
         return history(folders.open_run(self.folder), self.number)
 
     def __repr__(self) -> str:
@@ -105,21 +163,11 @@ def points_of(folder: folders.Run) -> list[dict[str, Any]]:
     return [{name: as_typed(v) for name, v in point.items()} for point in folder.config["sweep"]["points"]]
 
 
-def config_of(folder: folders.Run, config: Config | None) -> Config:
-    """The experiment of a sweep: the function that is given, or the copy of its file in the folder."""
-    if config is not None:
-        return experiment(config)
-    if not folder.experiment.is_file():
-        raise ExperimentError(f"{folder.folder} comes from a notebook: give its config function, config=config")
-    return load_config(folder.experiment, beside=folder.config.get("source"))
-
-
 def groups_of(config: Config, folder: folders.Run) -> tuple[list[Group], list[str]]:
     """The plan as it was made when the sweep began."""
-    told, points = folder.config["sweep"], points_of(folder)
-    made = plan_of(folder)
+    points, made = points_of(folder), plan_of(folder)
     groups = []
     for one in made["groups"]:
-        exp = with_overrides(config(**points[one["members"][0]]), told["overrides"])
-        groups.append(Group.make(exp, one["members"], points, one["traced"]))
+        setup = setup_of_member(config, folder, one["members"][0])
+        groups.append(Group.make(setup.build(), setup.build, one["members"], points, one["traced"]))
     return groups, made["lines"]

@@ -23,17 +23,20 @@ from typing import Any
 import jax
 
 from jaxdl import runtime
-from jaxdl.experiment import RECORDED, ExperimentError, experiment
-from jaxdl.members import Config, config_of, groups_of, histories, points_of
-from jaxdl.provenance import check, docstring_of, source_of, with_overrides
+from jaxdl.engine.halving import train_group
+from jaxdl.engine.loop import Limits
+from jaxdl.engine.population import Group, group
+from jaxdl.engine.program import traceable
+from jaxdl.experiment import ExperimentError
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
 from jaxdl.record.lock import locked
 from jaxdl.record.progress import Progress
-from jaxdl.train.halving import train_group
-from jaxdl.train.loop import Limits
-from jaxdl.train.population import Group, group
-from jaxdl.train.program import traceable
+from jaxdl.record.sweep_report import write_sweep_report
+from jaxdl.runs.members import groups_of, histories, points_of
+from jaxdl.runs.open import config_of
+from jaxdl.runs.prepare import check_data, rehearsed
+from jaxdl.setup import Config, Setup
 
 Points = Sequence[Mapping[str, Any]]
 
@@ -63,54 +66,64 @@ class Sweep:
 def sweep(
     config: Config,
     points: Mapping[str, Sequence[Any]] | Points,
+    /,
     *,
-    knobs: Mapping[str, Any] = {},
-    overrides: Mapping[str, Any] = {},
     run: str | Path = "runs",
     how: str | None = None,
     prune: bool = False,
     limits: Limits = Limits(),
     quiet: bool = False,
+    **values: Any,
 ) -> Sweep:
     """Train many members of one experiment and compare them.
 
     Args:
         config: the experiment.
         points: knob -> its values, for all their combinations; or a list of knobs, one dictionary a member.
-        knobs: values of other knobs, the same for all.
-        overrides: recorded fields of the Experiment (`precision`, ...).
         run: folder under which `<experiment>-sweep/<date-time>-s<seed>/` is made.
         how: "together" (vmap), "in turn" (one member after the other in one program), or None: measure.
         prune: successive halving by the metric that selects.
-        limits, quiet: as for `train`.
+        limits: how often to log and save, where to pause.
+        quiet: no progress bar.
+        **values: other knobs and recorded fields (`precision`, ...), the same for all.
     """
     runtime.ensure()
-    config = experiment(config)
     points = combinations(points) if isinstance(points, Mapping) else list(points)
     swept = list(dict.fromkeys(name for point in points for name in point))
     if not points or not swept:
         raise ExperimentError("nothing to sweep: give a knob several values, as in {'seed': range(8)}")
-    check_knobs(config, [*swept, *knobs])
-    points = [dict(config(**{**knobs, **point}).origin.knobs) for point in points]  # and every value is checked
-    first = with_overrides(config(**points[0]), overrides)
+    setups = [Setup.of(config, {**values, **point}) for point in points]  # and every value is checked
+    for name in swept:
+        if name not in setups[0].knobs:
+            raise ExperimentError(f"{name!r} is no knob; there are: {', '.join(setups[0].knobs)}")
+    setup, overrides = setups[0], dict(setups[0].overrides)
+    first = setup.build()
     if not first.data.resident and first.data_seed is None:
-        overrides = {**overrides, "data_seed": int(points[0].get("seed", 0))}  # streams are read once, for all members
-        first = with_overrides(first, overrides)
+        overrides["data_seed"] = int(setup.knobs.get("seed", 0))  # streams are read once, for all members
+        setup = setup.with_values(overrides)
+        first = setup.build()
     if first.init_from is not None:
         raise ExperimentError(f"init_from = {first.init_from}: members of a sweep start from their own seeds")
-    check(first)
-    source = source_of(first)
-    told = {"swept": swept, "points": points, "overrides": overrides, "how": how, "prune": prune}
+    check_data(first)
+    rehearsed(setup, first)
+    points = [dict(one.knobs) for one in setups]
     record = {
-        "knobs": points[0],
-        "recorded": {name: getattr(first, name) for name in RECORDED},
+        **setup.to_json(first),
         "select": list(first.select),
-        "docstring": docstring_of(first),
-        "sweep": {**told, "limits": {**asdict(limits), "stop_at": None}},
+        "docstring": setup.docstring,
+        "sweep": {
+            "swept": swept,
+            "points": points,
+            "overrides": overrides,
+            "how": how,
+            "prune": prune,
+            "limits": {**asdict(limits), "stop_at": None},
+        },
     }
     groups, lines = plan(config, points, swept, overrides)
-    stem = Path(source).stem if source else "notebook"
-    folder = folders.create_run(run, f"{stem}-sweep", seed=int(points[0].get("seed", 0)), config=record, source=source)
+    stem = Path(setup.source).stem if setup.source else "notebook"
+    seed = int(points[0].get("seed", 0))
+    folder = folders.create_run(run, f"{stem}-sweep", seed=seed, config=record, source=setup.source)
     made = {"groups": [{"members": list(one.members), "traced": list(one.knobs)} for one in groups], "lines": lines}
     folders.write_synced(folder.folder / "plan.json", json.dumps(made, indent=1) + "\n")
     with locked(folder.folder):
@@ -148,29 +161,21 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
 
 
-def check_knobs(config: Config, names: Sequence[str]) -> None:
-    import inspect
-
-    known = list(inspect.signature(config).parameters)
-    for name in names:
-        if name not in known:
-            raise ExperimentError(f"no knob {name!r}; there are: {', '.join(known)}")
-
-
 def plan(
     config: Config, points: Points, swept: Sequence[str], overrides: Mapping[str, Any]
 ) -> tuple[list[Group], list]:
     """As few programs as the knobs allow, and a line about each split, with its reason."""
     groups, reasons = [], {}
     for static, members in group(points):
-        exp = with_overrides(config(**points[members[0]]), overrides)
-        traced, problems = traceable(exp, exp.origin.knobs)
+        setup = Setup.of(config, {**overrides, **points[members[0]]})
+        exp = setup.build()
+        traced, problems = traceable(exp, setup.build, setup.knobs, rehearsed(setup, exp))
         reasons |= {name: problems[name] for name in swept if name in problems}
         reasons |= {name: KINDS.get(type(static[name]), "it is a choice") for name in swept if name in static}
         for _, inner in group([points[i] for i in members], list(traced)):
             chosen = [members[i] for i in inner]
-            exp = with_overrides(config(**points[chosen[0]]), overrides)
-            groups.append(Group.make(exp, chosen, points, list(traced)))
+            one = Setup.of(config, {**overrides, **points[chosen[0]]})
+            groups.append(Group.make(one.build(), one.build, chosen, points, list(traced)))
     within = [name for name in swept if name not in reasons]
     several = len(groups) > 1
     lines = [
@@ -218,8 +223,6 @@ def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: boo
                 finished["seconds"] += time.perf_counter() - began
                 folders.write_synced(results, json.dumps(finished, indent=1, allow_nan=False) + "\n")
             before += one.exp.steps
-    from jaxdl.record.sweep_report import write_sweep_report
-
     rows = [{"member": i, **points[i], **finished["rows"][str(i)]} for i in range(len(points))]
     table, plots = write_sweep_report(folder, groups[0].exp.data, rows, histories(folder), lines, finished["seconds"])
     return Sweep(folder.folder, "finished", rows, table, plots)

@@ -1,14 +1,11 @@
-"""What a script or a notebook calls: `train(config(...))` and `load(RUN)`. The command line is a thin layer on the same.
+"""`train(config, lr=3e-3)`: one run into a folder of its own, from the start or resumed.
 
-run = train(config(lr=3e-3))         # the same program, progress bar and run folder as on the command line
-run = load("runs/digits_cnn/2026-01-31-120000-s0")
+run = train(config, lr=3e-3)         # the same program, progress bar and run folder as on the command line
 run.predict(images)["label"]
 run.evaluate("test").metrics["accuracy"]
 """
 
-import sys
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,67 +14,32 @@ import numpy as np
 
 from jaxdl import runtime
 from jaxdl.data import tokenizers
-from jaxdl.experiment import RECORDED, Experiment, ExperimentError, load_config
-from jaxdl.prepared import Prepared, prepare
-from jaxdl.provenance import (
-    as_typed,
-    check,
-    checksum,
-    docstring_of,
-    knobs_of,
-    notes_on_resume,
-    rebuild,
-    refuse_changes,
-    source_of,
-    with_overrides,
-)
+from jaxdl.engine.distributed import beat, from_first, watched
+from jaxdl.engine.loop import Diverged, Limits, Outcome, fit
+from jaxdl.engine.parallel import Plan, describe
+from jaxdl.engine.program import Program
+from jaxdl.experiment import ExperimentError
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints, preload
 from jaxdl.record.lock import locked
-from jaxdl.record.log import MetricsLog, read
+from jaxdl.record.log import MetricsLog
 from jaxdl.record.manifest import reason
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
-from jaxdl.train.distributed import beat, from_first, watched
-from jaxdl.train.evaluate import Evaluation, evaluate
-from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
-from jaxdl.train.parallel import Plan, describe
-from jaxdl.transfer import initialised_from
-from jaxdl.types import TrainState, Variables
+from jaxdl.record.report import report_divergence, write_report
+from jaxdl.runs.prepare import check_data, prepare
+from jaxdl.runs.provenance import checksum, notes_on_resume, refuse_changes
+from jaxdl.runs.run import Run
+from jaxdl.runs.weights import check_source, initialised_from
+from jaxdl.setup import Config, Setup
 
-
-class Run:
-    """A trained experiment: its weights, its numbers, its folder."""
-
-    def __init__(self, prepared: Prepared, state: TrainState, folder: Path | None, outcome: Outcome | None = None):
-        self.prepared, self.state, self.folder, self.outcome = prepared, state, folder, outcome
-        self.experiment = prepared.experiment
-
-    @cached_property
-    def weights(self) -> Variables:
-        """(params, model_state) the run stands for: early stopping's best, else the last, averaged where asked."""
-        return chosen(self.prepared.program, self.experiment, dict(self.prepared.traced), self.state)
-
-    def predict(self, x: Any) -> Any:
-        """Predictions for raw inputs: one example or any number of them."""
-        return self.prepared.predict(self.weights, x)
-
-    def evaluate(self, split: str = "test") -> Evaluation:
-        """All metrics on a whole split: "train", "validation" or "test"."""
-        return evaluate(self.prepared.program, self.experiment.task, dict(self.prepared.traced), self.weights, split)
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
-        return read(self.folder / "metrics.jsonl") if self.folder else []
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, step={int(self.state.step)})"
+Callback = Callable[[dict[str, Any]], None]
 
 
 def train(
-    exp: Experiment,
+    config: Config,
+    /,
     *,
     run: str | Path = "runs",
     resume: str | Path | None = None,
@@ -85,15 +47,16 @@ def train(
     strategy: Literal["jit", "pmap"] = "jit",
     limits: Limits = Limits(),
     quiet: bool = False,
-    callback: Callable[[dict[str, Any]], None] | None = None,
+    callback: Callback | None = None,
+    **values: Any,
 ) -> Run:
     """Train an experiment into a new run folder under `run`, or go on with the run folder `resume`.
 
     Args:
-        exp: what `config(...)` returned.
+        config: the function that returns the Experiment.
         run: folder under which `<experiment>/<date-time>-s<seed>/` is made.
-        resume: a run folder to continue; its knobs must be those of `exp`.
-        mesh: devices by axis, such as "data=4,model=2" (`jaxdl.train.parallel`); None: all take part of the data.
+        resume: a run folder to continue, with its knobs; values that differ from them are refused.
+        mesh: devices by axis, such as "data=4,model=2" (`jaxdl.engine.parallel`); None: all take part of the data.
         strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
@@ -103,19 +66,29 @@ def train(
                 def numbers(line):
                     return {f"{line.get('split', 'train')}/{k}": v for k, v in line.items() if isinstance(v, float)}
 
-                wandb.init(project="digits", config=dict(exp.origin.knobs))                   # Weights & Biases
-                train(exp, callback=lambda line: wandb.log(numbers(line), step=line["step"]))
+                wandb.init(project="digits", config={"lr": 3e-3})                             # Weights & Biases
+                train(config, lr=3e-3, callback=lambda line: wandb.log(numbers(line), step=line["step"]))
 
                 with mlflow.start_run():                                                      # MLflow
-                    mlflow.log_params(exp.origin.knobs)
-                    train(exp, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+                    train(config, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+        **values: knobs of `config`, and recorded fields of the Experiment (`precision`, `ema`, ...), by name.
 
-    In several processes (`jaxdl.train.distributed`) all of them call this; an exception then ends the process at once.
+    In several processes (`jaxdl.engine.distributed`) all of them call this; an exception then ends the process at once.
     """
+    setup = Setup.of(config, values)
+    folder = None
+    if resume is not None:
+        folder = folders.open_run(resume)
+        if "sweep" in folder.config:
+            raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
+        recorded = Setup.from_json(config, folder.config, folder.folder)
+        setup = recorded.with_values(values)
+        refuse_changes(recorded, setup)
     runtime.ensure()
+    exp = setup.build()
     try:
         with watched(limits.watchdog):
-            result = _train(exp, run, resume, Plan.make(mesh, strategy, exp), limits, quiet, callback)
+            result = _train(setup, exp, run, folder, Plan.make(mesh, strategy, exp), limits, quiet, callback)
             anywhere(False)  # the first process has written its report: now all may go
     finally:
         if hasattr(exp.data, "close"):
@@ -124,70 +97,54 @@ def train(
 
 
 def _train(
-    exp: Experiment,
+    setup: Setup,
+    exp: Any,
     run: str | Path,
-    resume: str | Path | None,
+    folder: folders.Run | None,
     plan: Plan,
     limits: Limits,
     quiet: bool,
-    callback: Callable[[dict[str, Any]], None] | None,
+    callback: Callback | None,
 ) -> Run:
     preload()
-    check(exp)
-    prepared = prepare(exp, plan)
-    config = {
-        "knobs": knobs_of(exp),
-        "recorded": {name: getattr(exp, name) for name in RECORDED},
-        "select": list(exp.select),
-        "plan": dict(describe(plan)),
-    }
-    source = source_of(exp)
-    folder = folders.open_run(resume) if resume is not None else None
-    if folder is not None and "sweep" in folder.config:
-        raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
-    if folder is not None:
-        refuse_changes(folder.config, config)
-    else:
-        config |= {"docstring": docstring_of(exp), "data": checksum(exp.data)}
-        name = Path(source).stem if source else "notebook"
-        folder = new_folder(run, name, seed=int(exp.seed), config=config, source=source)
-    if resume is None and is_first_process():
-        for kept, tokenizer in getattr(exp.data, "tokenizers", {}).items():
-            tokenizers.save(tokenizer, folder.folder / f"{kept}.json")
+    resumed, source = folder is not None, setup.source
+    if exp.init_from is not None:
+        check_source(exp.init_from)
+    check_data(exp)
+    program = prepare(setup, plan, exp=exp)
+    if folder is None:
+        record = {
+            **setup.to_json(exp),
+            "select": list(exp.select),
+            "plan": dict(describe(plan)),
+            "docstring": setup.docstring,
+            "data": checksum(exp.data),
+        }
+        folder = new_folder(run, Path(source).stem if source else "notebook", int(exp.seed), record, source)
+        if is_first_process():
+            for kept, tokenizer in getattr(exp.data, "tokenizers", {}).items():
+                tokenizers.save(tokenizer, folder.folder / f"{kept}.json")
     metric, mode = exp.select
     with locked(folder.folder), Progress(exp.steps, metric=metric, quiet=quiet) as progress:
         checkpoints = Checkpoints(folder.checkpoints, mode=mode, notify=progress.say)
-        if resume is not None and checkpoints.steps():
-            state, _, step = checkpoints.restore(prepared.shapes)
+        if resumed and checkpoints.steps():
+            state, _, step = checkpoints.restore(program.shapes)
             progress.start = step
         else:
-            state, step = prepared.program.init(dict(prepared.traced)), 0
-            state = initialised_from(exp, prepared, state, progress.say)
-        for note in notes_on_resume(folder, exp, state, limits.stop_at) if resume is not None else ():
+            state, step = initialised_from(program, program.init(), progress.say), 0
+        for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
             progress.say(f"note: {note}")
-        progress.say(headline(exp, prepared, folder.folder, step))
-        if exp.origin is None:
-            progress.say("note: the knobs are not recorded: no function with @experiment made this experiment")
-        if exp.accumulate > 1 and "batch_stats" in prepared.shapes.model_state:
+        progress.say(headline(program, folder.folder, step))
+        if exp.accumulate > 1 and "batch_stats" in program.shapes.model_state:
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
-        with MetricsLog(folder.folder, resume=step if resume is not None else None) as log:
+        with MetricsLog(folder.folder, resume=step if resumed else None) as log:
             told = callback if is_first_process() else None
             recorder = Recorder(log, progress, told, folder.folder / "samples")
+            traces = folder.folder / "profile"
             try:
-                outcome = fit(
-                    prepared.program,
-                    exp,
-                    dict(prepared.traced),
-                    state,
-                    events=recorder,
-                    checkpoints=checkpoints,
-                    limits=limits,
-                    traces=folder.folder / "profile",
-                )
+                outcome = fit(program, state, events=recorder, checkpoints=checkpoints, limits=limits, traces=traces)
             except Diverged as error:
-                from jaxdl.record.report import report_divergence
-
                 checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
                 report_divergence(folder, exp, recorder)
@@ -201,22 +158,22 @@ def _train(
                 kept = checkpoints.steps()
                 rest = f"step {kept[-1]} is the last good one" if kept else "there is no checkpoint yet"
                 raise CheckpointError(f"cannot write to {folder.folder}: {reason(error)}; {rest}") from None
-            result = Run(prepared, outcome.state, folder.folder, outcome)
+            result = Run(setup, program, outcome.state, folder.folder, outcome)
             conclude(result, folder, recorder, progress)
     return result
 
 
-def new_folder(run: str | Path, name: str, **record: Any) -> folders.Run:
+def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], source: str | None) -> folders.Run:
     """A new run folder: made by the first process, opened by the others."""
-    made = folders.create_run(run, name, **record) if is_first_process() else None
+    made = None
+    if is_first_process():
+        made = folders.create_run(run, name, seed=seed, config=record, source=source)
     path = from_first(str(made.folder) if made else "")
     return made or folders.open_run(path)
 
 
 def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Progress) -> None:
     """The last lines of the log, the plots and the report of a run that ended, was stopped or pauses."""
-    from jaxdl.record.report import write_report
-
     outcome, exp = result.outcome, result.experiment
     beat(int(np.max(outcome.state.step)), "reporting")
     ended = outcome.reason in ("finished", "stopped early")
@@ -242,70 +199,12 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
     progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")
 
 
-def load(
-    run: str | Path,
-    checkpoint: Literal["best", "last"] = "best",
-    *,
-    member: int | None = None,
-    config: Callable[..., Experiment] | None = None,
-) -> Run:
-    """A run from its folder, ready to predict and to evaluate.
-
-    Args:
-        run: the run folder.
-        checkpoint: "best" by the metric that selects, or "last".
-        member: which one, where the folder is that of a sweep.
-        config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
-    """
-    if checkpoint not in ("best", "last"):
-        raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
-    folder = folders.open_run(run)
-    if "sweep" in folder.config:
-        from jaxdl.members import load_member
-
-        return load_member(folder, member, checkpoint, config)
-    if config is None:
-        if not folder.experiment.is_file():
-            raise ExperimentError(
-                f"{run} was trained from a notebook: give its config function, load(run, config=config)"
-            )
-        config = load_config(folder.experiment, beside=folder.config.get("source"))
-    exp = rebuild(config, folder.config, folder.folder)
-    prepared = prepare(exp)
-    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=lambda line: print(line, file=sys.stderr))
-    if not checkpoints.steps():
-        raise ExperimentError(f"{run} has no checkpoint yet")
-    in_state = exp.stop is not None and exp.stop.restore_best and checkpoint == "best"
-    wanted = "last" if in_state or checkpoint == "last" or checkpoints.best is None else "best"
-    state, _, _ = checkpoints.restore(prepared.shapes, wanted)
-    loaded = Run(prepared, state, folder.folder)
-    if checkpoint == "last":
-        loaded.weights = prepared.program.weights(dict(prepared.traced), state)
-    return loaded
-
-
-def headline(exp: Experiment, prepared: Prepared, folder: Path, step: int) -> str:
-    count = sum(int(np.prod(a.shape)) for a in jax.tree.leaves(prepared.shapes.params))
+def headline(program: Program, folder: Path, step: int) -> str:
+    exp = program.exp
+    count = sum(int(np.prod(a.shape)) for a in jax.tree.leaves(program.shapes.params))
     devices = jax.devices()
     return (
         f"{exp.data.name}: {exp.data.split}\n"
         f"{count:,} parameters on {len(devices)} {devices[0].platform} device{'s' if len(devices) > 1 else ''}, "
         f"{exp.steps} steps of {exp.data.batch}" + (f", from step {step}" if step else "") + f"\nrun folder: {folder}"
     )
-
-
-__all__ = [
-    "Prepared",
-    "Run",
-    "as_typed",
-    "check",
-    "conclude",
-    "docstring_of",
-    "initialised_from",
-    "load",
-    "new_folder",
-    "prepare",
-    "source_of",
-    "train",
-    "with_overrides",
-]

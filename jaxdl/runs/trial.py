@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl.api import Run, check, prepare
-from jaxdl.experiment import Experiment
-from jaxdl.train.loop import fit
+from jaxdl import runtime
+from jaxdl.engine.loop import fit
+from jaxdl.runs.prepare import check_data, prepare
+from jaxdl.runs.run import Run
+from jaxdl.setup import Config, Setup
 
 
-class Nobody:
-    """Listens to a loop and does nothing."""
+class Silent:
+    """Events of a loop that nobody reads."""
 
     def line(self, line: dict[str, Any]) -> None: ...
 
@@ -18,14 +20,16 @@ class Nobody:
     def pictures(self, step: int, report: Mapping[str, Any]) -> None: ...
 
 
-def trial(exp: Experiment) -> Run:
-    """Train an experiment to its end and keep nothing but the result: `trial(config(seed=3)).evaluate("test").metrics`.
+def trial(config: Config, /, **values: Any) -> Run:
+    """Train to the end and keep nothing but the result: `trial(config, seed=3).evaluate("test").metrics`.
 
-    The same program and the same bits as `train`. Another seed or another float knob compiles nothing. Ctrl-C raises
-    `KeyboardInterrupt`: there is nothing to go on from, and half a training is no result.
+    The same program and the same bits as `train`, and the same values by name. Another seed or another float knob compiles
+    nothing. Ctrl-C raises KeyboardInterrupt: there is nothing to go on from, and half a training is no result.
     """
-    check(exp)
-    prepared = prepare(exp)
-    knobs = dict(prepared.traced)
-    outcome = fit(prepared.program, prepared.experiment, knobs, prepared.program.init(knobs), events=Nobody()).whole()
-    return Run(prepared, outcome.state, None, outcome)
+    runtime.ensure()
+    setup = Setup.of(config, values)
+    exp = setup.build()
+    check_data(exp)
+    program = prepare(setup, exp=exp)
+    outcome = fit(program, program.init(), events=Silent()).whole()
+    return Run(setup, program, outcome.state, outcome=outcome)

@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxdl.data import prepare
 from jaxdl.experiment import Experiment, ExperimentError
-from jaxdl.prepared import Prepared
+from jaxdl.engine.program import Program
+from jaxdl.engine.step import select
+from jaxdl.pretrained.folder import open_weights
 from jaxdl.record.run import open_run
-from jaxdl.types import Batch, TrainState
+from jaxdl.runs.open import open_at
+from jaxdl.types import Batch, TrainState, Variables
 
 HEAD = r"(^|/)head(_\w+)?/|^aux\d*/"
 """What belongs to the classes of a task: `head` in every model with named parts, `head_distilled`, auxiliary heads."""
@@ -55,15 +59,11 @@ def described(path: str | Path) -> dict[str, Any]:
 def weights_of(path: str | Path) -> tuple[dict[str, Any], str, str]:
     """Arrays by "collection/path" on the host, what they are, and what images they expect ("" where that is not known)."""
     if is_weights(path):
-        from jaxdl.pretrained.folder import open_weights
-
         imported = open_weights(path)
         p = imported.weights.preprocess
         images = f"{p.crop}x{p.crop} pixels, {_scaling(p)}" if p else ""
         return flat(imported.weights.variables), f"{imported.name} weights", images
-    from jaxdl.api import load
-
-    params, model_state = load(path).weights
+    params, model_state = open_at(path).weights
     return flat(jax.device_get({"params": params, **model_state})), "run", ""
 
 
@@ -123,9 +123,10 @@ def head_of(names: Iterable[str]) -> Callable[[str], bool]:
 
 
 def initialised_from(
-    exp: Experiment, prepared: Prepared, state: TrainState, say: Callable[[str], None] = lambda line: None
+    program: Program, state: TrainState, say: Callable[[str], None] = lambda line: None
 ) -> TrainState:
     """The first state of a run with `init_from`; `say` is told in one line what was taken and what starts afresh."""
+    exp = program.exp
     if exp.init_from is None:
         return state
     theirs, what, images = weights_of(exp.init_from)
@@ -147,7 +148,28 @@ def initialised_from(
     standardise = exp.data.standardise
     if images and not isinstance(standardise, AsSeen):
         say(f"note: these weights were trained on images of {images}; this data set does otherwise")
-    return prepared.with_weights(state, tree)
+    return with_weights(program, state, tree)
+
+
+def with_weights(program: Program, state: TrainState, weights: Variables) -> TrainState:
+    """A first state that begins with given weights (of the host).
+
+    The optimizers start from them too: some keep a copy of the parameters (schedule-free, look-ahead).
+    """
+
+    def begin(knobs: Any, weights: Variables) -> Any:
+        built, (params, model_state) = program.build(knobs), jax.tree.map(jnp.copy, weights)
+        phases = built.task.phases
+        opt_state = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
+        ema = jax.tree.map(jnp.copy, params) if state.ema is not None else None
+        return {"params": params, "model_state": model_state, "opt_state": opt_state, "ema": ema}
+
+    plan = program.plan
+    kept = {name: getattr(program.shapes, name) for name in ("params", "model_state", "opt_state", "ema")}
+    out = jax.tree.map(lambda a: a.sharding, kept) if plan.sharded else None
+    old = (state.params, state.model_state)
+    placed = jax.tree.map(lambda a, b: jax.make_array_from_callback(b.shape, b.sharding, lambda i: a[i]), weights, old)
+    return state.replace(**plan.compile(begin, out=out)(program.knobs, placed))
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, Any]:
