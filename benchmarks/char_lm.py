@@ -41,11 +41,11 @@ def jaxdl(path: str) -> Run:
 
     from jaxdl.data import text
     from jaxdl.data.tokenizers import Characters
+    from jaxdl.engine.program import Program
     from jaxdl.experiment import Experiment
     from jaxdl.models.transformer import Decoder
     from jaxdl.models.transformer_sizes import nanogpt
     from jaxdl.optim import adamw, clip, compose, schedules
-    from jaxdl.prepared import prepare
     from jaxdl.tasks.language import NextToken
 
     content = text_of(path)
@@ -57,13 +57,13 @@ def jaxdl(path: str) -> Run:
         optimizer=compose(clip(norm=1.0), adamw(schedule, b2=0.99, decay=0.1)),
         steps=STEPS,
     )
-    program = prepare(exp).program
-    state, source = program.init({}), program.place(exp.data.source(0, 1, 0))
+    program = Program(exp)
+    state, source = program.init(), program.place(exp.data.source(0, 1, 0))
 
     def run(steps: int) -> float:
         nonlocal state
         begin = time.perf_counter()
-        state, view = program.chunk({}, state, source, jnp.int32(steps), jnp.int32(10))
+        state, view = program.chunk(state, source, jnp.int32(steps), jnp.int32(10))
         jax.block_until_ready((state, view))
         return time.perf_counter() - begin
 

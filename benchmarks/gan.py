@@ -33,9 +33,9 @@ def experiment_of() -> Any:
     """DCGAN on random colour images."""
     import numpy as np
 
+    from jaxdl import Experiment
     from jaxdl.data.prepare import Scale, Standardise
     from jaxdl.data.stream import InMemory
-    from jaxdl.experiment import Experiment, experiment
     from jaxdl.models.gan import DCGANCritic, DCGANGenerator
     from jaxdl.optim import adam
     from jaxdl.tasks.adversarial import Adversarial
@@ -44,7 +44,6 @@ def experiment_of() -> Any:
     half = (0.5, 0.5, 0.5)
     data = InMemory({"train": {"x": images}}, BATCH, prepare=Scale(255.0), standardise=Standardise(half, half))
 
-    @experiment
     def config(*, lr: float = 2e-4, b1: float = 0.5, seed: int = 0) -> Experiment:
         task = Adversarial(DCGANGenerator((SIDE, SIDE, 3), WIDTH), DCGANCritic(WIDTH), latent=LATENT)
         rules = {name: adam(lr, b1=b1) for name in ("generator", "critic")}
@@ -59,12 +58,9 @@ def jaxdl() -> Run:
 
     runtime.configure("cpu", cache=False)
 
-    from jaxdl.prepared import prepare
+    from jaxdl.engine.program import Program
 
-    exp = experiment_of()
-    prepared = prepare(exp)
-    program, knobs = prepared.program, dict(prepared.traced)
-    return chunks(program, knobs, exp)
+    return chunks(Program(experiment_of()))
 
 
 def players() -> tuple[Any, Any]:

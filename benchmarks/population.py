@@ -37,39 +37,42 @@ def jaxdl(model: str, how: str, members: int) -> Run:
     import jax
     import numpy as np
 
+    from jaxdl import Experiment
     from jaxdl.data.stream import InMemory
-    from jaxdl.experiment import Experiment, experiment
+    from jaxdl.engine.population import Group, Population
+    from jaxdl.engine.program import Program
+    from jaxdl.engine.traced import candidates
     from jaxdl.models.mlp import MLP
     from jaxdl.optim import adam
     from jaxdl.tasks.classification import Classification
-    from jaxdl.train.population import Group, Population
-    from jaxdl.train.program import Program, candidates
 
     features, widths, batch = MODELS[model]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(EXAMPLES, features)).astype(np.float32)
     data = InMemory({"train": {"x": x, "y": rng.integers(0, CLASSES, EXAMPLES, np.int32)}}, batch)
 
-    @experiment
     def config(*, lr: float = 1e-3, seed: int = 0) -> Experiment:
         task = Classification(MLP(features=widths, classes=CLASSES))
         return Experiment(data=data, task=task, optimizer=adam(lr), steps=10**9, seed=seed)
 
     points = [{"lr": 1e-3 * (1 + 0.1 * i), "seed": i} for i in range(members)]
     first, never = config(**points[0]), np.int32(10**9)
+
+    def build(knobs: Any) -> Experiment:
+        return config(**knobs)
+
     if how == "one by one":
-        knobs: list[Any] = [candidates(point) for point in points]
-        program = Program(first.origin.build, data, knobs[0])
+        program = Program(first, build, candidates(points[0]))
+        programs = [program.bound(candidates(point)) for point in points]
     else:
-        population = Population(Group.make(first, range(members), points, ["lr", "seed"]), mode=how)
-        program, knobs = population.program, [population.knobs]
-    states = [program.init(values) for values in knobs]
-    source = program.place(data.source(0, 1, 0))
+        programs = [Population(Group.make(first, build, range(members), points, ["lr", "seed"]), mode=how).program]
+    states = [one.init() for one in programs]
+    source = programs[0].place(data.source(0, 1, 0))
 
     def run(steps: int) -> float:
         begin = time.perf_counter()
-        for i, values in enumerate(knobs):
-            states[i], view = program.chunk(values, states[i], source, np.int32(steps), never)
+        for i, one in enumerate(programs):
+            states[i], view = one.chunk(states[i], source, np.int32(steps), never)
             jax.block_until_ready(view)
         return time.perf_counter() - begin
 

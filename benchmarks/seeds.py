@@ -14,17 +14,15 @@ import statistics
 import time
 
 from jaxdl import runtime
-from jaxdl.api import with_overrides
-from jaxdl.commands.options import parse
-from jaxdl.commands.trial import trial
+from jaxdl.cli.options import parse
 from jaxdl.experiment import load_config
+from jaxdl.runs.trial import trial
 
 
-def results(config, knobs, overrides, splits):
+def results(config, values, splits):
     """split -> metrics of one run, and what selects it."""
-    exp = with_overrides(config(**knobs), overrides)
-    run = trial(exp)
-    return {split: run.evaluate(split).metrics for split in splits}, exp.select
+    run = trial(config, **values)
+    return {split: run.evaluate(split).metrics for split in splits}, run.experiment.select
 
 
 def spread(values):
@@ -48,14 +46,14 @@ def main():
     splits = options.splits.split(",")
     table, names = [], options.metrics.split(",") if options.metrics else []
     for setting in options.settings or [""]:
-        knobs, overrides, _ = parse(config, shlex.split(setting), prog=options.experiment)
+        knobs, _ = parse(config, shlex.split(setting), prog=options.experiment)
         began, best = time.perf_counter(), None
         for value in tried:
             mine = knobs if value is None else {**knobs, knob: value}
             runs = []
             for seed in range(options.seeds):
                 found, (metric, mode) = results(
-                    config, {**mine, "seed": seed}, overrides, [*splits, *(["validation"] if values else [])]
+                    config, {**mine, "seed": seed}, [*splits, *(["validation"] if values else [])]
                 )
                 runs.append(found)
             names = names or [metric]

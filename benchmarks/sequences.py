@@ -64,7 +64,7 @@ def jaxdl_train(model: str) -> Run:
     import numpy as np
     import optax
 
-    from jaxdl.train.keys import unrolled
+    from jaxdl.engine.keys import unrolled
 
     net, rng = jaxdl_model(model), np.random.default_rng(0)
     if model in SIZES:
@@ -119,7 +119,7 @@ def jaxdl_generate() -> Run:
     import numpy as np
 
     from jaxdl.decode import generate, step_of
-    from jaxdl.train.keys import unrolled
+    from jaxdl.engine.keys import unrolled
 
     net, rng = jaxdl_model("generate"), np.random.default_rng(0)
     prompt = jnp.asarray(rng.integers(0, SIZES["generate"][0], (1, PROMPT), np.int32))

@@ -59,36 +59,35 @@ def jaxdl(case: Case, device: str) -> Run:
     runtime.configure(device, cache=False)
     import jax
 
-    from jaxdl.prepared import prepare
+    from jaxdl.engine.program import Program
 
     exp = experiment_of(case, "bfloat16" if device == "gpu" else "float32")
-    prepared = prepare(exp)
-    program, knobs = prepared.program, dict(prepared.traced)
+    program = Program(exp)
     if not case.train:
         weights = jax.jit(exp.task.init)(jax.random.key(0), exp.data.prepare(exp.data.example()))
-        return predictions(program, knobs, weights, exp)
-    return chunks(program, knobs, exp)
+        return predictions(program, weights, exp)
+    return chunks(program)
 
 
-def chunks(program: Any, knobs: Any, exp: Any) -> Run:
-    """Steps of training on one source, as `jaxdl.train.loop` takes them."""
+def chunks(program: Any) -> Run:
+    """Steps of training on one source, as `jaxdl.engine.loop` takes them."""
     import jax
     import numpy as np
 
-    state = program.init(knobs)
-    source = program.place(exp.data.source(0, 1, 0))
+    state = program.init()
+    source = program.place(program.data.source(0, 1, 0))
 
     def run(steps: int) -> float:
         nonlocal state
         begin = time.perf_counter()
-        state, view = program.chunk(knobs, state, source, np.int32(steps), np.int32(3))
+        state, view = program.chunk(state, source, np.int32(steps), np.int32(3))
         jax.block_until_ready(view)
         return time.perf_counter() - begin
 
     return run
 
 
-def predictions(program: Any, knobs: Any, weights: Any, exp: Any) -> Run:
+def predictions(program: Any, weights: Any, exp: Any) -> Run:
     import jax
 
     batch = jax.device_put(exp.data.example())
@@ -96,7 +95,7 @@ def predictions(program: Any, knobs: Any, weights: Any, exp: Any) -> Run:
     def run(steps: int) -> float:
         begin = time.perf_counter()
         for _ in range(steps):
-            jax.block_until_ready(program.predict(knobs, weights, batch))
+            jax.block_until_ready(program.predict(weights, batch))
         return time.perf_counter() - begin
 
     return run
@@ -105,8 +104,8 @@ def predictions(program: Any, knobs: Any, weights: Any, exp: Any) -> Run:
 def experiment_of(case: Case, precision: str) -> Any:
     import numpy as np
 
+    from jaxdl import Experiment
     from jaxdl.data.stream import InMemory
-    from jaxdl.experiment import Experiment, experiment
     from jaxdl.models.catalog import MODELS
     from jaxdl.models.vit import vit
     from jaxdl.optim import adamw, momentum
@@ -117,7 +116,6 @@ def experiment_of(case: Case, precision: str) -> Any:
     splits = {"train": {"x": images, "y": rng.integers(0, case.classes, count).astype(np.int32)}}
     data = InMemory(splits, case.batch, prepare=lambda batch: {**batch, "x": batch["x"].astype(np.float32) / 255})
 
-    @experiment
     def config(*, lr: float = 1e-3, decay: float = 5e-4, seed: int = 0) -> Experiment:
         if case.model == "vit_ti_4":
             model, optimizer = vit("ti", 4, image=case.image, classes=case.classes), adamw(lr, decay=decay)

@@ -21,16 +21,16 @@ The fourth rewrites half of the English sources, by the third run into German an
 from functools import lru_cache
 from typing import Literal
 
-from jaxdl.api import Run, load
+from jaxdl import Experiment, load, main
 from jaxdl.augment import text
 from jaxdl.augment.text import Rewriter
 from jaxdl.data import translation
 from jaxdl.data.translation import Pair
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.alignment import Bahdanau
 from jaxdl.layers.recurrent import LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.optim import adamw, schedules
+from jaxdl.runs.run import Run
 from jaxdl.tasks.seq2seq import Translation
 from jaxdl.types import Augment
 
@@ -46,7 +46,7 @@ def parts(few: int) -> tuple[tuple[str, tuple[Pair, ...]], ...]:
 def opened(knob: str, folder: str, direction: str) -> Run:
     """A translator of number words in this direction, from its run folder."""
     run = load(folder)
-    found = run.experiment.origin.knobs.get("direction")
+    found = run.setup.knobs.get("direction")
     if found != direction:
         raise ValueError(f"{knob} = {folder!r} translates {found}: train it with --direction {direction}")
     return run
@@ -70,7 +70,6 @@ def translated_back(teacher: str, few: int, many: int) -> tuple[Pair, ...]:
     return tuple(zip(run.predict(fits)["text"], fits, strict=True))
 
 
-@experiment
 def config(
     *,
     direction: Literal["en-de", "de-en"] = "en-de",

@@ -7,15 +7,14 @@ Expect: test accuracy 99.1 ± 0.5 %, F1 0.993 ± 0.004, ROC-AUC 1.000, calibrati
         deviation over seeds 0-4; 86 test rows, so 99 % is one mistake). Logistic regression makes none on this split.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.data import tabular
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import BinaryClassification
-from jaxdl.train.stopping import EarlyStopping
 
 
-@experiment
 def config(
     *,
     epochs: int = 60,

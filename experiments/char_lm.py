@@ -20,9 +20,9 @@ So small a model after so few steps is no match for tables of counts yet. Not me
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import text as texts
 from jaxdl.data.tokenizers import BPE, Bytes, Characters, Tokenizer, kept
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.position import ALiBi, Learned, Rotary
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.rnn import LanguageModel
@@ -40,7 +40,6 @@ POSITIONS = {
 }
 
 
-@experiment
 def config(
     *,
     text: str = "",

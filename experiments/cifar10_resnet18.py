@@ -9,15 +9,14 @@ Expect: not measured here. Published for this network: 93.02 % with the reposito
 5,000 of the 50,000 training images are held out for validation, which costs a few tenths of a per cent.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.resnet import cifar_stem, resnet
 from jaxdl.optim import everything, nesterov, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

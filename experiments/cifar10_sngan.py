@@ -11,17 +11,16 @@ numbers are on TensorFlow's Inception, 50,000 made images and the whole training
 names the weights and how images were brought to them. Without it, a small CNN is trained on CIFAR-10 and measured on.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
-from jaxdl.judge import judge
 from jaxdl.losses.adversarial import hinge
 from jaxdl.models.gan_resnet import ResNetCritic, ResNetGenerator
 from jaxdl.optim import adam, schedules
+from jaxdl.runs.judge import judge
 from jaxdl.tasks.adversarial import Adversarial
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

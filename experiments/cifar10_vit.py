@@ -6,16 +6,15 @@ Cost:   not measured here. 17,500 steps of 512 examples, 0.6·10⁹ multiply-add
 Expect: not measured here. Published: 80 % after 200 epochs, 88 % after 500 (a convolutional ResNet-18: 95 %).
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import policy
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -8,15 +8,14 @@ Expect: not measured here. Published: 96.0 to 96.2 % (error 4.0 % without, 3.8 %
 5,000 of the 50,000 training images are held out for validation; there is no dropout inside the blocks.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.resnet import wide_resnet
 from jaxdl.optim import everything, nesterov, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -27,8 +27,8 @@ from typing import Literal
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy, focal_loss
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
@@ -50,7 +50,6 @@ def rare_digits(rare: int, batch: int) -> vision.Images:
     )
 
 
-@experiment
 def config(
     *,
     steps: int = 600,

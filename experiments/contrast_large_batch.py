@@ -25,14 +25,13 @@ about AdamW with other betas or clipping.
 
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adamw, lamb, momentum, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     epochs: int = 20,

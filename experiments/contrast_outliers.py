@@ -24,8 +24,8 @@ from typing import Literal
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data import tabular
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.regression import absolute_error, huber, squared_error
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
@@ -46,7 +46,6 @@ def with_outliers(percent: int, batch: int) -> tabular.Table:
     )
 
 
-@experiment
 def config(
     *,
     steps: int = 600,

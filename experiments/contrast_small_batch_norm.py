@@ -21,15 +21,14 @@ not care.
 
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import momentum, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     epochs: int = 5,

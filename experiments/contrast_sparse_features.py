@@ -24,8 +24,8 @@ from typing import Literal
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adagrad, adam, momentum, sgd
 from jaxdl.tasks.classification import BinaryClassification
@@ -54,7 +54,6 @@ def zipf_words(batch: int) -> InMemory:
     )
 
 
-@experiment
 def config(
     *,
     epochs: int = 3,

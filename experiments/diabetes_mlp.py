@@ -15,16 +15,15 @@ The three cannot be told apart here (with wrong targets they can: contrast_outli
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import tabular
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.losses.regression import absolute_error, huber, squared_error
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.regression import Regression
-from jaxdl.train.stopping import EarlyStopping
 
 
-@experiment
 def config(
     *,
     epochs: int = 100,

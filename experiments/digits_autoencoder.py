@@ -19,9 +19,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
 from jaxdl.data.pixels import in_unit_range
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.activity import kl_activity
 from jaxdl.metrics.reduction import PCA, pca
 from jaxdl.models.autoencoder import Activated, Autoencoder, ConvDecoder, ConvEncoder
@@ -38,7 +38,6 @@ def principal_components(width: int) -> PCA:
     return pca(data.splits["train"]["x"] / data.maximum, width)
 
 
-@experiment
 def config(
     *,
     family: Literal["plain", "denoising", "sparse", "convolutional"] = "plain",

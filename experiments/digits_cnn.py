@@ -16,17 +16,16 @@ Where the norm stands makes no difference here that five seeds could show; with 
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
 
 
-@experiment
 def config(
     *,
     epochs: int = 30,

@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 import jax
 
+from jaxdl import Experiment, main
 from jaxdl.activations import hard_swish, relu
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.alexnet import AlexNet
@@ -100,7 +100,6 @@ def digits(batch: int, factor: int) -> vision.Images:
     return data if factor == 1 else replace(data, prepare=Enlarge(data.prepare, factor))
 
 
-@experiment
 def config(
     *,
     family: Family = "resnet",

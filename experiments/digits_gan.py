@@ -18,16 +18,15 @@ Expect: on the 269 test digits, by features of the sheet's CNN trained on the tr
     one real digit, 269 times          29.4           4.838              1.00           0.00           0.03
 """
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
-from jaxdl.judge import judge
 from jaxdl.losses.adversarial import nonsaturating
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator
 from jaxdl.optim import adam, schedules
+from jaxdl.runs.judge import judge
 from jaxdl.tasks.adversarial import Adversarial
 
 
-@experiment
 def config(
     *,
     conditional: bool = False,

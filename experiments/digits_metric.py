@@ -29,10 +29,10 @@ ArcFace reached 70.7 ± 3.6 % (seeds 0-2), which counts for nothing: it makes 9s
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image, views
 from jaxdl.data.identities import trained, unseen_digits
 from jaxdl.data.stream import balanced
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import (
     arcface,
@@ -53,7 +53,6 @@ TURNS = (0, 1, 3)
 """Quarters of a circle; not two, since a 6 on its head is a 9, which training never shows."""
 
 
-@experiment
 def config(
     *,
     loss: Literal[

@@ -9,16 +9,15 @@ Expect: test accuracy 99.0 ± 0.3 % (mean ± standard deviation over seeds 0-4);
 
 from functools import partial
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
 
 
-@experiment
 def config(
     *,
     epochs: int = 40,

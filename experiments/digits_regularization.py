@@ -48,16 +48,16 @@ from typing import Literal
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image, mix
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.penalty import elastic_net
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
 
 
 @cache
@@ -82,7 +82,6 @@ def few_digits(examples: int, batch: int) -> vision.Images:
     )
 
 
-@experiment
 def config(
     *,
     examples: int = 100,

@@ -9,16 +9,15 @@ Expect: test accuracy 99.3 ± 0.4 % over seeds 0-2 (logistic regression on the s
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import Stem, cifar_resnet
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     depth: int = 8,

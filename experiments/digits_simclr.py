@@ -16,9 +16,9 @@ On images as small and as well centred as these, what is learned without labels 
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image, views
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import cross_entropy, nt_xent
 from jaxdl.models.cnn import CNN
@@ -27,7 +27,6 @@ from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
 
-@experiment
 def config(
     *,
     method: Literal["simclr", "supervised", "random"] = "simclr",

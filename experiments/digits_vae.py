@@ -15,16 +15,15 @@ Expect: nats of a binary test digit, mean ± standard deviation over seeds 0-2, 
 
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import pixels, vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.autoencoder import Autoencoder, Normal
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.autoencoding import ImportanceWeighted, VariationalAutoencoding
 
 
-@experiment
 def config(
     *,
     family: Literal["vae", "iwae"] = "vae",

@@ -10,16 +10,15 @@ Expect: test accuracy 94.3 ± 0.9 % over seeds 0-2. That is less than logistic r
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     patch: int = 2,

@@ -22,14 +22,14 @@ do not beat the day before.
 
 from typing import Any, Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import series
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.forecast import DLinear, Levelled, PatchTST
 from jaxdl.models.rnn import Forecaster
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.forecasting import Forecasting
-from jaxdl.train.stopping import EarlyStopping
 
 MONTH = 30 * 24
 VARIABLES = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
@@ -45,7 +45,6 @@ def forecaster(name: str, *, horizon: int, width: int, depth: int, rate: Any) ->
     return Levelled(Forecaster(horizon, len(VARIABLES), Recurrent(cell, layers=depth, rate=rate), rate=rate))
 
 
-@experiment
 def config(
     *,
     file: str = "ETTh1.csv",

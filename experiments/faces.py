@@ -27,16 +27,15 @@ from typing import Literal
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data.identities import identities, trained
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses import arcface, cosface, cross_entropy
 from jaxdl.models.iresnet import iresnet
 from jaxdl.optim import clip, momentum, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
 
-@experiment
 def config(
     *,
     folder: str = "faces",

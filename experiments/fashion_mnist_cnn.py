@@ -9,9 +9,9 @@ Expect: test accuracy 91.3 ± 0.1 % (mean ± standard deviation over seeds 0-2).
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.cnn import CNN
@@ -19,7 +19,6 @@ from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

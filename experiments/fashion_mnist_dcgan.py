@@ -17,16 +17,15 @@ Expect: on the 10,000 test images, by features of the sheet's CNN trained on the
 800 updates make clothes, not yet all kinds of them: recall and coverage are low.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
-from jaxdl.judge import judge
 from jaxdl.losses.adversarial import nonsaturating
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator
 from jaxdl.optim import adam
+from jaxdl.runs.judge import judge
 from jaxdl.tasks.adversarial import Adversarial
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

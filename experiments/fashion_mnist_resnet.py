@@ -8,16 +8,15 @@ Expect: test accuracy 91.1 % (one seed so far, 2-core x86 CPU).
 
 from functools import partial
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import Stem, cifar_resnet
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -16,9 +16,9 @@ Perplexity of the table 26.5 ± 0.8, 48 of its 256 codes in use: most never win 
 from functools import cache
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
 from jaxdl.data.pixels import in_unit_range
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.quantize import VectorQuantizer
 from jaxdl.metrics.reduction import PCA, pca
 from jaxdl.models.autoencoder import Autoencoder, SpatialDecoder, SpatialEncoder
@@ -34,7 +34,6 @@ def principal_components(folder: str | None, width: int) -> PCA:
     return pca(data.splits["train"]["x"][:5000] / data.maximum, min(width, 784))
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -25,8 +25,8 @@ from typing import Literal
 import numpy as np
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import cifar_resnet
@@ -60,7 +60,6 @@ def half_of_the_digits(digits: str, examples: int, batch: int) -> vision.Images:
     )
 
 
-@experiment
 def config(
     *,
     digits: Literal["low", "high"] = "low",

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import optax
 
-from jaxdl import transfer
+from jaxdl import Experiment, main, transfer
 from jaxdl.augment import image
 from jaxdl.data import folder as folders
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.catalog import MODELS
 from jaxdl.optim import adamw, clip, groups, schedules
@@ -28,7 +27,6 @@ from jaxdl.tasks.classification import Classification
 IMAGENET = {"crop": 224, "resize": 256, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-@experiment
 def config(
     *,
     folder: str = "photos",

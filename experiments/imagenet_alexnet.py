@@ -7,15 +7,14 @@ Cost:   not measured here. 450,000 steps of 256 examples, 0.7·10⁹ multiply-ad
 Expect: not measured here. Published by torchvision for this recipe: 56.52 % top-1 (79.07 % top-5).
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.optim import everything, momentum, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -9,16 +9,15 @@ Expect: not measured here. Published: 77.69 % top-1 (torchvision's weights, whic
 timm draws RandAugment's magnitude around 9 (deviation 0.5); here it is 9.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import policy
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.efficientnet import efficientnet
 from jaxdl.optim import decayed, rmsprop, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

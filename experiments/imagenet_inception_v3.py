@@ -12,16 +12,15 @@ from functools import partial
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.inception_v3 import InceptionV3
 from jaxdl.optim import clip, rmsprop, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -6,15 +6,14 @@ Cost:   not measured here. 300 epochs are 1.5 million steps of 256 examples, 0.3
 Expect: not measured here. Published by torchvision for this recipe: 71.88 % top-1.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.mobilenet import MobileNetV2
 from jaxdl.optim import everything, momentum, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -15,16 +15,15 @@ modern    SGD 0.5 · batch/1024, warm-up and cosine over 600 epochs, decay 2e-5 
 
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import mix, policy
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.resnet import resnet
 from jaxdl.optim import decayed, everything, momentum, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

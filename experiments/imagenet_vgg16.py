@@ -6,16 +6,15 @@ Cost:   not measured here. 450,000 steps of 256 examples, 15.5·10⁹ multiply-a
 Expect: not measured here. Published by torchvision for this recipe: 71.59 % top-1 (73.36 % with --norm).
 """
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.vgg import vgg
 from jaxdl.optim import everything, momentum, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -12,16 +12,15 @@ peak of the learning rate; decay is multiplied by the rate here, so that is 0.1 
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import mix, policy
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -9,16 +9,15 @@ Expect: not measured here. Published for 128 pixels (fastai's xresnet50): 85.8 %
 
 from functools import partial
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import resnet_d
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -17,16 +17,15 @@ from typing import Literal
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data.identities import streamed_faces, trained
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses import arcface, cosface
 from jaxdl.models.iresnet import iresnet
 from jaxdl.optim import clip, momentum, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
 
-@experiment
 def config(
     *,
     folder: str = "ms1mv3",

@@ -11,16 +11,15 @@ Expect: not measured here. Published for Conformer S, whose decoder is an LSTM t
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import series
 from jaxdl.data import librispeech
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.speech import Conformer, Transcriber
 from jaxdl.models.transformer_rules import rules
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.ctc import Transcription
 
 
-@experiment
 def config(
     *,
     folder: str = "~/LibriSpeech",

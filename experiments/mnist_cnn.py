@@ -11,8 +11,8 @@ Expect: not measured on the whole set, which is not bundled. On 5,000 of its tra
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.cnn import CNN
@@ -20,7 +20,6 @@ from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -8,14 +8,13 @@ Expect: not measured on the whole set, which is not bundled. On 5,000 of its tra
         Published for the whole set: 98.4 % (784-800-10, LeCun's table).
 """
 
+from jaxdl import Experiment, main
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

@@ -14,16 +14,15 @@ from typing import Literal
 
 import jax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import pixels, vision
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.autoencoder import Autoencoder, Normal
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam, schedules
 from jaxdl.tasks.autoencoding import ImportanceWeighted, VariationalAutoencoding
 
 
-@experiment
 def config(
     *,
     folder: str | None = None,

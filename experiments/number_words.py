@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data import translation
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.alignment import Bahdanau
 from jaxdl.layers.recurrent import LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
@@ -88,7 +88,6 @@ class IntoGerman(Translation):
         return report | {name: float(share.mean()) for name, share in shares.items() if len(share)}
 
 
-@experiment
 def config(
     *,
     model: Literal["recurrent", "transformer"] = "recurrent",

@@ -19,10 +19,10 @@ Expect: measured with --epochs 8 on 136 characters of 5 alphabets (`images_backg
 from functools import partial
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data.identities import identities, trained
 from jaxdl.data.stream import balanced
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import arcface, cross_entropy, mined_triplet, supervised_contrastive
 from jaxdl.models.cnn import CNN
@@ -30,7 +30,6 @@ from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
 
-@experiment
 def config(
     *,
     folder: str = "omniglot/images_background",

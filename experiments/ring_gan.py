@@ -26,8 +26,8 @@ from typing import Literal
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.losses import adversarial
 from jaxdl.metrics.generation import OnModes
 from jaxdl.models.gan import MLPCritic, MLPGenerator
@@ -66,7 +66,6 @@ def mixture(layout: str, batch: int) -> InMemory:
     )
 
 
-@experiment
 def config(
     *,
     layout: Literal["ring", "grid"] = "ring",

@@ -11,15 +11,14 @@ Expect: not measured here. Published on the 35 words: MatchboxNet 3x2x1 97.29 % 
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import series
 from jaxdl.data import speech
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.speech import Conformer, SpeechClassifier
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *,
     folder: str = "",

@@ -21,16 +21,15 @@ from typing import Literal
 
 import optax
 
+from jaxdl import Experiment, main
 from jaxdl.augment import series
 from jaxdl.data import spoken
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.speech import Conformer, RecurrentEncoder, Transcriber
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.ctc import Transcription
 
 
-@experiment
 def config(
     *,
     folder: str = "",

@@ -19,20 +19,19 @@ Networks beat the naive forecasts, and do not beat a linear map: 3,126 months ar
 
 from typing import Literal
 
+from jaxdl import Experiment, main
 from jaxdl.data import series
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from jaxdl.losses.regression import absolute_error, squared_error
 from jaxdl.models.rnn import Forecaster
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.forecasting import Forecasting
-from jaxdl.train.stopping import EarlyStopping
 
 CYCLE = 132
 """Months of a solar cycle, in the mean."""
 
 
-@experiment
 def config(
     *,
     cell: Literal["lstm", "gru", "rnn"] = "lstm",

@@ -22,9 +22,10 @@ On so few texts (3,501 and 7,464 to train on) counting n-grams is hard to beat, 
 
 from typing import Any, Literal
 
+from jaxdl import Experiment, main
 from jaxdl.augment import text
 from jaxdl.data import text_classes
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.rnn import Classifier
 from jaxdl.models.text_cnn import TextCNN
@@ -32,7 +33,6 @@ from jaxdl.models.transformer_block import Config
 from jaxdl.models.transformer_heads import SequenceClassifier
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
 
 
 def network(name: str, *, classes: int, vocab: int, width: int, rate: Any) -> Any:
@@ -48,7 +48,6 @@ def network(name: str, *, classes: int, vocab: int, width: int, rate: Any) -> An
     return Classifier(classes=classes, core=core, vocab=vocab, width=width, pool="max", pad=0, rate=rate)
 
 
-@experiment
 def config(
     *,
     model: Literal["cnn", "gru", "lstm", "transformer"] = "cnn",

@@ -9,8 +9,8 @@ Expect: not measured here.
 The folder holds train.en and train.de (4.5 million lines), val.* (newstest2013) and test.* (newstest2014), or their .gz.
 """
 
+from jaxdl import Experiment, main
 from jaxdl.data import translation
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.transformer import EncoderDecoder
 from jaxdl.models.transformer_rules import rules
 from jaxdl.models.transformer_sizes import transformer
@@ -18,7 +18,6 @@ from jaxdl.optim import adam, schedules
 from jaxdl.tasks.seq2seq import Translation
 
 
-@experiment
 def config(
     *,
     folder: str = "data/wmt14",

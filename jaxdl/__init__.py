@@ -5,15 +5,23 @@ Importing this is light: no backend starts, and nothing heavy is loaded until it
 
 from typing import Any
 
+from jaxdl.moved import install as install_old_names
+
 __version__ = "0.1.0"
 
 _LAZY = {
     "Experiment": "jaxdl.experiment",
-    "main": "jaxdl.experiment",
-    "load": "jaxdl.api",
-    "sweep": "jaxdl.sweeps",
+    "Setup": "jaxdl.setup",
     "configure": "jaxdl.runtime",
+    "load": "jaxdl.runs.members",
+    "main": "jaxdl.cli.train",
+    "sweep": "jaxdl.runs.sweep",
+    "train": "jaxdl.runs.train",
+    "trial": "jaxdl.runs.trial",
 }
+__all__ = list(_LAZY)
+
+install_old_names()
 
 
 def __getattr__(name: str) -> Any:

@@ -49,9 +49,9 @@ def main(args: Sequence[str]) -> int:
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(COMMANDS)}"
         print(f"error: no command {args[0]!r}{hint}", file=sys.stderr)
         return 2
-    from jaxdl.commands.errors import guarded
+    from jaxdl.cli.errors import guarded
 
-    command = import_module(f"jaxdl.commands.{args[0].replace('-', '_')}")
+    command = import_module(f"jaxdl.cli.{args[0].replace('-', '_')}")
     return guarded(lambda: command.run(list(args[1:])))
 
 

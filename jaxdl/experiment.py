@@ -1,50 +1,28 @@
 """What an experiment is: a function of its knobs that returns one frozen description of a run.
 
-@experiment
 def config(*, lr: float = 1e-3, seed: int = 0) -> Experiment: ...
 
-train(config(lr=3e-3))          in a notebook; `python -m experiments.<name> --lr 3e-3` does the same
+train(config, lr=3e-3)          in a notebook; `python -m experiments.<name> --lr 3e-3` does the same
 """
 
 import hashlib
 import importlib.util
-import inspect
 import os
 import sys
 import traceback
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import wraps
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import numpy as np
 import optax
 
 from jaxdl import optim
-from jaxdl.data import tokenizers
-from jaxdl.train.stopping import EarlyStopping, direction
+from jaxdl.engine.stopping import EarlyStopping, direction
+from jaxdl.moved import moved_name
 from jaxdl.types import Augment, Metrics, Params, Task, TrainState
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Which function made an experiment, from which values: what a trace, a resume and a sweep call again.
-
-    `home` is the run folder that it is loaded from, whose tokenizers it uses.
-    """
-
-    config: Callable[..., "Experiment"]
-    knobs: Mapping[str, Any]
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    home: Path | None = None
-
-    def build(self, knobs: Mapping[str, Any]) -> "Experiment":
-        with tokenizers.at_home(self.home):
-            exp = self.config(**{**self.knobs, **knobs})
-        return replace(exp, **self.overrides) if self.overrides else exp
 
 
 @dataclass(frozen=True)
@@ -66,7 +44,7 @@ class Experiment:
         accumulate: micro-batches a step is cut into (memory, not results).
         ema: decay of an exponential moving average of the parameters (of a GAN: the generator's), which is then what is
             evaluated; None: none.
-        init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/transfer.py`).
+        init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/runs/weights.py`).
         fresh: patterns of parameters that start afresh all the same; a head of another shape does so by itself.
         rules: path rules for tensor parallelism, of the model's family.
     """
@@ -87,7 +65,6 @@ class Experiment:
     init_from: str | None = None
     fresh: tuple[str, ...] = ()
     rules: tuple[Any, ...] = ()
-    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("eval_every", 1), ("accumulate", 1)):
@@ -146,28 +123,8 @@ RECORDED = ("eval_every", "precision", "remat", "accumulate", "ema", "init_from"
 
 
 def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
-    """Decorator of `config`: the Experiment it returns knows the function and the values it came from.
-
-    So `train(config(lr=3e-3))` runs exactly what the command line runs: the same program, the same bits.
-    """
-    if hasattr(config, "plain"):
-        return config
-    signature = inspect.signature(config)
-
-    @wraps(config)
-    def remembered(**knobs: Any) -> Experiment:
-        knobs = {name: value.item() if isinstance(value, np.generic) else value for name, value in knobs.items()}
-        check_seed("seed", knobs.get("seed"))
-        bound = signature.bind(**knobs)
-        bound.apply_defaults()
-        exp = config(**knobs)
-        if not isinstance(exp, Experiment):
-            file = inspect.getsourcefile(config) or config.__module__
-            raise TypeError(f"{file}: {config.__name__} must return an Experiment, got {type(exp).__name__}")
-        return replace(exp, origin=Origin(config, dict(bound.arguments), home=tokenizers.home()))
-
-    remembered.plain = config
-    return remembered
+    """The function itself: experiment files written for jaxdl 0.1 still decorate `config` with this."""
+    return config
 
 
 def check_seed(name: str, value: Any) -> None:
@@ -203,7 +160,7 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
     config = getattr(module, "config", None)
     if not callable(config):
         raise ExperimentError(f"{path} has no function `config`: write `def config(*, lr: float = 1e-3) -> Experiment`")
-    return experiment(config)
+    return config
 
 
 def line_in(path: str | Path, error: BaseException) -> int | str:
@@ -231,8 +188,5 @@ def override_types() -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(Experiment) if f.name in RECORDED}
 
 
-def main(config: Callable[..., Experiment]) -> None:
-    """The last line of an experiment file: its command line, with the knobs of `config` as flags."""
-    from jaxdl.commands import train
-
-    train.main(config)
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

@@ -11,14 +11,16 @@ A `Batch` is a dictionary of arrays whose first axis is the batch:
 Further keys (`length`, `index`, ...) belong to the data sets that need them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 Key = jax.Array
@@ -33,6 +35,10 @@ Metrics = dict[str, tuple[Array, Array]]
 
 Augment = Callable[[Key, Batch], Batch]
 """A pure function of one key and a whole batch; the rows are told apart by `fold_in(key, row)` inside."""
+
+
+class UserError(ValueError):
+    """A mistake in what jaxdl was given, said in one line; everything else that is raised is a defect."""
 
 
 class Objective(Protocol):
@@ -59,114 +65,173 @@ class Phase:
     optimizer: str = ""
 
 
-class Task(Protocol):
-    """What is learned, as a few pure functions over `(params, model_state, batch)`; see `jaxdl/tasks/`.
+class Task:
+    """What is learned, as a few pure functions over `(params, model_state, batch)`: the base of every task.
 
-    A task may have more: `check(targets)`, which refuses labels that it cannot mean; `observe`, in place of `predict` where the
-    report of an evaluation needs more than a user asks for; `sample(params, model_state, batch, key)`, new examples, as many as
-    the batch has rows.
+    A task of one's own defines `init`, `objective` and `predict`; the rest has defaults. See `jaxdl/tasks/`.
     """
 
-    @property
-    def phases(self) -> tuple[Phase, ...]: ...
+    metric: tuple[str, str] = ("loss", "min")
+    """The metric that selects a model, and its direction: `("accuracy", "max")`."""
+    reduce: Mapping[str, str] = MappingProxyType({})
+    """collection of `model_state` -> "mean" or "sum" over devices, or "example" (split with the batch); "mean" if not named."""
+    averaged: tuple[str, ...] | None = None
+    """The top-level entries of the parameters that an exponential moving average covers; None: all."""
+    open_set: bool = False
+    """Whether evaluation may have labels that training has not."""
+    conditional: bool = False
+    """Whether `sample` takes labels."""
+    generative: bool = False
+    """Whether the task has `sample`."""
 
     @property
-    def metric(self) -> tuple[str, str]:
-        """The metric that selects a model and its direction: `("accuracy", "max")`."""
-        ...
+    def phases(self) -> tuple[Phase, ...]:
+        """The parts of an update, in order; by default one, over all parameters."""
+        return (Phase(self.objective),)
 
     @property
-    def reduce(self) -> Mapping[str, str]:
-        """collection of `model_state` -> "mean" or "sum" over devices, or "example" (split with the batch)."""
-        ...
+    def network(self) -> Any:
+        """The one module that the task trains; None where there are several."""
+        return vars(self).get("model")
 
-    def init(self, key: Key, batch: Batch) -> Variables: ...
+    def init(self, key: Key, batch: Batch) -> Variables:
+        """The first parameters and model state, for batches like this one."""
+        raise NotImplementedError(f"{type(self).__name__} has no init")
 
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
-    ) -> tuple[Array, tuple[ModelState, Metrics]]: ...
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        """The loss to minimise, the next model state, and the metrics as sums and weights."""
+        raise NotImplementedError(f"{type(self).__name__} has no objective")
 
-    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any: ...
+    def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
+        """What a user asks for: arrays of one row an example; may decode."""
+        raise NotImplementedError(f"{type(self).__name__} has no predict")
 
-    def report(self, outputs: Any, targets: Any) -> dict[str, Any]: ...
+    def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
+        """What `report` reads; more than `predict` where the report of an evaluation needs it."""
+        return self.predict(params, model_state, batch, key)
+
+    def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
+        """New examples, as many as the batch has rows; for tasks that are `generative`."""
+        raise NotImplementedError(f"{type(self).__name__} makes no examples")
+
+    def report(self, outputs: Any, targets: Any) -> dict[str, Any]:
+        """On the host, over a whole split: metrics that are no means, and arrays that are drawn."""
+        return {}
+
+    def check(self, targets: Any) -> None:
+        """Raise ValueError for targets of a split that the task cannot train on."""
+
+    def check_inputs(self, x: Any) -> None:
+        """Raise ValueError for inputs (some of a split, as the model reads them) that the task cannot train on."""
+
+    def check_tokens(self, tokens: Any) -> None:
+        """Raise ValueError for inputs to predict for that are no tokens of the model."""
 
 
-_rows: ContextVar[tuple[Any, int]] = ContextVar("rows", default=(0, 1))
+class Data:
+    """Where batches come from: the base of every data set.
 
-
-def first_row() -> Any:
-    """Which row of the global batch the first row of this batch is: 0, but for micro-batches and pmap's devices."""
-    return _rows.get()[0]
-
-
-def row_numbers(count: int) -> Array:
-    """Which rows of the global batch the `count` rows of this batch are, `(count,)`.
-
-    Layers that draw one key per example (dropout) fold it in; so the noise of an example does not depend on how its
-    batch was cut.
+    A set of one's own has `batch` and `splits` ("train" and any of "validation", "test" -> arrays by name, all of one length) and
+    defines `train_batch`; the rest has defaults for a set in memory. See `jaxdl/data/stream.py`.
     """
-    first, stride = _rows.get()
-    return first + stride * jax.numpy.arange(count)
 
+    batch: int
+    splits: Mapping[str, Mapping[str, Any]]
+    name: str = ""
+    """What the report calls the set."""
+    split: str = ""
+    """One sentence on how the splits were made."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns of a table or a series."""
+    maximum: float | None = None
+    """The largest raw input value, such as 255; None: any."""
+    resident: bool = True
+    """Whether a source is the whole training split, which then stays on the device."""
+    by_row: bool = False
+    """Whether the arrays of a source have the axes (step, row, ...), so that a mesh can cut them by rows."""
+    tokenizers: Mapping[str, Any] = MappingProxyType({})
+    """name -> tokenizer, kept in the run folder."""
 
-@contextmanager
-def rows_from(row: Any, stride: int = 1) -> Iterator[None]:
-    """While tracing inside this block, `first_row()` is `row`, and the next ones follow at a distance of `stride`."""
-    token = _rows.set((row, stride))
-    try:
-        yield
-    finally:
-        _rows.reset(token)
+    # -- training ------------------------------------------------------------------------------------------------------
+    def source(self, start: int, stop: int, seed: int) -> Mapping[str, Any]:
+        """The host arrays that draws `start` … `stop`-1 read from."""
+        return self.splits["train"]
 
+    def span(self, draw: int) -> int:
+        """How many draws from `draw` on one source may serve."""
+        return sys.maxsize
 
-def data_axis() -> str | None:
-    """`"data"` where that axis is bound (pmap, shard_map, vmap with a name), else None: under jit a batch is global anyway."""
-    try:
-        jax.lax.axis_index("data")
-    except NameError:
-        return None
-    return "data"
+    def train_batch(self, source: Mapping[str, Array], seed: Any, draw: Any) -> Batch:
+        """The raw batch of a draw, picked from a source inside the compiled program: a pure function of (seed, draw)."""
+        raise NotImplementedError(f"{type(self).__name__} has no train_batch")
 
+    def prepare(self, batch: Batch) -> Batch:
+        """Raw batch -> floats; inside the compiled program, before augmentation."""
+        return batch
 
-_blocks: ContextVar[list[bool] | None] = ContextVar("blocks", default=None)
+    def standardise(self, batch: Batch) -> Batch:
+        """The last step before the model, after augmentation."""
+        return batch
 
+    def size(self, split: str) -> int:
+        """Number of examples of a split."""
+        if split not in self.splits:
+            raise UserError(f"split = {split!r} is not one of {', '.join(self.splits)}")
+        return len(next(iter(self.splits[split].values())))
 
-def recompute_block() -> bool:
-    """Asked by a model at each of its blocks while tracing: keep only the block's input for the backward pass?"""
-    asked = _blocks.get()
-    if asked is None:
-        return False
-    asked.append(True)
-    return True
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that read each training example about once (exactly once where the batch divides the set)."""
+        return max(1, self.size("train") // self.batch)
 
+    def example(self) -> Batch:
+        """One raw batch of zeros, for shapes."""
+        zeros = {k: np.zeros((self.batch, *v.shape[1:]), v.dtype) for k, v in self.splits["train"].items()}
+        return {**zeros, "mask": np.ones(self.batch, np.float32)}
 
-@contextmanager
-def recomputing() -> Iterator[list[bool]]:
-    """While tracing inside this block, `recompute_block()` says yes; the list has one entry for each time it was asked."""
-    asked: list[bool] = []
-    token = _blocks.set(asked)
-    try:
-        yield asked
-    finally:
-        _blocks.reset(token)
+    def blank_source(self) -> Mapping[str, Any]:
+        """A source for shapes; sets that read files give zeros."""
+        return self.source(0, 1, 0)
 
+    # -- evaluation ----------------------------------------------------------------------------------------------------
+    def eval_sources(self, split: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """(number of batches, arrays) one after another, in the stored order."""
+        yield -(-self.size(split) // self.batch), self.splits[split]
 
-_time: ContextVar[Callable[[Array], Array]] = ContextVar("time", default=lambda x: x)
+    def eval_batch(self, source: Mapping[str, Array], index: Any) -> Batch:
+        """Batch `index` of a source; rows past the end repeat the last one with mask 0."""
+        size = len(next(iter(source.values())))
+        rows = index * self.batch + jnp.arange(self.batch, dtype=jnp.int32)
+        gathered = {key: jnp.take(value, jnp.minimum(rows, size - 1), axis=0) for key, value in source.items()}
+        return {**gathered, "mask": (rows < size).astype(jnp.float32)}
 
+    # -- prediction ----------------------------------------------------------------------------------------------------
+    def inputs(self) -> Any:
+        """A batch of zeros in the form that predictions are made for."""
+        return self.example()["x"]
 
-def along_time(x: Array) -> Array:
-    """Hidden states `(batch, time, ...)` between the parts of a sequence model: here a plan may cut them along time."""
-    return _time.get()(x)
+    def read(self, path: Any) -> dict[str, Any]:
+        """A file as inputs to predict for, `{"x": ...}`."""
+        raise UserError(f"{self.name or type(self).__name__} cannot read {path}: give arrays to predict for (.npy, .npz)")
 
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Texts as inputs to predict for."""
+        raise UserError(f"inputs must be numbers like the training data's ({self.inputs().dtype}), got text")
 
-@contextmanager
-def cutting_time(cut: Callable[[Array], Array]) -> Iterator[None]:
-    """While tracing inside this block, `along_time(x)` is `cut(x)`."""
-    token = _time.set(cut)
-    try:
-        yield
-    finally:
-        _time.reset(token)
+    def decode(self, outputs: Any) -> dict[str, list[str]]:
+        """What a person reads of predictions: `{"text": [...]}`."""
+        return {}
+
+    def words(self, tokens: Any) -> list[str]:
+        """Tokens as a person reads them."""
+        return [str(token) for token in tokens]
+
+    def close(self) -> None:
+        """End what the set started: processes that decode."""
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["value", "step", "wait", "stopped", "weights"], meta_fields=[])

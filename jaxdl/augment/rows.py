@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Shaped
 
-from jaxdl.types import Augment, Batch, Key, first_row
+from jaxdl.tracing import first_row
+from jaxdl.types import Augment, Batch, Key
 
 
 def row_keys(key: Key, rows: int) -> Key:

@@ -153,7 +153,7 @@ def result_of(run: Run, metric: str | None) -> Result | None:
     evals = [line for line in lines if line["kind"] == "eval"]
     name, mode = run.config["select"]
     if metric is not None and metric != name:
-        from jaxdl.train.stopping import direction
+        from jaxdl.engine.stopping import direction
 
         name, mode = metric, direction(metric, (name, mode))
     if not evals:

@@ -12,9 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import runtime
-from jaxdl.commands.options import parse
-from jaxdl.commands.train import call
+from jaxdl.cli.options import parse
+from jaxdl.engine.parallel import Plan, describe
+from jaxdl.engine.program import Program
 from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 
@@ -49,34 +52,31 @@ def run(args: Sequence[str]) -> int:
         print("usage: python -m jaxdl compile EXPERIMENT.py [--help | --mesh data=8 | the experiment's flags]")
         return 0 if args else 2
     config = load_config(args[0])
-    knobs, overrides, options = parse(config, args[1:], prog=f"python -m jaxdl compile {args[0]}", options=Options)
+    values, options = parse(config, args[1:], prog=f"python -m jaxdl compile {args[0]}", options=Options)
     runtime.configure(options.device, deterministic=options.deterministic, devices=options.devices)
-    from jaxdl.prepared import prepare
-    from jaxdl.provenance import with_overrides
-    from jaxdl.train.parallel import Plan, describe
-
-    exp = with_overrides(call(config, knobs), overrides)
+    setup = Setup.of(config, values)
+    exp = setup.build()
     plan = Plan.make(options.mesh, "jit", exp)
     where = describe(plan)
     print(
         f"{where['devices']} x {jax.devices()[0].device_kind}, mesh {where['mesh'] or 'none'}, batch {exp.data.batch}"
     )
     print(f"{'program':<10} {'compile':>9} {'FLOPs':>11} {'peak memory':>12}  collectives      (all of one device)")
-    for row in compiled(prepare(exp, plan), exp):
+    for row in compiled(prepare(setup, plan, exp=exp)):
         collectives = ", ".join(f"{count} {kind}" for kind, count in row.collectives.items()) or "none"
         print(f"{row.name:<10} {row.seconds:>7.2f} s {row.flops:>11.4g} {row.memory / 1e6:>9.2f} MB  {collectives}")
     return 0
 
 
-def compiled(prepared: Any, exp: Any) -> Iterator[Row]:
+def compiled(program: Program) -> Iterator[Row]:
     """The programs of a run in the order in which it needs them: compiled ahead, hence found in the cache."""
-    if prepared.program.plan.strategy != "jit":
+    if program.plan.strategy != "jit":
         raise ExperimentError("only programs of --strategy jit are compiled ahead")
-    program, shapes, number = prepared.program, prepared.shapes, jax.ShapeDtypeStruct((), jnp.int32)
-    knobs = {name: jax.ShapeDtypeStruct((), value.dtype) for name, value in prepared.traced.items()}
+    exp, shapes, number = program.exp, program.shapes, jax.ShapeDtypeStruct((), jnp.int32)
+    knobs = program.traced
 
     def placed(source: Any) -> Any:
-        cut = (None, program.plan.batch_axes) if getattr(exp.data, "by_row", False) else ()
+        cut = (None, program.plan.batch_axes) if exp.data.by_row else ()
         where = program.plan.named(*cut) if program.plan.sharded else None
         return {k: jax.ShapeDtypeStruct(np.shape(a), a.dtype, sharding=where) for k, a in dict(source).items()}
 
@@ -87,18 +87,18 @@ def compiled(prepared: Any, exp: Any) -> Iterator[Row]:
         return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), result, where)
 
     weights = like(program.one_weights, knobs, shapes)
-    yield measured("init", program.init, knobs)
-    yield measured("step", program.chunk, knobs, shapes, placed(program.source_shapes), number, number)
-    yield measured("norm", program.norms, knobs, shapes)
-    yield measured("weights", program.weights, knobs, shapes)
+    yield measured("init", program.function("init"), knobs)
+    yield measured("step", program.function("chunk"), knobs, shapes, placed(program.source_shapes), number, number)
+    yield measured("norm", program.function("norms"), knobs, shapes)
+    yield measured("weights", program.function("weights"), knobs, shapes)
     for split in exp.data.splits:
         if split != "train":
             count, source = next(iter(exp.data.eval_sources(split)))
             index = jax.ShapeDtypeStruct((count,), jnp.int32)
-            yield measured(split, program.evaluate, knobs, weights, placed(source), index, number)
+            yield measured(split, program.function("evaluate"), knobs, weights, placed(source), index, number)
     if shapes.best is not None:
         value = jax.ShapeDtypeStruct((), jnp.float32)
-        yield measured("stop", program.stop, knobs, shapes.best, value, number, weights)
+        yield measured("stop", program.function("stop"), knobs, shapes.best, value, number, weights)
 
 
 def measured(name: str, function: Any, *arguments: Any) -> Row:

@@ -32,7 +32,7 @@ class Options:
 def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl evaluate")
     runtime.configure(device=options.device)
-    from jaxdl.api import load
+    from jaxdl.runs.members import load
 
     trained = load(options.run, options.checkpoint, member=options.member)
     result = trained.evaluate(options.split)

@@ -22,6 +22,8 @@ import tyro
 
 from jaxdl import runtime
 from jaxdl.experiment import ExperimentError
+from jaxdl.record.leaves import flatten
+from jaxdl.runs.members import load as load_run
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -43,12 +45,10 @@ class Options:
 def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl export")
     runtime.configure(device=options.device)
-    from jaxdl import api
-
     folder = options.out or options.run / "export"
     if folder.exists():
         raise ExperimentError(f"{folder} exists already: remove it, or name another folder with --out")
-    signature = write(api.load(options.run, options.checkpoint), folder)
+    signature = write(load_run(options.run, options.checkpoint), folder)
     rows = "any number of examples" if signature["any_batch"] else f"{signature['input']['shape'][0]} examples"
     print(f"{folder}: {rows} at a time, for {', '.join(signature['platforms'])}")
     return 0
@@ -58,7 +58,6 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
     """Export a `jaxdl.api.Run` into a new folder; returns what signature.json says."""
     from safetensors.numpy import save_file
 
-    from jaxdl.record.leaves import flatten
 
     exported, any_batch = exported_function(trained)
     params, model_state = jax.device_get(trained.weights)
@@ -87,13 +86,12 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
 
 def exported_function(trained: Any) -> tuple[jax.export.Exported, bool]:
     """`(params, model_state, x) -> outputs`, for any batch size and all platforms where the model allows that."""
-    prepared, data = trained.prepared, trained.experiment.data
-    like = data.inputs() if hasattr(data, "inputs") else data.example()["x"]
-    knobs = dict(prepared.traced)
+    program, data = trained.program, trained.experiment.data
+    like = data.inputs()
 
     def predict(params: Any, model_state: Any, x: Any) -> Any:
         batch = {"x": x, "mask": jnp.ones((x.shape[0],), jnp.float32)}
-        return prepared.program.one_predict(knobs, (params, model_state), batch)
+        return program.one_predict(program.knobs, (params, model_state), batch)
 
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), trained.weights)
     problem: Exception | None = None

@@ -53,11 +53,11 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
         return write(*imported(options.run), options)
-    from jaxdl.api import load
+    from jaxdl.runs.members import load
 
     trained = load(options.run, options.checkpoint, member=options.member)
-    if hasattr(trained.experiment.task, "sample"):
-        from jaxdl.commands.generate_examples import make
+    if trained.experiment.task.generative:
+        from jaxdl.cli.generate_examples import make
 
         made = make(trained, options.samples or 64, label=options.label, seed=options.seed, path=options.out)
         print(f"{options.samples or 64} examples: {made}")
@@ -133,10 +133,10 @@ def writer(exp: Any, run: Path) -> tuple[Any, Any]:
     from jaxdl.models.seq2seq import Seq2Seq
     from jaxdl.models.transformer import EncoderDecoder
 
-    model = getattr(exp.task, "model", None)
+    model = exp.task.network
     if isinstance(model, (EncoderDecoder, Seq2Seq)):
         raise ExperimentError(f"{run} translates, it continues no text: use python -m jaxdl predict {run} file.txt")
-    tokenizer = getattr(exp.data, "tokenizers", {}).get("tokenizer")
+    tokenizer = exp.data.tokenizers.get("tokenizer")
     if not (hasattr(model, "start") and hasattr(model, "step")) or tokenizer is None:
         raise ExperimentError(f"{run} is no language model (its task is {type(exp.task).__name__}): it cannot write")
     return (model.clone(stateful=False) if getattr(model, "stateful", False) else model), tokenizer

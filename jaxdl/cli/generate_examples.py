@@ -20,7 +20,7 @@ def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path:
         path: a `.png` (a grid of images) or a `.npy`; None: `generated-1.png` and so on in the run folder.
     """
     task, data = run.experiment.task, run.experiment.data
-    told = getattr(task, "conditional", False)
+    told = task.conditional
     if label is not None and not told:
         raise ExperimentError(f"--label {label}: this {type(task).__name__} makes examples of no class in particular")
     batch = {"x": np.zeros((count, *data.example()["x"].shape[1:]), np.float32)}

@@ -17,10 +17,12 @@ import numpy as np
 import optax
 
 from jaxdl import runtime
-from jaxdl.commands.options import parse
-from jaxdl.commands.train import call
+from jaxdl.cli.options import parse
+from jaxdl.engine.step import select
 from jaxdl.experiment import Experiment, ExperimentError, load_config
 from jaxdl.optim.composition import LearningRateState, find_states
+from jaxdl.runs.prepare import check_data, prepare
+from jaxdl.setup import Setup
 
 SMOOTH = 0.9
 """How much of the smoothed loss is kept from one step to the next."""
@@ -63,10 +65,10 @@ def run(args: Sequence[str]) -> int:
         )
         return 0 if args else 2
     config = load_config(args[0])
-    knobs, _, options = parse(config, args[1:], prog=f"python -m jaxdl lr-find {args[0]}", options=Options)
+    values, options = parse(config, args[1:], prog=f"python -m jaxdl lr-find {args[0]}", options=Options)
     runtime.configure(device=options.device)
     ramp = ramp_of(
-        call(config, knobs),
+        Setup.of(config, values),
         knob=options.knob,
         steps=options.ramp_steps,
         lowest=options.lowest,
@@ -82,7 +84,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def ramp_of(
-    exp: Experiment,
+    setup: Setup,
     *,
     knob: str = "lr",
     steps: int = 100,
@@ -91,20 +93,18 @@ def ramp_of(
     progress: bool = False,
 ) -> Ramp:
     """Train from the start for `steps` steps, at lowest · (highest / lowest)^(t / (steps - 1)) in step t."""
-    from jaxdl.api import check, prepare
-
     if not 0 < lowest < highest:
         raise ExperimentError(
             f"the ramp goes from --lowest {lowest:g} to --highest {highest:g}: take 0 < lowest < highest"
         )
     if steps < 10:
         raise ExperimentError(f"--ramp-steps {steps} are too few to see a slope: take 10 or more")
-    check(exp)
-    prepared = prepare(exp)
-    exp, program, knobs = prepared.experiment, prepared.program, dict(prepared.traced)
-    if knob not in knobs:
-        raise ExperimentError(no_such_knob(exp, knob, knobs))
-    state = program.init(knobs)
+    exp = setup.build()
+    check_data(exp)
+    program = prepare(setup, exp=exp)
+    if knob not in program.knobs:
+        raise ExperimentError(no_such_knob(setup, knob, program.knobs))
+    state = program.init()
     peaks = peak_steps(exp, state)
     seed = int(exp.seed if exp.data_seed is None else exp.data_seed)
     draws = max(phase.repeats for phase in exp.task.phases)
@@ -115,8 +115,7 @@ def ramp_of(
             opt_state=at_steps(state.opt_state, peaks), metrics=jax.tree.map(jnp.zeros_like, state.metrics)
         )
         source = program.place(exp.data.source(t * draws, (t + 1) * draws, seed))
-        knobs[knob] = np.float32(rate)
-        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(10))
+        state, view = program.bound({knob: np.float32(rate)}).chunk(state, source, np.int32(1), np.int32(10))
         if "loss" not in view["metrics"]:
             raise ExperimentError(f"this task logs no `loss` but {', '.join(view['metrics'])}: nothing to ramp against")
         total, weight = jax.device_get(view["metrics"]["loss"])
@@ -172,8 +171,6 @@ def peak_steps(exp: Experiment, state: Any) -> list[int]:
     The whole schedule is read by one compiled function: of an update nothing but the learning rate is asked for, and the
     compiler leaves the rest of it out.
     """
-    from jaxdl.train.step import select
-
     peaks: list[int] = []
     for name, opt_state in sorted(state.opt_state.items()):
         phase = next(phase for phase in exp.task.phases if phase.optimizer == name)
@@ -200,9 +197,9 @@ def at_steps(opt_state: Any, steps: Sequence[Any]) -> Any:
     return jax.tree.map(move, opt_state, is_leaf=lambda node: isinstance(node, LearningRateState))
 
 
-def no_such_knob(exp: Experiment, knob: str, traced: dict[str, Any]) -> str:
+def no_such_knob(setup: Setup, knob: str, traced: dict[str, Any]) -> str:
     """Why `knob` cannot be ramped, and which could be."""
-    known = exp.origin.knobs if exp.origin else {}
+    known = setup.knobs
     others = [name for name in traced if name != "seed"]
     hint = f"; float knobs that can: {', '.join(others)} (--knob NAME)" if others else ""
     if knob not in known:

@@ -2,7 +2,7 @@
 
 They are read from `jaxdl/models/catalog.json`, for counting takes most of a minute. After a change to the catalog:
 
-    python -c "from jaxdl.commands.models import write; write()"
+    python -c "from jaxdl.cli.models import write; write()"
 """
 
 import json

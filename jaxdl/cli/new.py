@@ -17,14 +17,13 @@ Cost:   <minutes, device>.    Expect: <test accuracy ± sd over n seeds> (not me
 """
 
 from jaxdl.data import vision
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl import Experiment, main
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
+from jaxdl.engine.stopping import EarlyStopping
 
 
-@experiment
 def config(*, epochs: int = 10, batch: int = 64, lr: float = 1e-3, rate: float = 0.1, seed: int = 0) -> Experiment:
     """What each knob means becomes its help.
 

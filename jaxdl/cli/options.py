@@ -3,14 +3,16 @@
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from functools import wraps
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxdl.experiment import Experiment, override_types
+from jaxdl.experiment import ExperimentError, override_types
+from jaxdl.setup import Config, as_typed
 
 LATEST = "latest"
 
@@ -79,29 +81,41 @@ def overrides_type(taken: Sequence[str]) -> type:
 
 
 def parse(
-    config: Callable[..., Experiment], args: Sequence[str], *, prog: str, options: type = RunOptions
-) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """(knobs, recorded fields that were given, options). Exits with 2 and a readable message at a mistake."""
-    plain = getattr(config, "plain", config)
-    check_signature(plain, options)
+    config: Config,
+    args: Sequence[str],
+    *,
+    prog: str,
+    options: type = RunOptions,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[dict[str, Any], Any]:
+    """(knobs and those recorded fields that were given, options). Exits with 2 and a readable message at a mistake.
 
-    @wraps(plain)
+    `defaults`: values of knobs in place of their own defaults, such as those of a run that is resumed.
+    """
+    check_signature(config, options)
+    signature = inspect.signature(config)
+
+    @wraps(config)
     def knobs(**values: Any) -> dict[str, Any]:
         return values
 
-    recorded = overrides_type(list(inspect.signature(plain).parameters))
+    known = signature.parameters.values()
+    knobs.__signature__ = signature.replace(
+        parameters=[p.replace(default=as_typed(defaults[p.name])) if p.name in defaults else p for p in known]
+    )
+    recorded = overrides_type(list(signature.parameters))
 
     def command(
         knobs: Annotated[Any, tyro.conf.arg(constructor=knobs, name="")],
         recorded: Annotated[Any, tyro.conf.arg(constructor=recorded, name="")],
         options: Annotated[Any, tyro.conf.arg(constructor=options, name="")],
-    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    ) -> tuple[dict[str, Any], Any]:
         given = {name: value for name, value in vars(recorded).items() if value is not None}
-        return knobs, given, options
+        return {**given, **knobs}, options
 
-    module = sys.modules.get(plain.__module__)
+    module = sys.modules.get(config.__module__)
     return tyro.cli(
-        command, args=with_value(args), prog=prog, description=(module and module.__doc__) or plain.__doc__ or ""
+        command, args=with_value(args), prog=prog, description=(module and module.__doc__) or config.__doc__ or ""
     )
 
 
@@ -117,8 +131,6 @@ def with_value(args: Sequence[str]) -> list[str]:
 
 def check_signature(config: Callable[..., Any], options: type = RunOptions) -> None:
     """Every knob needs a type and a default, and a name that no option has: they are the command line."""
-    from jaxdl.experiment import ExperimentError
-
     hints = typing.get_type_hints(config)
     for name, parameter in inspect.signature(config).parameters.items():
         if name in {field.name for field in fields(options)}:

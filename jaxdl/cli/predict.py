@@ -49,7 +49,7 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
         return by_weights(options)
-    from jaxdl.api import load
+    from jaxdl.runs.members import load
 
     try:
         trained = load(options.run, options.checkpoint, member=options.member)
@@ -62,7 +62,7 @@ def run(args: Sequence[str]) -> int:
             outputs = trained.predict(x)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-        texts = data.decode(outputs).get("text") if hasattr(data, "decode") and isinstance(outputs, dict) else None
+        texts = data.decode(outputs).get("text") if isinstance(outputs, dict) else None
         for row in range(len(x)):
             name = f"{file}" if len(x) == 1 else f"{file}[{row}]"
             one = (
@@ -127,13 +127,9 @@ def read(file: Path, data: Any) -> np.ndarray:
         if "x" not in arrays:
             raise ValueError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
         x = arrays["x"]
-    elif hasattr(data, "read"):
-        return data.read(file)["x"]
-    elif file.suffix != ".npy":
-        raise ValueError(f"{file}: expected npy or npz, got {file.suffix or 'no suffix'!r}")
     else:
-        x = np.asarray(files.read_npy(file))
-    like = data.inputs() if hasattr(data, "inputs") else data.example()["x"]
+        x = data.read(file)["x"]
+    like = data.inputs()
     return x[None] if x.ndim == like.ndim - 1 else x
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxdl import runtime
 from jaxdl.augment.rows import chain
-from jaxdl.commands.options import parse
-from jaxdl.commands.train import call
+from jaxdl.cli.options import parse
 from jaxdl.experiment import Experiment, ExperimentError, load_config
+from jaxdl.setup import Setup
 from jaxdl.types import Batch
 
 
@@ -36,9 +36,9 @@ def run(args: Sequence[str]) -> int:
         print("usage: python -m jaxdl show-augment EXPERIMENT.py [--help | --rows 6 | the experiment's flags]")
         return 0 if args else 2
     config = load_config(args[0])
-    knobs, _, options = parse(config, args[1:], prog=f"python -m jaxdl show-augment {args[0]}", options=Options)
+    values, options = parse(config, args[1:], prog=f"python -m jaxdl show-augment {args[0]}", options=Options)
     runtime.configure(device=options.device)
-    path = draw(call(config, knobs), options.plot, rows=options.rows, draws=options.draws)
+    path = draw(Setup.of(config, values).build(), options.plot, rows=options.rows, draws=options.draws)
     print(path)
     return 0
 
@@ -82,7 +82,7 @@ def draw(exp: Experiment, path: str | Path, *, rows: int = 6, draws: int = 7) ->
     if x.ndim == 2 and np.issubdtype(x.dtype, np.integer):
         from jaxdl.record.pictures import text_gallery
 
-        spell = getattr(exp.data, "words", None) or (lambda tokens: [str(token) for token in tokens])
+        spell = exp.data.words
         return text_gallery([row for i in range(n) for row in text_rows(before, after, i, spell)], path)
     raise ExperimentError(f"examples of shape {x.shape[1:]} and type {x.dtype} are no image, series or text: not drawn")
 

@@ -3,10 +3,16 @@
 import shutil
 from collections.abc import Sequence
 
+import jax
+
 from jaxdl import runtime
-from jaxdl.commands.options import parse
-from jaxdl.commands.train import call
-from jaxdl.experiment import Experiment, ExperimentError, load_config
+from jaxdl.cli.options import parse
+from jaxdl.engine.step import prepare as prepared_batch
+from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.inspect.flops import multiply_adds
+from jaxdl.inspect.summary import layer_table, megabytes, step_memory
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 
 def run(args: Sequence[str]) -> int:
@@ -14,35 +20,29 @@ def run(args: Sequence[str]) -> int:
         print("usage: python -m jaxdl summary EXPERIMENT.py [the experiment's flags]")
         return 0 if args else 2
     config = load_config(args[0])
-    knobs, _, options = parse(config, args[1:], prog=f"python -m jaxdl summary {args[0]}")
+    values, options = parse(config, args[1:], prog=f"python -m jaxdl summary {args[0]}")
     runtime.configure(device=options.device)
-    print(table(call(config, knobs)))
+    print(table(Setup.of(config, values)))
     return 0
 
 
-def table(exp: Experiment) -> str:
+def table(setup: Setup) -> str:
     """Layers with shapes and parameters, then multiply-adds of one example and the memory of a training step."""
-    import jax
-
-    from jaxdl.api import prepare
-    from jaxdl.inspect.flops import multiply_adds
-    from jaxdl.inspect.summary import layer_table, megabytes, step_memory
-    from jaxdl.train.step import prepare as prepared_batch
-
-    if not hasattr(exp.task, "model"):
+    exp = setup.build()
+    if exp.task.network is None:
         raise ExperimentError("this task has no single model to show")
-    prepared = prepare(exp)
+    program = prepare(setup, exp=exp)
     batch = jax.eval_shape(lambda batch: prepared_batch(exp, batch), exp.data.example())
     one = jax.ShapeDtypeStruct((1, *batch["x"].shape[1:]), batch["x"].dtype)
-    variables = {"params": prepared.shapes.params, **prepared.shapes.model_state}
-    count = multiply_adds(lambda v, x: exp.task.model.apply(v, x, train=False), variables, one)
-    memory = step_memory(prepared.program, prepared.traced, prepared.shapes)
+    variables = {"params": program.shapes.params, **program.shapes.model_state}
+    count = multiply_adds(lambda v, x: exp.task.network.apply(v, x, train=False), variables, one)
+    memory = step_memory(program)
     width = max(80, shutil.get_terminal_size((140, 24)).columns)
     return "\n".join(
         [
-            layer_table(exp.task.model, one, width=width).rstrip(),
-            f"parameters      {sum(a.size for a in jax.tree.leaves(prepared.shapes.params)):,}",
-            f"model state     {sum(a.size for a in jax.tree.leaves(prepared.shapes.model_state)):,} values",
+            layer_table(exp.task.network, one, width=width).rstrip(),
+            f"parameters      {sum(a.size for a in jax.tree.leaves(program.shapes.params)):,}",
+            f"model state     {sum(a.size for a in jax.tree.leaves(program.shapes.model_state)):,} values",
             f"multiply-adds   {count:,} per example, forward",
             f"memory of a step of {exp.data.batch} on one device: state {megabytes(memory['state'])}, "
             f"data {megabytes(memory['data'])}, temporary {megabytes(memory['temporary'])}",

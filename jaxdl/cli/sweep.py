@@ -21,9 +21,11 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
-from jaxdl.commands.options import parse
-from jaxdl.commands.train import PAUSED, call, positive
+from jaxdl.cli.options import parse
+from jaxdl.cli.train import PAUSED, positive
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import Experiment, ExperimentError, load_config
+from jaxdl.runs import sweep as sweeps
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,6 @@ def run(args: Sequence[str]) -> int:
         print("usage: python -m jaxdl sweep EXPERIMENT.py --knob VALUES ... [flags]  (EXPERIMENT.py --help lists them)")
         print(f"       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}")
         return 0 if args else 2
-    from jaxdl import sweeps
-    from jaxdl.train.loop import Limits
-
     if args[0].startswith("-"):
         resumed = tyro.cli(ResumeOptions, args=args, prog="python -m jaxdl sweep")
         runtime.configure(resumed.device, devices=resumed.devices)
@@ -89,13 +88,12 @@ def run(args: Sequence[str]) -> int:
     else:
         config = load_config(args[0])
         swept, rest = split(config, args[1:])
-        knobs, overrides, options = parse(config, rest, prog=f"python -m jaxdl sweep {args[0]}", options=SweepOptions)
+        values, options = parse(config, rest, prog=f"python -m jaxdl sweep {args[0]}", options=SweepOptions)
         if not swept:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in knobs)
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in inspect.signature(config).parameters)
             raise ExperimentError(f"nothing to sweep: give a knob values, as in --seed 0:8 or --lr 1e-4,1e-3 ({names})")
         runtime.configure(options.device, deterministic=options.deterministic, devices=options.devices)
         points = draw(swept, options.random, options.draw_seed) if options.random is not None else grid(swept)
-        call(config, {**knobs, **points[0]})
         limits = Limits(
             log_every=positive("log-every", options.log_every),
             stop_at=positive("stop-at", options.stop_at),
@@ -106,13 +104,12 @@ def run(args: Sequence[str]) -> int:
         outcome = sweeps.sweep(
             config,
             points,
-            knobs=knobs,
-            overrides=overrides,
             run=options.run,
             how=how,
             prune=options.prune,
             limits=limits,
             quiet=options.quiet,
+            **{name: value for name, value in values.items() if name not in swept},
         )
     if outcome.reason == "finished":
         print(f"{outcome.table}\n\nreport: {outcome.folder / 'report.md'}")
@@ -121,9 +118,8 @@ def run(args: Sequence[str]) -> int:
 
 def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[str, "Values"], list[str]]:
     """The knobs that are given several values, and the other arguments, which are parsed as for `train`."""
-    plain = getattr(config, "plain", config)
-    hints = typing.get_type_hints(plain)
-    names = {f"--{name.replace('_', '-')}": name for name in inspect.signature(plain).parameters}
+    hints = typing.get_type_hints(config)
+    names = {f"--{name.replace('_', '-')}": name for name in inspect.signature(config).parameters}
     swept: dict[str, Values] = {}
     rest: list[str] = []
     words, given = iter(args), dict[str, str]()
@@ -221,12 +217,10 @@ def typed(flag: str, text: str, kind: Any) -> Any:
 
 def grid(swept: Mapping[str, Values]) -> list[dict[str, Any]]:
     """Every combination, the first knob varying slowest."""
-    from jaxdl.sweeps import combinations
-
     for name, values in swept.items():
         if not values.listed:
             raise ExperimentError(f"--{name}: from:to of real numbers needs a count, from:to:n (or --random N to draw)")
-    return combinations({name: values.listed for name, values in swept.items()})
+    return sweeps.combinations({name: values.listed for name, values in swept.items()})
 
 
 def draw(swept: Mapping[str, Values], count: int, seed: int) -> list[dict[str, Any]]:

@@ -2,15 +2,19 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxdl import runtime
-from jaxdl.commands.errors import guarded
-from jaxdl.commands.options import LATEST, RunOptions, parse, with_value
-from jaxdl.data.tokenizers import at_home
-from jaxdl.experiment import Experiment, ExperimentError, experiment, line_in, load_config
+from jaxdl.cli.errors import guarded
+from jaxdl.cli.options import LATEST, RunOptions, parse, with_value
+from jaxdl.engine import distributed
+from jaxdl.engine.loop import Limits
+from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.record.run import find_runs, open_run
+from jaxdl.runs import train as runs
+from jaxdl.setup import Config
 
 PAUSED = 75
 """Exit code of a run that a signal paused: EX_TEMPFAIL, "try again", which schedulers know."""
@@ -29,14 +33,12 @@ def run(args: Sequence[str]) -> int:
         if any(arg in ("-h", "--help") for arg in args):
             return 0
         raise ExperimentError("train needs an experiment file (see `python -m jaxdl list`) or --resume RUN")
-    from jaxdl.record.run import open_run
-
     folder = open_run(resumed)
     source = folder.config.get("source")
     if source is None or not Path(source).is_file():
         if not folder.experiment.is_file():
             raise ExperimentError(
-                f"{resumed} was trained from a notebook: resume it there, train(config(...), resume=RUN)"
+                f"{resumed} was trained from a notebook: resume it there, train(config, resume=RUN)"
             )
         source = folder.experiment
     return train(load_config(source), args, prog="python -m jaxdl train")
@@ -49,27 +51,22 @@ def place_of_file(args: Sequence[str]) -> int | None:
     return next((i for i, arg in enumerate(args) if arg.endswith(".py") and not arg.startswith("-")), None)
 
 
-def main(config: Callable[..., Experiment], args: Sequence[str] | None = None) -> None:
+def main(config: Config, args: Sequence[str] | None = None) -> None:
     """The command line of one experiment file; ends the process with its exit code."""
     module = sys.modules.get(config.__module__)
     spec = getattr(module, "__spec__", None)
     prog = f"python -m {spec.name}" if spec else Path(sys.argv[0]).name
     args = with_value(sys.argv[1:] if args is None else args)
-    sys.exit(guarded(lambda: train(experiment(config), args, prog=prog)))
+    sys.exit(guarded(lambda: train(config, args, prog=prog)))
 
 
-def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) -> int:
+def train(config: Config, args: Sequence[str], *, prog: str) -> int:
+    """Parse the flags of an experiment and train it. Returns the exit code."""
     resume = value_of(args, "--resume")
     recorded: Mapping[str, Any] = {}
     if resume is not None:
         resume, recorded = find_run(config, resume, value_of(args, "--run") or "runs")
-    knobs, overrides, options = parse(
-        with_defaults(config, recorded.get("knobs", {})), args, prog=prog, options=RunOptions
-    )
-    from jaxdl import api
-    from jaxdl.train import distributed
-    from jaxdl.train.loop import Limits
-
+    values, options = parse(config, args, prog=prog, options=RunOptions, defaults=recorded.get("knobs", {}))
     meeting = (options.coordinator, options.num_processes, options.process_id)
     several = distributed.expected(*meeting)
     runtime.configure(
@@ -82,10 +79,6 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
     if several:
         distributed.join(*meeting)
         runtime.start_backend(options.device)
-
-    with at_home(resume):
-        exp = call(config, knobs)
-    exp = api.with_overrides(exp, {**recorded.get("recorded", {}), **overrides})
     limits = Limits(
         log_every=positive("log-every", options.log_every),
         checkpoint_every=positive("checkpoint-every", options.checkpoint_every),
@@ -94,64 +87,29 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
         profile=options.profile,
         watchdog=positive("watchdog", options.watchdog),
     )
-    result = api.train(
-        exp,
+    result = runs.train(
+        config,
         run=options.run,
         resume=resume,
         mesh=options.mesh,
         strategy=options.strategy,
         limits=limits,
         quiet=options.quiet,
+        **values,
     )
     return PAUSED if result.outcome is not None and result.outcome.reason == "interrupted" else 0
 
 
-def call(config: Callable[..., Experiment], knobs: Mapping[str, Any]) -> Experiment:
-    """The experiment for these knobs; what `config` itself does wrong is told with the line of its file."""
-    try:
-        return config(**knobs)
-    except Exception as error:
-        from jaxdl.commands.errors import raised_by_us
-
-        if raised_by_us(error) or isinstance(error, ExperimentError | FileNotFoundError):
-            raise
-        file = inspect.getsourcefile(getattr(config, "plain", config)) or "config"
-        line = line_in(file, error) or "?"
-        raise ExperimentError(f"{file}:{line} config raises {type(error).__name__}: {error}") from error
-
-
-def find_run(config: Callable[..., Experiment], resume: str, root: str) -> tuple[Path, Mapping[str, Any]]:
+def find_run(config: Config, resume: str, root: str) -> tuple[Path, Mapping[str, Any]]:
     """The folder to resume and its config.json; `latest` is the newest run of this experiment."""
-    from jaxdl.record.run import find_runs, open_run
-
     if resume == LATEST:
-        name = Path(inspect.getsourcefile(getattr(config, "plain", config)) or "").stem
+        name = Path(inspect.getsourcefile(config) or "").stem
         runs = find_runs(root, name)
         if not runs:
             raise ExperimentError(f"no run of {name} in {root} to resume")
         return runs[-1].folder, runs[-1].config
     found = open_run(resume)
     return found.folder, found.config
-
-
-def with_defaults(config: Callable[..., Experiment], values: Mapping[str, Any]) -> Callable[..., Experiment]:
-    """`config` whose defaults are the values a run recorded, so that a resume repeats them unasked."""
-    if not values:
-        return config
-    from jaxdl.api import as_typed
-
-    plain = getattr(config, "plain", config)
-
-    def same(**knobs: Any) -> Experiment:
-        return config(**knobs)
-
-    parameters = [
-        p.replace(default=as_typed(values[p.name])) if p.name in values else p
-        for p in inspect.signature(plain).parameters.values()
-    ]
-    same.__signature__ = inspect.signature(plain).replace(parameters=parameters)
-    same.__annotations__, same.__doc__, same.__module__ = plain.__annotations__, plain.__doc__, plain.__module__
-    return same
 
 
 def value_of(args: Sequence[str], flag: str) -> str | None:

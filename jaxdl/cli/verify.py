@@ -12,7 +12,15 @@ from typing import Any, Literal
 import tyro
 
 from jaxdl import runtime
+from jaxdl.engine.loop import Limits, fit
+from jaxdl.engine.parallel import Plan
 from jaxdl.experiment import ExperimentError
+from jaxdl.record import log
+from jaxdl.record.checkpoint import Checkpoints, digest
+from jaxdl.record.run import environment, open_run
+from jaxdl.runs.open import config_of
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,6 @@ class Options:
 def run(args: Sequence[str]) -> int:
     """0: all is well; 1: a file is damaged or the replay differs."""
     options = tyro.cli(Options, args=args, prog="python -m jaxdl verify")
-    from jaxdl.record.checkpoint import Checkpoints
-    from jaxdl.record.run import open_run
-
     folder = open_run(options.run)
     if "sweep" in folder.config and options.replay:
         raise ExperimentError(f"{options.run} is a sweep: only its files can be checked, --no-replay")
@@ -65,32 +70,21 @@ def run(args: Sequence[str]) -> int:
 
 def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool:
     """Train from one checkpoint to the next, compare what the log says on the way and the digest at the end; say it."""
-    from jaxdl.experiment import load_config
-    from jaxdl.prepared import prepare
-    from jaxdl.provenance import rebuild
-    from jaxdl.record import log
-    from jaxdl.record.checkpoint import Checkpoints, digest
-    from jaxdl.train.loop import Limits, fit
-    from jaxdl.train.parallel import Plan
-
-    copy = folder.experiment_at(older)
-    if not copy.is_file():
+    if not folder.experiment_at(older).is_file():
         raise ExperimentError(f"{folder.folder} was trained from a notebook: its files are checked, but not replayed")
-    config = load_config(copy, beside=folder.config.get("source"))
-    exp = rebuild(config, folder.config, folder.folder)
+    setup = Setup.from_json(config_of(folder, step=older), folder.config, folder.folder)
+    exp = setup.build()
     sizes = plan["mesh"]
     mesh = ",".join(f"{axis}={n}" for axis, n in sizes.items()) if isinstance(sizes, Mapping) else sizes
-    prepared = prepare(exp, Plan.make(mesh or None, plan["strategy"], exp) if mesh else Plan())
+    program = prepare(setup, Plan.make(mesh or None, plan["strategy"], exp) if mesh else Plan(), exp=exp)
     checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1])
-    wanted = digest(checkpoints.restore(prepared.shapes, newer)[0])
-    state, _, _ = checkpoints.restore(prepared.shapes, older)
+    wanted = digest(checkpoints.restore(program.shapes, newer)[0])
+    state, _, _ = checkpoints.restore(program.shapes, older)
     recorded = [line for line in log.read(folder.folder) if older < line["step"] <= newer]
     limits = Limits(log_every=grid(recorded, exp.steps), stop_at=newer)
     with tempfile.TemporaryDirectory() as there:
         with log.MetricsLog(there, tensorboard=False) as again:
-            outcome = fit(
-                prepared.program, exp, dict(prepared.traced), state, events=Lines(again), limits=limits
-            ).whole()
+            outcome = fit(program, state, events=Lines(again), limits=limits).whole()
         repeated = log.read(there)
     for old, new in zip(log.comparable(recorded), log.comparable(repeated), strict=False):
         if old != new:
@@ -137,8 +131,6 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def changed_versions(env: Mapping[str, Any]) -> str:
-    from jaxdl.record.run import environment
-
     now = environment()["versions"]
     return ", ".join(
         f"{name} {old} (here {now.get(name)})" for name, old in env["versions"].items() if old != now.get(name)

@@ -5,7 +5,7 @@ batches; what does not fill a window moves on to the next longer bucket, where i
 epoch. The windows come in random order. So an epoch reads every pair exactly once, and each bucket compiles one program.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxdl.data.stream import keep, permute
-from jaxdl.types import Batch
+from jaxdl.types import Batch, Data
 
 Rows = Int[np.ndarray, "draws rows"]
 
@@ -65,7 +65,7 @@ def edges_of(lengths: Int[np.ndarray, "n"], buckets: int) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Buckets:
+class Buckets(Data):
     """Source sequences `x` and target sequences `y`, padded to the longest of each split, read in batches of similar length.
 
     Args:
@@ -96,12 +96,6 @@ class Buckets:
                 raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more")
         if not 1 <= self.batch <= self.size("train"):
             raise ValueError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training pairs")
-
-    def size(self, split: str) -> int:
-        """Number of pairs of a split."""
-        if split not in self.splits:
-            raise ValueError(f"split = {split!r} is not one of {', '.join(self.splits)}")
-        return len(self.splits[split]["x"])
 
     @cached_property
     def members(self) -> tuple[tuple[Int[np.ndarray, "n"], int, int], ...]:
@@ -190,14 +184,3 @@ class Buckets:
     def train_batch(self, source: Mapping[str, Array], seed: Any, draw: Any) -> Batch:
         """The raw batch of a draw, picked inside the compiled program."""
         return {k: source[k][draw - source["first"]] for k in ("x", "y", "mask")}
-
-    def eval_sources(self, split: str) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
-        """(number of batches, arrays) in the stored order: one pair, padded to the longest of the split."""
-        yield -(-self.size(split) // self.batch), self.splits[split]
-
-    def eval_batch(self, source: Mapping[str, Array], index: Any) -> Batch:
-        """Batch `index` of a split; rows past the end repeat the last one with mask 0."""
-        size = len(source["x"])
-        rows = index * self.batch + jnp.arange(self.batch, dtype=jnp.int32)
-        gathered = {key: jnp.take(value, jnp.minimum(rows, size - 1), axis=0) for key, value in source.items()}
-        return {**gathered, "mask": (rows < size).astype(jnp.float32)}

@@ -33,7 +33,7 @@ SCALE = prepare.Scale(255.0)
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedImages:
+class StreamedImages(Data):
     """A set of images on disk, with the methods of `InMemory`.
 
     Args:
@@ -90,11 +90,6 @@ class StreamedImages:
         if split not in self.records:
             raise ValueError(f"split = {split!r} is not one of {', '.join(self.records)}")
         return len(self.records[split])
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps that read each training example about once (exactly once where the batch divides the set)."""
-        return max(1, self.size("train") // self.batch)
 
     def example(self) -> Batch:
         """One raw batch of zeros, for shapes."""

@@ -18,7 +18,7 @@ from jaxtyping import Array
 from jaxdl.data import files, speech
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import rows_of_step
-from jaxdl.types import Batch
+from jaxdl.types import Batch, Data
 
 CHARACTERS = ("", " ", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "'")
 """The blank, and all that LibriSpeech's transcripts are written in."""
@@ -57,7 +57,7 @@ def listing(folder: Path) -> list[tuple[Path, str]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Transcribed:
+class Transcribed(Data):
     """Recordings with transcripts, read when they are needed.
 
     Args:
@@ -101,13 +101,6 @@ class Transcribed:
         if split not in self.parts:
             raise ValueError(f"split = {split!r} is not one of {', '.join(self.parts)}")
         return len(self.parts[split])
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return max(1, self.size("train") // self.batch)
-
-    def standardise(self, batch: Batch) -> Batch:
-        return batch
 
     def transcripts(self, rows: Sequence[tuple[Path, str]]) -> np.ndarray:
         y = np.zeros((len(rows), self.symbols), np.int32)

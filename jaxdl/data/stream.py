@@ -5,10 +5,10 @@ order of an epoch is a keyed permutation evaluated at the positions a batch need
 """
 
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
-from jaxdl.types import Batch
+from jaxdl.data.files import read_npy
+from jaxdl.types import Batch, Data, UserError
 
 ROUNDS = 6
 
@@ -164,7 +165,7 @@ def keep(batch: Batch) -> Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class InMemory:
+class InMemory(Data):
     """A data set that fits into memory, as NumPy arrays by split and key.
 
     Args:
@@ -234,29 +235,15 @@ class InMemory:
     def _balanced_source(self) -> dict[str, np.ndarray]:
         return {**self.splits["train"], **self._by_class}
 
-    def size(self, split: str) -> int:
-        """Number of examples of a split."""
-        if split not in self.splits:
-            raise ValueError(f"split = {split!r} is not one of {', '.join(self.splits)}")
-        return len(next(iter(self.splits[split].values())))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps that read each training example about once (exactly once where the batch divides the set)."""
-        return max(1, self.size("train") // self.batch)
-
-    def example(self) -> Batch:
-        """One raw batch of zeros, for shapes."""
-        zeros = {k: np.zeros((self.batch, *v.shape[1:]), v.dtype) for k, v in self.splits["train"].items()}
-        return {**zeros, "mask": np.ones(self.batch, np.float32)}
+    def read(self, path: str | Path) -> dict[str, np.ndarray]:
+        """An npy file as inputs to predict for."""
+        if Path(path).suffix != ".npy":
+            raise UserError(f"{path}: expected npy or npz, got {Path(path).suffix or 'no suffix'!r}")
+        return {"x": np.asarray(read_npy(path))}
 
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         """What the compiled steps `start` … `stop`-1 read from: here always the whole training split."""
         return self.splits["train"] if self.balanced is None else self._balanced_source
-
-    def span(self, step: int) -> int:
-        """How many steps from `step` on one source may serve: any number, where the source is the whole split."""
-        return sys.maxsize
 
     def train_batch(self, source: Mapping[str, Array], seed: Any, step: Any) -> Batch:
         """The raw batch of a step, gathered inside the compiled program."""
@@ -268,24 +255,12 @@ class InMemory:
         gathered = {key: jnp.take(value, rows, axis=0, mode="clip") for key, value in source.items()}
         return {**gathered, "mask": jnp.ones(self.batch, jnp.float32)}
 
-    def eval_sources(self, split: str) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
-        """(number of batches, arrays) in order; here one pair."""
-        yield -(-self.size(split) // self.batch), self.splits[split]
-
-    def eval_batch(self, source: Mapping[str, Array], index: Any) -> Batch:
-        """Batch `index` of a split in its stored order; rows past the end repeat the last one with mask 0."""
-        size = len(next(iter(source.values())))
-        rows = index * self.batch + jnp.arange(self.batch, dtype=jnp.int32)
-        gathered = {key: jnp.take(value, jnp.minimum(rows, size - 1), axis=0) for key, value in source.items()}
-        return {**gathered, "mask": (rows < size).astype(jnp.float32)}
-
-
 @cache
 def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
     """The same data in class-balanced batches: `each` examples of each of `classes` classes, for losses within a batch."""
     if not isinstance(data, InMemory):
         raise ValueError(
-            f"balanced batches need a set in memory, and {getattr(data, 'name', '') or 'the data'} is {type(data).__name__}, "
+            f"balanced batches need a set in memory, and {data.name or 'the data'} is {type(data).__name__}, "
             "which is read while training"
         )
     if min(classes, each) < 1:

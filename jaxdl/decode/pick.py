@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.types import Key, row_numbers
+from jaxdl.tracing import row_numbers
+from jaxdl.types import Key
 
 Logits = Float[Array, "batch vocab"]
 Pick = Callable[[Key, Logits], Int[Array, "batch"]]

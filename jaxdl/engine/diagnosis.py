@@ -11,7 +11,7 @@ from jaxdl.types import TrainState
 CHUNKS = (3, 6)
 """Which chunks a trace shows, counted from 1: compiled programs at their usual pace, less than a second of them."""
 
-LIBRARIES = ("/jax/", "/flax/", "/optax/", "/jaxdl/train/", "<frozen", "<string>", "/contextlib.py")
+LIBRARIES = ("/jax/", "/flax/", "/optax/", "/jaxdl/engine/", "<frozen", "<string>", "/contextlib.py")
 
 
 class Trace:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.train.program import Program
+from jaxdl.engine.program import Program
 from jaxdl.types import Task, Variables
 
 

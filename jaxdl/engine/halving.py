@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.engine.loop import Limits, Outcome
+from jaxdl.engine.population import Group, Population
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.manifest import write_synced
-from jaxdl.train.loop import Limits, Outcome
-from jaxdl.train.population import Group, Population
 from jaxdl.types import TrainState
 
 Row = dict[str, Any]

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from jaxdl.engine.diagnosis import Trace, find_nan
+from jaxdl.engine.distributed import agree, beat
+from jaxdl.engine.evaluate import evaluate, evaluate_members, means
+from jaxdl.engine.program import Program
+from jaxdl.engine.signals import Interruption
 from jaxdl.record.checkpoint import Checkpoints, digest
 from jaxdl.record.processes import anywhere
-from jaxdl.train.diagnosis import Trace, find_nan
-from jaxdl.train.distributed import agree, beat
-from jaxdl.train.evaluate import evaluate, evaluate_members, means
-from jaxdl.train.program import Program
-from jaxdl.train.signals import Interruption
 from jaxdl.types import TrainState, Variables
 
 CHUNK_SECONDS = 0.25

@@ -26,8 +26,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxdl import runtime
-from jaxdl.train.compiled import Compiled
-from jaxdl.types import cutting_time
+from jaxdl.engine.compiled import Compiled
+from jaxdl.tracing import cutting_time
 
 AXES = ("data", "fsdp", "model")
 SMALL = 512

@@ -14,13 +14,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxdl.engine.evaluate import Evaluation, evaluate_members
+from jaxdl.engine.loop import Events, Limits, Outcome, chosen, fit
+from jaxdl.engine.parallel import Plan
+from jaxdl.engine.program import Program
+from jaxdl.engine.stopping import EarlyStopping
+from jaxdl.engine.traced import Members, candidates
 from jaxdl.record.checkpoint import Checkpoints
-from jaxdl.train.evaluate import Evaluation, evaluate_members
-from jaxdl.train.loop import Events, Limits, Outcome, chosen, fit
-from jaxdl.train.parallel import Plan
-from jaxdl.train.program import Program
-from jaxdl.train.stopping import EarlyStopping
-from jaxdl.train.traced import Members, candidates
 from jaxdl.types import TrainState
 
 NEVER = 10**9

@@ -16,9 +16,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.train.compiled import Compiled
-from jaxdl.train.parallel import Plan
-from jaxdl.train.traced import Knobs, Members, Traced, candidates
+from jaxdl.engine.compiled import Compiled
+from jaxdl.engine.parallel import Plan
+from jaxdl.engine.traced import Knobs, Members, Traced, candidates
 from jaxdl.types import Batch, Best, TrainState, Variables
 
 
@@ -79,7 +79,7 @@ class Program(Traced):
     def place(self, source: Any) -> Any:
         """A source on the device; an in-memory split is put there once and stays."""
         if not self.data.resident:
-            return self.plan.put(source, rows=getattr(self.data, "by_row", False))
+            return self.plan.put(source, rows=self.data.by_row)
         if id(source) not in self._placed:
             self._placed[id(source)] = (source, self.plan.put(dict(source)))
         return self._placed[id(source)][1]

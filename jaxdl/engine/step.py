@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.train import stopping
-from jaxdl.train.keys import unrolled
-from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, recomputing, rows_from
+from jaxdl.engine import stopping
+from jaxdl.engine.keys import unrolled
+from jaxdl.tracing import recomputing, rows_from
+from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState
 
 
 def select(params: Params, names: tuple[str, ...] | None) -> Params:
@@ -121,7 +122,7 @@ def gradient(
     rows = batch["mask"].shape[0]
     if rows % parts:
         raise ValueError(f"accumulate = {parts} must divide the batch of {rows}")
-    carried = [name for name in state.model_state if getattr(exp.task, "reduce", {}).get(name) == "example"]
+    carried = [name for name in state.model_state if exp.task.reduce.get(name) == "example"]
     if parts > 1 and carried:
         raise ValueError(f"accumulate = {parts} cannot cut {carried[0]!r}, which carries on every row of the batch")
     offset = 0 if axis is None else jax.lax.axis_index(axis) * rows
@@ -239,7 +240,7 @@ def train_step(
             phase_metrics, finite = jax.tree.map(lambda a: a.sum(0), phase_metrics), finite.all()
         metrics, ok = add(metrics, phase_metrics), ok & finite
     if exp.ema is not None:
-        names = getattr(exp.task, "averaged", None)  # None: all; what is not averaged is as it is
+        names = exp.task.averaged  # None: all; what is not averaged is as it is
         ema = jax.tree.map(lambda e, p: e + (1 - exp.ema) * (p - e), state.ema, new.params)
         new = new.replace(ema=ema if names is None else {**new.params, **select(ema, names)})
     metrics = {**metrics, **exp.monitor(new)}

@@ -15,10 +15,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxdl.train import stopping
-from jaxdl.train.parallel import Plan
-from jaxdl.train.step import add, init_state, prepare, train_step
-from jaxdl.types import Array, Batch, Best, TrainState, Variables, rows_from
+from jaxdl.engine import stopping
+from jaxdl.engine.parallel import Plan
+from jaxdl.engine.step import add, init_state, prepare, train_step
+from jaxdl.tracing import rows_from
+from jaxdl.types import Array, Batch, Best, TrainState, Variables
 
 Knobs = Mapping[str, Any]
 
@@ -110,7 +111,7 @@ class Traced:
         self.traced = {name: jax.ShapeDtypeStruct(np.shape(value), value.dtype) for name, value in knobs.items()}
         self.each = members or (lambda function, **_: function)
         data = exp.data
-        like = data.blank_source() if hasattr(data, "blank_source") else data.source(0, 1, 0)
+        like = data.blank_source()
         held = jax.dtypes.canonicalize_dtype  # what jax holds of float64
         self.source_shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, held(a.dtype)), dict(like))
         self._step = jax.jit(self.step, static_argnames="axis")  # traced once, found again by every chunk
@@ -121,7 +122,7 @@ class Traced:
         found: list[Any] = []
 
         def look(knobs: Knobs) -> None:
-            found.extend(jax.tree.leaves(dict(getattr(self.build(knobs).data, "splits", {}))))
+            found.extend(jax.tree.leaves(dict(self.build(knobs).data.splits)))
 
         jax.eval_shape(look, self.traced)
         return found
@@ -199,7 +200,7 @@ class Traced:
         """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks. There is one
         key, and rows are numbered on (from `before`): what a task draws for a row does not depend on the batch size."""
         exp, (params, model_state) = self.build(knobs), weights
-        observe = getattr(exp.task, "observe", exp.task.predict)
+        observe = exp.task.observe
 
         def body(i: Array) -> tuple[Any, Any]:
             batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))

@@ -1,11 +1,9 @@
 """A model's layers as a table, and what a program of it needs: abstract, nothing is trained."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 
 def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
@@ -16,14 +14,13 @@ def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
     return model.tabulate(keys, x, train=False, console_kwargs=console, show_repeated=False)
 
 
-def step_memory(program: Any, traced: Mapping[str, Any], shapes: Any) -> dict[str, int]:
+def step_memory(program: Any) -> dict[str, int]:
     """Bytes of the compiled train step on one device: its state, its data, and what it needs on top at its peak.
 
     Compiles the step (and so fills the compilation cache), but runs nothing.
     """
-    spec = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), np.asarray(a).dtype), dict(traced))
-    number = jax.ShapeDtypeStruct((), jnp.int32)
-    compiled = program.chunk.lower(spec, shapes, program.source_shapes, number, number).compile()
+    number, shapes = jax.ShapeDtypeStruct((), jnp.int32), program.shapes
+    compiled = program.function("chunk").lower(program.traced, shapes, program.source_shapes, number, number).compile()
     analysis = compiled.memory_analysis()
     return {
         "state": size_of(shapes.replace(key=None)),

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.types import Key, row_numbers
+from jaxdl.tracing import row_numbers
+from jaxdl.types import Key
 
 Rate = float | Float[Array, ""]
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxdl.types import data_axis
+from jaxdl.tracing import data_axis
 
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
 

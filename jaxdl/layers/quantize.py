@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.types import data_axis
+from jaxdl.tracing import data_axis
 
 Vectors = Float[Array, "*batch dim"]
 

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxdl.losses.precision import at_least_float32
-from jaxdl.types import data_axis
+from jaxdl.tracing import data_axis
 
 
 def l1_activity(code: Float[Array, "batch *units"]) -> Float[Array, "batch"]:

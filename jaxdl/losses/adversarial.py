@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxdl.losses.precision import at_least_float32
-from jaxdl.types import row_numbers
+from jaxdl.tracing import row_numbers
 
 Logits = Float[Array, "*batch"]
 Critic = Callable[[Array], Array]

@@ -21,7 +21,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.layers.position import SinusoidalRelative
 from jaxdl.layers.recurrent import GRU, Recurrent
-from jaxdl.types import recompute_block
+from jaxdl.tracing import recompute_block
 
 Frames = Float[Array, "batch time channels"]
 Lengths = Int[Array, "batch"]

@@ -19,7 +19,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.layers.position import Positions, Relative, Sinusoidal
-from jaxdl.types import along_time, recompute_block
+from jaxdl.tracing import along_time, recompute_block
 
 Hidden = Float[Array, "batch time width"]
 Cache = dict[str, Any]

@@ -5,7 +5,7 @@
     embedding and output               tokens     where the axis divides their number
 
 Source: Shoeybi et al. 2019, arXiv:1909.08053, section 3; what lies between is cut along time (Korthikanti et al. 2022,
-arXiv:2205.05198), see `jaxdl.types.along_time`.
+arXiv:2205.05198), see `jaxdl.tracing.along_time`.
 """
 
 from typing import Any

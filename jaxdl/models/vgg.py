@@ -12,7 +12,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import adaptive_avg_pool, max_pool
 from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, he_fan_out
-from jaxdl.types import recompute_block
+from jaxdl.tracing import recompute_block
 
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # table 1: A, B, D, E
 

@@ -20,7 +20,7 @@ from jaxdl.layers.arithmetic import Padding
 from jaxdl.layers.convolution import Conv, Initializer, Sizes
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.normalization import BatchNorm
-from jaxdl.types import recompute_block
+from jaxdl.tracing import recompute_block
 
 Act = Callable[[Array], Array]
 Norm = Callable[..., nn.Module]

@@ -21,7 +21,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, DropPath, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.models.vision import Act, Images, Norm, Seen, run
-from jaxdl.types import along_time
+from jaxdl.tracing import along_time
 
 Tokens = Float[Array, "batch tokens width"]
 

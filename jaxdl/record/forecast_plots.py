@@ -53,7 +53,7 @@ def of_windows(evaluation: Any, data: Any, path: PathLike) -> Path:
     band = outputs.get("quantile")
     if band is not None:
         band = np.stack([band[chosen, :, targets].min(-1), band[chosen, :, targets].max(-1)], -1)
-    names = getattr(data, "columns", ()) or [f"series {i}" for i in range(split["y"].shape[-1])]
+    names = data.columns or [f"series {i}" for i in range(split["y"].shape[-1])]
     return forecasts(
         split["x"][chosen, :, targets],
         split["y"][chosen, :, targets],

@@ -94,7 +94,7 @@ def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
     report, outputs = evaluation.report, evaluation.outputs
     rows = len(jax.tree.leaves(outputs)[0])
     targets = np.zeros((rows, 0)) if evaluation.targets is None else np.asarray(evaluation.targets)  # none: no labels
-    classes = getattr(data, "classes", ())
+    classes = data.classes
     shown = {}
     if "confusion_matrix" in report:
         shown["confusion_matrix"] = plots.confusion_matrix(
@@ -257,9 +257,9 @@ def _notes(report: Mapping[str, Any]) -> str:
 def _data(data: Any) -> str:
     """The set, how it was split, and the sizes, unless the sentence on the split gives them."""
     sizes = {split: str(data.size(split)) for split in data.splits}
-    sentence = getattr(data, "split", "").rstrip(".")
+    sentence = data.split.rstrip(".")
     listed = "" if all(size in sentence for size in sizes.values()) else ", ".join(f"{n} {s}" for s, n in sizes.items())
-    name = getattr(data, "name", "") or "data"
+    name = data.name or "data"
     text = "; ".join(part for part in (sentence, listed, f"batches of {data.batch}") if part)
     return f"**{name}**: {text}.\n"
 

@@ -17,7 +17,7 @@ from jaxdl.record.report import _data, _settings, _where, duration, table, title
 from jaxdl.record.run import Run
 
 Row = Mapping[str, Any]
-"""One member: its number, its knobs, and what became of it (`train/halving.py`)."""
+"""One member: its number, its knobs, and what became of it (`engine/halving.py`)."""
 
 CAPTIONS = {
     "curves": "Curves: mean over seeds, a band of one standard deviation",

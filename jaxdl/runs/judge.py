@@ -19,13 +19,17 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxdl.experiment import Experiment, load_config
+from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.metrics.generation import OnFeatures
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adamw, schedules
+from jaxdl.pretrained.folder import open_weights
+from jaxdl.record.run import open_run
+from jaxdl.runs.open import open_at, setup_of
+from jaxdl.runs.trial import trial
+from jaxdl.runs.weights import check_source, described, is_weights
 from jaxdl.tasks.classification import Classification
-from jaxdl.transfer import check_source, described, is_weights
 
 Images = Float[np.ndarray, "n height width channels"]
 CHUNK = 200
@@ -104,23 +108,18 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
 
 def trained(data: Any, epochs: int) -> Network:
     """The sheet's CNN on the labels of the data."""
-    from jaxdl.commands.trial import trial
-
     steps = epochs * data.steps_per_epoch
     task = Classification(model=CNN(classes=len(data.classes), norm=BatchNorm, rate=0.2))
     optimizer = adamw(schedules.warmup_cosine(peak=3e-3, steps=steps), decay=0.01)
-    run = trial(Experiment(data=data, task=task, optimizer=optimizer, steps=steps, eval_every=steps))
+    exp = Experiment(data=data, task=task, optimizer=optimizer, steps=steps, eval_every=steps)
+    run = trial(lambda: exp)
     return task.model, run.weights, lambda images: images
 
 
 def check_run(folder: str, data: Any) -> None:
     """`ValueError`, before anything is trained, where a run cannot judge images like those of `data`."""
-    from jaxdl.provenance import rebuild
-    from jaxdl.record.run import open_run
-
-    run = open_run(folder)
-    exp = rebuild(load_config(run.experiment, beside=run.config.get("source")), run.config, run.folder)
-    model, shape = getattr(exp.task, "model", None), data.example()["x"].shape[1:]
+    exp = setup_of(open_run(folder)).build()
+    model, shape = exp.task.network, data.example()["x"].shape[1:]
     if "features" not in signature(type(model).__call__).parameters:
         raise ValueError(
             f"classifier = {folder!r} is a {type(model).__name__}, whose features cannot be read: take a run of a "
@@ -133,16 +132,12 @@ def check_run(folder: str, data: Any) -> None:
 
 
 def of_run(folder: str) -> Network:
-    from jaxdl.api import load
-
-    run = load(folder)
+    run = open_at(folder)
     standardise = run.experiment.data.standardise
     return run.experiment.task.model, run.weights, lambda images: standardise({"x": (images + 1) / 2})["x"]
 
 
 def of_weights(folder: str) -> Network:
-    from jaxdl.pretrained.folder import open_weights
-
     found = open_weights(folder)
     variables = dict(found.weights.variables)
     preprocess = found.weights.preprocess

@@ -87,39 +87,6 @@ def setup_of_member(config: Config, folder: folders.Run, number: int) -> Setup:
     return Setup.of(config, {**folder.config["sweep"]["overrides"], **points_of(folder)[number]}, home=None)
 
 
-def history(self) -> list[dict[str, Any]]:
-        return history(folders.open_run(self.folder), self.number)
-
-    def __repr__(self) -> str:
-        return f"Member({str(self.folder)!r}, {self.number}, step={int(self.state.step)})"
-
-
-def load_member(folder: folders.Run, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
-    """Member `number` of a sweep, with its own best weights, or its last."""
-    points = points_of(folder)
-    if number is None:
-        raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}?")
-    if not 0 <= number < len(points):
-        raise ExperimentError(f"{folder.folder}: member {number} is not one of 0 … {len(points) - 1}")
-    config = config_of(folder, config)
-    place, stages, stage = where_is(folder, number)
-    one = groups_of(config, folder)[0][place].keep(stages.all[stage].members)
-    checkpoints = stages.checkpoints(stage)
-    if not checkpoints.steps():
-        raise ExperimentError(f"member {number} of {folder.folder} has no checkpoint yet")
-    every, _, _ = checkpoints.restore(Population(one, mode="together").target())
-    state: TrainState = jax.tree.map(lambda a: a[one.members.index(number)], every)
-    best = state.best
-    prepared = prepare(with_overrides(config(**points[number]), folder.config["sweep"]["overrides"]))
-    found = Member(prepared, state if prepared.experiment.stop is not None else state.replace(best=None), folder.folder)
-    found.number = number
-    if checkpoint == "best" and np.isfinite(best.value):
-        found.weights = best.weights
-    else:
-        found.weights = prepared.program.weights(dict(prepared.traced), found.state)
-    return found
-
-
 def history(folder: folders.Run, number: int) -> list[dict[str, Any]]:
     """The lines of one member's training, as a run's metrics.jsonl has them, up to where it stopped."""
     return histories(folder)[number]

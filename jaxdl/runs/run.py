@@ -69,16 +69,15 @@ class Run:
         if isinstance(x, str) or (isinstance(x, (list, tuple)) and x and all(isinstance(one, str) for one in x)):
             return self._predict_texts(x)
         x = np.asarray(x)
-        like = data.inputs() if hasattr(data, "inputs") else data.example()["x"]
+        like = data.inputs()
         if not x.size:
             raise ValueError(f"there are no inputs to predict for: their shape is {x.shape}")
         if x.ndim == like.ndim - 1:
             return jax.tree.map(lambda a: a[0], self.predict(x[None]))
         if x.shape[1:] != like.shape[1:]:
             raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
-        check_values(x, like.dtype, getattr(data, "maximum", None))
-        if hasattr(self.experiment.task, "check_tokens"):
-            self.experiment.task.check_tokens(x)
+        check_values(x, like.dtype, data.maximum)
+        self.experiment.task.check_tokens(x)
         parts = []
         for start in range(0, max(1, len(x)), data.batch):
             part = x[start : start + data.batch]
@@ -90,11 +89,9 @@ class Run:
 
     def _predict_texts(self, texts: str | Sequence[str]) -> Any:
         data = self.experiment.data
-        if not hasattr(data, "encode"):
-            raise ValueError(f"inputs must be numbers like the training data's ({data.example()['x'].dtype}), got text")
         one = isinstance(texts, str)
         outputs = self.predict(data.encode([texts] if one else list(texts)))
-        if hasattr(data, "decode") and isinstance(outputs, dict):
+        if isinstance(outputs, dict):
             outputs = {**outputs, **data.decode(outputs)}
         return jax.tree.map(lambda a: a[0], outputs, is_leaf=lambda a: isinstance(a, list)) if one else outputs
 

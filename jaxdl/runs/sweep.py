@@ -7,7 +7,7 @@ load(result.folder, member=3).evaluate("test")
 runs/<experiment>-sweep/<date-time>-s<seed>/
   config.json       as of a run, with every member's knobs
   plan.json         which members are trained by which program, and why
-  group-0/, ...     one program each: checkpoints, metrics.jsonl (`train/halving.py`)
+  group-0/, ...     one program each: checkpoints, metrics.jsonl (`engine/halving.py`)
   results.json      what became of each member so far
   results.csv       the same as a table, one line a member
   plots/, report.md

@@ -91,8 +91,7 @@ def train(
             result = _train(setup, exp, run, folder, Plan.make(mesh, strategy, exp), limits, quiet, callback)
             anywhere(False)  # the first process has written its report: now all may go
     finally:
-        if hasattr(exp.data, "close"):
-            exp.data.close()  # the processes that decode
+        exp.data.close()  # the processes that decode
     return result
 
 
@@ -122,7 +121,7 @@ def _train(
         }
         folder = new_folder(run, Path(source).stem if source else "notebook", int(exp.seed), record, source)
         if is_first_process():
-            for kept, tokenizer in getattr(exp.data, "tokenizers", {}).items():
+            for kept, tokenizer in exp.data.tokenizers.items():
                 tokenizers.save(tokenizer, folder.folder / f"{kept}.json")
     metric, mode = exp.select
     with locked(folder.folder), Progress(exp.steps, metric=metric, quiet=quiet) as progress:

@@ -11,7 +11,8 @@ import numpy as np
 from jaxdl.losses.adversarial import AdversarialLoss, gradient_penalty, nonsaturating, r1, wasserstein
 from jaxdl.metrics.generation import distinguishable, diversity
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables, row_numbers
+from jaxdl.tracing import row_numbers
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 Measure = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 """(real, made) of one number of rows -> entries of the report; `notes`, a list of sentences, are shown in words."""
@@ -20,7 +21,7 @@ SATURATED, COLLAPSED = 0.995, 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Adversarial:
+class Adversarial(Task):
     """Two players, two phases an update, each with batches, noise, parameters and statistics of its own.
 
         critic      critic_steps times      min Σ_i ℓ_D(D(x_i), D(G(z_i))) + penalties
@@ -51,6 +52,7 @@ class Adversarial:
     penalty: Any = None
     r1: Any = None
     conditional: bool = False
+    generative: bool = field(default=True, init=False)
     measures: Sequence[Measure] = ()
     metric: tuple[str, str] = ("diversity", "max")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean", "spectral_stats": "mean"})

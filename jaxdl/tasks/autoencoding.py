@@ -26,7 +26,7 @@ from jaxdl.metrics import reduction
 from jaxdl.tasks import noise
 from jaxdl.tasks.coder import Bernoulli, Coder
 from jaxdl.tasks.forward import initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 SHOWN = 2000
 """Points of the map of codes."""
@@ -35,7 +35,7 @@ SIDE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Autoencoding:
+class Autoencoding(Task):
     """The plain, the denoising and the sparse autoencoder.
 
     Args:
@@ -173,6 +173,7 @@ class VariationalAutoencoding(Autoencoding):
     beta: float = 1.0
     draws: int = 1
     importance: int = 0
+    generative: bool = field(default=True, init=False)
     metric: tuple[str, str] = ("loss", "min")
 
     def terms(self, coder: Coder, x: Array, keys: Key) -> tuple[Array, dict[str, Array]]:

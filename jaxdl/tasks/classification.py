@@ -11,11 +11,11 @@ import numpy as np
 from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
+class Classification(Task):
     """Minimise the mean of a loss over the examples that count.
 
         L = Σ_i m_i w_{y_i} ℓ(f(x_i), y_i) / Σ_i m_i w_{y_i}      m: mask, and 0 where y_i is ignored; w: class weights

@@ -12,14 +12,14 @@ from jaxdl.decode import ctc as decode
 from jaxdl.losses.sequence import ctc
 from jaxdl.metrics import text as reports
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 SHOWN = 6
 """Recordings of which the report shows the spectrogram and what the model says at each frame."""
 
 
 @dataclass(frozen=True, eq=False)
-class Transcription:
+class Transcription(Task):
     """Minimise the negative log-likelihood of a transcript, per symbol of it: the mean over recordings of
 
         -log Σ_π Π_t p_t(π_t) / |y|        π: the frame labellings that collapse to y

@@ -9,13 +9,13 @@ import numpy as np
 
 from jaxdl.losses.regression import quantile, squared_error
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Forecasting:
+class Forecasting(Task):
     """Minimise a loss between f(x) and (y - center) / scale, over all times of the horizon and all targets alike.
 
     `mse` and `mae` are of standardised values, as the field reports them; `mae_units` is in the units of the series (the mean

@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxdl.losses.sequence import label_smoothed_nll
 from jaxdl.tasks.forward import forward, initialise
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables, row_numbers
+from jaxdl.tracing import row_numbers
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 IGNORE = -100
 """The target that counts nowhere (padding, the end of a document)."""
@@ -34,7 +35,7 @@ def takes(model: Any, option: str) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class NextToken:
+class NextToken(Task):
     """Minimise the mean negative log-likelihood of the next token, over all tokens of a batch that have one.
 
         L = -Σ_it m_it log p(y_it | x_i1 … x_it) / Σ_it m_it        m: mask of the row, and 0 where y is -100

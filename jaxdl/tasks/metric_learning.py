@@ -20,7 +20,8 @@ from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.metric_learning import normalize, pair_masks
 from jaxdl.metrics import ranking
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables, row_numbers
+from jaxdl.tracing import row_numbers
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 HEADS = ("centres", "probe")
 PAIRS = 200_000
@@ -29,7 +30,7 @@ SHOWN = {"map": 1000, "neighbours": 8, "roc": 200}
 
 
 @dataclass(frozen=True, eq=False)
-class MetricLearning:
+class MetricLearning(Task):
     """Learn an embedding; evaluate it as the field does, on the whole set, most often of classes never seen in training.
 
     There is no loss of an evaluation: the losses compare within a batch, or with classes that the set does not have. Reported

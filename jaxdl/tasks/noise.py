@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped, UInt32
 
-from jaxdl.types import Key, row_numbers
+from jaxdl.tracing import row_numbers
+from jaxdl.types import Key
 
 Corruption = Callable[[Key, Shaped[Array, "..."]], Shaped[Array, "..."]]
 """What a denoising autoencoder undoes: (key, one example) -> the example as its encoder sees it in training."""

@@ -10,11 +10,11 @@ import numpy as np
 from jaxdl.losses.regression import squared_error
 from jaxdl.metrics import regression as reports
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 
 @dataclass(frozen=True, eq=False)
-class Regression:
+class Regression(Task):
     """Minimise the mean of a loss between f(x) and (y - center) / scale; predictions and metrics are in y's unit.
 
     Args:

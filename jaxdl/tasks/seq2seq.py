@@ -17,14 +17,14 @@ from jaxdl.decode import beam_search, generate, length_penalty, sample, step_of
 from jaxdl.losses.sequence import coverage_loss, label_smoothed_nll
 from jaxdl.metrics import text as reports
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Variables
+from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
 SHOWN = 8
 """Examples of a report."""
 
 
 @dataclass(frozen=True, eq=False)
-class Translation:
+class Translation(Task):
     """Minimise the mean over target tokens of -log p(y_t | y_<t, x), smoothed; write by greedy or beam search.
 
         L = Σ m_t · [nll_ε(y_t | y_<t, x) + λ·cov_t] / Σ m_t        m: 0 for padding; ε, λ in training only

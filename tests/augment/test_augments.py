@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl.augment import image, mix, policy, series, text
 from jaxdl.augment.rows import chain, sometimes
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 RANDOM = np.random.default_rng(0)
 ROWS, CLASSES = 8, 3

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from jaxdl.augment import mix
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 KEY = jax.random.key(1)
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}

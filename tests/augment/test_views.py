@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.augment import image, views
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 KEY = jax.random.key(3)
 BATCH = {

@@ -9,7 +9,7 @@ import pytest
 
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import DropConnect, Dropout, DropPath, dropout, keep_mask
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 KEY = jax.random.key(0)
 apply = {"rngs": {"dropout": KEY}, "train": True}

@@ -26,7 +26,7 @@ from jaxdl.models.resnet import (
 )
 from jaxdl.models.vgg import VGG, vgg
 from jaxdl.models.vit import ViT, resample_positions, sincos_positions
-from jaxdl.types import recomputing
+from jaxdl.tracing import recomputing
 
 tiny_vit = {"patch": 4, "width": 16, "depth": 2, "heads": 2, "image": 16, "classes": 7}
 tiny_b0 = ((1, 3, 1, 8, 1), (6, 5, 2, 8, 2))

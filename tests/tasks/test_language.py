@@ -18,7 +18,7 @@ from jaxdl.models.transformer_heads import MaskedLanguageModel
 from jaxdl.optim import sgd
 from jaxdl.tasks.language import IGNORE, MaskedToken, NextToken
 from jaxdl.train.loop import Limits
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 KEY, STEP = jax.random.key(0), jnp.int32(0)
 SMALL = Config(vocab=7, width=8, depth=1, heads=2, hidden=8, order="first")

@@ -21,7 +21,7 @@ from jaxdl.losses.metric_learning import normalize
 from jaxdl.metrics import ranking
 from jaxdl.models.projection import Projected
 from jaxdl.tasks.metric_learning import MetricLearning
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 HERE, KEY = Path(__file__).parent, jax.random.key(0)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.tasks import noise
-from jaxdl.types import rows_from
+from jaxdl.tracing import rows_from
 
 KEY = jax.random.key(0)
 X = (np.random.default_rng(0).random((500, 3, 3)) < 0.5).astype(np.float32)

@@ -16,7 +16,7 @@ from jaxdl.models.mlp import MLP
 from jaxdl.models.vision import run
 from jaxdl.tasks.classification import Classification
 from jaxdl.train.step import gradient, init_state
-from jaxdl.types import recompute_block, recomputing, row_numbers, rows_from
+from jaxdl.tracing import recompute_block, recomputing, row_numbers, rows_from
 
 
 class Block(nn.Module):

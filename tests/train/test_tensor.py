@@ -18,7 +18,7 @@ from jaxdl.models.transformer_rules import rules
 from jaxdl.models.transformer_sizes import gpt2, t5, t5_v1_1
 from jaxdl.models.vit import ViT
 from jaxdl.train.parallel import Plan, path_of
-from jaxdl.types import along_time, cutting_time
+from jaxdl.tracing import along_time, cutting_time
 
 HERE = Path(__file__).parent
 environment = import_module("tests.train.test_parallel").environment

@@ -1,0 +1,47 @@
+"""The old names of modules that have moved, so that copies of experiment files in run folders go on working.
+
+The only compatibility code of the package. Whoever moves a module adds its row.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+ENGINE = ("diagnosis", "distributed", "evaluate", "halving", "keys", "loop", "parallel", "population", "program")
+
+MOVED = {
+    **{f"jaxdl.train.{name}": f"jaxdl.engine.{name}" for name in (*ENGINE, "signals", "step", "stopping")},
+    "jaxdl.api": "jaxdl",
+    "jaxdl.judge": "jaxdl.runs.judge",
+    "jaxdl.sweeps": "jaxdl.runs.sweep",
+    "jaxdl.transfer": "jaxdl.runs.weights",
+    "jaxdl.commands.trial": "jaxdl.runs.trial",
+}
+"""Old dotted name of a module -> its new one."""
+
+MOVED_NAMES = {("jaxdl.experiment", "main"): "jaxdl.cli.train"}
+"""(module, name in it) -> the module that has it now."""
+
+
+class Moved(ModuleType):
+    """A module under its old name; the new one is imported when something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(MOVED[self.__name__]), name)
+
+
+def install() -> None:
+    """Make `import` find the old names. A full name in sys.modules is found without its parent package."""
+    for old in MOVED:
+        sys.modules.setdefault(old, Moved(old))
+
+
+def moved_name(module: str, name: str) -> Any:
+    """What `module.name` was before it moved. Raises AttributeError where it never was."""
+    new = MOVED_NAMES.get((module, name))
+    if new is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return getattr(import_module(new), name)
