@@ -101,7 +101,9 @@ class Setup:
             file = inspect.getsourcefile(self.config)
         except TypeError:
             return None
-        return file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
+        return (
+            file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
+        )
 
     @property
     def docstring(self) -> str:

@@ -116,8 +116,11 @@ class Task:
         """New examples, as many as the batch has rows; for tasks that are `generative`."""
         raise NotImplementedError(f"{type(self).__name__} makes no examples")
 
+    targets: tuple[str, ...] = ("y",)
+    """The entries of a batch that `report` gets: of one its array, of several a dictionary."""
+
     def report(self, outputs: Any, targets: Any) -> dict[str, Any]:
-        """On the host, over a whole split: metrics that are no means, and arrays that are drawn."""
+        """On the host, over a whole split: numbers that are no means, and what is shown (`jaxdl.reports`)."""
         return {}
 
     def check(self, targets: Any) -> None:
@@ -216,7 +219,9 @@ class Data:
 
     def read(self, path: Any) -> dict[str, Any]:
         """A file as inputs to predict for, `{"x": ...}`."""
-        raise UserError(f"{self.name or type(self).__name__} cannot read {path}: give arrays to predict for (.npy, .npz)")
+        raise UserError(
+            f"{self.name or type(self).__name__} cannot read {path}: give arrays to predict for (.npy, .npz)"
+        )
 
     def encode(self, texts: Sequence[str]) -> Any:
         """Texts as inputs to predict for."""

@@ -9,6 +9,8 @@ from typing import Literal
 import tyro
 
 from jaxdl import runtime
+from jaxdl.reports import plain
+from jaxdl.runs.members import load
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,10 @@ class Options:
 def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl evaluate")
     runtime.configure(device=options.device)
-    from jaxdl.runs.members import load
-
     trained = load(options.run, options.checkpoint, member=options.member)
     result = trained.evaluate(options.split)
     if options.json:
-        arrays = {name: value.tolist() for name, value in result.report.items()}
+        arrays = {name: plain(value) for name, value in result.report.items()}
         line = {"run": str(options.run), "split": options.split, "step": int(trained.state.step)}
         print(json.dumps({**line, "metrics": result.metrics, "report": arrays}))
         return 0
@@ -54,7 +54,7 @@ def run(args: Sequence[str]) -> int:
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.6g}")
     if "per_class_accuracy" in result.report:
-        for i, value in enumerate(result.report["per_class_accuracy"]):
+        for i, value in enumerate(result.report["per_class_accuracy"].values):
             table.add_row(f"accuracy of {data.classes[i] if data.classes else i}", f"{value:.4f}")
     Console().print(table)
     return 0

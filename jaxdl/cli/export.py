@@ -58,7 +58,6 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
     """Export a `jaxdl.api.Run` into a new folder; returns what signature.json says."""
     from safetensors.numpy import save_file
 
-
     exported, any_batch = exported_function(trained)
     params, model_state = jax.device_get(trained.weights)
     folder.mkdir(parents=True)

@@ -37,9 +37,7 @@ def run(args: Sequence[str]) -> int:
     source = folder.config.get("source")
     if source is None or not Path(source).is_file():
         if not folder.experiment.is_file():
-            raise ExperimentError(
-                f"{resumed} was trained from a notebook: resume it there, train(config, resume=RUN)"
-            )
+            raise ExperimentError(f"{resumed} was trained from a notebook: resume it there, train(config, resume=RUN)")
         source = folder.experiment
     return train(load_config(source), args, prog="python -m jaxdl train")
 

@@ -255,6 +255,7 @@ class InMemory(Data):
         gathered = {key: jnp.take(value, rows, axis=0, mode="clip") for key, value in source.items()}
         return {**gathered, "mask": jnp.ones(self.batch, jnp.float32)}
 
+
 @cache
 def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
     """The same data in class-balanced batches: `each` examples of each of `classes` classes, for losses within a batch."""

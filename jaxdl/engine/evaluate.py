@@ -12,19 +12,21 @@ import numpy as np
 from jaxdl.engine.program import Program
 from jaxdl.types import Task, Variables
 
+SCALARS = (int, float, np.number, np.bool_)
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """The result on one split.
 
     metrics: name -> number, the task's sums over the whole split and the scalars of its report.
-    report: the arrays of the report (confusion matrix, curves, images).
+    report: what the report holds beside numbers (`jaxdl.reports`), and arrays.
     outputs, targets: of every example, in the stored order.
     """
 
     split: str
     metrics: dict[str, float]
-    report: dict[str, np.ndarray]
+    report: dict[str, Any]
     outputs: Any
     targets: Any
 
@@ -78,8 +80,8 @@ def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
     finite = all(np.isfinite(a).all() for a in leaves)
     metrics = means(sums)
     if not finite:  # a diverged model has no report, and no accuracy by luck: argmax of NaN is a class, too
-        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, gathered["outputs"], gathered["y"])
-    report = task.report(gathered["outputs"], gathered["y"])
-    scalars = {name: float(value) for name, value in report.items() if np.ndim(value) == 0}
-    arrays = {name: np.asarray(value) for name, value in report.items() if np.ndim(value) > 0}
-    return Evaluation(split, {**metrics, **scalars}, arrays, gathered["outputs"], gathered["y"])
+        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, gathered["outputs"], gathered["targets"])
+    report = task.report(gathered["outputs"], gathered["targets"])
+    scalars = {name: float(value) for name, value in report.items() if isinstance(value, SCALARS)}
+    shown = {name: value for name, value in report.items() if name not in scalars}
+    return Evaluation(split, {**metrics, **scalars}, shown, gathered["outputs"], gathered["targets"])

@@ -1,8 +1,8 @@
 """The compiled functions of one experiment, with the values of its traced knobs: init, chunk (many steps), evaluate, predict.
 
-    program = Program(exp, setup.build, {"lr": np.float32(1e-3), "seed": np.int32(0)})
-    state = program.init()
-    state, view = program.chunk(state, source, steps, max_bad)
+program = Program(exp, setup.build, {"lr": np.float32(1e-3), "seed": np.int32(0)})
+state = program.init()
+state, view = program.chunk(state, source, steps, max_bad)
 """
 
 import copy

@@ -208,7 +208,9 @@ class Traced:
             with self.plan.sequence(), rows_from(before + i * batch["mask"].shape[0]):
                 _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
                 outputs = observe(params, model_state, batch, key)
-            return metrics, {"outputs": outputs, "y": batch.get("y"), "mask": batch["mask"]}
+            names = exp.task.targets
+            targets = batch.get(names[0]) if len(names) == 1 else {name: batch.get(name) for name in names}
+            return metrics, {"outputs": outputs, "targets": targets, "mask": batch["mask"]}
 
         metrics, gathered = jax.lax.map(body, index)
         return jax.tree.map(lambda a: a.sum(0), metrics), gathered

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxdl.reports import Bars, Matrix, Reliability
+
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
 
@@ -22,12 +24,12 @@ def report(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15) -> 
 
     Scalars: `examples`, `accuracy`, `top5` (only with more than five classes), `balanced_accuracy`, `f1` (of class 1
     where there are two classes, else the mean over classes), `roc_auc`, `log_loss`, `brier`, `calibration_error`.
-    Arrays: `per_class_accuracy` (classes,), `confusion_matrix` (classes, classes), `reliability` (bins, 3).
+    Pictures: `per_class_accuracy` (classes,), `confusion_matrix` (classes, classes), `reliability` (bins, 3).
 
     >>> numbers = report(np.array([0.9, 0.8, 0.3, 0.4]), np.array([1, 0, 0, 1]))
     >>> numbers["accuracy"], numbers["roc_auc"], numbers["f1"]
     (0.5, 0.75, 0.5)
-    >>> numbers["confusion_matrix"]
+    >>> numbers["confusion_matrix"].counts
     array([[1, 1],
            [1, 1]])
     """
@@ -45,9 +47,9 @@ def report(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15) -> 
         "log_loss": log_loss(p, y),
         "brier": brier(p, y),
         "calibration_error": calibration_error(p, y, bins=bins),
-        "per_class_accuracy": per_class,
-        "confusion_matrix": matrix,
-        "reliability": reliability(p, y, bins=bins),
+        "per_class_accuracy": Bars(per_class),
+        "confusion_matrix": Matrix(matrix),
+        "reliability": Reliability(reliability(p, y, bins=bins)),
     }
 
 

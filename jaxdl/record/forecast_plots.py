@@ -1,12 +1,13 @@
 """What was forecast: some windows with what came before and what really came."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxdl.record.plots import COLOURS, INK, Figure, PathLike, _bare, _save
+from jaxdl.reports import Forecasts
 
 
 def forecasts(
@@ -45,20 +46,19 @@ def forecasts(
     return _save(figure, path)
 
 
-def of_windows(evaluation: Any, data: Any, path: PathLike) -> Path:
-    """The windows that a forecasting task chose to show, the targets in turn."""
-    chosen = np.asarray(evaluation.report["forecast_windows"])
-    split, outputs = data.splits[evaluation.split], evaluation.outputs
-    targets = np.arange(len(chosen)) % split["y"].shape[-1]
-    band = outputs.get("quantile")
+def of_windows(shown: Forecasts, split: Mapping[str, Any], columns: Sequence[str], path: PathLike) -> Path:
+    """The windows that a forecasting task chose to show, the targets in turn; the past is read from the split."""
+    rows, windows = np.asarray(shown.rows), np.arange(len(shown.rows))
+    targets = windows % shown.true.shape[-1]
+    band = shown.quantile
     if band is not None:
-        band = np.stack([band[chosen, :, targets].min(-1), band[chosen, :, targets].max(-1)], -1)
-    names = data.columns or [f"series {i}" for i in range(split["y"].shape[-1])]
+        band = np.stack([f(band[windows, :, targets], -1) for f in (np.min, np.max)], -1)
+    names = columns or [f"series {i}" for i in range(shown.true.shape[-1])]
     return forecasts(
-        split["x"][chosen, :, targets],
-        split["y"][chosen, :, targets],
-        outputs["value"][chosen, :, targets],
+        split["x"][rows, :, targets],
+        shown.true[windows, :, targets],
+        shown.value[windows, :, targets],
         path,
-        titles=[f"{names[t]}, window {w + 1}" for t, w in zip(targets, chosen, strict=True)],
+        titles=[f"{names[t]}, window {w + 1}" for t, w in zip(targets, rows, strict=True)],
         band=band,
     )

@@ -1,12 +1,8 @@
-"""Pictures that a run makes as it learns: one grid an evaluation for every image that its task reports, and a film of them.
+"""Grids of images, and films of the pictures that a run makes as it learns.
 
-    RUN/samples/reconstructions-000300.png, RUN/samples/reconstructions-000600.png, …    RUN/plots/reconstructions.gif
-
-A task's `report` names them: an array `(n, height, width, 1 or 3)` of values in [0, 1] (or uint8) is a picture; `points_made` and
-`points_real` are drawn as one, `points`.
+RUN/samples/reconstructions-000300.png, RUN/samples/reconstructions-000600.png, …    RUN/plots/reconstructions.gif
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +11,6 @@ import numpy as np
 SHOWN = 64
 SIDE = 48
 """Pixels that one image of a grid has at least: 8x8 digits are shown enlarged, each pixel a square."""
-
-
-def pictures(report: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The entries of a report that are images."""
-    return {name: a for name, a in report.items() if np.ndim(a) == 4 and np.shape(a)[-1] in (1, 3)}
 
 
 def montage(images: Any, *, columns: int = 8, most: int = SHOWN) -> np.ndarray:
@@ -35,24 +26,6 @@ def montage(images: Any, *, columns: int = 8, most: int = SHOWN) -> np.ndarray:
     blank = np.full((rows * columns - len(images), *images.shape[1:]), 255, np.uint8)
     grid = np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
     return grid.swapaxes(1, 2).reshape(rows * images.shape[1], columns * images.shape[2], 3)
-
-
-def keep(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path]:
-    """Write the grids of one evaluation under `folder`; returns their paths."""
-    from PIL import Image
-
-    written = []
-    for name, images in pictures(report).items():
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}-{step:06d}.png"
-        Image.fromarray(montage(images)).save(path)
-        written.append(path)
-    if "points_made" in report:
-        from jaxdl.record.points import points
-
-        path = folder / f"points-{step:06d}.png"
-        written.append(points(report["points_made"], report["points_real"], path, title=f"step {step}"))
-    return written
 
 
 def film(folder: Path, name: str, path: Path, *, seconds: float = 6.0) -> Path | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdl.record import gallery
+from jaxdl.record.draw import keep_frames
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.progress import Progress
@@ -33,11 +33,6 @@ class Recorder:
         self.bar.update(step, metrics)
 
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:
-        """What the task's report of an evaluation shows: samples, reconstructions."""
+        """A frame of every picture of the report that is filmed: samples, reconstructions."""
         if self.samples is not None and is_first_process():
-            gallery.keep(self.samples, step, report)
-            if "latent_map" in report:
-                from jaxdl.record.latent_map import latent_map
-
-                parts = (report[f"latent_{part}"] for part in ("map", "labels"))
-                latent_map(*parts, self.samples / f"latent_map-{step:06d}.png", axes=report["latent_axes"])
+            keep_frames(self.samples, step, report)

@@ -6,37 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxdl.record import embedding_plots, forecast_plots, gallery, plots
-from jaxdl.record.alignment import ctc_alignment
-from jaxdl.record.attention_maps import attention_maps
-from jaxdl.record.latent_map import latent_map
+from jaxdl.record import gallery, plots
+from jaxdl.record.draw import Split, draw
 from jaxdl.record.log import Line, read
-from jaxdl.record.points import points
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import Run
-
-CAPTIONS = {
-    "learning_curves": "Learning curves",
-    "confusion_matrix": "Confusion matrix",
-    "per_class_accuracy": "Accuracy by class",
-    "reliability": "Reliability: is it as often right as it is sure?",
-    "misclassified": "Misclassified, the most confident first: predicted (true)",
-    "predicted_against_true": "Predicted against true",
-    "alignment": "What the model says at each frame of a recording (grey: nothing new)",
-    "latent_map": "The codes of the examples",
-    "reconstructions": "Examples, and below each what is left of it after its code",
-    "samples": "Samples, from the same latents at every evaluation",
-    "traversals": "One unit of the code a row, in eight steps, the most active first; the others at their mean",
-    "points": "Points: made ones over the data's",
-    "embedding_map": "Where the classes lie",
-    "neighbours": "Nearest neighbours of the image on the left",
-    "roc": "Verification: one class or two?",
-    "attention": "Where it looks: the source (above) at every token that it writes (downwards)",
-}
-MOST_IMAGES = 32
+from jaxdl.reports import Notes, Rows
 
 
 def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
@@ -47,25 +24,22 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
     The pictures are of the test split where there is one, else of the last.
     """
     history = read(run.folder)
-    shown = {"learning_curves": plots.learning_curves(history, run.plots / "learning_curves.png")}
-    captions = {name: _caption(name) for name in shown}
+    shown = [(plots.learning_curves(history, run.plots / "learning_curves.png"), "Learning curves")]
+    chosen = None
     if evaluations:
         chosen = next((e for e in evaluations if e.split == "test"), evaluations[-1])
-        drawn = draw(chosen, exp.data, run.plots)
-        shown |= drawn
-        captions |= {name: f"{_caption(name)} ({chosen.split} split)" for name in drawn}
-    for name in list(shown):
-        if (film := gallery.film(run.folder / "samples", name, run.plots / f"{name}.gif")) is not None:
-            shown[f"{name}_film"], captions[f"{name}_film"] = film, f"{_caption(name)}, evaluation after evaluation"
+        for name, (path, caption) in pictures(chosen, exp.data, run.plots).items():
+            shown.append((path, f"{caption} ({chosen.split} split)"))
+            if (film := gallery.film(run.folder / "samples", name, run.plots / f"{name}.gif")) is not None:
+                shown.append((film, f"{caption}, evaluation after evaluation"))
     metric, mode = exp.select
     parts = [
         f"# {title(run)}\n",
         _outcome(run, history),
         "## Result\n",
         _results(history, {e.split: e.metrics for e in evaluations}, metric, mode),
-        _notes(chosen.report) if evaluations else "",
-        _examples(chosen.report) if evaluations else "",
-        *(f"### {captions[name]}\n\n![{captions[name]}](plots/{path.name})\n" for name, path in shown.items()),
+        *(_written(value) for value in (chosen.report.values() if chosen else ())),
+        *(f"### {caption}\n\n![{caption}](plots/{path.name})\n" for path, caption in shown),
         "## Data\n",
         _data(exp.data),
         "## Settings\n",
@@ -89,66 +63,12 @@ def report_divergence(run: Run, exp: Any, events: Any) -> None:
     write_report(run, exp)
 
 
-def draw(evaluation: Any, data: Any, folder: Path) -> dict[str, Path]:
-    """The pictures of one evaluation that its task makes sense of: name -> file."""
-    report, outputs = evaluation.report, evaluation.outputs
-    rows = len(jax.tree.leaves(outputs)[0])
-    targets = np.zeros((rows, 0)) if evaluation.targets is None else np.asarray(evaluation.targets)  # none: no labels
-    classes = data.classes
-    shown = {}
-    if "confusion_matrix" in report:
-        shown["confusion_matrix"] = plots.confusion_matrix(
-            report["confusion_matrix"], classes, folder / "confusion_matrix.png"
-        )
-    if "per_class_accuracy" in report and len(report["per_class_accuracy"]) > 2:
-        shown["per_class_accuracy"] = plots.bars(
-            report["per_class_accuracy"], classes, folder / "per_class_accuracy.png"
-        )
-    if "reliability" in report:
-        shown["reliability"] = plots.reliability_diagram(report["reliability"], folder / "reliability.png")
-    images = _images(data, evaluation.split, len(targets))
-    if isinstance(outputs, Mapping) and "label" in outputs and targets.ndim == 1 and images is not None:
-        labels, sure = np.asarray(outputs["label"]), np.asarray(outputs["probability"]).max(-1)
-        wrong = np.flatnonzero((labels != targets) & (targets >= 0))
-        wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_IMAGES]
-        if len(wrong):
-            names = [str(name) for name in classes] or [
-                str(i) for i in range(int(max(labels.max(), targets.max())) + 1)
-            ]
-            titles = [f"{names[labels[i]]} ({names[targets[i]]})" for i in wrong]
-            shown["misclassified"] = plots.image_grid(images[wrong], folder / "misclassified.png", titles=titles)
-    if "forecast_windows" in report:
-        shown["forecasts"] = forecast_plots.of_windows(evaluation, data, folder / "forecasts.png")
-    elif isinstance(outputs, Mapping) and "value" in outputs and np.asarray(outputs["value"]).size == targets.size:
-        shown["predicted_against_true"] = plots.predicted_against_true(
-            outputs["value"], targets, folder / "predicted_against_true.png"
-        )
-    if "ctc_posterior" in report:
-        shown["alignment"] = ctc_alignment(
-            *(report[f"ctc_{part}"] for part in ("spectrogram", "posterior", "frames", "symbols", "titles")),
-            folder / "alignment.png",
-        )
-    if "attention" in report:
-        shown["attention"] = attention_maps(
-            *(report[f"attention{part}"] for part in ("", "_source", "_target")), folder / "attention.png"
-        )
-    if "latent_map" in report:
-        parts = (report[f"latent_{part}"] for part in ("map", "labels"))
-        shown["latent_map"] = latent_map(*parts, folder / "latent_map.png", classes=classes, axes=report["latent_axes"])
-    if "points_made" in report:
-        shown["points"] = points(report["points_made"], report["points_real"], folder / "points.png")
-    if "embedding_map" in report:
-        shown["embedding_map"] = embedding_plots.embedding_map(
-            report["embedding_map"], classes, folder / "embedding_map.png"
-        )
-        if images is not None:
-            shown["neighbours"] = embedding_plots.neighbour_grid(
-                images, report["neighbours"], classes, folder / "neighbours.png"
-            )
-    if "roc" in report:
-        shown["roc"] = embedding_plots.roc_curve(report["roc"], folder / "roc.png")
-    for name, array in gallery.pictures(report).items():  # what a generative task reports: reconstructions, samples
-        shown[name] = plots.image_grid(array[: 2 * MOST_IMAGES], folder / f"{name}.png")
+def pictures(evaluation: Any, data: Any, folder: Path) -> dict[str, tuple[Path, str]]:
+    """The pictures of one evaluation: name -> (file, caption)."""
+    split, shown = Split.of(data, evaluation.split), {}
+    for name, value in evaluation.report.items():
+        if (path := draw(value, folder / f"{name}.png", split)) is not None:
+            shown[name] = path, value.title or name.replace("_", " ").capitalize()
     return shown
 
 
@@ -238,20 +158,13 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
     return table(["", *columns], rows) + "\n"
 
 
-def _examples(report: Mapping[str, Any]) -> str:
-    """What was written, where a report has it: rows of (source, written, wanted)."""
-    if "examples" not in report:
-        return ""
-    return (
-        "### Examples, wrong ones first\n\n"
-        + table(["source", "written", "wanted"], report["examples"].tolist())
-        + "\n"
-    )
-
-
-def _notes(report: Mapping[str, Any]) -> str:
-    """Sentences of a report: what has gone wrong, whose features a number is measured on."""
-    return "".join(f"- {note}\n" for note in report.get("notes", ()))
+def _written(value: Any) -> str:
+    """The notes and the tables of a report in words."""
+    if isinstance(value, Notes):
+        return "".join(f"- {line}\n" for line in value.lines)
+    if isinstance(value, Rows):
+        return (f"### {value.title}\n\n" if value.title else "") + table(value.header, value.rows) + "\n"
+    return ""
 
 
 def _data(data: Any) -> str:
@@ -296,18 +209,3 @@ def _commands(run: Run) -> str:
         f"python -m jaxdl train --resume {run.folder}   # go on, if it was stopped\n"
         f"python -m jaxdl evaluate {run.folder}\n```\n"
     )
-
-
-def _caption(name: str) -> str:
-    return CAPTIONS.get(name, name.replace("_", " ").capitalize())
-
-
-def _images(data: Any, split: str, n: int) -> np.ndarray | None:
-    """The inputs of a split as images, if that is what they are: the stored order is that of the evaluation."""
-    try:
-        x = np.asarray(data.splits[split]["x"])
-    except (KeyError, TypeError, IndexError):
-        return None
-    if len(x) != n or x.ndim != 4 or x.shape[-1] not in (1, 3):
-        return None
-    return x

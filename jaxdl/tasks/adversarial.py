@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxdl.losses.adversarial import AdversarialLoss, gradient_penalty, nonsaturating, r1, wasserstein
 from jaxdl.metrics.generation import distinguishable, diversity
+from jaxdl.reports import Images, Notes, Picture, Points
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.tracing import row_numbers
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
@@ -17,6 +18,7 @@ from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, T
 Measure = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 """(real, made) of one number of rows -> entries of the report; `notes`, a list of sentences, are shown in words."""
 SHOWN, POINTS = 64, 2000
+SAMPLES = "Samples, from the same latents at every evaluation"
 SATURATED, COLLAPSED = 0.995, 0.3
 
 
@@ -209,7 +211,7 @@ class Adversarial(Task):
             found = dict(measure(real, made))
             notes += found.pop("notes", [])
             numbers |= found
-        return numbers | pictures(real, made) | ({"notes": np.array(notes)} if notes else {})
+        return numbers | pictures(real, made) | ({"notes": Notes(notes)} if notes else {})
 
     def check(self, targets: np.ndarray) -> None:
         """Labels that the players cannot mean are found here, on the host."""
@@ -244,10 +246,10 @@ def health(numbers: Mapping[str, float], spread: float, *, saturates: bool = Tru
     return notes
 
 
-def pictures(real: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
+def pictures(real: np.ndarray, made: np.ndarray) -> dict[str, Picture]:
     """What a report shows: a grid of made images, or made points over real ones."""
     if made.ndim == 4:
-        return {"samples": (made[:SHOWN] + 1) / 2}
+        return {"samples": Images((made[:SHOWN] + 1) / 2, title=SAMPLES)}
     if made.ndim == 2 and made.shape[1] == 2:
-        return {"points_real": real[:POINTS], "points_made": made[:POINTS]}
+        return {"points": Points(made[:POINTS], real[:POINTS])}
     return {}

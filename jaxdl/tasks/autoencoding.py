@@ -23,6 +23,7 @@ import numpy as np
 
 from jaxdl.losses import variational as losses
 from jaxdl.metrics import reduction
+from jaxdl.reports import Codes, Images
 from jaxdl.tasks import noise
 from jaxdl.tasks.coder import Bernoulli, Coder
 from jaxdl.tasks.forward import initialise, weighted_mean
@@ -31,6 +32,11 @@ from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, T
 SHOWN = 2000
 """Points of the map of codes."""
 SIDE = 8
+TITLES = {
+    "reconstructions": "Examples, and below each what is left of it after its code",
+    "samples": "Samples, from the same latents at every evaluation",
+    "traversals": "One unit of the code a row, in eight steps, the most active first; the others at their mean",
+}
 """Pictures have eight columns; traversals show eight latents."""
 
 
@@ -141,10 +147,9 @@ class Autoencoding(Task):
         points, axes = reduction.plane(code)
         few = reduction.some(len(points), SHOWN)
         labels = np.zeros(len(points), np.int32) if targets is None else np.asarray(targets)
-        numbers |= {"latent_map": points[few], "latent_labels": labels[few], "latent_axes": np.array(axes)}
-        return numbers | self.pictures(outputs)
+        return numbers | {"latent_map": Codes(points[few], labels[few], axes)} | self.pictures(outputs)
 
-    def pictures(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def pictures(self, outputs: dict[str, np.ndarray]) -> dict[str, Images]:
         """Originals above their reconstructions, samples and traversals, where the inputs are images."""
         x = outputs["input"]
         if x.ndim != 4 or x.shape[-1] not in (1, 3):
@@ -155,7 +160,7 @@ class Autoencoding(Task):
         if "traversal" in outputs:
             units = int(np.prod(outputs["code"].shape[1:]))
             shown["traversals"] = outputs["traversal"][: min(rows, SIDE * min(units, SIDE))]
-        return {name: np.clip(images, 0, 1) for name, images in shown.items()}
+        return {name: Images(np.clip(pixels, 0, 1), title=TITLES[name]) for name, pixels in shown.items()}
 
 
 @dataclass(frozen=True, eq=False)

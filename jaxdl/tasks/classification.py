@@ -10,8 +10,12 @@ import numpy as np
 
 from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
+from jaxdl.reports import Misclassified
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+
+SHOWN = 32
+"""Wrong examples that a report shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,8 @@ class Classification(Task):
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         labels = self.hard(targets) if self.soft(targets) else targets
         keep = labels != self.ignore
-        return reports.report(outputs["probability"][keep], labels[keep])
+        found = reports.report(outputs["probability"][keep], labels[keep])
+        return found | ({} if self.soft(targets) else misclassified(outputs, targets))
 
     def check(self, targets: np.ndarray) -> None:
         """Labels that the model cannot mean are found here, on the host: inside a program -1 is the last class."""
@@ -120,6 +125,14 @@ class Classification(Task):
     @property
     def decides_by_sign(self) -> bool:
         return False
+
+
+def misclassified(outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Misclassified]:
+    """The examples that are wrong with the most confidence."""
+    labels, sure = np.asarray(outputs["label"]), np.asarray(outputs["probability"]).max(-1)
+    wrong = np.flatnonzero((labels != targets) & (targets >= 0))
+    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:SHOWN]
+    return {"misclassified": Misclassified(wrong, labels[wrong], targets[wrong])} if len(wrong) else {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxdl.decode import ctc as decode
 from jaxdl.losses.sequence import ctc
 from jaxdl.metrics import text as reports
+from jaxdl.reports import Alignment
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
@@ -97,13 +98,9 @@ class Transcription(Task):
         wrong = [i for i, (a, b) in enumerate(zip(said, wanted, strict=True)) if a != b]
         right = [i for i in range(len(said)) if said[i] == wanted[i]]
         some = (wrong[: SHOWN // 2] + right)[:SHOWN] if len(right) >= SHOWN // 2 else (right + wrong)[:SHOWN]
-        return rates | {
-            "ctc_spectrogram": outputs["spectrogram"][some],
-            "ctc_posterior": outputs["posterior"][some],
-            "ctc_frames": outputs["frames"][some],
-            "ctc_symbols": np.array(self.symbols),
-            "ctc_titles": np.array([said[i] if i in right else f"{said[i]}  (true: {wanted[i]})" for i in some]),
-        }
+        shown = (outputs[name][some] for name in ("spectrogram", "posterior", "frames"))
+        titles = [said[i] if i in right else f"{said[i]}  (true: {wanted[i]})" for i in some]
+        return rates | {"alignment": Alignment(*shown, self.symbols, titles)}
 
     def bare(self, texts: Sequence[str]) -> list[str]:
         """Texts as characters: a separator that is not said is not counted."""

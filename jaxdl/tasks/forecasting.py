@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.losses.regression import quantile, squared_error
+from jaxdl.reports import Forecasts
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
@@ -123,7 +124,9 @@ class Forecasting(Task):
             low, high = int(np.argmin(self.levels)), int(np.argmax(self.levels))
             band = outputs["quantile"]
             found["coverage"] = float(((band[..., low] <= targets) & (targets <= band[..., high])).mean())
-        found["forecast_windows"] = np.linspace(0, len(targets) - 1, min(SHOWN, len(targets))).round().astype(int)
+        rows = np.linspace(0, len(targets) - 1, min(SHOWN, len(targets))).round().astype(int)
+        band = outputs["quantile"][rows] if self.levels else None
+        found["forecasts"] = Forecasts(rows, outputs["value"][rows], targets[rows], band)
         return found
 
     def check(self, targets: np.ndarray) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.metric_learning import normalize, pair_masks
 from jaxdl.metrics import ranking
+from jaxdl.reports import Curve, Embeddings, Neighbours
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.tracing import row_numbers
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
@@ -201,8 +202,8 @@ class MetricLearning(Task):
         return {
             **ranking.retrieval(unit, targets),
             **found,
-            "embedding_map": np.column_stack([ranking.principal_plane(unit[shown]), targets[shown]]),
-            "neighbours": neighbours(unit, targets),
+            "embedding_map": Embeddings(np.column_stack([ranking.principal_plane(unit[shown]), targets[shown]])),
+            "neighbours": Neighbours(neighbours(unit, targets)),
         }
 
     @property
@@ -262,7 +263,7 @@ def verified(scores: np.ndarray, same: np.ndarray, listed: np.ndarray, listed_sa
     return {
         **ranking.verification(scores, same),
         **accuracy,
-        "roc": np.column_stack([far[kept], tar[kept]]),
+        "roc": Curve(np.column_stack([far[kept], tar[kept]])),
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxdl.losses.regression import squared_error
 from jaxdl.metrics import regression as reports
+from jaxdl.reports import Scatter
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
@@ -70,7 +71,9 @@ class Regression(Task):
         return {"value": self.outputs(outputs, batch.get("y")) * self.scale + self.center}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        return reports.report(outputs["value"], targets)
+        found = reports.report(outputs["value"], targets)
+        same = np.asarray(outputs["value"]).size == targets.size
+        return found | ({"predicted_against_true": Scatter(outputs["value"], targets)} if same else {})
 
     def check(self, targets: np.ndarray) -> None:
         if not np.isfinite(np.asarray(targets, np.float64)).all():

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.decode import beam_search, generate, length_penalty, sample, step_of
 from jaxdl.losses.sequence import coverage_loss, label_smoothed_nll
 from jaxdl.metrics import text as reports
+from jaxdl.reports import Attention, Rows
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
 from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
 
@@ -179,9 +180,10 @@ class Translation(Task):
             [chosen, [i for i in range(len(right)) if i not in chosen][: SHOWN - len(chosen)]]
         ).astype(int)
         sources = [self.source.decode(outputs["source"][i]) for i in chosen]
-        numbers["examples"] = np.array([[s, written[i], wanted[i]] for s, i in zip(sources, chosen, strict=True)])
+        rows = [[source, written[i], wanted[i]] for source, i in zip(sources, chosen, strict=True)]
+        numbers["examples"] = Rows(("source", "written", "wanted"), rows, "Examples, wrong ones first")
         if "attention" in outputs:
-            numbers |= self.maps(outputs, np.unique(np.concatenate([chosen[:2], chosen[-2:]])))
+            numbers["attention"] = self.maps(outputs, np.unique(np.concatenate([chosen[:2], chosen[-2:]])))
         return numbers
 
     def marked(self, lines: list[str], mark: str) -> list[str]:
@@ -189,15 +191,11 @@ class Translation(Task):
         unknown = "" if self.target.unknown is None else self.target.decode([self.target.unknown])
         return [line.replace(unknown, mark) for line in lines] if unknown else lines
 
-    def maps(self, outputs: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    def maps(self, outputs: dict[str, np.ndarray], rows: np.ndarray) -> Attention:
         """Attention of some examples with what stands on its axes: what a plot needs."""
         x, y = (outputs[name][rows] for name in ("source", "tokens"))
         named = lambda tokenizer, tokens: np.array([[symbol(tokenizer, t) for t in row] for row in tokens])
-        return {
-            "attention": outputs["attention"][rows],
-            "attention_source": named(self.source, x),
-            "attention_target": named(self.target, y),
-        }
+        return Attention(outputs["attention"][rows], named(self.source, x), named(self.target, y))
 
     def describe(self, one: Mapping[str, np.ndarray]) -> str:
         """What `predict` prints of one prediction."""
