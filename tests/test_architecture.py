@@ -35,6 +35,7 @@ TOP = {
     "prepared",
     "provenance",
     "api",
+    "shipped",
     "sweeps",
     "transfer",
     "members",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxdl.experiment import Experiment, override_types
+from jaxdl.shipped import commands_here
 
 LATEST = "latest"
 
@@ -100,9 +101,8 @@ def parse(
         return knobs, given, options
 
     module = sys.modules.get(plain.__module__)
-    return tyro.cli(
-        command, args=with_value(args), prog=prog, description=(module and module.__doc__) or plain.__doc__ or ""
-    )
+    description = commands_here((module and module.__doc__) or plain.__doc__ or "")
+    return tyro.cli(command, args=with_value(args), prog=prog, description=description)
 
 
 def with_value(args: Sequence[str]) -> list[str]:
