@@ -16,8 +16,10 @@ MAY_IMPORT = {
     "types": set(),
     "activations": set(),
     "compilation_cache": set(),
-    "runtime": {"compilation_cache"},
-    **dict.fromkeys(("losses", "metrics", "optim", "augment", "layers", "decode", "data"), SCIENCE),
+    "extras": set(),
+    "runtime": {"compilation_cache", "extras"},
+    **dict.fromkeys(("losses", "metrics", "optim", "augment", "layers", "decode"), SCIENCE),
+    "data": {*SCIENCE, "extras"},
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "losses", "metrics", "decode"},
     "record": {"types", "runtime"},
@@ -48,6 +50,7 @@ LEAVES = {
     "tensorflow_datasets": "data/tfds.py",
     "tensorboardX": "record/log.py",
     "grain": "data/workers.py",
+    "tokenizers": "data/bpe.py",
 }
 """Heavy library -> the one file that may import it."""
 

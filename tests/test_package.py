@@ -3,15 +3,18 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from jaxdl import shipped
+from jaxdl import extras, shipped
+from jaxdl.data.tokenizers import BPE
 from jaxdl.experiment import ExperimentError, load_config
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +33,7 @@ IMPORTED = {"PIL": "pillow", "absl": "absl-py", "orbax": "orbax-checkpoint", "ja
 
 def test_every_import_is_declared_by_a_dependency_or_an_extra():
     project = SETTINGS["project"]
-    declared = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    declared = list(chain(project["dependencies"], *project["optional-dependencies"].values()))
     names = {re.match(r"[\w.-]+", line)[0].replace("-", "_").lower() for line in declared}
     for path in [*(ROOT / "jaxdl").rglob("*.py"), *(ROOT / "experiments").glob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -115,3 +118,21 @@ def run(command, folder, environment=None):
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("clone", [True, False])
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(clone, tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("") if clone else None
+    monkeypatch.setattr(extras, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setitem(sys.modules, "tokenizers", None)  # as if it were not installed
+    with pytest.raises(ModuleNotFoundError) as error:
+        BPE.of("ab", size=300)
+    q = '"' if os.name == "nt" else "'"
+    where = f"-e {q}{tmp_path}[bpe]{q}" if clone else f"{q}jaxdl[bpe]{q}"
+    command = f"{tmp_path / 'bin' / 'python'} -m pip install {where}"
+    assert str(error.value) == f"byte-pair encoding needs the package tokenizers: {command}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / "bin" / name))
+    assert extras.command("bpe") == "python -m pip install " + (f"-e {q}.[bpe]{q}" if clone else f"{q}jaxdl[bpe]{q}")
+    assert "bpe" in SETTINGS["project"]["optional-dependencies"]
