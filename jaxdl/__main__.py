@@ -34,7 +34,8 @@ def main(args: Sequence[str]) -> int:
         for name, text in COMMANDS.items():
             print(f"  {name:<15}{text}")
         print(
-            "\npython -m jaxdl COMMAND --help tells more; an experiment file runs itself, too: python -m experiments.digits_cnn"
+            "\npython -m jaxdl COMMAND --help tells more; an experiment goes by its name or its file: "
+            "python -m jaxdl train digits_cnn"
         )
         return 0 if args else 2
     if args[0] in ("-V", "--version"):

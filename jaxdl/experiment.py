@@ -19,7 +19,7 @@ from typing import Any, Literal
 import jax
 import optax
 
-from jaxdl import optim
+from jaxdl import optim, shipped
 from jaxdl.engine.stopping import EarlyStopping, direction
 from jaxdl.moved import moved_name
 from jaxdl.types import Augment, Metrics, Params, Task, TrainState
@@ -138,8 +138,11 @@ class ExperimentError(Exception):
 
 
 def load_config(path: str | Path, *, beside: str | None = None) -> Callable[..., Experiment]:
-    """The `config` of an experiment file, from anywhere; it may import what lies in its folder (or that of `beside`)."""
-    path = Path(path)
+    """The `config` of an experiment file, from anywhere, or of an experiment by its name (`shipped.locate`).
+
+    The file may import what lies in its folder (or that of `beside`).
+    """
+    path = shipped.locate(path)
     if not path.is_file():
         raise ExperimentError(f"no experiment file {path}" + nearest(path))
     name = f"jaxdl_experiment_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}_{path.stem}"
@@ -174,13 +177,17 @@ def line_in(path: str | Path, error: BaseException) -> int | str:
 
 
 def nearest(path: Path) -> str:
-    """' (did you mean ...)' from the files beside a path that does not exist."""
+    """' (did you mean ...)' from the files beside a path that does not exist, or from the experiments that have names."""
     import difflib
 
     folder = path.parent if path.parent.is_dir() else Path()
-    files = {file.stem: file for file in folder.glob("*.py") if not file.name.startswith("_")}
+    files: dict[str, Any] = {file.stem: file for file in shipped.files(folder)}
+    if path.parent == Path() or not path.parent.is_dir():
+        files = {file.stem: file.stem for folder in shipped.folders() for file in shipped.files(folder)} | files
     close = difflib.get_close_matches(path.stem, files, n=1, cutoff=0.75)
-    return f" (did you mean {files[close[0]]}?)" if close else ""
+    if close:
+        return f" (did you mean {files[close[0]]}?)"
+    return "; `python -m jaxdl list` shows those that have names" if path.parent == Path() and not path.suffix else ""
 
 
 def override_types() -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import jax
 import jaxlib
 
+from jaxdl import extras
 from jaxdl.compilation_cache import cache_folder, cannot_write, set_cache
 
 Device = Literal["cpu", "gpu", "tpu"]
@@ -110,7 +111,7 @@ def start_backend(device: Device | None = None) -> list[jax.Device]:
         found = jax.devices()
     if device not in (None, jax.default_backend()):  # jax takes "cuda,cpu" without a GPU for the CPU
         there = ", ".join(sorted({f"{d.platform} ({d.device_kind})" for d in found}))
-        hint = f"; `pip install jaxdl[{'cuda' if device == 'gpu' else device}]`?" if device in _PLATFORMS else ""
+        hint = f"; {extras.command('cuda' if device == 'gpu' else device)}?" if device in ("gpu", "tpu") else ""
         raise ValueError(f"device {device!r} is not here: there is only {there}{reason}{hint}")
     if jax.default_backend() == "cpu":
         _keep_memory()

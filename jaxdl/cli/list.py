@@ -1,4 +1,4 @@
-"""`list`: the experiments of a folder with the first line of their docstrings."""
+"""`list`: the experiments, by the names that `train` takes, with the first line of their docstrings."""
 
 import ast
 from collections.abc import Sequence
@@ -7,33 +7,24 @@ from pathlib import Path
 
 import tyro
 
+from jaxdl import shipped
 from jaxdl.experiment import ExperimentError
 
 
 @dataclass(frozen=True)
 class Options:
-    """The experiments in a folder, a line each."""
+    """The experiments, a line each; `python -m jaxdl train NAME` trains one."""
 
     folder: tyro.conf.Positional[Path | None] = None
-    """Where to look; by default ./experiments, else the one beside the package."""
-
-
-def folder_of_experiments(given: Path | None = None) -> Path:
-    beside = Path(__file__).resolve().parents[2] / "experiments"
-    for folder in [given] if given else [Path("experiments"), beside]:
-        if folder.is_dir():
-            return folder
-    raise ExperimentError(f"no folder {given or 'experiments'} with experiments; make one: python -m jaxdl new NAME")
+    """Where to look; by default in ./experiments and among those that come with jaxdl."""
 
 
 def rows(folder: Path) -> list[tuple[Path, str]]:
     """(file, first docstring line) of every experiment, read without running anything."""
     found = []
-    for file in sorted(folder.glob("*.py")):
-        if file.name.startswith("_"):
-            continue
+    for file in shipped.files(folder):
         try:
-            tree = ast.parse(file.read_text())
+            tree = ast.parse(file.read_text(encoding="utf-8"))
         except SyntaxError as error:
             found.append((file, f"(does not parse: line {error.lineno})"))
             continue
@@ -44,11 +35,16 @@ def rows(folder: Path) -> list[tuple[Path, str]]:
 
 def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl list")
-    folder = folder_of_experiments(options.folder)
-    found = rows(folder)
+    if options.folder and not options.folder.is_dir():
+        raise ExperimentError(f"no folder {options.folder} with experiments; make one: python -m jaxdl new NAME")
+    folders = [options.folder] if options.folder else shipped.folders()
+    named = {
+        file.stem: (file, line) for folder in reversed(folders) for file, line in rows(folder)
+    }  # the first one wins
+    found = [named[name] for name in sorted(named)]
     width = max((len(file.stem) for file, _ in found), default=0)
     for file, line in found:
         print(f"{file.stem:<{width}}  {line}")
     if not found:
-        print(f"no experiments in {folder}")
+        print(f"no experiments in {' or '.join(map(str, folders)) or './experiments'}")
     return 0

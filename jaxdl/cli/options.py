@@ -13,6 +13,7 @@ import tyro
 
 from jaxdl.experiment import ExperimentError, override_types
 from jaxdl.setup import Config, as_typed
+from jaxdl.shipped import commands_here
 
 LATEST = "latest"
 
@@ -114,9 +115,8 @@ def parse(
         return {**given, **knobs}, options
 
     module = sys.modules.get(config.__module__)
-    return tyro.cli(
-        command, args=with_value(args), prog=prog, description=(module and module.__doc__) or config.__doc__ or ""
-    )
+    description = commands_here((module and module.__doc__) or config.__doc__ or "")
+    return tyro.cli(command, args=with_value(args), prog=prog, description=description)
 
 
 def with_value(args: Sequence[str]) -> list[str]:

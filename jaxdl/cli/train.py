@@ -21,7 +21,7 @@ PAUSED = 75
 
 
 def run(args: Sequence[str]) -> int:
-    """Train an experiment file: `train experiments/digits_cnn.py --lr 3e-3`, or go on: `train --resume RUN`."""
+    """Train an experiment, by its name or file: `train digits_cnn --lr 3e-3`, or go on: `train --resume RUN`."""
     place = place_of_file(args)
     if place is not None:
         file, flags = args[place], with_value([*args[:place], *args[place + 1 :]])
@@ -29,10 +29,12 @@ def run(args: Sequence[str]) -> int:
     args = with_value(list(args))
     resumed = value_of(args, "--resume")
     if resumed is None or resumed == LATEST:
-        print("usage: python -m jaxdl train EXPERIMENT.py [--help | flags]\n       python -m jaxdl train --resume RUN")
+        print("usage: python -m jaxdl train NAME|FILE.py [--help | flags]\n       python -m jaxdl train --resume RUN")
         if any(arg in ("-h", "--help") for arg in args):
             return 0
-        raise ExperimentError("train needs an experiment file (see `python -m jaxdl list`) or --resume RUN")
+        raise ExperimentError(
+            "train needs an experiment, by its name (see `python -m jaxdl list`) or file, or --resume RUN"
+        )
     folder = open_run(resumed)
     source = folder.config.get("source")
     if source is None or not Path(source).is_file():

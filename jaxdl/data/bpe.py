@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jaxdl import extras
 from jaxdl.data.symbols import END, PAD, START, UNKNOWN, Numbered, Tokens
 
 
@@ -85,8 +86,8 @@ def _package() -> Any:
     try:
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("BPE needs the package `tokenizers`: pip install tokenizers") from None
+    except ModuleNotFoundError as error:
+        raise extras.missing("byte-pair encoding", error, "bpe") from None
     del decoders, models, normalizers, pre_tokenizers, trainers  # imported, hence attributes of the package
     return tokenizers
 

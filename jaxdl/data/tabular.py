@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -292,10 +291,7 @@ def _classes(file: str, name: str, columns: Sequence[str], classes: Sequence[str
 
 
 def bundled(file: str, *, delimiter: str | None = ",", skip: int = 0) -> np.ndarray:
-    """The numbers of a file that scikit-learn ships, without importing it (which takes longer than training)."""
-    found = find_spec("sklearn")
-    if found is None or not found.origin:
-        raise ModuleNotFoundError("scikit-learn is missing, its package holds this data set: pip install scikit-learn")
-    path = files.existing(Path(found.origin).parent / "datasets" / "data" / file)
+    """The numbers of a file in `bundled/`."""
+    path = files.existing(Path(__file__).parent / "bundled" / file)
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         return np.loadtxt(lines, delimiter=delimiter, skiprows=skip)

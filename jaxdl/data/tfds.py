@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import extras
+
 READABLE = ("array_record", "parquet")
 
 
@@ -149,7 +151,7 @@ def _stack(records: Sequence[Mapping[str, Any]], keys: Sequence[str], source: st
 
 
 def _advice(name: str) -> str:
-    return f"run once, with a network: pip install 'jaxdl[tfds]' && tfds build {name} --file_format=array_record"
+    return f"run once, with a network: {extras.command('tfds')} && tfds build {name} --file_format=array_record"
 
 
 @contextmanager

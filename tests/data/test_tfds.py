@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxdl import extras
 from jaxdl.data import images, tfds, vision
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
@@ -109,7 +110,7 @@ def test_what_is_not_prepared_is_said_at_once_and_without_the_network(tmp_path, 
     for part in (
         str(tmp_path),
         "--folder",
-        "pip install 'jaxdl[tfds]'",
+        extras.command("tfds"),
         "tfds build cifar10 --file_format=array_record",
     ):
         assert part in message

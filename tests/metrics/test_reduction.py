@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA as Reference
 
 from jaxdl.metrics import reduction
@@ -41,3 +42,25 @@ def test_a_plane_of_codes():
     points, names = reduction.plane(X)
     assert points.shape == (90, 2)
     assert "component" in names[0]
+
+
+@pytest.mark.parametrize("values", [2, 40])
+def test_neighbours_are_counted_as_scikit_learn_counts_them(values):
+    from sklearn.manifold import trustworthiness
+    from sklearn.model_selection import KFold, cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    x, y = load_digits(return_X_y=True)
+    x, y = x[:303] + np.random.default_rng(0).uniform(size=(303, 64)), y[:303]  # no two distances are equal
+    code = x @ np.random.default_rng(1).normal(size=(64, values))
+    ours = reduction.trustworthiness(x, code, neighbours=7)
+    assert ours == pytest.approx(trustworthiness(x, code, n_neighbors=7), abs=1e-12)
+    assert 0.5 < ours < 1
+    parts = KFold(5, shuffle=True, random_state=0)
+    theirs = cross_val_score(KNeighborsClassifier(7), code, y, cv=parts).mean()
+    assert reduction.knn_accuracy(code, y, neighbours=7) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_neighbours_are_less_than_half_of_the_examples():
+    with pytest.raises(ValueError, match="neighbours = 5 must lie between 1 and 4"):
+        reduction.trustworthiness(np.zeros((10, 2)), np.zeros((10, 2)), neighbours=5)

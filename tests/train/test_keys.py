@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.train.keys import threefry, unrolled
+from tests.programs import one_program
 
 # Random123's known answers for threefry2x32, 20 rounds: counter, key, result
 KNOWN = [
@@ -15,10 +16,9 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
-def test_known_answers(counter, key, expected):
-    words = threefry(tuple(map(jnp.uint32, key)), *map(jnp.uint32, counter))
-    assert tuple(int(word) for word in words) == expected
+def test_known_answers():
+    counters, keys, expected = np.array(KNOWN, np.uint32).transpose(1, 2, 0)
+    np.testing.assert_array_equal(one_program(threefry, tuple(keys), *counters), expected)
 
 
 DRAWS = {
@@ -36,15 +36,31 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_bits_are_jaxs(draw):
-    key = jax.random.key(7)
-    jax.tree.map(np.testing.assert_array_equal, jax.jit(draw)(unrolled(key)), jax.jit(draw)(key))
+@pytest.fixture(scope="module")
+def drawn():
+    """name -> what is drawn with unrolled keys, and with JAX's."""
+
+    def draw(seed):
+        key = jax.random.key(seed)
+        return {name: (draw(unrolled(key)), draw(key)) for name, draw in DRAWS.items()}
+
+    return one_program(draw, 7)
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_bits_are_jaxs(name, drawn):
+    jax.tree.map(np.testing.assert_array_equal, *drawn[name])
 
 
 def test_other_keys_stay_what_they_are():
-    for key in (jax.random.key(0, impl="rbg"), unrolled(jax.random.key(0))):
-        assert unrolled(key) is key
-    with jax.threefry_partitionable(False):
-        key = jax.random.key(0)
-        assert unrolled(key) is key
+    kept = []
+
+    def keys():
+        for key in (jax.random.key(0, impl="rbg"), unrolled(jax.random.key(0))):
+            kept.append(unrolled(key) is key)
+        with jax.threefry_partitionable(False):
+            key = jax.random.key(0)
+            kept.append(unrolled(key) is key)
+
+    jax.eval_shape(keys)
+    assert kept == [True] * 3

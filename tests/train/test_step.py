@@ -16,24 +16,36 @@ from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
+from jaxdl.train.loop import nothing as zeros
 from jaxdl.train.step import rehearse
 from jaxdl.types import Phase
+from tests.programs import one_program
 
 
-def advance(exp, n, *, start=None, state=None):
-    """The state after n more steps, through the compiled program; `start` replaces the initial parameters."""
+def advance(exp, n, *, start=None):
+    """The state after n steps, through the compiled program; `start` replaces the initial parameters."""
     prepared = prepare(exp)
-    program, knobs = prepared.program, dict(prepared.traced)
-    state = program.init(knobs) if state is None else jax.tree.map(jnp.copy, state)  # the program takes its argument
+    state = prepared.program.init(dict(prepared.traced))
     if start is not None:
-        state = state.replace(params=jax.tree.map(jnp.asarray, start))
-    source = program.place(exp.data.source(0, n, 0))
-    return program.chunk(knobs, state, source, np.int32(n), np.int32(100))[0]
+        state = state.replace(params=jax.device_put(start))
+    return advance_with(prepared, state, n)
+
+
+def advance_with(prepared, state, n=1, max_bad=100):
+    """The state after n more steps; the program takes the one that it is given."""
+    program, knobs = prepared.program, dict(prepared.traced)
+    source = program.place(prepared.experiment.data.source(0, n, 0))
+    return program.chunk(knobs, state, source, np.int32(n), np.int32(max_bad))[0]
+
+
+def host(tree):
+    """A copy of its own."""
+    return jax.tree.map(np.array, tree)
 
 
 def mean_of(state, name):
     total, weight = state.metrics[name]
-    return float(total / weight)
+    return float(total) / float(weight)
 
 
 def close(a, b, **tolerance):
@@ -113,25 +125,21 @@ def test_a_step_that_is_not_finite_changes_nothing_and_counts(tiny, where):
         origin=None,
     )
     prepared = prepare(exp)
-    states = [prepared.program.init({})]
-    for _ in range(7):
-        states.append(advance_with(prepared, states[-1]))
+    state, states = prepared.program.init({}), []
+    for _ in range(8):
+        states.append(host(state.replace(key=None)))
+        state = advance_with(prepared, state)
     kept = [(s.params, s.model_state, s.opt_state, s.ema) for s in states]
     assert "batch_stats" in states[0].model_state
     for before, after in ((2, 3), (3, 4), (5, 6)):
         equal(kept[before], kept[after])
     for before, after in ((1, 2), (4, 5), (6, 7)):
-        assert not jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), kept[before][0], kept[after][0]))
+        assert not jax.tree.all(jax.tree.map(np.array_equal, kept[before][0], kept[after][0]))
     assert [int(s.step) for s in states] == list(range(8))
     assert [int(s.bad) for s in states] == [0, 0, 0, 1, 2, 0, 1, 0]
     assert [int(s.skipped) for s in states] == [0, 0, 0, 1, 2, 2, 3, 3]
     assert np.isfinite(mean_of(states[-1], "loss"))
     assert states[-1].metrics["gradient_norm"][1] == 4  # means are over the good steps
-
-
-def advance_with(prepared, state, n=1, max_bad=100):
-    source = prepared.program.place(prepared.experiment.data.source(0, n, 0))
-    return prepared.program.chunk({}, jax.tree.map(jnp.copy, state), source, np.int32(n), np.int32(max_bad))[0]
 
 
 def test_a_chunk_ends_at_too_many_bad_steps(tiny):
@@ -216,7 +224,7 @@ def test_ema_is_its_formula(tiny):
     exp = replace(tiny.config(), ema=0.75, optimizer=optim.adamw(0.05), origin=None)
     prepared = prepare(exp)
     state = prepared.program.init({})
-    ema = jax.device_get(state.params)
+    ema = host(state.params)
     for _ in range(4):
         state = advance_with(prepared, state)
         ema = jax.tree.map(lambda e, p: 0.75 * e + 0.25 * np.asarray(p), ema, state.params)
@@ -236,14 +244,14 @@ def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
     exp = replace(tiny.config(), task=Classification(model), optimizer=optim.adamw(0.02), origin=None)
     low = replace(exp, precision="bfloat16")
     prepared = prepare(low)
-    start = prepared.program.init({})
-    first = advance_with(prepared, start)
+    state = advance_with(prepared, prepared.program.init({}))
     assert seen[-1] == jnp.bfloat16
-    last = advance_with(prepared, first.replace(metrics=jax.tree.map(jnp.zeros_like, first.metrics)), n=30)
-    assert mean_of(last, "loss") < 0.6 * mean_of(first, "loss")
+    first = mean_of(state, "loss")
+    last = advance_with(prepared, state.replace(metrics=jax.tree.map(zeros, state.metrics)), n=30)
+    assert mean_of(last, "loss") < 0.6 * first
     for leaf in jax.tree.leaves((last.params, last.model_state, last.opt_state, last.metrics)):
         assert leaf.dtype in (jnp.float32, jnp.int32)
-    assert mean_of(first, "loss") == pytest.approx(mean_of(advance(exp, 1), "loss"), rel=0.02)
+    assert first == pytest.approx(mean_of(advance(exp, 1), "loss"), rel=0.02)
 
 
 def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
@@ -251,17 +259,17 @@ def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
     exp = replace(tiny.config(rate=0.5), optimizer=optim.sam(optax.sgd(0.1), rho=0.3), origin=None)
     prepared = prepare(exp)
     start = prepared.program.init({})
-    batch = exp.data.train_batch(exp.data.splits["train"], 0, jnp.int32(0))
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(start.key, 0), 0), 1)
 
-    @jax.jit
-    def gradient(params):
-        return jax.grad(lambda p: exp.task.objective(p, {}, batch, key, jnp.int32(0), train=True)[0])(params)
+    def by_hand(params, key, arrays):
+        batch = exp.data.train_batch(arrays, 0, jnp.int32(0))
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 0), 0), 1)
+        gradient = jax.grad(lambda p: exp.task.objective(p, {}, batch, key, jnp.int32(0), train=True)[0])
+        g = gradient(params)
+        norm = optax.tree.norm(g)
+        elsewhere = gradient(jax.tree.map(lambda p, g: p + 0.3 * g / norm, params, g))
+        return jax.tree.map(lambda p, g: p - 0.1 * g, params, elsewhere)
 
-    g = gradient(start.params)
-    norm = optax.tree.norm(g)
-    elsewhere = gradient(jax.tree.map(lambda p, g: p + 0.3 * g / norm, start.params, g))
-    expected = jax.tree.map(lambda p, g: p - 0.1 * g, start.params, elsewhere)
+    expected = one_program(by_hand, start.params, start.key, exp.data.splits["train"])
     close(advance_with(prepared, start).params, expected, rtol=1e-5, atol=1e-6)
 
 

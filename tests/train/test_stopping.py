@@ -7,6 +7,7 @@ import pytest
 
 from jaxdl.train import stopping
 from jaxdl.train.stopping import EarlyStopping, direction
+from tests.programs import one_program
 
 NAN = float("nan")
 
@@ -30,23 +31,37 @@ SEQUENCES = {
 }
 
 
+@pytest.fixture(scope="module")
+def states():
+    """What each sequence's rule knows after every evaluation, by name; the weights are the evaluation's number."""
+
+    def run(name, values):
+        rule, mode = SEQUENCES[name][:2]
+
+        def evaluate(state, evaluation):
+            i, value = evaluation
+            state = stopping.update(rule, mode, state, value, 10 * i, ({"w": i.astype(jnp.float32)}, {}))
+            return state, state
+
+        first = stopping.start(({"w": jnp.float32(0)}, {}), mode)
+        return jax.lax.scan(evaluate, first, (jnp.arange(1, len(values) + 1), values))[1]
+
+    values = {name: np.float32(row[2]) for name, row in SEQUENCES.items()}
+    return one_program(lambda values: {name: run(name, values[name]) for name in SEQUENCES}, values)
+
+
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_sequence(name):
-    rule, mode, values, (stops, best) = SEQUENCES[name]
-    update = jax.jit(lambda *a: stopping.update(rule, mode, *a))
-    state = stopping.start(({"w": jnp.float32(0)}, {}), mode)
-    stopped = None
-    for i, value in enumerate(values, 1):
-        state = update(state, np.float32(value), np.int32(10 * i), ({"w": jnp.float32(i)}, {}))
-        if bool(state.stopped) and stopped is None:
-            stopped, at_the_stop = i, state
-    assert stopped == stops
-    assert float(state.weights[0]["w"]) == best
-    assert int(state.step) == 10 * best
+def test_sequence(name, states):
+    _, _, values, (stops, best) = SEQUENCES[name]
+    after = states[name]
+    assert after.stopped.tolist() == [stops is not None and i >= stops for i in range(1, len(values) + 1)]
+    assert after.weights[0]["w"][-1] == best
+    assert after.step[-1] == 10 * best
     if best:
-        assert float(state.value) == np.float32(values[best - 1])
-    if stopped:  # once stopped, nothing changes any more
-        jax.tree.map(np.testing.assert_array_equal, state, at_the_stop)
+        assert after.value[-1] == np.float32(values[best - 1])
+    if stops:  # once stopped, nothing changes any more
+        for leaf in jax.tree.leaves(after):
+            np.testing.assert_array_equal(leaf[stops:], np.broadcast_to(leaf[stops - 1], leaf[stops:].shape))
 
 
 def test_min_delta_may_be_traced():
@@ -56,12 +71,14 @@ def test_min_delta_may_be_traced():
             state = stopping.update(EarlyStopping(min_delta=delta), "max", state, value, jnp.int32(1), ({}, {}))
         return state.value
 
-    np.testing.assert_allclose(jax.vmap(best_after)(jnp.array([0.05, 0.2])), [0.6, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(one_program(jax.vmap(best_after), np.float32([0.05, 0.2])), [0.6, 0.5], rtol=1e-6)
 
 
 def test_start_copies_the_weights():
-    weights = {"w": jnp.ones(3)}
-    assert stopping.start((weights, {}), "max").weights[0]["w"] is not weights["w"]
+    """Its own buffers, for the state is donated as a whole."""
+    weight = jax.device_put(np.ones(3, np.float32))
+    copied = stopping.start(({"w": weight}, {}), "max").weights[0]["w"]
+    assert copied.unsafe_buffer_pointer() != weight.unsafe_buffer_pointer()
 
 
 DIRECTIONS = {

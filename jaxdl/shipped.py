@@ -1,0 +1,38 @@
+"""Experiment files by name: those of ./experiments first, then those that come with jaxdl, wherever it is installed."""
+
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def folders() -> list[Path]:
+    """Where experiments lie: ./experiments, then jaxdl's own, which a wheel holds in the package and a clone beside it."""
+    inside = PACKAGE / "experiments"
+    beside = PACKAGE.parent / "experiments"
+    own = inside if inside.is_dir() or not (PACKAGE.parent / "pyproject.toml").is_file() else beside
+    here = Path("experiments")
+    found = [folder for folder in (here, own) if folder.is_dir()]
+    return found[:1] if len(found) == 2 and here.resolve() == own.resolve() else found
+
+
+def files(folder: Path) -> list[Path]:
+    """Its Python files in order of their names, without private ones."""
+    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
+
+
+def locate(given: str | Path) -> Path:
+    """The file that `digits_cnn`, or `experiments/digits_cnn.py`, means here; a path to anything else as it is."""
+    path = Path(given)
+    named = path.parts[:-1] in ((), ("experiments",)) and path.suffix in ("", ".py")
+    if path.is_file() or not named:
+        return path
+    found = [folder / f"{path.stem}.py" for folder in folders()]
+    return next((file for file in found if file.is_file()), path)
+
+
+def commands_here(text: str) -> str:
+    """A docstring whose commands work from the present folder: `python -m experiments.NAME` needs ./experiments."""
+    if (Path("experiments") / "__init__.py").is_file():
+        return text
+    return re.sub(r"python -m experiments\.(?=\w)", "python -m jaxdl train ", text)
