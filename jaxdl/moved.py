@@ -13,10 +13,10 @@ ENGINE = ("diagnosis", "distributed", "evaluate", "halving", "keys", "loop", "pa
 MOVED = {
     **{f"jaxdl.train.{name}": f"jaxdl.engine.{name}" for name in (*ENGINE, "signals", "step", "stopping")},
     "jaxdl.api": "jaxdl",
-    "jaxdl.runs.judge": "jaxdl.runs.judge",
-    "jaxdl.runs.sweep": "jaxdl.runs.sweep",
-    "jaxdl.runs.weights": "jaxdl.runs.weights",
-    "jaxdl.runs.trial": "jaxdl.runs.trial",
+    "jaxdl.judge": "jaxdl.runs.judge",
+    "jaxdl.sweeps": "jaxdl.runs.sweep",
+    "jaxdl.transfer": "jaxdl.runs.weights",
+    "jaxdl.commands.trial": "jaxdl.runs.trial",
 }
 """Old dotted name of a module -> its new one."""
 

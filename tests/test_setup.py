@@ -25,7 +25,7 @@ HELPERS = """
 import numpy as np
 from jaxdl.models.mlp import MLP
 SIZES = {"width": 4}
-SCALE = np.ones(4, np.float32)
+SCALE = np.ones((1, 4), np.float32)
 class Net:
     width = 4
 def net(width=4):

@@ -23,7 +23,7 @@ import numpy as np
 from jaxdl.data import files, folder, prepare, tfds
 from jaxdl.data.decoding import EvalRow, ImageFiles, Interpolation, Records, TrainRow, centre_crop
 from jaxdl.data.workers import Reader, together
-from jaxdl.types import Array, Batch
+from jaxdl.types import Array, Batch, Data
 
 IMAGENET = prepare.Standardise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """The channels' mean and deviation that nearly all published ImageNet weights were trained with."""
