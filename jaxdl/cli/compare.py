@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tyro
 
+from jaxdl.engine.stopping import direction
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read
 from jaxdl.record.run import Run, age, find_runs, open_run, readable
@@ -153,8 +154,6 @@ def result_of(run: Run, metric: str | None) -> Result | None:
     evals = [line for line in lines if line["kind"] == "eval"]
     name, mode = run.config["select"]
     if metric is not None and metric != name:
-        from jaxdl.engine.stopping import direction
-
         name, mode = metric, direction(metric, (name, mode))
     if not evals:
         return None

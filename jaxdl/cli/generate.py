@@ -10,7 +10,15 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.generate_examples import make
+from jaxdl.data.tokenizers import HuggingFace, named
+from jaxdl.decode import beam_search, greedy, sample, step_of
+from jaxdl.decode.stream import stream
 from jaxdl.experiment import ExperimentError
+from jaxdl.models.seq2seq import Seq2Seq
+from jaxdl.models.transformer import Decoder, EncoderDecoder
+from jaxdl.pretrained.folder import open_weights
+from jaxdl.runs.members import load
 
 
 @dataclass(frozen=True)
@@ -53,12 +61,9 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
         return write(*imported(options.run), options)
-    from jaxdl.runs.members import load
 
     trained = load(options.run, options.checkpoint, member=options.member)
     if trained.experiment.task.generative:
-        from jaxdl.cli.generate_examples import make
-
         made = make(trained, options.samples or 64, label=options.label, seed=options.seed, path=options.out)
         print(f"{options.samples or 64} examples: {made}")
         return 0
@@ -116,9 +121,6 @@ def check(options: Options) -> None:
 
 def imported(folder: Path) -> tuple[Any, Any, Any]:
     """The model, its parameters and its tokenizer, of imported weights."""
-    from jaxdl.data.tokenizers import HuggingFace
-    from jaxdl.models.transformer import Decoder
-    from jaxdl.pretrained.folder import open_weights
 
     found = open_weights(folder)
     if not isinstance(found.model, Decoder):
@@ -130,8 +132,6 @@ def imported(folder: Path) -> tuple[Any, Any, Any]:
 
 def writer(exp: Any, run: Path) -> tuple[Any, Any]:
     """The model and the tokenizer of a run, if it is one that goes on with a text."""
-    from jaxdl.models.seq2seq import Seq2Seq
-    from jaxdl.models.transformer import EncoderDecoder
 
     model = exp.task.network
     if isinstance(model, (EncoderDecoder, Seq2Seq)):
@@ -144,7 +144,6 @@ def writer(exp: Any, run: Path) -> tuple[Any, Any]:
 
 def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
     """The tokens of a prompt; at least one, since a model continues something."""
-    from jaxdl.data.tokenizers import named
 
     try:
         prompt.encode()
@@ -171,9 +170,6 @@ def positions_of(model: Any) -> int | None:
 def written(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, limit: int | None, options: Options) -> Iterable:
     import jax
 
-    from jaxdl.decode import greedy, sample, step_of
-    from jaxdl.decode.stream import stream
-
     pick = greedy
     if options.temperature > 0:
         pick = sample(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
@@ -193,8 +189,6 @@ def written(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, limit: in
 def searched(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, options: Options) -> list[str]:
     """The texts of the best beams."""
     import jax
-
-    from jaxdl.decode import beam_search, step_of
 
     end = -1 if tokenizer.end is None else tokenizer.end  # no token is -1: all texts have the full length
 

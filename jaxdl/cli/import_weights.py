@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from jaxdl.experiment import ExperimentError
+from jaxdl.pretrained.folder import import_weights
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,6 @@ def run(args: Sequence[str]) -> int:
     options = tyro.cli(Options, args=args, prog="python -m jaxdl import-weights")
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
         raise ExperimentError(f"{options.output} exists already; nothing was changed")
-    from jaxdl.pretrained.folder import import_weights
 
     head = {} if options.classes is None else {"classes": options.classes}
     imported = import_weights(

@@ -14,6 +14,8 @@ from typing import Any
 import tyro
 
 import jaxdl.models
+from jaxdl.inspect.flops import rows
+from jaxdl.models.catalog import MODELS
 
 CATALOG = Path(jaxdl.models.__file__).with_name("catalog.json")
 
@@ -47,8 +49,6 @@ def read() -> list[dict[str, Any]]:
 
 def write() -> None:
     """Count every model of the catalog again: about a minute, abstractly, nothing is allocated."""
-    from jaxdl.inspect.flops import rows
-    from jaxdl.models.catalog import MODELS
 
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows(MODELS))
     CATALOG.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

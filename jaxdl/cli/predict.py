@@ -11,7 +11,11 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
+from jaxdl.data import files
+from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
+from jaxdl.pretrained.folder import open_weights
+from jaxdl.runs.members import load
 
 MOST_COMPARED = 10
 """Embeddings of which every pair is compared."""
@@ -49,7 +53,6 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
         return by_weights(options)
-    from jaxdl.runs.members import load
 
     try:
         trained = load(options.run, options.checkpoint, member=options.member)
@@ -99,8 +102,6 @@ def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[
 
 def by_weights(options: Options) -> int:
     """Images as the weights want them, classes by the names that came with them."""
-    from jaxdl.data.files import open_image
-    from jaxdl.pretrained.folder import open_weights
 
     weights = open_weights(options.run)
     classes = weights.weights.labels or ()
@@ -120,7 +121,6 @@ def instead(path: Path) -> str:
 
 def read(file: Path, data: Any) -> np.ndarray:
     """The inputs in a file, `(n, ...)`: as the data set reads its own kind; npz with an array `x` and npy for any."""
-    from jaxdl.data import files
 
     if file.suffix == ".npz":
         arrays = files.read_npz(file)

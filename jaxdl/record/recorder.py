@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdl.record.draw import keep_frames
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.progress import Progress
@@ -35,4 +34,6 @@ class Recorder:
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:
         """A frame of every picture of the report that is filmed: samples, reconstructions."""
         if self.samples is not None and is_first_process():
+            from jaxdl.record.draw import keep_frames  # brings matplotlib
+
             keep_frames(self.samples, step, report)

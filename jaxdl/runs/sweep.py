@@ -32,7 +32,6 @@ from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
 from jaxdl.record.lock import locked
 from jaxdl.record.progress import Progress
-from jaxdl.record.sweep_report import write_sweep_report
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
 from jaxdl.runs.prepare import check_data, rehearsed
@@ -223,6 +222,8 @@ def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: boo
                 finished["seconds"] += time.perf_counter() - began
                 folders.write_synced(results, json.dumps(finished, indent=1, allow_nan=False) + "\n")
             before += one.exp.steps
+    from jaxdl.record.sweep_report import write_sweep_report  # brings matplotlib
+
     rows = [{"member": i, **points[i], **finished["rows"][str(i)]} for i in range(len(points))]
     table, plots = write_sweep_report(folder, groups[0].exp.data, rows, histories(folder), lines, finished["seconds"])
     return Sweep(folder.folder, "finished", rows, table, plots)

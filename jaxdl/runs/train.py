@@ -27,7 +27,6 @@ from jaxdl.record.manifest import reason
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
-from jaxdl.record.report import report_divergence, write_report
 from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.runs.provenance import checksum, notes_on_resume, refuse_changes
 from jaxdl.runs.run import Run
@@ -146,6 +145,8 @@ def _train(
             except Diverged as error:
                 checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
+                from jaxdl.record.report import report_divergence  # brings matplotlib
+
                 report_divergence(folder, exp, recorder)
                 rest = f"the last good checkpoint is step {kept[-1]}" if kept else "there is no checkpoint yet"
                 hint = f"in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
@@ -188,6 +189,8 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
         }
     )
     if is_first_process():
+        from jaxdl.record.report import write_report  # brings matplotlib
+
         write_report(folder, exp, evaluations)
     name = exp.select[0]
     for evaluation in evaluations:
