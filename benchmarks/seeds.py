@@ -9,9 +9,14 @@ float knobs are arguments of one compiled program, so a further seed costs its s
 """
 
 import argparse
+import platform
 import shlex
 import statistics
 import time
+
+import flax
+import jax
+import optax
 
 from jaxdl import runtime
 from jaxdl.cli.options import parse
@@ -74,7 +79,10 @@ def main():
     ]
     print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     print("\n".join(f"| {' | '.join(row)} |" for row in table))
-    print(f"\nn = {options.seeds} seeds; mean ± standard deviation")
+    versions = (
+        f"Python {platform.python_version()}, jax {jax.__version__}, flax {flax.__version__}, optax {optax.__version__}"
+    )
+    print(f"\nn = {options.seeds} seeds; mean ± standard deviation; {versions}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""Which versions ran each notebook: shown, checked, and written when a notebook runs.
+
+python notebooks/stamp.py                               a line a notebook
+python notebooks/stamp.py --run notebooks/01_*.ipynb    run from top to bottom, save the outputs and the stamp
+
+The stamp lies in the notebook's metadata, under "jaxdl": the versions that its kernel had while it ran.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "matplotlib")
+ASK = f"""
+import json, platform
+from importlib import metadata
+json.dumps({{"python": platform.python_version(), **{{name: metadata.version(name) for name in {PACKAGES!r}}}}})
+"""
+
+
+def stamp(path: Path) -> dict[str, str]:
+    """package -> version, as the notebook says; {} without a stamp."""
+    return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("jaxdl", {}).get("versions", {})
+
+
+def run(path: Path) -> dict[str, str]:
+    """Run a notebook where it lies, ask its kernel for the versions and save it with both."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    )
+    notebook.cells.append(nbformat.v4.new_code_cell(ASK))
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+    question = notebook.cells.pop()
+    (answer,) = (output["data"]["text/plain"] for output in question.outputs if output.output_type == "execute_result")
+    versions = json.loads(answer.strip("'"))
+    notebook.metadata["jaxdl"] = {"versions": versions}
+    nbformat.write(notebook, path)
+    return versions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", nargs="+", type=Path, default=[], metavar="NOTEBOOK", help="run these and stamp them")
+    for path in parser.parse_args().run:
+        run(path)
+    for path in sorted(FOLDER.glob("*.ipynb")):
+        said = ", ".join(f"{name} {version}" for name, version in stamp(path).items())
+        print(f"{path.stem:38} {said or 'no stamp'}")
+
+
+if __name__ == "__main__":
+    main()

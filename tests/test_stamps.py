@@ -1,0 +1,53 @@
+"""Notebooks and tables of results say which versions made them."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+VERSION = r"\d+\.\d+(\.\d+)*"
+
+
+def stamps():
+    spec = importlib.util.spec_from_file_location("stamp", ROOT / "notebooks" / "stamp.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_which_versions_ran_it(path):
+    versions = stamps().stamp(path)
+    assert {"python", "jax", "jaxlib"} <= versions.keys()
+    assert all(re.fullmatch(VERSION, version) for version in versions.values())
+    kernel = nbformat.read(path, as_version=4).metadata.language_info.version
+    assert versions["python"] == kernel, "it ran again without `notebooks/stamp.py --run`"
+
+
+@pytest.mark.parametrize("heading", ["The cheat sheet", "Speed"])
+def test_a_table_of_the_readme_says_which_versions_made_it(heading):
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    assert re.search(rf"jax {VERSION}", section)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the client
+def test_a_notebook_that_runs_is_stamped_with_what_its_kernel_has(tmp_path):
+    import jax
+    import numpy
+
+    path = tmp_path / "one.ipynb"
+    cells = [nbformat.v4.new_code_cell(source) for source in ("x = 1", "print(x + 1)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    module = stamps()
+    assert module.stamp(path) == {}
+    versions = module.run(path)
+    assert module.stamp(path) == versions
+    assert (versions["jax"], versions["numpy"]) == (jax.__version__, numpy.__version__)
+    saved = nbformat.read(path, as_version=4)
+    assert [cell.execution_count for cell in saved.cells] == [1, 2]
+    assert saved.cells[1].outputs[0].text == "2\n"
