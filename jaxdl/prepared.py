@@ -31,6 +31,7 @@ class Prepared:
     def predict(self, weights: Variables, x: Any, **more: Any) -> Any:
         """The task's predictions for raw inputs `x` (like the training data's: images as uint8), of any number.
 
+        They are computed in batches of the training's size, a few of them in a smaller one (`rows_for`).
         Texts are encoded where the data can: `data.encode(texts)` gives `x`; `data.decode(outputs)` adds what a person reads
         (`text`) to a dictionary of outputs.
         """
@@ -48,11 +49,11 @@ class Prepared:
         check_values(x, like.dtype, getattr(data, "maximum", None))
         if hasattr(self.experiment.task, "check_tokens"):
             self.experiment.task.check_tokens(x)
-        parts = []
-        for start in range(0, max(1, len(x)), data.batch):
-            part = x[start : start + data.batch]
-            rows = np.minimum(np.arange(data.batch), max(len(part) - 1, 0))
-            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(data.batch) < len(part)).astype(np.float32)}
+        parts, size = [], rows_for(len(x), data.batch)
+        for start in range(0, len(x), size):
+            part = x[start : start + size]
+            rows = np.minimum(np.arange(size), len(part) - 1)
+            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
             out = jax.device_get(self.program.predict(dict(self.traced), weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
         return jax.tree.map(lambda *a: np.concatenate(a), *parts)
@@ -89,6 +90,17 @@ class Prepared:
             lambda a, b: jax.make_array_from_callback(b.shape, b.sharding, lambda i: a[i]), weights, old
         )
         return state.replace(**plan.compile(begin, out=out)(dict(self.traced), placed))
+
+
+def rows_for(count: int, batch: int) -> int:
+    """How many rows a program that predicts `count` examples has: a power of two, at most a training batch.
+
+    One example costs one; and of all numbers of examples there are few programs.
+
+    >>> [rows_for(count, 100) for count in (1, 3, 64, 65, 1000)]
+    [1, 4, 64, 100, 100]
+    """
+    return min(batch, 1 << (count - 1).bit_length())
 
 
 def check_values(x: np.ndarray, dtype: np.dtype, maximum: float | None = None) -> None:

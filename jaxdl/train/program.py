@@ -19,6 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxdl.train import stopping
 from jaxdl.train.parallel import Plan, Timed
+from jaxdl.train.placement import placed
 from jaxdl.train.step import add, init_state, prepare, train_step
 from jaxdl.types import Array, Batch, Best, TrainState, Variables, rows_from
 
@@ -119,11 +120,11 @@ class Program:
         self._placed: dict[int, tuple[Any, Any]] = {}
 
     def place(self, source: Any) -> Any:
-        """A source on the device; an in-memory split is put there once and stays."""
+        """A source on the device; an in-memory split is put there once, for all programs of the process, and stays."""
         if not self.data.resident:
             return self.plan.put(source, rows=getattr(self.data, "by_row", False))
         if id(source) not in self._placed:
-            self._placed[id(source)] = (source, self.plan.put(dict(source)))
+            self._placed[id(source)] = (source, placed(self.plan, dict(source)))
         return self._placed[id(source)][1]
 
     def data_leaves(self) -> list[Any]:
