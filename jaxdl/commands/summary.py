@@ -26,7 +26,7 @@ def table(exp: Experiment) -> str:
 
     from jaxdl.api import prepare
     from jaxdl.inspect.flops import multiply_adds
-    from jaxdl.inspect.summary import layer_table, megabytes, step_memory
+    from jaxdl.inspect.summary import layer_table, megabytes, role_table, step_memory
     from jaxdl.train.step import prepare as prepared_batch
 
     if not hasattr(exp.task, "model"):
@@ -42,6 +42,7 @@ def table(exp: Experiment) -> str:
         [
             layer_table(exp.task.model, one, width=width).rstrip(),
             f"parameters      {sum(a.size for a in jax.tree.leaves(prepared.shapes.params)):,}",
+            role_table(prepared.shapes.params),
             f"model state     {sum(a.size for a in jax.tree.leaves(prepared.shapes.model_state)):,} values",
             f"multiply-adds   {count:,} per example, forward",
             f"memory of a step of {exp.data.batch} on one device: state {megabytes(memory['state'])}, "
