@@ -11,10 +11,11 @@ PACKAGE = ROOT / "jaxdl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 330
 
-SCIENCE = {"types", "activations"}
+SCIENCE = {"types", "activations", "parameters"}
 MAY_IMPORT = {
     "types": set(),
     "activations": set(),
+    "parameters": set(),
     "compilation_cache": set(),
     "extras": set(),
     "runtime": {"compilation_cache", "extras"},
@@ -25,7 +26,7 @@ MAY_IMPORT = {
     "record": {"types", "runtime"},
     "train": {"types", "runtime", "record"},
     "pretrained": {"types", "models"},
-    "inspect": {"types", "runtime", "layers"},
+    "inspect": {"types", "runtime", "layers", "parameters"},
 }
 """Part -> the parts it may import beside itself; what is not listed is on top and may import everything below."""
 TOP = {

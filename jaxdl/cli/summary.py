@@ -10,7 +10,7 @@ from jaxdl.cli.options import parse
 from jaxdl.engine.step import prepare as prepared_batch
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.inspect.flops import multiply_adds
-from jaxdl.inspect.summary import layer_table, megabytes, step_memory
+from jaxdl.inspect.summary import layer_table, megabytes, role_table, step_memory
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 
@@ -42,6 +42,7 @@ def table(setup: Setup) -> str:
         [
             layer_table(exp.task.network, one, width=width).rstrip(),
             f"parameters      {sum(a.size for a in jax.tree.leaves(program.shapes.params)):,}",
+            role_table(program.shapes.params),
             f"model state     {sum(a.size for a in jax.tree.leaves(program.shapes.model_state)):,} values",
             f"multiply-adds   {count:,} per example, forward",
             f"memory of a step of {exp.data.batch} on one device: state {megabytes(memory['state'])}, "

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxdl.engine.compiled import Compiled
 from jaxdl.engine.parallel import Plan
+from jaxdl.engine.placement import placed
 from jaxdl.engine.traced import Knobs, Members, Traced, candidates
 from jaxdl.types import Batch, Best, TrainState, Variables
 
@@ -77,11 +78,11 @@ class Program(Traced):
         return self.function("stop")(self.knobs, best, value, step, weights)
 
     def place(self, source: Any) -> Any:
-        """A source on the device; an in-memory split is put there once and stays."""
+        """A source on the device; an in-memory split is put there once, for all programs of the process, and stays."""
         if not self.data.resident:
             return self.plan.put(source, rows=self.data.by_row)
         if id(source) not in self._placed:
-            self._placed[id(source)] = (source, self.plan.put(dict(source)))
+            self._placed[id(source)] = (source, placed(self.plan, dict(source)))
         return self._placed[id(source)][1]
 
     # -- how it is compiled --------------------------------------------------------------------------------------------

@@ -1,9 +1,15 @@
 """A model's layers as a table, and what a program of it needs: abstract, nothing is trained."""
 
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
+
+from jaxdl import parameters
+
+ROLES = get_args(parameters.Role)
+SHOWN = 4
+"""Names that the summary shows of each role."""
 
 
 def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
@@ -12,6 +18,24 @@ def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
     console = {"width": width, "force_terminal": False, "force_jupyter": False}
     x = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), x)  # Linen's table wants arrays, also of an abstract model
     return model.tabulate(keys, x, train=False, console_kwargs=console, show_repeated=False)
+
+
+def role_table(params: Any) -> str:
+    """Which parameters have which role (`jaxdl.parameters`): what is decayed, and what Muon trains."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for (path, leaf), role in zip(
+        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(parameters.roles(params)), strict=True
+    ):
+        found.setdefault(role, []).append(("/".join(parameters.names(path)), leaf.size))
+    lines = []
+    for role in [role for role in ROLES if role in found]:
+        named = [name for name, _ in found[role]]
+        shown = ", ".join(named[:SHOWN]) + (f" and {len(named) - SHOWN} more" if len(named) > SHOWN else "")
+        use = ("decayed" if role in parameters.DECAYED else "not decayed") + (
+            ", Muon" if role in parameters.HIDDEN else ""
+        )
+        lines.append(f"{role:<15} {sum(size for _, size in found[role]):,} ({use}): {shown}")
+    return "\n".join(lines)
 
 
 def step_memory(program: Any) -> dict[str, int]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxdl.losses.labels import at_label, is_class, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 
 Labels = Int[Array, "*batch"] | Num[Array, "*batch classes"]
@@ -41,10 +42,6 @@ def _are_integers(labels: Array, logits: Array) -> bool:
     )
 
 
-def _pick(values: Array, labels: Array) -> Array:
-    return jnp.take_along_axis(values, labels[..., None], axis=-1)[..., 0]
-
-
 def valid_labels(labels: Int[Array, "*batch"], *, ignore: int = -100) -> Float[Array, "*batch"]:
     """1 for a label that counts, 0 for the ignored one: what to divide a sum of losses by.
 
@@ -59,14 +56,16 @@ def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: in
 
     `cross_entropy(weights=w).sum() / class_weight(labels, w).sum()` is PyTorch's weighted mean. For distributions it
     is Σ_c w_c·y_c, the same for one-hot rows (PyTorch divides by the number of examples there). Integers are class
-    numbers here, so a one-hot row must be float.
+    numbers here, so a one-hot row must be float. A label that is no class has the weight NaN.
 
     >>> class_weight(jnp.array([0, 1, -100]), jnp.array([1.0, 3.0])).tolist()
     [1.0, 3.0, 0.0]
     """
     labels, weights = jnp.asarray(labels), jnp.asarray(weights, jnp.float32)
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        return jnp.where(labels == ignore, 0, weights[jnp.where(labels == ignore, 0, labels)])
+        exists = is_class(labels, len(weights))
+        found = jnp.where(exists, weights[jnp.where(exists, labels, 0)], jnp.nan)
+        return jnp.where(labels == ignore, 0, found)
     return (labels * jnp.broadcast_to(weights, labels.shape)).sum(-1)
 
 
@@ -84,8 +83,8 @@ def cross_entropy(
 
     `labels` are class numbers or distributions (mix-up, distillation). ε is `smoothing`, spread over all K classes
     as in PyTorch and optax; `weights` are per class (divide by `class_weight`, not by the batch, for PyTorch's mean);
-    an example labelled `ignore` has loss and gradient 0 (divide by `valid_labels`). Class numbers are not checked:
-    one at or above K gives NaN.
+    an example labelled `ignore` has loss and gradient 0 (divide by `valid_labels`). Any other label
+    below 0, or at or above K, gives NaN.
     Source: Szegedy et al. 2015, arXiv:1512.00567, for the smoothing.
 
     >>> print(f"{cross_entropy(jnp.zeros(10), jnp.array(3)):.4f}")  # log 10: what an untrained net shows
@@ -98,7 +97,7 @@ def cross_entropy(
     weighted = log_p * _per_class(weights, log_p)
     if _are_integers(labels, logits):
         keep = labels != ignore
-        at_truth = _pick(weighted, jnp.where(keep, labels, 0))
+        at_truth = at_label(weighted, jnp.where(keep, labels, 0))
         return jnp.where(keep, -(1 - smoothing) * at_truth - smoothing * weighted.mean(-1), 0)
     return -((1 - smoothing) * labels * weighted).sum(-1) - smoothing * weighted.mean(-1)
 
@@ -115,12 +114,12 @@ def binary_cross_entropy(
         BCE = -[w · y' · log σ(x) + (1 - y') · log(1 - σ(x))]        y' = (1 - ε)·y + ε/2
 
     `labels` in [0, 1]. w is `positive_weight` (a number or one per label: negatives / positives balances the two).
-    Equal to PyTorch's `BCEWithLogitsLoss(pos_weight=w)`.
+    Equal to PyTorch's `BCEWithLogitsLoss(pos_weight=w)`. An integer label other than 0 and 1 gives NaN.
 
     >>> print(f"{binary_cross_entropy(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2
     0.6931
     """
-    logits, labels = at_least_float32(logits), at_least_float32(labels)
+    logits, labels = at_least_float32(logits), zero_or_one(labels)
     smoothing = jnp.asarray(smoothing, logits.dtype)
     labels = (1 - smoothing) * labels + smoothing / 2
     weight = jnp.broadcast_to(
@@ -142,7 +141,7 @@ def binary_cross_entropy_from_probabilities(
     >>> print(f"{binary_cross_entropy_from_probabilities(jnp.array(0.25), jnp.array(1)):.4f}")  # log 4
     1.3863
     """
-    p, labels = at_least_float32(probabilities), at_least_float32(labels)
+    p, labels = at_least_float32(probabilities), zero_or_one(labels)
     log = lambda q: jnp.where(q > 0, jnp.maximum(jnp.log(jnp.where(q > 0, q, 1)), -100), -100)
     return -labels * log(p) - (1 - labels) * log(1 - p)
 
@@ -176,7 +175,7 @@ def focal_loss(
     values = -_per_class(alpha, log_p) * _power(-jnp.expm1(log_p), gamma) * log_p
     if _are_integers(labels, logits):
         keep = labels != ignore
-        return jnp.where(keep, _pick(values, jnp.where(keep, labels, 0)), 0)
+        return jnp.where(keep, at_label(values, jnp.where(keep, labels, 0)), 0)
     return (labels * values).sum(-1)
 
 
@@ -192,13 +191,13 @@ def sigmoid_focal_loss(
         FL = α_t · (1 - p_t)^γ · BCE        p_t = p·y + (1 - p)·(1 - y),  α_t = α·y + (1 - α)·(1 - y)
 
     γ = 0 with α = None is binary cross-entropy. The defaults are the paper's and torchvision's; start the output
-    bias at `focal_bias()`, or the many negatives drown the first steps.
+    bias at `focal_bias()`, or the many negatives drown the first steps. An integer label other than 0 and 1 gives NaN.
     Source: Lin et al. 2017, arXiv:1708.02002.
 
     >>> print(f"{sigmoid_focal_loss(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2 / 4 / 4
     0.0433
     """
-    logits, labels = at_least_float32(logits), at_least_float32(labels)
+    logits, labels = at_least_float32(logits), zero_or_one(labels)
     miss = jax.nn.sigmoid(logits) * (1 - labels) + jax.nn.sigmoid(-logits) * labels  # 1 - p_t, exact near 0
     loss = _power(miss, gamma) * binary_cross_entropy(logits, labels)
     if alpha is None:
@@ -217,17 +216,22 @@ def focal_bias(prior: ArrayLike = 0.01) -> Float[Array, ""]:
 
 
 def poly_cross_entropy(
-    logits: Float[Array, "*batch classes"], labels: Labels, *, epsilon: ArrayLike = 2.0
+    logits: Float[Array, "*batch classes"], labels: Labels, *, epsilon: ArrayLike = 2.0, ignore: int = -100
 ) -> Float[Array, "*batch"]:
     """Cross-entropy with a heavier first term of its expansion in 1 - p.
 
         Poly-1 = CE + ε · (1 - Σ_c y_c · p_c)
 
-    ε = 0 is cross-entropy; 2 is the paper's choice on ImageNet. Source: Leng et al. 2022, arXiv:2204.12511.
+    ε = 0 is cross-entropy; 2 is the paper's choice on ImageNet. `labels` and `ignore` as in `cross_entropy`.
+    Source: Leng et al. 2022, arXiv:2204.12511.
     """
     p = jnp.exp(_log_softmax(logits))
-    p_y = _pick(p, labels) if _are_integers(labels, logits) else (labels * p).sum(-1)
-    return cross_entropy(logits, labels) + jnp.asarray(epsilon, p.dtype) * (1 - p_y)
+    if _are_integers(labels, logits):
+        keep = labels != ignore
+        missed = jnp.where(keep, 1 - at_label(p, jnp.where(keep, labels, 0)), 0)
+    else:
+        missed = 1 - (labels * p).sum(-1)
+    return cross_entropy(logits, labels, ignore=ignore) + jnp.asarray(epsilon, p.dtype) * missed
 
 
 def dice(
@@ -237,9 +241,10 @@ def dice(
 
         1 - (2·Σ p·y + s) / (Σ p + Σ y + s)
 
+    An integer label other than 0 and 1 gives NaN.
     Source: Milletari et al. 2016, arXiv:1606.04797, with the sums of Sørensen's index instead of squares.
     """
-    p, y, axes = at_least_float32(probabilities), at_least_float32(labels), tuple(range(1, jnp.ndim(labels)))
+    p, y, axes = at_least_float32(probabilities), zero_or_one(labels), tuple(range(1, jnp.ndim(labels)))
     smooth = jnp.asarray(smooth, p.dtype)
     return 1 - (2 * (p * y).sum(axes) + smooth) / (p.sum(axes) + y.sum(axes) + smooth)
 

@@ -1,7 +1,8 @@
 """Softmax losses with a margin: classes as directions on a sphere, the true one handicapped while training.
 
 They take cosines `(batch, classes)` between an embedding and each class centre, which a head of the model gives, and
-class numbers; one value per example. θ is the angle to the true class, s the scale:
+class numbers; one value per example, as in `cross_entropy`: 0 for a label of -100, which is ignored, and NaN for any other
+that is no class. θ is the angle to the true class, s the scale:
 
     SphereFace cos(mθ)      ArcFace cos(θ + m)      CosFace cosθ - m      combined cos(m₁θ + m₂) - m₃
 """
@@ -14,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxdl.losses.classification import cross_entropy
+from jaxdl.losses.labels import is_class
 from jaxdl.losses.precision import at_least_float32
 
 Guard = Literal["linear", "monotone", "easy", "none"]
@@ -33,6 +35,8 @@ def combined_margin_logits(
 ) -> Float[Array, "batch classes"]:
     """s · (cos(m₁θ + m₂) - m₃ for the true class, cosθ for the others). Float32; `scale` may be one per example.
 
+    A row whose label is no class has no margin; its loss is NaN, or 0 for a label of -100.
+
     `guard`, where φ = m₁θ + m₂ exceeds π and cos φ would rise again, rewarding a worse angle:
     - "linear": cosθ - m₂·sin m₂ there (ArcFace's own code, pytorch-metric-learning); meant for m₁ = 1;
     - "monotone": (-1)ᵏ·cos φ - 2k with k = ⌊φ/π⌋ (SphereFace): continuous for every m₁;
@@ -48,7 +52,9 @@ def combined_margin_logits(
     """
     cosines = at_least_float32(cosines)
     m1, m2, m3, scale = (jnp.asarray(v, cosines.dtype) for v in (m1, m2, m3, scale))
-    truth = jnp.take_along_axis(cosines, labels[:, None], axis=1)  # (batch, 1)
+    labels = labels.astype(jnp.int32)
+    truth = jnp.where(is_class(labels, cosines.shape[1]), labels, 0)[:, None]
+    truth = jnp.take_along_axis(cosines, truth, axis=1)  # (batch, 1)
     edge = jnp.cos(jnp.asarray(1e-3, cosines.dtype))
     phi = m1 * jnp.arccos(jnp.clip(truth, -edge, edge)) + m2
     if guard == "linear":

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxdl.losses.labels import at_label, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 
 Embeddings = Float[Array, "batch dim"]
@@ -60,7 +61,10 @@ def pairwise(embeddings: Embeddings, *, distance: Distance = euclidean) -> Float
 def pair_masks(
     labels: Int[Array, "batch"], mask: Num[Array, "batch"] | None = None
 ) -> tuple[Bool[Array, "batch batch"], Bool[Array, "batch batch"]]:
-    """Who is whose positive (same label, another example) and negative (another label); padding is neither."""
+    """Who is whose positive (same label, another example) and negative (another label); padding is neither.
+
+    Labels are names here: any integer is one, also below 0.
+    """
     same = labels[:, None] == labels[None]
     real = jnp.ones(labels.shape, bool) if mask is None else mask > 0
     both = real[:, None] & real[None]
@@ -86,12 +90,13 @@ def contrastive(
 
         ½·y·D² + ½·(1 - y)·max(0, m - D)²        y = 1 for two of the same, 0 for two different
 
-    D is a Euclidean distance (`euclidean`). Source: Hadsell et al. 2006, eq. 4 (whose Y is 1 - y).
+    D is a Euclidean distance (`euclidean`); an integer y other than 0 and 1 gives NaN.
+    Source: Hadsell et al. 2006, eq. 4 (whose Y is 1 - y).
 
     >>> contrastive(jnp.array([0.5, 0.5]), jnp.array([1, 0]), margin=2.0).tolist()
     [0.125, 1.125]
     """
-    distances, same = at_least_float32(distances), at_least_float32(same)
+    distances, same = at_least_float32(distances), zero_or_one(same)
     gap = jax.nn.relu(jnp.asarray(margin, distances.dtype) - distances)
     return 0.5 * same * jnp.square(distances) + 0.5 * (1 - same) * jnp.square(gap)
 
@@ -106,8 +111,9 @@ def contrastive_linear(
     """y·max(0, D - m₊) + (1 - y)·max(0, m₋ - D): the linear form of pytorch-metric-learning, one value per pair.
 
     Its reduction there: `average_nonzero` over the positive pairs plus `average_nonzero` over the negative ones.
+    An integer y other than 0 and 1 gives NaN.
     """
-    distances, same = at_least_float32(distances), at_least_float32(same)
+    distances, same = at_least_float32(distances), zero_or_one(same)
     positive, negative = (jnp.asarray(m, distances.dtype) for m in (positive_margin, negative_margin))
     return same * jax.nn.relu(distances - positive) + (1 - same) * jax.nn.relu(negative - distances)
 
@@ -282,11 +288,11 @@ def info_nce(
         -log( e^(q·k₊/T) / Σ_k e^(q·k/T) )        q, k of length 1
 
     `positives[i]` is the row of query i's key (default i). More keys than queries are further negatives: a queue
-    (MoCo, T = 0.07), or the keys gathered from all devices. CLIP is the mean of both directions.
+    (MoCo, T = 0.07), or the keys gathered from all devices. CLIP is the mean of both directions. A row below 0, or at or
+    above the number of keys, gives NaN.
     Source: van den Oord et al. 2018, arXiv:1807.03748.
     """
     logits = jnp.matmul(normalize(queries), normalize(keys).T, precision="highest")
     logits = logits / jnp.asarray(temperature, logits.dtype)
     positives = jnp.arange(queries.shape[0]) if positives is None else positives
-    picked = jnp.take_along_axis(logits, positives[:, None], axis=1)[:, 0]
-    return jax.nn.logsumexp(logits, axis=1) - picked
+    return jax.nn.logsumexp(logits, axis=1) - at_label(logits, positives)

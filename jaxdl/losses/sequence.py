@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.losses.classification import cross_entropy
+from jaxdl.losses.labels import is_class
 from jaxdl.losses.precision import at_least_float32
 
 
@@ -26,7 +27,8 @@ def ctc(
 
     `logits` may have any constant added per frame; frames and symbols beyond the lengths (default: all) do not count.
     A transcript with no alignment (too many symbols for its frames; a repeat needs a blank between) has loss ∞, or 0
-    with `zero_infinity`; the gradient is 0 either way. Divide by `label_lengths` for PyTorch's `reduction="mean"`.
+    with `zero_infinity`; the gradient is 0 either way. A transcript with a symbol that does not exist
+    (below 0, at or above K, or the blank) has loss NaN. Divide by `label_lengths` for PyTorch's `reduction="mean"`.
     Source: Graves et al. 2006; the recursion is optax's.
 
     >>> print(f"{ctc(jnp.zeros((1, 2, 3)), jnp.array([[1]]))[0]:.4f}")  # _1, 1_ and 11 of 9 paths: log 3
@@ -36,6 +38,8 @@ def ctc(
     logit_lengths = jnp.full(batch, time) if logit_lengths is None else logit_lengths
     label_lengths = jnp.full(batch, labels.shape[1]) if label_lengths is None else label_lengths
     padding = lambda length, lengths: (jnp.arange(length)[None] >= lengths[:, None]).astype(jnp.float32)
+    beyond = padding(labels.shape[1], label_lengths)
+    known = ((is_class(labels, logits.shape[-1]) & (labels != blank)) | (beyond > 0)).all(1)
     # log 0 as -1e30: optax's -1e5 is a likelihood that logits of ±1e4 reach. Full precision: the labels' log-likelihoods
     # are read out by a product, which a GPU would otherwise round to 10 bits.
     with jax.default_matmul_precision("highest"):
@@ -43,11 +47,11 @@ def ctc(
             at_least_float32(logits),
             padding(time, logit_lengths),
             labels,
-            padding(labels.shape[1], label_lengths),
+            beyond,
             blank_id=blank,
             log_epsilon=-1e30,
         )
-    return jnp.where(loss < 1e29, loss, 0.0 if zero_infinity else jnp.inf)
+    return jnp.where(known, jnp.where(loss < 1e29, loss, 0.0 if zero_infinity else jnp.inf), jnp.nan)
 
 
 def label_smoothed_nll(
@@ -62,7 +66,8 @@ def label_smoothed_nll(
         -(1 - ε)·log p_y - ε/(V - 1) · Σ_(v≠y) log p_v
 
     fairseq's form; `cross_entropy(smoothing=ε)` spreads ε over all V, so this is the same at ε·V/(V - 1). `mask` is 0
-    for padding, whose loss and gradient are 0: divide the sum by the mask's.
+    for padding, whose loss and gradient are 0: divide the sum by the mask's. A token of -100 is padding too; any other that is
+    not in the vocabulary gives NaN.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 5.4.
     """
     vocab = logits.shape[-1]

@@ -17,6 +17,8 @@ from jaxdl.reports import Bars, Matrix, Reliability
 
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
+FEW = 32
+"""Positives up to which counting their ranks is quicker than sorting."""
 
 
 def report(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def labelled(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Probabiliti
     if y.size and not np.all(y == np.floor(y)):
         raise ValueError("labels must be whole numbers")
     kept = y >= 0
-    p, y = p[kept], y[kept].astype(np.int64)
+    p, y = (p if kept.all() else p[kept]), y[kept].astype(np.int64)
     if not len(y):
         raise ValueError("no labelled example to report on")
     if y.max() >= p.shape[1]:
@@ -94,8 +96,12 @@ def top_k(probabilities: Probabilities, labels: Labels, *, k: int = 1) -> float:
 
     Ties are broken as `argmax` does, in favour of the lower class, so that k = 1 agrees with the confusion matrix.
     """
-    best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :k]
-    return float((best == labels[:, None]).any(-1).mean())
+    own = np.take_along_axis(probabilities, labels[:, None], axis=-1)
+    before = (probabilities > own).sum(-1)
+    tied = np.flatnonzero((probabilities == own).sum(-1) > 1)  # of equal ones the lower class comes first
+    lower = np.arange(probabilities.shape[1]) < labels[tied, None]
+    before[tied] += ((probabilities[tied] == own[tied]) & lower).sum(-1)
+    return float((before < k).mean())
 
 
 def confusion_matrix(predictions: Labels, labels: Labels, *, classes: int) -> Int[np.ndarray, "classes classes"]:
@@ -126,9 +132,11 @@ def roc_auc(probabilities: Probabilities, labels: Labels) -> float:
     With more than two classes, the unweighted mean of one class against the rest, over the classes that occur. NaN if all
     examples are of one class.
     """
-    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    ours = [(labels == c, probabilities[:, c]) for c in classes]
-    aucs = [_auc(scores, positive) for positive, scores in ours if positive.any() and not positive.all()]
+    order = np.argsort(labels, kind="stable")
+    ends = np.searchsorted(labels[order], np.arange(probabilities.shape[1] + 1))
+    classes = [1] if probabilities.shape[1] == 2 else np.flatnonzero(np.diff(ends))
+    members = [(c, order[ends[c] : ends[c + 1]]) for c in classes]
+    aucs = [_auc(probabilities[:, c], rows) for c, rows in members if 0 < len(rows) < len(labels)]
     return float(np.mean(aucs)) if aucs else float("nan")
 
 
@@ -140,8 +148,9 @@ def log_loss(probabilities: Probabilities, labels: Labels) -> float:
 
 def brier(probabilities: Probabilities, labels: Labels) -> float:
     """Mean over examples of Σ_c (p_c - [c = y])², from 0 to 2 (Brier 1950); twice the one-column score of two classes."""
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(((probabilities - truth) ** 2).sum(-1).mean())
+    error = probabilities.copy()
+    error[np.arange(len(labels)), labels] -= 1
+    return float(np.einsum("nc,nc->n", error, error).mean())
 
 
 def reliability(probabilities: Probabilities, labels: Labels, *, bins: int = 15) -> Float[np.ndarray, "bins 3"]:
@@ -172,9 +181,19 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
 
 
-def _auc(scores: Float[np.ndarray, "n"], positive: np.ndarray) -> float:
-    """Mann-Whitney: (Σ ranks of the positives - the least they could be) / number of pairs; ties share their mean rank."""
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]
-    n = positive.sum()
-    return (rank[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n))
+def _auc(scores: Float[np.ndarray, "n"], positives: Int[np.ndarray, "positives"]) -> float:
+    """Mann-Whitney: (Σ ranks of the positives - the least they could be) / number of pairs; ties share their mean rank.
+
+    The rank of a score is one more than what lies below it, plus half of what equals it. Of a few positives, one class of
+    many, this is counted; sorting all scores would take longer.
+    """
+    scores = np.ascontiguousarray(scores)
+    own, n = scores[positives], len(positives)
+    if n <= FEW:
+        below = np.array([np.count_nonzero(scores < one) for one in own])
+        until = np.array([np.count_nonzero(scores <= one) for one in own])
+    else:
+        ordered = np.sort(scores)
+        below, until = (np.searchsorted(ordered, own, side) for side in ("left", "right"))
+    ranks = (below + until + 1) / 2
+    return (ranks.sum() - n * (n + 1) / 2) / (n * (len(scores) - n))

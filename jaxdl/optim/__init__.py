@@ -2,13 +2,14 @@
 
 from jaxdl.optim import groups, schedules
 from jaxdl.optim.composition import clip, compose, current_learning_rate, scale_by_learning_rate
-from jaxdl.optim.groups import decayed, everything, freeze, matching, scale_groups, scale_layers
+from jaxdl.optim.groups import everything, freeze, matching, scale_groups, scale_layers
 from jaxdl.optim.matrices import adafactor, muon
 from jaxdl.optim.modern import adan, lion, nadam, prodigy
 from jaxdl.optim.optimizers import adagrad, adam, adamw, lamb, momentum, nesterov, rmsprop, sgd
 from jaxdl.optim.schedule_free import evaluation_params, schedule_free_adamw, schedule_free_sgd
 from jaxdl.optim.schedules import reduce_on_plateau
 from jaxdl.optim.sharpness import sam
+from jaxdl.parameters import decayed
 
 __all__ = [
     "adafactor",

@@ -1,7 +1,8 @@
 """Which parameters an optimizer treats how, told by their paths: decay masks, multipliers, layer-wise decay, freezing.
 
-A parameter's path is its names joined by slashes, `encoder/block_0/attention/kernel`; a rule is a regular expression
-searched for in it. All rules depend on paths and shapes only, so they are known when the step is compiled.
+A parameter's path is its names joined by slashes, `encoder/block_0/attention/kernel`; a rule of yours is a regular expression
+searched for in it. What is decayed without a rule says `jaxdl.parameters`. All rules depend on paths and shapes only, so they
+are known when the step is compiled.
 """
 
 import re
@@ -12,6 +13,10 @@ import jax
 import optax
 
 from jaxdl.optim.schedules import Knob
+from jaxdl.parameters import INPUTS, role
+
+STEM = INPUTS | {"stem", "embeddings"}
+"""What models call what lies before their blocks."""
 
 Mask = Callable[[Any], Any]
 """parameter tree -> the same tree of booleans."""
@@ -26,26 +31,6 @@ def path_name(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def decayed(params: Any) -> Any:
-    """The default mask of every weight decay: True where a parameter is pulled towards zero.
-
-    Left out: anything with at most one axis (biases, scales of norms), leaves named bias, scale, gamma or beta whatever
-    their shape (stacked layers), and position embeddings (a path that contains "position" or "pos_embed").
-
-    >>> import jax.numpy as jnp
-    >>> decayed({"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}, "position": jnp.ones((9, 2))})
-    {'dense': {'bias': False, 'kernel': True}, 'position': False}
-    """
-    return _map(
-        lambda name, leaf: (
-            leaf.ndim > 1
-            and name.rsplit("/", 1)[-1] not in ("bias", "scale", "gamma", "beta")
-            and not re.search(r"position|pos_embed", name, re.IGNORECASE)
-        ),
-        params,
-    )
-
-
 def everything(params: Any) -> Any:
     """The mask that leaves nothing out: PyTorch's behaviour."""
     return _map(lambda name, leaf: True, params)
@@ -58,12 +43,6 @@ def matching(*patterns: str) -> Mask:
     {'backbone': {'head': False}, 'head': True}
     """
     return lambda params: _map(lambda name, leaf: any(re.search(pattern, name) for pattern in patterns), params)
-
-
-def hidden_matrices(params: Any) -> Any:
-    """The mask of what Muon is for: weights with two or more axes that are neither embeddings nor the output head."""
-    outer = re.compile(r"embed|position|token|(^|/)(head|logits|output|classifier)(/|$)", re.IGNORECASE)
-    return _map(lambda name, leaf: leaf.ndim > 1 and decayed({name: leaf})[name] and not outer.search(name), params)
 
 
 def scale_groups(multipliers: Mapping[str, Knob]) -> optax.GradientTransformation:
@@ -98,7 +77,8 @@ def layer_index(name: str, depth: int) -> int:
     """
     if numbered := re.search(r"(?:block|layer)s?_?/?(\d+)", name, re.IGNORECASE):
         return int(numbered.group(1)) + 1
-    return 0 if re.search(r"embed|position|stem|patch|token", name, re.IGNORECASE) else depth + 1
+    path = tuple(name.split("/"))
+    return 0 if STEM.intersection(path) or role(path, 2) in ("embedding", "position", "token") else depth + 1
 
 
 def scale_layers(

@@ -11,9 +11,10 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.optim.composition import Rate, average, compose, known_preset, rate_at, scale_by_learning_rate
-from jaxdl.optim.groups import Mask, decayed, hidden_matrices
+from jaxdl.optim.groups import Mask
 from jaxdl.optim.optimizers import scale_by_adam
 from jaxdl.optim.schedules import Knob
+from jaxdl.parameters import decayed, hidden_matrices
 
 
 def muon(

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.optim.composition import Rate, average, clip, compose, known_preset, scale_by_learning_rate, squared, unbias
-from jaxdl.optim.groups import Mask, decayed
+from jaxdl.optim.groups import Mask
 from jaxdl.optim.schedules import Knob
+from jaxdl.parameters import decayed
 
 
 def sgd(

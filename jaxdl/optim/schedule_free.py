@@ -21,8 +21,9 @@ from jaxdl.optim.composition import (
     start_rate,
     unbias,
 )
-from jaxdl.optim.groups import Mask, decayed
+from jaxdl.optim.groups import Mask
 from jaxdl.optim.schedules import Knob
+from jaxdl.parameters import decayed
 
 
 class ScheduleFreeState(NamedTuple):

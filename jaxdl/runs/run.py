@@ -63,6 +63,7 @@ class Run:
     def predict(self, x: Any) -> Any:
         """The task's predictions for raw inputs `x` (like the training data's: images as uint8): one example or any number.
 
+        They are computed in batches of the training's size, a few of them in a smaller one (`rows_for`).
         Texts are encoded where the data can; then a dictionary of outputs also holds what a person reads (`text`).
         """
         data = self.experiment.data
@@ -78,11 +79,11 @@ class Run:
             raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
         check_values(x, like.dtype, data.maximum)
         self.experiment.task.check_tokens(x)
-        parts = []
-        for start in range(0, max(1, len(x)), data.batch):
-            part = x[start : start + data.batch]
-            rows = np.minimum(np.arange(data.batch), max(len(part) - 1, 0))
-            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(data.batch) < len(part)).astype(np.float32)}
+        parts, size = [], rows_for(len(x), data.batch)
+        for start in range(0, len(x), size):
+            part = x[start : start + size]
+            rows = np.minimum(np.arange(size), len(part) - 1)
+            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
             out = jax.device_get(self.program.predict(self.weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
         return jax.tree.map(lambda *a: np.concatenate(a), *parts)
@@ -94,6 +95,17 @@ class Run:
         if isinstance(outputs, dict):
             outputs = {**outputs, **data.decode(outputs)}
         return jax.tree.map(lambda a: a[0], outputs, is_leaf=lambda a: isinstance(a, list)) if one else outputs
+
+
+def rows_for(count: int, batch: int) -> int:
+    """How many rows a program that predicts `count` examples has: a power of two, at most a training batch.
+
+    One example costs one; and of all numbers of examples there are few programs.
+
+    >>> [rows_for(count, 100) for count in (1, 3, 64, 65, 1000)]
+    [1, 4, 64, 100, 100]
+    """
+    return min(batch, 1 << (count - 1).bit_length())
 
 
 def check_values(x: np.ndarray, dtype: np.dtype, maximum: float | None = None) -> None:

@@ -60,7 +60,7 @@ class Transcription(Task):
         y, mask = batch["y"], batch["mask"]
         sizes = (y > 0).sum(1)
         each = ctc(logits.astype(jnp.float32), y, logit_lengths=frames, label_lengths=sizes)
-        possible = jnp.isfinite(each)
+        possible = each != jnp.inf  # NaN, a symbol that does not exist, is no transcript that is too long
         each = jnp.where(possible, each, 0) / jnp.maximum(sizes, 1)
         loss, pair = weighted_mean(each, mask * possible)
         metrics = {"loss": pair, "impossible": weighted_mean(1 - possible.astype(jnp.float32), mask)[1]}

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import optim
+from jaxdl import optim, parameters
 from jaxdl.optim import groups
 
 
@@ -25,7 +25,7 @@ def block():
 TREE = {
     "patch_embed": {"kernel": array(2, 2, 3, 4), "bias": array(4)},
     "position_embedding": array(1, 9, 4),
-    "PositionTable": {"embedding": array(9, 4)},
+    "position": {"embedding": array(9, 4)},
     "token_embedding": {"embedding": array(11, 4)},
     "block_0": block(),
     "block_1": block(),
@@ -51,7 +51,7 @@ def test_decayed():
 
 
 def test_hidden_matrices():
-    assert names(groups.hidden_matrices(TREE)) == BLOCK_MATRICES | {"stacked/kernel"}
+    assert names(parameters.hidden_matrices(TREE)) == BLOCK_MATRICES | {"stacked/kernel"}
 
 
 def test_matching():
