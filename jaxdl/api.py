@@ -33,6 +33,7 @@ from jaxdl.provenance import (
 )
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints, preload
+from jaxdl.record.imports import changed_since
 from jaxdl.record.lock import locked
 from jaxdl.record.log import MetricsLog, read
 from jaxdl.record.manifest import reason
@@ -260,6 +261,8 @@ def load(
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
+    if changed := changed_since(folder.config):
+        print(f"note: imported by this run's experiment and changed since: {', '.join(changed)}", file=sys.stderr)
     if "sweep" in folder.config:
         from jaxdl.members import load_member
 
