@@ -1,14 +1,15 @@
 """Moving the pixels of one image `(height, width, channels)`: deterministic, so that each can be held against PIL.
 
 Coordinates are PIL's: x to the right, y down, pixel (i, j) covers [j, j+1) x [i, i+1), so its centre is (j+½, i+½).
-All warps are one bilinear look-up through a 3x3 matrix that takes a point of the output to a point of the input.
+All warps are one bilinear look-up through a 3x3 matrix that takes a point of the output to a point of the input. With
+`nearest` they take the pixel that the point lies in, as label maps need it: between class 3 and class 5 lies no class 4.
 """
 
 from functools import partial, reduce
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 Image = Float[Array, "height width channels"]
 Matrix = Float[Array, "3 3"]
@@ -35,8 +36,8 @@ def around_centre(image: Image, inner: Matrix) -> Matrix:
     return product(shift(width / 2, height / 2), inner, shift(-width / 2, -height / 2))
 
 
-def warp_image(image: Image, output_to_input: Matrix, *, fill: float = 0.0) -> Image:
-    """output(p) = input(M p), bilinear between pixel centres; points outside the input become `fill`.
+def warp_image(image: Image, output_to_input: Matrix, *, fill: float = 0.0, nearest: bool = False) -> Image:
+    """output(p) = input(M p), bilinear between pixel centres or `nearest`; points outside the input become `fill`.
 
     As in PIL the border pixels extend to the edge of the image and `fill` begins sharply behind it.
     """
@@ -46,13 +47,15 @@ def warp_image(image: Image, output_to_input: Matrix, *, fill: float = 0.0) -> I
     scale = g * x + h * y + i
     x, y = (a * x + b * y + c) / scale, (d * x + e * y + f) / scale
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    x, y = x - 0.5, y - 0.5
-    left, top = jnp.floor(x), jnp.floor(y)
-    right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
 
     def pixel(row: Array, column: Array) -> Image:
         return image[jnp.clip(row, 0, height - 1).astype(jnp.int32), jnp.clip(column, 0, width - 1).astype(jnp.int32)]
 
+    if nearest:
+        return jnp.where(inside[..., None], pixel(jnp.floor(y), jnp.floor(x)), fill).astype(image.dtype)
+    x, y = x - 0.5, y - 0.5
+    left, top = jnp.floor(x), jnp.floor(y)
+    right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
     upper = pixel(top, left) * (1 - right_share) + pixel(top, left + 1) * right_share
     lower = pixel(top + 1, left) * (1 - right_share) + pixel(top + 1, left + 1) * right_share
     blend = upper * (1 - bottom_share) + lower * bottom_share
@@ -80,17 +83,18 @@ def affine_image(
     scale: float = 1.0,
     shear: tuple[float, float] = (0.0, 0.0),
     fill: float = 0.0,
+    nearest: bool = False,
 ) -> Image:
     """Scale, shear (two angles in degrees), turn counter-clockwise about the centre, move by `translate` pixels (right, down)."""
-    return warp_image(image, affine_matrix(image, degrees, translate, scale, shear), fill=fill)
+    return warp_image(image, affine_matrix(image, degrees, translate, scale, shear), fill=fill, nearest=nearest)
 
 
-def rotate_image(image: Image, degrees: float, *, fill: float = 0.0) -> Image:
+def rotate_image(image: Image, degrees: float, *, fill: float = 0.0, nearest: bool = False) -> Image:
     """Turn counter-clockwise about the centre; what comes in from outside is `fill` (PIL `Image.rotate`, bilinear)."""
-    return affine_image(image, degrees, fill=fill)
+    return affine_image(image, degrees, fill=fill, nearest=nearest)
 
 
-def perspective_image(image: Image, corners: Float[Array, "4 2"], *, fill: float = 0.0) -> Image:
+def perspective_image(image: Image, corners: Float[Array, "4 2"], *, fill: float = 0.0, nearest: bool = False) -> Image:
     """Move the corners (top left, top right, bottom right, bottom left) of the image to the points `corners` (x, y), in pixels.
 
     The map from the unit square to a quadrilateral in closed form, inverted through its adjugate: a projective matrix
@@ -104,7 +108,8 @@ def perspective_image(image: Image, corners: Float[Array, "4 2"], *, fill: float
     g, h = (sx * dy2 - dx2 * sy) / area, (dx1 * sy - sx * dy1) / area
     r0, r1, r2 = matrix((x1 - x0 + g * x1, x3 - x0 + h * x3, x0), (y1 - y0 + g * y1, y3 - y0 + h * y3, y0), (g, h, 1))
     to_square = jnp.stack([jnp.cross(r1, r2), jnp.cross(r2, r0), jnp.cross(r0, r1)], axis=1)
-    return warp_image(image, product(matrix((width, 0, 0), (0, height, 0), (0, 0, 1)), to_square), fill=fill)
+    output_to_input = product(matrix((width, 0, 0), (0, height, 0), (0, 0, 1)), to_square)
+    return warp_image(image, output_to_input, fill=fill, nearest=nearest)
 
 
 def crop_image(image: Image, top: int, left: int, height: int, width: int) -> Image:
@@ -134,10 +139,23 @@ def resize_weights(size: int, start: float, length: float, out: int) -> Float[Ar
     return weight / jnp.maximum(weight.sum(1, keepdims=True), 1e-6)
 
 
+def nearest_pixels(size: int, start: float, length: float, out: int) -> Int[Array, "out"]:
+    """Which pixels of a row of `size` the centres of `out` new ones over [start, start+length) lie in."""
+    at = start + (jnp.arange(out) + 0.5) * (length / out)
+    return jnp.clip(jnp.floor(at), 0, size - 1).astype(jnp.int32)
+
+
 def resized_crop_image(
-    image: Image, top: float, left: float, height: float, width: float, *, size: tuple[int, int]
+    image: Image, top: float, left: float, height: float, width: float, *, size: tuple[int, int], nearest: bool = False
 ) -> Image:
-    """Cut out a window, whose place and size may be traced, and resize it to `size` (static), bilinear with anti-aliasing."""
+    """Cut out a window, whose place and size may be traced, and resize it to `size` (static), bilinear with anti-aliasing.
+
+    With `nearest` every new pixel is the old one that its centre lies in.
+    """
+    if nearest:
+        return image[nearest_pixels(image.shape[0], top, height, size[0])][
+            :, nearest_pixels(image.shape[1], left, width, size[1])
+        ]
     rows = resize_weights(image.shape[0], top, height, size[0]).astype(image.dtype)
     columns = resize_weights(image.shape[1], left, width, size[1]).astype(image.dtype)
     return jnp.einsum("ph,hwc,qw->pqc", rows, image, columns, precision="highest")

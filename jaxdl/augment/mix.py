@@ -10,6 +10,14 @@ partner (`pair`), or nobody (`elem`). In the first two the mean label of the bat
 Integer labels become distributions over `classes` whether or not anything is mixed, so a program has one shape; float
 labels (distributions or regression targets) are mixed as they are. λ = 1 changes nothing, and `alpha` = 0, which may be
 a traced 0, means λ = 1.
+
+A row whose integer label is `ignore` takes part with its `x` only: a mixture has the label of its labelled half and that
+half's share as its weight in `batch["mask"]`, by which every task weighs its sums. So a labelled row counts 1 in all, a mixture
+of two ignored rows 0, and the loss is the mean over labelled rows, mixed or not.
+
+Maps `(batch, height, width, ...)`, with a value for each pixel of an image: cut-mix pastes the box of the partner's map (of
+integers as int32; -100 travels as it is), and the rows keep their weight. Mix-up mixes maps of floats and refuses those of
+integers: it would need a distribution and a weight for each pixel.
 """
 
 import math
@@ -20,7 +28,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxdl.augment.rows import row_keys, select_rows
+from jaxdl.augment.rows import IGNORE, is_map, row_keys, select_rows
 from jaxdl.types import Augment, Batch, Key
 
 Mode = Literal["batch", "pair", "elem"]
@@ -50,16 +58,40 @@ def draw_share(key: Key, alpha: float, p: float) -> Float[Array, ""]:
 
 
 def distributions(labels: Array, classes: int | None, smoothing: float) -> Float[Array, "batch ..."]:
-    """Labels as something that can be mixed: one-hot where they are integers, smoothed where there are classes."""
+    """Labels as something that can be mixed: one-hot where they are integers, smoothed where there are classes.
+
+    An integer that is no class becomes NaN.
+    """
     if not jnp.issubdtype(labels.dtype, jnp.floating):
         if classes is None:
             raise ValueError(f"classes must be given to mix {labels.dtype} labels, got None; pass classes=K")
-        labels = jax.nn.one_hot(labels, classes)
+        labels = labels.astype(jnp.int32)
+        exists = (labels >= 0) & (labels < classes)
+        labels = jnp.where(exists[..., None], jax.nn.one_hot(labels, classes), jnp.nan)
     if classes is None:
         if not isinstance(smoothing, int | float) or smoothing:
             raise ValueError(f"smoothing needs classes, got smoothing={smoothing} and classes=None")
         return labels
     return labels + jnp.asarray(smoothing, labels.dtype) * (1 / classes - labels)
+
+
+def mixed_labels(
+    batch: Batch, share: Float[Array, "rows"], classes: int | None, smoothing: float, ignore: int
+) -> Batch:
+    """`y` and `mask` of a batch whose rows keep the share λ of themselves: λ·y + (1-λ)·y', without what is ignored.
+
+    Where a row has several labels none is ignored.
+    """
+    labels = batch["y"]
+    if jnp.issubdtype(labels.dtype, jnp.floating) or labels.ndim > 1:
+        return {"y": with_partner(distributions(labels, classes, smoothing), share)}
+    counts = labels != ignore
+    y = distributions(jnp.where(counts, labels, 0), classes, smoothing)
+    own, other = share * counts, (1 - share) * counts[::-1]
+    weight = own + other
+    own = jnp.where(weight > 0, own / jnp.where(weight > 0, weight, 1), 1)
+    mask = batch["mask"] if "mask" in batch else jnp.ones(len(labels), jnp.float32)
+    return {"y": with_partner(y, own), "mask": mask * weight}
 
 
 def with_partner(values: Float[Array, "batch ..."], share: Float[Array, "rows"]) -> Float[Array, "batch ..."]:
@@ -74,7 +106,13 @@ def full_share(batch: Batch, share: Float[Array, "rows"]) -> Float[Array, "rows"
 
 
 def mixup(
-    alpha: float = 0.2, classes: int | None = None, *, mode: Mode = "batch", p: float = 1.0, smoothing: float = 0.0
+    alpha: float = 0.2,
+    classes: int | None = None,
+    *,
+    mode: Mode = "batch",
+    p: float = 1.0,
+    smoothing: float = 0.0,
+    ignore: int = IGNORE,
 ) -> Augment:
     """x ← λ·x + (1-λ)·x', y ← λ·y + (1-λ)·y' with λ ~ Beta(α, α), in a share `p` of the cases.
 
@@ -86,10 +124,11 @@ def mixup(
         x = batch["x"]
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise ValueError(f"mixup needs a float x, got {x.dtype}; divide images by 255, mix embeddings of tokens")
+        if is_map(batch) and not jnp.issubdtype(batch["y"].dtype, jnp.floating):
+            raise ValueError(f"mixup cannot mix a label map, y {list(batch['y'].shape)}: take cutmix, which pastes it")
         share = jax.vmap(lambda k: draw_share(k, alpha, p))(mode_keys(key, x.shape[0], mode))
-        share = full_share(batch, share)
-        y = distributions(batch["y"], classes, smoothing)
-        return batch | {"x": with_partner(x, share), "y": with_partner(y, share)}
+        share = jnp.broadcast_to(full_share(batch, share), x.shape[:1])
+        return batch | {"x": with_partner(x, share)} | mixed_labels(batch, share, classes, smoothing, ignore)
 
     return augment
 
@@ -127,11 +166,13 @@ def cutmix(
     p: float = 1.0,
     smoothing: float = 0.0,
     minmax: tuple[float, float] | None = None,
+    ignore: int = IGNORE,
 ) -> Augment:
     """Paste a box of the partner into x; y ← λ·y + (1-λ)·y' with λ the share of cells kept, exactly.
 
     The box aims at a share 1-λ₀ with λ₀ ~ Beta(α, α) and is cut off at the borders. `x` has one or more axes between
-    batch and channels: images, series. `minmax` draws the sides between two shares of the size instead.
+    batch and channels: images, series. A map is pasted like `x`.
+    `minmax` draws the sides between two shares of the size instead.
     Source: Yun et al. 2019, arXiv:1905.04899.
     """
 
@@ -143,9 +184,17 @@ def cutmix(
         boxes = jax.vmap(lambda k: random_box(k, sizes, alpha, p, minmax))(mode_keys(key, x.shape[0], mode))
         if "mask" in batch:
             boxes = boxes & jnp.expand_dims(batch["mask"][::-1] > 0, tuple(range(1, boxes.ndim)))
+        mixed = batch | {"x": jnp.where(boxes[..., None], x[::-1], x)}
+        if is_map(batch):
+            if not isinstance(smoothing, int | float) or smoothing:
+                raise ValueError(
+                    f"cutmix pastes a map as it is: smooth its labels in the loss, got smoothing={smoothing}"
+                )
+            y = batch["y"] if jnp.issubdtype(batch["y"].dtype, jnp.floating) else batch["y"].astype(jnp.int32)
+            return mixed | {"y": jnp.where(jnp.expand_dims(boxes, tuple(range(3, y.ndim))), y[::-1], y)}
         kept = 1 - boxes.sum(tuple(range(1, boxes.ndim))) / math.prod(sizes)
-        y = distributions(batch["y"], classes, smoothing)
-        return batch | {"x": jnp.where(boxes[..., None], x[::-1], x), "y": with_partner(y, kept)}
+        kept = jnp.broadcast_to(kept, x.shape[:1])
+        return mixed | mixed_labels(batch, kept, classes, smoothing, ignore)
 
     return augment
 

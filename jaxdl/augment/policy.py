@@ -4,7 +4,8 @@ An operation has one strength; a `Space` says which strengths the magnitudes 0 a
 how it draws. Each image draws its own operations, and under `vmap` a choice computes every candidate: so all the moves
 of pixels share one warp (the choice is among 3x3 matrices), and a layer of RandAugment costs one warp and one pass of
 each change of colour. Layers are scanned: XLA on a CPU would otherwise repeat one inside the look-ups of the next. As
-everywhere, images are floats in [0, 1] and each function makes a pure `(key, batch) -> batch`.
+everywhere, images are floats in [0, 1] and each function makes a pure `(key, batch) -> batch`. Label maps are moved with
+their images (see `image`), and no change of colour touches them.
 
 So a policy is dear where there is no accelerator: 128 images of 32x32 take about 10 ms a layer on two busy CPU cores, and
 AugMix, with nine layers, 0.1 s; `flip`, `crop` and `mixup` together take 1 ms.
@@ -18,8 +19,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.augment import colour, geometry
-from jaxdl.augment.image import each_image
-from jaxdl.types import Augment, Key
+from jaxdl.augment.image import each_image, each_move
+from jaxdl.augment.rows import label_map
+from jaxdl.types import Augment, Batch, Key
 
 Image = Float[Array, "height width channels"]
 Space = Mapping[str, tuple[float, float]]
@@ -88,26 +90,40 @@ def stay(image: Image, v: float) -> geometry.Matrix:
 
 
 def apply_operation(
-    image: Image, operation: Int[Array, ""], magnitude: float, sign: float, space: Space, *, fill: float = 0.0
+    image: Image,
+    operation: Int[Array, ""],
+    magnitude: float,
+    sign: float,
+    space: Space,
+    *,
+    fill: float = 0.0,
+    nearest: bool = False,
 ) -> Image:
-    """Operation number `operation` of `space` at `magnitude` in [0, 1]; `sign` is ±1."""
+    """Operation number `operation` of `space` at `magnitude` in [0, 1]; `sign` is ±1.
+
+    With `nearest` the image is a map of labels, which the moves move and everything else leaves as it is.
+    """
     low, high = (jnp.array([bounds[i] for bounds in space.values()], jnp.float32)[operation] for i in (0, 1))
     signed = jnp.array([name not in UNSIGNED for name in space])[operation]
     strength = (low + magnitude * (high - low)) * jnp.where(signed, sign, 1)
 
     move = lax.switch(operation, [MOVES.get(name, stay) for name in space], image, strength)
     # Both kinds read the same image: a move of recoloured pixels would colour each of them four times over.
-    moved = geometry.warp_image(image, move, fill=fill)
+    moved = geometry.warp_image(image, move, fill=fill, nearest=nearest)
+    if nearest:
+        return moved
     coloured = lax.switch(operation, [COLOURS.get(name, lambda image, v: image) for name in space], image, strength)
     return jnp.where(jnp.array([name in MOVES for name in space])[operation], moved, coloured)
 
 
-def random_operation(key: Key, image: Image, magnitude: float, space: Space, *, fill: float = 0.0) -> Image:
+def random_operation(
+    key: Key, image: Image, magnitude: float, space: Space, *, fill: float = 0.0, nearest: bool = False
+) -> Image:
     """An operation of `space`, uniform, in a random direction."""
     choose, direction = jax.random.split(key)
     operation = jax.random.randint(choose, (), 0, len(space))
     sign = jax.random.rademacher(direction, (), jnp.float32)
-    return apply_operation(image, operation, magnitude, sign, space, fill=fill)
+    return apply_operation(image, operation, magnitude, sign, space, fill=fill, nearest=nearest)
 
 
 def rand_augment(layers: int = 2, magnitude: float = 9.0, *, fill: float = 0.0, p: float = 1.0) -> Augment:
@@ -116,13 +132,13 @@ def rand_augment(layers: int = 2, magnitude: float = 9.0, *, fill: float = 0.0, 
     Source: Cubuk et al. 2019, arXiv:1909.13719; ranges as torchvision's, but look-ups bilinear and shifts not rounded.
     """
 
-    def change(key: Key, image: Image) -> Image:
+    def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         def layer(image: Image, k: Key) -> tuple[Image, None]:
-            return random_operation(k, image, magnitude / 30, RAND_SPACE, fill=fill), None
+            return random_operation(k, image, magnitude / 30, RAND_SPACE, fill=fill, nearest=nearest), None
 
         return lax.scan(layer, image, jax.random.split(key, layers))[0]
 
-    return each_image(change, p)
+    return each_move(change, p, fill=fill)
 
 
 def trivial_augment(*, translate: float = 1.0, fill: float = 0.0, p: float = 1.0) -> Augment:
@@ -133,11 +149,12 @@ def trivial_augment(*, translate: float = 1.0, fill: float = 0.0, p: float = 1.0
     """
     space = wide_space(translate)
 
-    def change(key: Key, image: Image) -> Image:
+    def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         level, draw = jax.random.split(key)
-        return random_operation(draw, image, jax.random.randint(level, (), 0, 31) / 30, space, fill=fill)
+        magnitude = jax.random.randint(level, (), 0, 31) / 30
+        return random_operation(draw, image, magnitude, space, fill=fill, nearest=nearest)
 
-    return each_image(change, p)
+    return each_move(change, p, fill=fill)
 
 
 def aug_mix(
@@ -147,7 +164,8 @@ def aug_mix(
 
         m·x + (1-m)·Σ wᵢ chainᵢ(x)        w ~ Dirichlet(α, ..., α), m ~ Beta(α, α), magnitudes uniform in [0, severity/10)
 
-    The consistency loss of the paper needs three such views of a batch and belongs to the task.
+    The consistency loss of the paper needs three such views of a batch and belongs to the task. Label maps are refused: the
+    chains are moved differently, so that no one label belongs to a pixel of their mixture.
     Source: Hendrycks et al. 2019, arXiv:1912.02781, algorithm 1.
     """
 
@@ -171,7 +189,14 @@ def aug_mix(
         chains = jax.vmap(one_chain, (0, None))(jax.random.split(chains_key, width), image)
         return share * image + (1 - share) * jnp.tensordot(weights, chains, 1, precision="highest")
 
-    return each_image(change, p)
+    images = each_image(change, p)
+
+    def augment(key: Key, batch: Batch) -> Batch:
+        if label_map(batch) is not None:
+            raise ValueError("aug_mix blends copies that are moved differently: it has no label map; take rand_augment")
+        return images(key, batch)
+
+    return augment
 
 
 def three_augment(*, sigma: tuple[float, float] = (0.1, 2.0), radius: int = 3, p: float = 1.0) -> Augment:
@@ -222,7 +247,7 @@ def auto_augment(policy: str = CIFAR10_POLICY, *, fill: float = 0.0, p: float = 
     pairs = parse_policy(policy)
     table = [[(names.index(name), rate, level / 9) for name, rate, level in pair] for pair in pairs]
 
-    def change(key: Key, image: Image) -> Image:
+    def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         choose, key = jax.random.split(key)
         pair = jnp.asarray(table, jnp.float32)[jax.random.randint(choose, (), 0, len(table))]
 
@@ -231,8 +256,10 @@ def auto_augment(policy: str = CIFAR10_POLICY, *, fill: float = 0.0, p: float = 
             happens, direction = jax.random.split(k)
             operation = jnp.where(jax.random.bernoulli(happens, rate), operation, names.index("identity"))
             sign = jax.random.rademacher(direction, (), jnp.float32)
-            return apply_operation(image, operation.astype(jnp.int32), magnitude, sign, AUTO_SPACE, fill=fill), None
+            operation = operation.astype(jnp.int32)
+            made = apply_operation(image, operation, magnitude, sign, AUTO_SPACE, fill=fill, nearest=nearest)
+            return made, None
 
         return lax.scan(half, image, (pair, jax.random.split(key, 2)))[0]
 
-    return each_image(change, p)
+    return each_move(change, p, fill=fill)

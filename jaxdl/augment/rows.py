@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Bool, Int, Shaped
 
 from jaxdl.tracing import first_row
 from jaxdl.types import Augment, Batch, Key
+
+IGNORE = -100
+"""The label of what counts nowhere, as in `jaxdl.losses` and in PyTorch."""
 
 
 def row_keys(key: Key, rows: int) -> Key:
@@ -26,6 +29,29 @@ def each_row(change: Callable[[Key, Shaped[Array, "..."]], Shaped[Array, "..."]]
         return batch | {"x": jax.vmap(change)(row_keys(key, x.shape[0]), x).astype(x.dtype)}
 
     return augment
+
+
+def is_map(batch: Batch) -> bool:
+    """Whether `batch["y"]` has a value for each pixel of the images `batch["x"]`."""
+    x, y = batch["x"], batch.get("y")
+    return x.ndim == 4 and getattr(y, "ndim", 0) >= 3 and y.shape[:3] == x.shape[:3]
+
+
+def label_map(batch: Batch) -> Int[Array, "batch height width"] | None:
+    """`batch["y"]` where it is a label map, one class number for each pixel of the images `batch["x"]`; None for other labels.
+
+    As int32, so that `IGNORE` fits whatever the map is stored as. Errors: ValueError for other targets of more than two axes
+    (boxes, images): a transform could leave them where they were, without a word.
+    """
+    y = batch.get("y")
+    if getattr(y, "ndim", 0) < 3:
+        return None
+    if is_map(batch) and y.ndim == 3 and not jnp.issubdtype(y.dtype, jnp.inexact):
+        return y.astype(jnp.int32)
+    raise ValueError(
+        f"y is {y.dtype}{list(y.shape)} beside images x {list(batch['x'].shape)}: a transform that moves pixels can take only "
+        "labels (batch,), rows (batch, values) or a map of integers (batch, height, width) along"
+    )
 
 
 def select_rows(hit: Bool[Array, "batch"], new: Batch, old: Batch) -> Batch:

@@ -5,20 +5,23 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from jaxdl.augment.rows import chain, row_keys
+from jaxdl.augment.rows import chain, is_map, row_keys
 from jaxdl.types import Augment, Batch, Key
 
 
 def several(*augments: Augment, views: int = 2) -> Augment:
     """`views` copies of each example, each changed by all `augments` with draws of its own: x `(batch, views, ...)`.
 
-    The last augmentation of an experiment: none after it knows of the new axis. Copy v draws from `fold_in(key, v)`.
+    The last augmentation of an experiment: none after it knows of the new axis. Copy v draws from `fold_in(key, v)`. Label
+    maps are refused, since the copies would be moved and the one map not.
     """
     if views < 1:
         raise ValueError(f"views = {views} must be 1 or more")
     change = chain(*augments)
 
     def augment(key: Key, batch: Batch) -> Batch:
+        if is_map(batch):
+            raise ValueError(f"several views cannot share one map, y {list(batch['y'].shape)}: leave views.several out")
         copies = [change(jax.random.fold_in(key, v), batch)["x"] for v in range(views)]
         return batch | {"x": jnp.stack(copies, axis=1)}
 

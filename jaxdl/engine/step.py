@@ -109,7 +109,7 @@ def leaner(objective: Callable[..., Any], *arguments: Any) -> Callable[..., Any]
             return objective(*arguments)
 
     def costly(primitive: Any, *_: Any, **__: Any) -> bool:
-        return primitive.name in ("dot_general", "conv_general_dilated")
+        return primitive.name in ("dot_general", "conv_general_dilated", "conv_forward", "conv_input_gradient")
 
     return by_block if blocks else jax.checkpoint(objective, policy=costly)
 

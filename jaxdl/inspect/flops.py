@@ -4,12 +4,15 @@ Counted are matrix products and convolutions, as torchvision's and the papers' f
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+
+from jaxdl.layers.linear_maps import FORMS
 
 
 def multiply_adds(function: Callable[..., Any], *inputs: Any) -> int:
@@ -40,6 +43,9 @@ def count(jaxpr: core.Jaxpr) -> int:
             # spec: where the kernel has its outputs, its inputs, then its spatial axes
             per_output = prod(kernel[axis] for axis in spec[1:])
             total += prod(eqn.outvars[0].aval.shape) * per_output // params["batch_group_count"]
+        elif eqn.primitive in FORMS:
+            form = partial(FORMS[eqn.primitive], **params)
+            total += multiply_adds(form, *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars))
         elif name == "cond":
             branches = [count(branch.jaxpr) for branch in params["branches"]]
             total += branches[-1] if eqn.invars[0] in platform else max(branches)

@@ -2,8 +2,7 @@
 
 Beneath the layers are two pure functions, `convolve` and `convolve_transpose`. They, their gradients and the gradients of
 those (a WGAN's gradient penalty) are the same three bilinear maps; each has a plain form and, for CPUs, a fast one
-(`convolution_cpu.py`), chosen when the program is lowered. The price of own gradients: reverse mode only, so `jax.jvp` and
-`jax.jacfwd` raise; a Hessian-vector product is `grad(⟨grad f, v⟩)`.
+(`convolution_cpu.py`), chosen when the program is lowered. Forward and reverse mode work, in any order (`linear_maps.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +13,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.layers import convolution_cpu as cpu
 from jaxdl.layers.arithmetic import Padding, padding_pairs, per_axis, transposed_output_size
 from jaxdl.layers.convolution_cpu import Geometry, plain
+from jaxdl.layers.linear_maps import LinearMap
 
 Sizes = int | Sequence[int]
 Initializer = Callable[..., Any]
@@ -33,21 +32,6 @@ lecun = nn.initializers.lecun_normal()
 # -- the three bilinear maps ------------------------------------------------------------------------------------------
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _forward(g: Geometry, x: Array, w: Array) -> Array:
-    return lax.platform_dependent(x, w, cpu=cpu.batched(cpu.forward, g), default=partial(plain, g))
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _input_gradient(g: Geometry, dy: Array, w: Array) -> Array:
-    return lax.platform_dependent(dy, w, cpu=cpu.batched(cpu.input_gradient, g), default=partial(_plain_input, g))
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _kernel_gradient(g: Geometry, x: Array, dy: Array) -> Array:
-    return lax.platform_dependent(x, dy, cpu=cpu.batched(cpu.kernel_gradient, g), default=partial(_plain_kernel, g))
-
-
 def _plain_input(g: Geometry, dy: Array, w: Array) -> Array:
     x = jax.ShapeDtypeStruct((dy.shape[0], *g.sizes, w.shape[-2] * g.groups), dy.dtype)
     return jax.linear_transpose(lambda x: plain(g, x, w), x)(dy)[0]
@@ -58,19 +42,14 @@ def _plain_kernel(g: Geometry, x: Array, dy: Array) -> Array:
     return jax.linear_transpose(lambda w: plain(g, x, w), w)(dy)[0]
 
 
-# c is the cotangent of each map's result; the derivatives of three bilinear maps are the three maps.
-_forward.defvjp(
-    lambda g, x, w: (_forward(g, x, w), (x, w)),
-    lambda g, xw, c: (_input_gradient(g, c, xw[1]), _kernel_gradient(g, xw[0], c)),
-)
-_input_gradient.defvjp(
-    lambda g, dy, w: (_input_gradient(g, dy, w), (dy, w)),
-    lambda g, dw, c: (_forward(g, c, dw[1]), _kernel_gradient(g, c, dw[0])),
-)
-_kernel_gradient.defvjp(
-    lambda g, x, dy: (_kernel_gradient(g, x, dy), (x, dy)),
-    lambda g, xd, c: (_input_gradient(g, xd[1], c), _forward(g, xd[0], c)),
-)
+# y = forward(x, w), dx = input_gradient(dy, w), dw = kernel_gradient(x, dy): the derivatives of three bilinear maps are the
+# three maps, of the cotangent and the array that is left over.
+_forward = LinearMap("conv_forward", plain, partial(cpu.batched, cpu.forward))
+_input_gradient = LinearMap("conv_input_gradient", _plain_input, partial(cpu.batched, cpu.input_gradient))
+_kernel_gradient = LinearMap("conv_kernel_gradient", _plain_kernel, partial(cpu.batched, cpu.kernel_gradient))
+_forward.transposes(left=(_input_gradient, True), right=(_kernel_gradient, False))
+_input_gradient.transposes(left=(_forward, True), right=(_kernel_gradient, True))
+_kernel_gradient.transposes(left=(_input_gradient, False), right=(_forward, False))
 
 
 # -- pure functions ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Num
 
 from jaxdl.layers.arithmetic import Padding, convolution_output_size, padding_pairs, per_axis
 from jaxdl.layers.convolution import convolve
+from jaxdl.layers.linear_maps import LinearMap
 
 Sizes = int | Sequence[int]
 Images = Num[Array, "batch *spatial channels"]
@@ -46,7 +47,7 @@ def max_pool(
     return x
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _max_axis(g: tuple[int, ...], x: Array) -> Array:
     return _max_and_place(g, x)[0]
 
@@ -63,20 +64,32 @@ def _max_and_place(g: tuple[int, ...], x: Array) -> tuple[Array, Array]:
     return y, place
 
 
-def _max_forward(g: tuple[int, ...], x: Array):
-    y, place = _max_and_place(g, x)
-    return y, (place, x.shape[g[0]])
+def _take(g: tuple[int, ...], dx: Array, place: Array) -> Array:
+    """What `dx` is at the places of the maxima."""
+    axis, k, s, d, out, _ = g
+    y = _tap(dx, axis, 0, s, out)
+    for t in range(1, k):
+        y = jnp.where(place == t, _tap(dx, axis, t * d, s, out), y)
+    return y
 
 
-def _max_backward(g: tuple[int, ...], residual, dy: Array):
-    place, size = residual
-    axis, k, s, d, _ = g
+def _put(g: tuple[int, ...], dy: Array, place: Array) -> Array:
+    """The transpose: `dy` at the places of the maxima, 0 elsewhere."""
+    axis, k, s, d, _, size = g
     zero = jnp.zeros((), dy.dtype)
-    taps = [jnp.where(place == t, dy, zero) for t in range(k)]
-    return (_untap(taps, axis, s, d, size),)
+    return _untap([jnp.where(place == t, dy, zero) for t in range(k)], axis, s, d, size)
 
 
-_max_axis.defvjp(_max_forward, _max_backward)
+_taken, _given = LinearMap("max_taken", _take), LinearMap("max_given", _put)
+_taken.transposes(left=(_given, True), right=None)
+_given.transposes(left=(_taken, True), right=None)
+
+
+@_max_axis.defjvp
+def _max_tangent(g: tuple[int, ...], primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    y, place = _max_and_place(g, x)
+    return y, _taken((*g, x.shape[g[0]]), dx, place)
 
 
 def avg_pool(

@@ -26,6 +26,7 @@ from typing import Any
 
 import jax
 
+from jaxdl.record.imports import local_imports
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.processes import is_first_process
 
@@ -81,13 +82,15 @@ def create_run(
     """Make `root/<experiment>/<date-time>-s<seed>/`, never one that exists, and record what will run and where.
 
     `config` is any JSON (`{"knobs": {...}, "options": {...}}`); `experiment`, `seed`, `source` (the file's absolute
-    path) and `source_hash` are added to it. PermissionError, in one line, if the folder cannot be written.
+    path), `source_hash` and `imports` (hashes of local files that it imports) are added to it.
+    PermissionError, in one line, if the folder cannot be written.
     """
     stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-s{seed}"
     parent = Path(root).absolute() / experiment
     entry = dict(config) | {"experiment": experiment, "seed": int(seed), "source": None, "source_hash": None}
     if source is not None:
         entry |= {"source": str(Path(source).absolute()), "source_hash": content_hash(source)}
+        entry |= {"imports": local_imports(Path(source))}
     text = json.dumps(entry, indent=2) + "\n"  # before anything is made: a knob that is no JSON leaves no folder
     try:
         parent.mkdir(parents=True, exist_ok=True)

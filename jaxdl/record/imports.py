@@ -1,0 +1,78 @@
+"""Files that an experiment file imports and that are the user's own: a run keeps a copy of the one, and hashes of the others."""
+
+import ast
+import sys
+import sysconfig
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1]
+INSTALLED = tuple(
+    Path(folder).resolve()
+    for name, folder in sysconfig.get_paths().items()
+    if name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def local_imports(source: Path) -> dict[str, str]:
+    """path -> hash of the modules that a loaded experiment file imports, and those import in turn, libraries left out."""
+    found: dict[str, str] = {}
+    waiting = [source.resolve()]
+    while waiting:
+        for path in imported_by(waiting.pop()):
+            if str(path) not in found and path != source.resolve():
+                found[str(path)] = content_hash(path)
+                waiting.append(path)
+    return found
+
+
+def imported_by(source: Path) -> list[Path]:
+    """The local files among the modules that a file names in its imports; only what is loaded counts."""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    package = next((m.__package__ or "" for m in list(sys.modules.values()) if path_of(m) == source), "")
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    paths = {path_of(sys.modules[part]) for name in names for part in prefixes(name) if part in sys.modules}
+    return sorted(path for path in paths if path is not None and is_local(path))
+
+
+def prefixes(name: str) -> list[str]:
+    """a.b.c -> a, a.b and a.b.c, all of which its import runs."""
+    parts = name.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def path_of(module: ModuleType) -> Path | None:
+    """The Python file of a module."""
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None
+
+
+def is_local(path: Path) -> bool:
+    """Neither Python's, nor a library's, nor jaxdl's own."""
+    return not any(folder in path.parents for folder in (*INSTALLED, PACKAGE))
+
+
+def changed_since(config: Mapping[str, Any]) -> list[str]:
+    """The recorded files that are no longer what they were when a run was trained, or are gone."""
+    return [path for path, was in config.get("imports", {}).items() if content_hash(Path(path)) != was]
+
+
+def content_hash(path: Path) -> str:
+    """16 hex digits of SHA-256 of a file, "" if it cannot be read."""
+    try:
+        return sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
