@@ -45,7 +45,7 @@ from jaxdl.train.evaluate import Evaluation, evaluate
 from jaxdl.train.loop import Diverged, Limits, Outcome, chosen, fit
 from jaxdl.train.parallel import Plan, describe
 from jaxdl.transfer import initialised_from
-from jaxdl.types import TrainState, Variables
+from jaxdl.types import TrainState, UserError, Variables
 
 
 class Run:
@@ -259,7 +259,7 @@ def load(
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
     """
     if checkpoint not in ("best", "last"):
-        raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
+        raise UserError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
     if changed := changed_since(folder.config):
         print(f"note: imported by this run's experiment and changed since: {', '.join(changed)}", file=sys.stderr)

@@ -15,7 +15,7 @@ from jaxdl.data.tokenizers import at_home
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError
 from jaxdl.record.run import Run, record_edit
 from jaxdl.train.step import prepare, rehearse
-from jaxdl.types import TrainState
+from jaxdl.types import TrainState, UserError
 
 SOME = 1000
 """Examples of a split, evenly spread, whose values a task may look at before it trains."""
@@ -119,7 +119,7 @@ def check(exp: Experiment) -> None:
         try:
             if x is not None and x.dtype.kind == "f" and not np.isfinite(x).all():
                 row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))
-                raise ValueError(f"inputs must be finite: there is a NaN or an infinity in row {row}")
+                raise UserError(f"inputs must be finite: there is a NaN or an infinity in row {row}")
             closed = split == "train" or not getattr(exp.task, "open_set", False)
             if y is not None and closed and hasattr(exp.task, "check"):
                 exp.task.check(y)
@@ -127,7 +127,7 @@ def check(exp: Experiment) -> None:
                 some = {name: value[:: -(-len(x) // SOME)] for name, value in arrays.items()}
                 exp.task.check_inputs(np.asarray(prepare(exp, some)["x"], np.float32))
         except ValueError as error:
-            raise ValueError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
+            raise UserError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
     shown = ", ".join(f"{name} = {value}" for name, value in knobs_of(exp).items())
     try:
         params = rehearse(exp)

@@ -21,7 +21,7 @@ from jaxdl.data import prepare
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.prepared import Prepared
 from jaxdl.record.run import open_run
-from jaxdl.types import Batch, TrainState
+from jaxdl.types import Batch, TrainState, UserError
 
 HEAD = r"(^|/)head(_\w+)?/|^aux\d*/"
 """What belongs to the classes of a task: `head` in every model with named parts, `head_distilled`, auxiliary heads."""
@@ -42,7 +42,7 @@ def check_source(path: str | Path) -> None:
         try:
             open_run(path)
         except ValueError as error:
-            raise ValueError(f"init_from: {error}, and it holds no weights.json of import-weights") from None
+            raise UserError(f"init_from: {error}, and it holds no weights.json of import-weights") from None
 
 
 def described(path: str | Path) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def as_seen(data: Any, *, crop: int, mean: Sequence[float], std: Sequence[float]
     """
     height, width = data.splits["train"]["x"].shape[1:3]
     if min(height, width) < crop:
-        raise ValueError(f"images of {height}x{width} are smaller than the crop = {crop} of the weights")
+        raise UserError(f"images of {height}x{width} are smaller than the crop = {crop} of the weights")
     return replace(data, standardise=AsSeen(tuple(mean), tuple(std), crop))
 
 

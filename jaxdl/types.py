@@ -35,6 +35,21 @@ Augment = Callable[[Key, Batch], Batch]
 """A pure function of one key and a whole batch; the rows are told apart by `fold_in(key, row)` inside."""
 
 
+class UserError(ValueError):
+    """What the user can put right: an argument, a file, a data set. The command line tells it in one line, exit code 2.
+
+    Any other exception that jaxdl raises is a defect and keeps its traceback.
+    """
+
+
+class UserTypeError(UserError, TypeError):
+    """The same, of a value of the wrong type."""
+
+
+class MissingPackage(UserError, ModuleNotFoundError):
+    """The same, of a library that must be installed first."""
+
+
 class Objective(Protocol):
     """One loss to minimise: a pure function, differentiated with respect to `params`."""
 

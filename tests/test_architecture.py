@@ -15,10 +15,10 @@ LONGEST = 330
 SCIENCE = {"types", "activations", "parameters"}
 MAY_IMPORT = {
     "types": set(),
-    "activations": set(),
+    "activations": {"types"},
     "parameters": set(),
     "compilation_cache": set(),
-    "runtime": {"compilation_cache"},
+    "runtime": {"types", "compilation_cache"},
     **dict.fromkeys(("losses", "metrics", "optim", "augment", "layers", "decode", "data"), SCIENCE),
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "losses", "metrics", "decode"},

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxdl import runtime
-from jaxdl.commands.errors import guarded
+from jaxdl.commands.errors import guarded, is_inside_jaxdl, is_of_a_file
 from jaxdl.commands.options import LATEST, RunOptions, parse, with_value
 from jaxdl.data.tokenizers import at_home
 from jaxdl.experiment import Experiment, ExperimentError, experiment, line_in, load_config
+from jaxdl.types import UserError
 
 PAUSED = 75
 """Exit code of a run that a signal paused: EX_TEMPFAIL, "try again", which schedulers know."""
@@ -107,13 +108,16 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
 
 
 def call(config: Callable[..., Experiment], knobs: Mapping[str, Any]) -> Experiment:
-    """The experiment for these knobs; what `config` itself does wrong is told with the line of its file."""
+    """The experiment for these knobs; what `config` itself does wrong is told with the line of its file.
+
+    What jaxdl refuses is told as it is, and a defect inside jaxdl keeps its traceback.
+    """
     try:
         return config(**knobs)
+    except UserError:
+        raise
     except Exception as error:
-        from jaxdl.commands.errors import raised_by_us
-
-        if raised_by_us(error) or isinstance(error, ExperimentError | FileNotFoundError):
+        if is_of_a_file(error) or is_inside_jaxdl(error):
             raise
         file = inspect.getsourcefile(getattr(config, "plain", config)) or "config"
         line = line_in(file, error) or "?"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jaxdl.data.symbols import END, PAD, START, UNKNOWN, Numbered, Tokens
+from jaxdl.types import MissingPackage, UserError
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class BPE(Numbered):
     ) -> "BPE":
         """Learned from texts: pairs seen at least `least` times are joined, the most frequent first, up to `size` tokens."""
         if size < 256 + len(specials):
-            raise ValueError(f"size = {size}: the 256 bytes and {len(specials)} special tokens come first, take more")
+            raise UserError(f"size = {size}: the 256 bytes and {len(specials)} special tokens come first, take more")
         package = _package()
         learner = package.Tokenizer(package.models.BPE())
         if lower:
@@ -86,7 +87,7 @@ def _package() -> Any:
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("BPE needs the package `tokenizers`: pip install tokenizers") from None
+        raise MissingPackage("BPE needs the package `tokenizers`: pip install tokenizers") from None
     del decoders, models, normalizers, pre_tokenizers, trainers  # imported, hence attributes of the package
     return tokenizers
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxdl.data.stream import keep, permute
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 Rows = Int[np.ndarray, "draws rows"]
 
@@ -93,14 +93,14 @@ class Buckets:
     def __post_init__(self) -> None:
         for name in ("buckets", "window"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more")
+                raise UserError(f"{name} = {getattr(self, name)} must be 1 or more")
         if not 1 <= self.batch <= self.size("train"):
-            raise ValueError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training pairs")
+            raise UserError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training pairs")
 
     def size(self, split: str) -> int:
         """Number of pairs of a split."""
         if split not in self.splits:
-            raise ValueError(f"split = {split!r} is not one of {', '.join(self.splits)}")
+            raise UserError(f"split = {split!r} is not one of {', '.join(self.splits)}")
         return len(self.splits[split]["x"])
 
     @cached_property
@@ -178,7 +178,7 @@ class Buckets:
         windows = self.plan(seed, epoch)
         bucket, rows = windows[min(at // self.window, len(windows) - 1)]
         if stop - start > self.span(start):
-            raise ValueError(f"draws {start} … {stop - 1} pass the end of a window: ask `span` first")
+            raise UserError(f"draws {start} … {stop - 1} pass the end of a window: ask `span` first")
         rows = np.pad(rows, ((0, self.window - len(rows)), (0, 0)), constant_values=-1)
         mask, train = rows >= 0, self.splits["train"]
         cut = {

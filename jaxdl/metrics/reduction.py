@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxdl.types import UserError
+
 Set = Float[np.ndarray, "n *shape"]
 ROWS = 1000
 
@@ -36,7 +38,7 @@ def pca(x: Set, width: int) -> PCA:
     """
     x = flat(x)
     if not 1 <= width <= x.shape[1]:
-        raise ValueError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
+        raise UserError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
     mean = x.mean(0)
     centred = x - mean
     _, vectors = np.linalg.eigh(centred.T @ centred)

@@ -20,7 +20,7 @@ from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.metric_learning import normalize, pair_masks
 from jaxdl.metrics import ranking
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Variables, row_numbers
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, UserError, Variables, row_numbers
 
 HEADS = ("centres", "probe")
 PAIRS = 200_000
@@ -69,9 +69,9 @@ class MetricLearning:
 
     def __post_init__(self) -> None:
         if self.head not in ("cosine", "linear"):
-            raise ValueError(f"head = {self.head!r}: take 'cosine' or 'linear'")
+            raise UserError(f"head = {self.head!r}: take 'cosine' or 'linear'")
         if self.by_example and (self.views < 2 or self.classes is not None):
-            raise ValueError("by_example needs two views or more, and a loss within the batch (classes=None)")
+            raise UserError("by_example needs two views or more, and a loss within the batch (classes=None)")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -85,7 +85,7 @@ class MetricLearning:
         )
         for name, shape in (("output", output), ("embedding", seen)):
             if shape.ndim != 2:
-                raise ValueError(f"the model's {name} must be (batch, dim), got {shape.shape}")
+                raise UserError(f"the model's {name} must be (batch, dim), got {shape.shape}")
         start = jax.nn.initializers.normal(0.01)
         if self.classes is not None:
             shape = (output.shape[1], self.classes)
@@ -106,7 +106,7 @@ class MetricLearning:
             return (output, output), model_state
         output, seen = output
         if self.embedding not in seen:
-            raise ValueError(f"embedding = {self.embedding!r} is none of the model's features: {', '.join(seen)}")
+            raise UserError(f"embedding = {self.embedding!r} is none of the model's features: {', '.join(seen)}")
         return (output, seen[self.embedding]), model_state
 
     def objective(
@@ -116,7 +116,7 @@ class MetricLearning:
         views = self.views if train else 1
         if views > 1:
             if x.shape[1] != views:
-                raise ValueError(
+                raise UserError(
                     f"views = {views}, but the batch {x.shape} has another axis 1: augment with views.several"
                 )
             x = x.reshape(-1, *x.shape[2:])
@@ -213,7 +213,7 @@ class MetricLearning:
         """Labels that the loss cannot mean are found here, on the host."""
         bound = self.classes if self.classes is not None else self.probe
         if bound is not None and (targets.min() < 0 or targets.max() >= bound):
-            raise ValueError(
+            raise UserError(
                 f"labels to train on must lie in 0 … {bound - 1}, got {targets.min()} to {targets.max()}: "
                 "classes is how many there are"
             )

@@ -21,7 +21,7 @@ from jaxdl.train.distributed import agree, beat
 from jaxdl.train.evaluate import evaluate, evaluate_members, means
 from jaxdl.train.program import Program
 from jaxdl.train.signals import Interruption
-from jaxdl.types import TrainState, Variables
+from jaxdl.types import TrainState, UserError, Variables
 
 CHUNK_SECONDS = 0.25
 """How long the device may run before the host looks: what a progress bar and a Ctrl-C wait for."""
@@ -226,7 +226,7 @@ def _assess(
     name, mode = exp.select
     value = np.asarray(result.get(name, np.full(np.shape(state.step), np.nan)), np.float32)
     if name not in result and all(np.isfinite(v).all() for v in result.values()):
-        raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
+        raise UserError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
     if state.best is not None:
         state = state.replace(best=program.stop(knobs, state.best, value, np.int32(step), weights))
     finite = value[np.isfinite(value)]
