@@ -22,7 +22,7 @@ import optax
 from jaxdl import optim, shipped
 from jaxdl.engine.stopping import EarlyStopping, direction
 from jaxdl.moved import moved_name
-from jaxdl.types import Augment, Metrics, Params, Task, TrainState
+from jaxdl.types import Augment, Metrics, Params, Task, TrainState, UserError
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class Experiment:
         for name, least in (("steps", 1), ("eval_every", 1), ("accumulate", 1)):
             value = getattr(self, name)
             if isinstance(value, int) and value < least:
-                raise ValueError(f"{name} = {value} must be {least} or more")
+                raise UserError(f"{name} = {value} must be {least} or more")
         for name in ("seed", "data_seed"):
             check_seed(name, getattr(self, name))
         if self.data.batch % self.accumulate:
-            raise ValueError(f"accumulate = {self.accumulate} must divide the batch of {self.data.batch}")
+            raise UserError(f"accumulate = {self.accumulate} must divide the batch of {self.data.batch}")
         if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision = {self.precision!r} must be 'float32' or 'bfloat16'")
+            raise UserError(f"precision = {self.precision!r} must be 'float32' or 'bfloat16'")
         if isinstance(self.ema, float) and not 0 <= self.ema < 1:
-            raise ValueError(f"ema = {self.ema} is a decay: 0 <= ema < 1, such as 0.999")
+            raise UserError(f"ema = {self.ema} is a decay: 0 <= ema < 1, such as 0.999")
 
     @property
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
@@ -130,10 +130,10 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
 def check_seed(name: str, value: Any) -> None:
     """Seeds are 32-bit numbers in a program, which would wrap around without a word."""
     if type(value) is int and not 0 <= value < 2**31:
-        raise ValueError(f"{name} = {value} must be between 0 and {2**31 - 1}")
+        raise UserError(f"{name} = {value} must be between 0 and {2**31 - 1}")
 
 
-class ExperimentError(Exception):
+class ExperimentError(UserError):
     """A mistake in an experiment file or in how it is called: one line for the person, exit code 2."""
 
 

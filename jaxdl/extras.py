@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from jaxdl.types import MissingPackage
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 """The folder that holds the package: of a clone, the one with pyproject.toml."""
 
@@ -29,11 +31,13 @@ def quoted(word: str) -> str:
     return f'"{word}"' if os.name == "nt" else f"'{word}'"
 
 
-def missing(what: str, error: ModuleNotFoundError, extra: str) -> ModuleNotFoundError:
+def missing(what: str, error: ModuleNotFoundError, extra: str) -> MissingPackage:
     """The error to raise where a package of an extra is imported and not there.
 
     >>> error = missing("byte-pair encoding", ModuleNotFoundError("...", name="tokenizers"), "bpe")
     >>> str(error).split(": ")[0]
     'byte-pair encoding needs the package tokenizers'
     """
-    return ModuleNotFoundError(f"{what} needs the package {error.name}: {command(extra)}", name=error.name)
+    found = MissingPackage(f"{what} needs the package {error.name}: {command(extra)}")
+    found.name = error.name
+    return found

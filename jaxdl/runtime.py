@@ -25,6 +25,7 @@ import jaxlib
 
 from jaxdl import extras
 from jaxdl.compilation_cache import cache_folder, cannot_write, set_cache
+from jaxdl.types import UserError
 
 Device = Literal["cpu", "gpu", "tpu"]
 
@@ -68,9 +69,9 @@ def configure(
         `notes`. ValueError if the device is not there, or the backend already runs and is another.
     """
     if device not in (None, *_PLATFORMS):
-        raise ValueError(f"device is {device!r}, should be cpu, gpu or tpu")
+        raise UserError(f"device is {device!r}, should be cpu, gpu or tpu")
     if devices is not None and (devices < 1 or device in ("gpu", "tpu")):
-        raise ValueError(f"devices is {devices} with device {device or 'cpu'}: it splits the CPU into 1 or more")
+        raise UserError(f"devices is {devices} with device {device or 'cpu'}: it splits the CPU into 1 or more")
     if _started():
         _check_running(device, devices)
     else:
@@ -112,7 +113,7 @@ def start_backend(device: Device | None = None) -> list[jax.Device]:
     if device not in (None, jax.default_backend()):  # jax takes "cuda,cpu" without a GPU for the CPU
         there = ", ".join(sorted({f"{d.platform} ({d.device_kind})" for d in found}))
         hint = f"; {extras.command('cuda' if device == 'gpu' else device)}?" if device in ("gpu", "tpu") else ""
-        raise ValueError(f"device {device!r} is not here: there is only {there}{reason}{hint}")
+        raise UserError(f"device {device!r} is not here: there is only {there}{reason}{hint}")
     if jax.default_backend() == "cpu":
         _keep_memory()
     return found
@@ -175,7 +176,7 @@ def _check_running(device: Device | None, devices: int | None) -> None:
     running, count = jax.default_backend(), jax.local_device_count()
     if device not in (None, running) or devices not in (None, count):
         asked = f"device={device!r}" if device not in (None, running) else f"devices={devices}"
-        raise ValueError(
+        raise UserError(
             f"{asked} comes too late: the backend already runs on {running} ({count} device{'s' * (count > 1)}); "
             "configure before the first computation, or in a new process"
         )

@@ -4,6 +4,7 @@
 """
 
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from jaxdl.data import tokenizers
-from jaxdl.experiment import RECORDED, Experiment, ExperimentError, check_seed
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError, check_seed, line_in
+from jaxdl.types import UserError
 
 Config = Callable[..., Experiment]
 
@@ -77,11 +79,22 @@ class Setup:
         return {"knobs": dict(self.knobs), "recorded": {name: getattr(exp, name) for name in RECORDED}}
 
     def build(self, traced: Mapping[str, Any] = MappingProxyType({})) -> Experiment:
-        """Call `config`; inside a trace, with traced values of some knobs."""
-        with tokenizers.at_home(self.home):
-            exp = self.config(**{**self.knobs, **traced})
+        """Call `config`; inside a trace, with traced values of some knobs.
+
+        What `config` itself does wrong is raised as an ExperimentError with the line of its file. What jaxdl refuses, a file that
+        cannot be read, and a defect inside jaxdl are raised as they are.
+        """
+        try:
+            with tokenizers.at_home(self.home):
+                exp = self.config(**{**self.knobs, **traced})
+        except Exception as error:
+            if traced or isinstance(error, UserError | OSError) or is_inside_jaxdl(error):
+                raise
+            file = inspect.getsourcefile(inspect.unwrap(self.config)) or self.name
+            line = line_in(file, error) or "?"
+            raise ExperimentError(f"{file}:{line} config raises {type(error).__name__}: {error}") from error
         if not isinstance(exp, Experiment):
-            file = inspect.getsourcefile(self.config) or self.config.__module__
+            file = inspect.getsourcefile(inspect.unwrap(self.config)) or self.config.__module__
             raise ExperimentError(f"{file}: {self.name} must return an Experiment, got {type(exp).__name__}")
         return replace(exp, **self.overrides) if self.overrides else exp
 
@@ -98,7 +111,7 @@ class Setup:
     def source(self) -> str | None:
         """The experiment file; None where the function comes from a notebook or a prompt."""
         try:
-            file = inspect.getsourcefile(self.config)
+            file = inspect.getsourcefile(inspect.unwrap(self.config))
         except TypeError:
             return None
         return (
@@ -113,6 +126,12 @@ class Setup:
 
     def __str__(self) -> str:
         return ", ".join(f"{name} = {value}" for name, value in {**self.knobs, **self.overrides}.items())
+
+
+def is_inside_jaxdl(error: Exception) -> bool:
+    """Raised by a line of jaxdl itself, not by the user's code or a library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(__file__).resolve().parent in Path(frames[-1].filename).resolve().parents
 
 
 def unknown(name: str, knobs: Mapping[str, Any]) -> str:

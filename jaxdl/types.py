@@ -38,7 +38,18 @@ Augment = Callable[[Key, Batch], Batch]
 
 
 class UserError(ValueError):
-    """A mistake in what jaxdl was given, said in one line; everything else that is raised is a defect."""
+    """What the user can put right: an argument, a file, a data set. The command line tells it in one line, exit code 2.
+
+    Any other exception that jaxdl raises is a defect and keeps its traceback.
+    """
+
+
+class UserTypeError(UserError, TypeError):
+    """The same, of a value of the wrong type."""
+
+
+class MissingPackage(UserError, ModuleNotFoundError):
+    """The same, of a library that must be installed first."""
 
 
 class Objective(Protocol):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxdl.types import UserError
+
 Image = Float[Array, "height width channels"]
 
 
@@ -18,9 +20,7 @@ def luminance(image: Image) -> Float[Array, "height width 1"]:
     if image.shape[-1] == 1:
         return image
     if image.shape[-1] != 3:
-        raise ValueError(
-            f"colours need images with 1 or 3 channels, got {image.shape[-1]}; leave this augmentation out"
-        )
+        raise UserError(f"colours need images with 1 or 3 channels, got {image.shape[-1]}; leave this augmentation out")
     return 0.299 * image[..., :1] + 0.587 * image[..., 1:2] + 0.114 * image[..., 2:]
 
 
@@ -125,7 +125,7 @@ def blur_image(image: Image, sigma: float, *, radius: int = 2) -> Image:
     """Gaussian blur: weights ∝ exp(-i²/2σ²) for |i| ≤ `radius` (static), reflected at the borders; σ = 0 changes nothing."""
     height, width, _ = image.shape
     if radius >= min(height, width):
-        raise ValueError(f"blur radius must be below the image size {height}x{width}, got {radius}")
+        raise UserError(f"blur radius must be below the image size {height}x{width}, got {radius}")
     offset = jnp.arange(-radius, radius + 1)
     weight = jnp.exp(-0.5 * (offset / jnp.maximum(sigma, 1e-3)) ** 2)
     weight = (weight / weight.sum()).astype(image.dtype)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.augment import colour, geometry
 from jaxdl.augment.rows import IGNORE, each_row, label_map, row_keys
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 Image = Float[Array, "height width channels"]
 
@@ -43,7 +43,7 @@ def each_image(change: Callable[[Key, Image], Image], p: float | None = None) ->
 
     def one(key: Key, image: Image) -> Image:
         if not jnp.issubdtype(image.dtype, jnp.floating):
-            raise ValueError(f"images must be floats in [0, 1], got {image.dtype}; divide by 255 before augmenting")
+            raise UserError(f"images must be floats in [0, 1], got {image.dtype}; divide by 255 before augmenting")
         return perhaps(change, p)(key, image.astype(jnp.float32)).astype(image.dtype)
 
     return each_row(one)

@@ -29,7 +29,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxdl.augment.rows import IGNORE, is_map, row_keys, select_rows
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 Mode = Literal["batch", "pair", "elem"]
 
@@ -39,7 +39,7 @@ def mode_keys(key: Key, rows: int, mode: Mode) -> Key:
     if mode == "batch":
         return key[None]
     if mode not in ("pair", "elem"):
-        raise ValueError(f"mode must be batch, pair or elem, got {mode!r}")
+        raise UserError(f"mode must be batch, pair or elem, got {mode!r}")
     keys, row = row_keys(key, rows), jnp.arange(rows)
     return keys[jnp.minimum(row, rows - 1 - row)] if mode == "pair" else keys
 
@@ -64,13 +64,13 @@ def distributions(labels: Array, classes: int | None, smoothing: float) -> Float
     """
     if not jnp.issubdtype(labels.dtype, jnp.floating):
         if classes is None:
-            raise ValueError(f"classes must be given to mix {labels.dtype} labels, got None; pass classes=K")
+            raise UserError(f"classes must be given to mix {labels.dtype} labels, got None; pass classes=K")
         labels = labels.astype(jnp.int32)
         exists = (labels >= 0) & (labels < classes)
         labels = jnp.where(exists[..., None], jax.nn.one_hot(labels, classes), jnp.nan)
     if classes is None:
         if not isinstance(smoothing, int | float) or smoothing:
-            raise ValueError(f"smoothing needs classes, got smoothing={smoothing} and classes=None")
+            raise UserError(f"smoothing needs classes, got smoothing={smoothing} and classes=None")
         return labels
     return labels + jnp.asarray(smoothing, labels.dtype) * (1 / classes - labels)
 
@@ -123,9 +123,9 @@ def mixup(
     def augment(key: Key, batch: Batch) -> Batch:
         x = batch["x"]
         if not jnp.issubdtype(x.dtype, jnp.floating):
-            raise ValueError(f"mixup needs a float x, got {x.dtype}; divide images by 255, mix embeddings of tokens")
+            raise UserError(f"mixup needs a float x, got {x.dtype}; divide images by 255, mix embeddings of tokens")
         if is_map(batch) and not jnp.issubdtype(batch["y"].dtype, jnp.floating):
-            raise ValueError(f"mixup cannot mix a label map, y {list(batch['y'].shape)}: take cutmix, which pastes it")
+            raise UserError(f"mixup cannot mix a label map, y {list(batch['y'].shape)}: take cutmix, which pastes it")
         share = jax.vmap(lambda k: draw_share(k, alpha, p))(mode_keys(key, x.shape[0], mode))
         share = jnp.broadcast_to(full_share(batch, share), x.shape[:1])
         return batch | {"x": with_partner(x, share)} | mixed_labels(batch, share, classes, smoothing, ignore)
@@ -180,14 +180,14 @@ def cutmix(
         x = batch["x"]
         sizes = x.shape[1:-1]
         if not sizes:
-            raise ValueError(f"cutmix needs x (batch, ..., channels) with axes to cut, got shape {x.shape}; use mixup")
+            raise UserError(f"cutmix needs x (batch, ..., channels) with axes to cut, got shape {x.shape}; use mixup")
         boxes = jax.vmap(lambda k: random_box(k, sizes, alpha, p, minmax))(mode_keys(key, x.shape[0], mode))
         if "mask" in batch:
             boxes = boxes & jnp.expand_dims(batch["mask"][::-1] > 0, tuple(range(1, boxes.ndim)))
         mixed = batch | {"x": jnp.where(boxes[..., None], x[::-1], x)}
         if is_map(batch):
             if not isinstance(smoothing, int | float) or smoothing:
-                raise ValueError(
+                raise UserError(
                     f"cutmix pastes a map as it is: smooth its labels in the loss, got smoothing={smoothing}"
                 )
             y = batch["y"] if jnp.issubdtype(batch["y"].dtype, jnp.floating) else batch["y"].astype(jnp.int32)

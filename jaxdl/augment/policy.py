@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.augment import colour, geometry
 from jaxdl.augment.image import each_image, each_move
 from jaxdl.augment.rows import label_map
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 Image = Float[Array, "height width channels"]
 Space = Mapping[str, tuple[float, float]]
@@ -193,7 +193,7 @@ def aug_mix(
 
     def augment(key: Key, batch: Batch) -> Batch:
         if label_map(batch) is not None:
-            raise ValueError("aug_mix blends copies that are moved differently: it has no label map; take rand_augment")
+            raise UserError("aug_mix blends copies that are moved differently: it has no label map; take rand_augment")
         return images(key, batch)
 
     return augment

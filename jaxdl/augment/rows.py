@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Shaped
 
 from jaxdl.tracing import first_row
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 IGNORE = -100
 """The label of what counts nowhere, as in `jaxdl.losses` and in PyTorch."""
@@ -48,7 +48,7 @@ def label_map(batch: Batch) -> Int[Array, "batch height width"] | None:
         return None
     if is_map(batch) and y.ndim == 3 and not jnp.issubdtype(y.dtype, jnp.inexact):
         return y.astype(jnp.int32)
-    raise ValueError(
+    raise UserError(
         f"y is {y.dtype}{list(y.shape)} beside images x {list(batch['x'].shape)}: a transform that moves pixels can take only "
         "labels (batch,), rows (batch, values) or a map of integers (batch, height, width) along"
     )

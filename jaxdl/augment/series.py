@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxdl.augment.rows import each_row, row_keys
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 Series = Float[Array, "time channels"]
 
@@ -28,7 +28,7 @@ def each_series(change: Callable[[Key, Series], Series]) -> Augment:
 
     def one(key: Key, series: Series) -> Series:
         if series.ndim != 2 or not jnp.issubdtype(series.dtype, jnp.floating):
-            raise ValueError(
+            raise UserError(
                 f"series must be floats (batch, time, channels), got {series.dtype} with {series.ndim + 1} axes; "
                 "add the missing axis with x[..., None]"
             )
@@ -249,7 +249,7 @@ def crop(size: int) -> Augment:
 
     def change(key: Key, x: Series) -> Series:
         if size > x.shape[0]:
-            raise ValueError(f"crop size must be at most the time {x.shape[0]}, got {size}")
+            raise UserError(f"crop size must be at most the time {x.shape[0]}, got {size}")
         start = jax.random.randint(key, (), 0, x.shape[0] - size + 1)
         return jax.lax.dynamic_slice_in_dim(x, start, size)
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxdl.augment.rows import row_keys
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 Tokens = Int[Array, "time"]
 Free = Bool[Array, "time"]
@@ -178,7 +178,7 @@ def insert(
     With `vocab` = (low, high) instead, any token in [low, high). What is pushed beyond the last place is lost.
     """
     if (table is None) == (vocab is None):
-        raise ValueError(f"insert takes either table or vocab, got table={table is not None}, vocab={vocab}")
+        raise UserError(f"insert takes either table or vocab, got table={table is not None}, vocab={vocab}")
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         choose, draw, other = jax.random.split(key, 3)

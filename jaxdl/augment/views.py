@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.augment.rows import chain, is_map, row_keys
-from jaxdl.types import Augment, Batch, Key
+from jaxdl.types import Augment, Batch, Key, UserError
 
 
 def several(*augments: Augment, views: int = 2) -> Augment:
@@ -16,12 +16,12 @@ def several(*augments: Augment, views: int = 2) -> Augment:
     maps are refused, since the copies would be moved and the one map not.
     """
     if views < 1:
-        raise ValueError(f"views = {views} must be 1 or more")
+        raise UserError(f"views = {views} must be 1 or more")
     change = chain(*augments)
 
     def augment(key: Key, batch: Batch) -> Batch:
         if is_map(batch):
-            raise ValueError(f"several views cannot share one map, y {list(batch['y'].shape)}: leave views.several out")
+            raise UserError(f"several views cannot share one map, y {list(batch['y'].shape)}: leave views.several out")
         copies = [change(jax.random.fold_in(key, v), batch)["x"] for v in range(views)]
         return batch | {"x": jnp.stack(copies, axis=1)}
 
@@ -41,7 +41,7 @@ def quarter_turns(classes: int, *, turns: Sequence[int] = (0, 1, 2, 3)) -> Augme
     def augment(key: Key, batch: Batch) -> Batch:
         x, y = batch["x"], batch["y"]
         if x.shape[1] != x.shape[2]:
-            raise ValueError(f"a quarter turn needs square images, got {x.shape[1]}x{x.shape[2]}")
+            raise UserError(f"a quarter turn needs square images, got {x.shape[1]}x{x.shape[2]}")
         drawn = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(turns)))(row_keys(key, len(x)))
         every = jnp.stack([jnp.rot90(x, t, axes=(1, 2)) for t in turns])
         return batch | {"x": every[drawn, jnp.arange(len(x))], "y": y + (classes * drawn).astype(y.dtype)}

@@ -2,21 +2,18 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
-from jaxdl.experiment import ExperimentError
-
-PACKAGE = Path(__file__).resolve().parent.parent
+from jaxdl.record.checkpoint import CheckpointError
+from jaxdl.types import UserError
 
 
 def guarded(action: Callable[[], int]) -> int:
     """Run an action; a mistake of the user ends in one line on standard error and exit code 2.
 
-    A mistake is what jaxdl itself refuses (an error raised in its own code), a missing or unwritable file, a broken
-    experiment file. Anything else is a defect, of jaxdl or of the user's model, and keeps its traceback; so does
-    everything when JAXDL_TRACEBACK=1. Whoever reads our output may leave before its end (`| head`): that ends us without a word.
+    A mistake is what jaxdl refuses (`UserError`), a missing or unwritable file, a broken experiment file. Anything else is
+    a defect, of jaxdl or of the user's model, and keeps its traceback; so does everything when JAXDL_TRACEBACK=1. Whoever
+    reads our output may leave before its end (`| head`): that ends us without a word.
     """
     try:
         try:
@@ -50,15 +47,12 @@ def exit_code(error: Exception) -> int | None:
     """2, 1, or None where the traceback is what helps."""
     if type(error).__name__ == "Diverged":
         return 1
-    if isinstance(
-        error, ExperimentError | FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError
-    ):
-        return 2
-    if isinstance(error, ValueError | TypeError | OSError | ModuleNotFoundError) and raised_by_us(error):
-        return 2
-    return None
+    return 2 if isinstance(error, UserError) or is_of_a_file(error) else None
 
 
-def raised_by_us(error: Exception) -> bool:
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and PACKAGE in Path(frames[-1].filename).resolve().parents
+def is_of_a_file(error: Exception) -> bool:
+    """A file that is missing, or cannot be read or written."""
+    kinds = (
+        FileNotFoundError | FileExistsError | PermissionError | NotADirectoryError | IsADirectoryError | CheckpointError
+    )
+    return isinstance(error, kinds) or (isinstance(error, OSError) and error.filename is not None)

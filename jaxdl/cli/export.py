@@ -24,6 +24,7 @@ from jaxdl import runtime
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
 from jaxdl.runs.members import load as load_run
+from jaxdl.types import UserError
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -130,7 +131,7 @@ def load(folder: str | Path) -> Callable[[Any], Any]:
     def predict(x: Any) -> Mapping[str, np.ndarray]:
         x = np.asarray(x).astype(kind)
         if list(x.shape[1:]) != shape[1:] or not (signature["any_batch"] or len(x) == shape[0]):
-            raise ValueError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))})")
+            raise UserError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))})")
         return jax.device_get(call(trees["params"], trees["model_state"], x))
 
     return predict

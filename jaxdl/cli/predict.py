@@ -16,6 +16,7 @@ from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.members import load
+from jaxdl.types import UserError
 
 MOST_COMPARED = 10
 """Embeddings of which every pair is compared."""
@@ -57,14 +58,14 @@ def run(args: Sequence[str]) -> int:
     try:
         trained = load(options.run, options.checkpoint, member=options.member)
     except ValueError as error:
-        raise ValueError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
+        raise UserError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
     data, embedded = trained.experiment.data, {}
     for file in options.files:
         x = read(file, data)
         try:
             outputs = trained.predict(x)
         except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
+            raise UserError(f"{file}: {error}") from None
         texts = data.decode(outputs).get("text") if isinstance(outputs, dict) else None
         for row in range(len(x)):
             name = f"{file}" if len(x) == 1 else f"{file}[{row}]"
@@ -125,7 +126,7 @@ def read(file: Path, data: Any) -> np.ndarray:
     if file.suffix == ".npz":
         arrays = files.read_npz(file)
         if "x" not in arrays:
-            raise ValueError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
+            raise UserError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
         x = arrays["x"]
     else:
         x = data.read(file)["x"]

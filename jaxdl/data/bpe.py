@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxdl import extras
 from jaxdl.data.symbols import END, PAD, START, UNKNOWN, Numbered, Tokens
+from jaxdl.types import UserError
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class BPE(Numbered):
     ) -> "BPE":
         """Learned from texts: pairs seen at least `least` times are joined, the most frequent first, up to `size` tokens."""
         if size < 256 + len(specials):
-            raise ValueError(f"size = {size}: the 256 bytes and {len(specials)} special tokens come first, take more")
+            raise UserError(f"size = {size}: the 256 bytes and {len(specials)} special tokens come first, take more")
         package = _package()
         learner = package.Tokenizer(package.models.BPE())
         if lower:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxdl.data.stream import keep, permute
-from jaxdl.types import Batch, Data
+from jaxdl.types import Batch, Data, UserError
 
 Rows = Int[np.ndarray, "draws rows"]
 
@@ -93,9 +93,9 @@ class Buckets(Data):
     def __post_init__(self) -> None:
         for name in ("buckets", "window"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more")
+                raise UserError(f"{name} = {getattr(self, name)} must be 1 or more")
         if not 1 <= self.batch <= self.size("train"):
-            raise ValueError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training pairs")
+            raise UserError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training pairs")
 
     @cached_property
     def members(self) -> tuple[tuple[Int[np.ndarray, "n"], int, int], ...]:
@@ -172,7 +172,7 @@ class Buckets(Data):
         windows = self.plan(seed, epoch)
         bucket, rows = windows[min(at // self.window, len(windows) - 1)]
         if stop - start > self.span(start):
-            raise ValueError(f"draws {start} … {stop - 1} pass the end of a window: ask `span` first")
+            raise UserError(f"draws {start} … {stop - 1} pass the end of a window: ask `span` first")
         rows = np.pad(rows, ((0, self.window - len(rows)), (0, 0)), constant_values=-1)
         mask, train = rows >= 0, self.splits["train"]
         cut = {

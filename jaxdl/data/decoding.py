@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxdl.data import files
 from jaxdl.data.stream import permute
+from jaxdl.types import UserError
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -88,7 +89,7 @@ def _decoded(records: Records, index: int, name: str) -> tuple[Any, int]:
             return files.open_image(source), label
         return files.open_image(BytesIO(source), name=f"{name}, record {index}"), label
     except OSError as error:  # ValueError: an OSError in training would be taken for a full disk
-        raise ValueError(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 @dataclass(frozen=True)

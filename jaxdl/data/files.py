@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxdl.types import UserError
+
 MISSING = frozenset({"", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "?"})
 """Cells of a CSV file that mean: no value."""
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -29,7 +31,7 @@ def existing(path: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     if not path.is_file():
-        raise ValueError(f"{path}: is not a file")
+        raise UserError(f"{path}: is not a file")
     return path
 
 
@@ -42,7 +44,7 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: is a damaged gzip file ({error})") from None
+        raise UserError(f"{path}: is a damaged gzip file ({error})") from None
 
 
 def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
@@ -57,9 +59,9 @@ def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line, why = content.count(b"\n", 0, error.start) + 1, f"{error.reason} at byte {error.start}"
-        raise ValueError(f"{path}:{line}: is not text in {encoding.upper()} ({why}): save it as such") from None
+        raise UserError(f"{path}:{line}: is not text in {encoding.upper()} ({why}): save it as such") from None
     if not text.strip():
-        raise ValueError(f"{path}: holds no text")
+        raise UserError(f"{path}: holds no text")
     text = text.replace("\r\n", "\n")
     return text if "\n" in text else text.replace("\r", "\n")
 
@@ -79,13 +81,13 @@ def read_idx(path: str | Path) -> np.ndarray:
     """
     content = read_bytes(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_TYPES or not content[3]:
-        raise ValueError(f"{path}: is not an IDX file (it begins with {content[:4].hex(' ') or 'nothing'})")
+        raise UserError(f"{path}: is not an IDX file (it begins with {content[:4].hex(' ') or 'nothing'})")
     dtype, axes = np.dtype(IDX_TYPES[content[2]]), content[3]
     start = 4 + 4 * axes
     shape = struct.unpack(f">{axes}I", content[4:start]) if len(content) >= start else ()
     expected = start + dtype.itemsize * math.prod(shape)
     if len(content) != expected:
-        raise ValueError(f"{path}: holds {len(content)} bytes, an IDX array of shape {shape} needs {expected}")
+        raise UserError(f"{path}: holds {len(content)} bytes, an IDX array of shape {shape} needs {expected}")
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -99,7 +101,7 @@ def read_cifar(path: str | Path, *, labels: int = 1) -> tuple[np.ndarray, np.nda
     content = np.frombuffer(read_bytes(path), np.uint8)
     record = labels + 3072
     if not len(content) or len(content) % record:
-        raise ValueError(f"{path}: holds {len(content)} bytes, no whole number of CIFAR records of {record}")
+        raise UserError(f"{path}: holds {len(content)} bytes, no whole number of CIFAR records of {record}")
     rows = content.reshape(-1, record)
     images = rows[:, labels:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), rows[:, labels - 1]
@@ -111,12 +113,12 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if isinstance(archive, np.ndarray):
-                raise ValueError("holds one array, read it as npy")
+                raise UserError("holds one array, read it as npy")
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: is not a readable npz file ({_one_line(error)})") from None
+        raise UserError(f"{path}: is not a readable npz file ({_one_line(error)})") from None
     if not arrays:
-        raise ValueError(f"{path}: holds no array")
+        raise UserError(f"{path}: holds no array")
     return arrays
 
 
@@ -126,7 +128,7 @@ def read_npy(path: str | Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: is not a readable npy file ({_one_line(error)})") from None
+        raise UserError(f"{path}: is not a readable npy file ({_one_line(error)})") from None
 
 
 def read_image(path: str | Path, *, size: tuple[int, int], channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
@@ -164,7 +166,7 @@ def open_image(file: str | Path | BinaryIO, *, channels: int = 3, name: str = ""
             return image.convert("L" if channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).replace(repr(str(name)), "it").split())
-        raise ValueError(f"{name}: is not a readable image ({reason})") from None
+        raise UserError(f"{name}: is not a readable image ({reason})") from None
 
 
 def read_csv(
@@ -189,27 +191,27 @@ def read_csv(
             head = list(header) if header else [cell.strip() for cell in next(reader, [])]
             if not head:
                 what = ":1: is an empty line, the first one names the columns" if any(reader) else ": is empty"
-                raise ValueError(f"{path}{what}")
+                raise UserError(f"{path}{what}")
             lines, rows = [], []
             for row in reader:
                 if row and (len(row) > 1 or len(head) == 1 or row[0].strip()):  # else an empty line
                     if len(row) != len(head):
-                        raise ValueError(f"{path}:{reader.line_num}: has {len(row)} cells for {len(head)} columns")
+                        raise UserError(f"{path}:{reader.line_num}: has {len(row)} cells for {len(head)} columns")
                     rows.append([cell.strip() for cell in row])
                     lines.append(reader.line_num)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
+        raise UserError(f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
     except csv.Error as error:
-        raise ValueError(f"{path}:{reader.line_num}: {error}") from None
+        raise UserError(f"{path}:{reader.line_num}: {error}") from None
     if not all(head):
-        raise ValueError(f"{path}:1: every column needs a name, got {head}")
+        raise UserError(f"{path}:1: every column needs a name, got {head}")
     if len(set(head)) != len(head):
-        raise ValueError(f"{path}:1: two columns are called {next(n for n in head if head.count(n) > 1)!r}")
+        raise UserError(f"{path}:1: two columns are called {next(n for n in head if head.count(n) > 1)!r}")
     if not rows:
-        raise ValueError(f"{path}: holds no rows")
+        raise UserError(f"{path}: holds no rows")
     for name in names:
         if name not in head:
-            raise ValueError(f"{path}: has no column {name!r}; it has {', '.join(head)}")
+            raise UserError(f"{path}: has no column {name!r}; it has {', '.join(head)}")
     columns = zip(head, zip(*rows, strict=True), strict=True)
     chosen = [(name, cells) for name, cells in columns if others or name in names]
     return {name: _column(name, cells, lines, path, text=name in names) for name, cells in chosen}
@@ -224,9 +226,9 @@ def _column(name: str, cells: Sequence[str], lines: Sequence[int], path: Path, *
     for line, cell, value in zip(lines, cells, values, strict=True):
         if value is None:
             hint = f"list {name!r} as categorical if it holds names"
-            raise ValueError(f"{path}:{line}: {cell!r} in column {name!r} is not a number; {hint}")
+            raise UserError(f"{path}:{line}: {cell!r} in column {name!r} is not a number; {hint}")
         if cell and not math.isfinite(value):
-            raise ValueError(f"{path}:{line}: {cell!r} in column {name!r} is not finite")
+            raise UserError(f"{path}:{line}: {cell!r} in column {name!r} is not finite")
     return np.array(values, np.float64)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.data import files, vision
+from jaxdl.types import UserError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 PARTS = {
@@ -36,12 +37,12 @@ def image_folder(path: str | Path, *, batch: int, size: int | tuple[int, int] = 
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1 or channels not in (1, 3):
-        raise ValueError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
+        raise UserError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
     path = Path(path).expanduser()
     listing = parts(path)
     count = sum(len(images) for part in listing.values() for images in part.values())
     if count * height * width * channels > LIMIT:
-        raise ValueError(
+        raise UserError(
             f"{path}: {count} images of {height}x{width}x{channels} do not fit into memory; take a smaller size"
         )
     files_of = {part: tuple((name, *images) for name, images in found.items()) for part, found in listing.items()}
@@ -63,13 +64,13 @@ def parts(path: Path) -> dict[str, dict[str, list[str]]]:
     classes = tuple(listing["train"])
     if len(classes) < 2:
         what = f"one class only, {classes[0]!r}" if classes else "no subfolder of images"
-        raise ValueError(f"{folders['train']}: holds {what}; images lie in one subfolder for each class")
+        raise UserError(f"{folders['train']}: holds {what}; images lie in one subfolder for each class")
     for part, images in listing.items():
         strange = sorted(set(images) - set(classes))
         if strange:
-            raise ValueError(f"{folders[part]}: class {strange[0]!r} has no images in {folders['train']}")
+            raise UserError(f"{folders[part]}: class {strange[0]!r} has no images in {folders['train']}")
         if not images:
-            raise ValueError(f"{folders[part]}: holds no images; remove it, or fill one subfolder for each class")
+            raise UserError(f"{folders[part]}: holds no images; remove it, or fill one subfolder for each class")
     return listing
 
 

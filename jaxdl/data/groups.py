@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data import prepare
+from jaxdl.types import UserError
 
 
 def joined(groups: Sequence[int], keys: Sequence[Hashable]) -> Int[np.ndarray, "n"]:
@@ -54,6 +55,6 @@ def split(
     rows = {part: np.flatnonzero(np.isin(place, members)) for part, members in drawn.items()}
     for part, members in rows.items():
         if missing := set(range(len(classes))) - set(y[members].tolist()):
-            raise ValueError(f"{source}: no example of class {classes[min(missing)]!r} is left for {part}")
+            raise UserError(f"{source}: no example of class {classes[min(missing)]!r} is left for {part}")
     sizes = " / ".join(f"{len(members)} {part}" for part, members in rows.items())
     return rows, f"{sizes}: one random draw for every seed; the {len(kinds)} {of} stay together"

@@ -22,7 +22,7 @@ from jaxdl.data import files, images, prepare, vision
 from jaxdl.data.decoding import ImageFiles
 from jaxdl.data.folder import LIMIT, PARTS, SUFFIXES
 from jaxdl.data.pairs import read_pairs
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 Listing = dict[str, list[str]]
 LEAST = 2
@@ -83,7 +83,7 @@ def identities(
     """
     path = Path(path).expanduser()
     if channels not in (1, 3) or (size is not None and size < 1):
-        raise ValueError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
+        raise UserError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
     listed, y = ([], None) if pairs is None else read_pairs(pairs, path)
     found, sentence = parts_by_identity(path, least=least, listed=listed)
     number = {name: i for i, name in enumerate(name for listing in found.values() for name in listing)}
@@ -111,7 +111,7 @@ def parts_by_identity(path: Path, *, least: int | None, listed: Sequence[str]) -
     for part, listing in found.items():
         shared = next((n for n in listing for other in found if other != part and n in found[other]), None)
         if shared is not None:
-            raise ValueError(f"{path}: identity {shared!r} is in two parts, so that its test would be no test")
+            raise UserError(f"{path}: identity {shared!r} is in two parts, so that its test would be no test")
     missing, sentence = [part for part in wanted if part not in found], "identities of each part as given"
     if missing:
         drawn, sentence = _drawn(found["train"], roots["train"], missing, beside)
@@ -144,7 +144,7 @@ def _enough(found: Listing, root: Path, least: int | None, beside: str = "") -> 
     """Without the identities that have too few images, if `least` says so."""
     lonely = next((name for name, images in found.items() if len(images) < LEAST), None)
     if lonely is not None and least is None:
-        raise ValueError(
+        raise UserError(
             f"{root / lonely}: holds one image, and a pair of one identity needs two; add some, or leave such identities "
             f"out with least = 2"
         )
@@ -152,7 +152,7 @@ def _enough(found: Listing, root: Path, least: int | None, beside: str = "") -> 
     if len(kept) < LEAST:
         what = f"one identity only, {next(iter(kept))!r}" if kept else "no folder of images of one identity"
         few = f" with {max(LEAST, least)} images or more" if least is not None else ""
-        raise ValueError(f"{root}: holds {what}{few}{beside}; who is who takes two folders of images at least")
+        raise UserError(f"{root}: holds {what}{few}{beside}; who is who takes two folders of images at least")
     return kept
 
 
@@ -168,7 +168,7 @@ def _drawn(found: Listing, path: Path, missing: Sequence[str], beside: str) -> t
     need = -(-LEAST // least)
     counts = {part: max(need, round(prepare.FRACTIONS[part] * len(names))) for part in missing}
     if len(names) - sum(counts.values()) < need:
-        raise ValueError(
+        raise UserError(
             f"{path}: {len(found)} identities{beside} are too few for the parts {', '.join(('train', *missing))}: "
             f"each needs {LEAST} of its own"
         )
@@ -194,10 +194,10 @@ def _decoded(
         other = next((f for f, shape in shapes.items() if shape != shapes[first]), None)
         if other is not None:
             (h, w), (p, q) = shapes[first], shapes[other]
-            raise ValueError(f"{other}: is {p}x{q} and {first} is {h}x{w}; give a size that all images are brought to")
+            raise UserError(f"{other}: is {p}x{q} and {first} is {h}x{w}; give a size that all images are brought to")
     height, width = shapes[first] if size is None else (size, size)
     if len(every) * height * width * channels > LIMIT:
-        raise ValueError(f"{path}: {len(every)} images of {height}x{width} do not fit into memory; take a smaller size")
+        raise UserError(f"{path}: {len(every)} images of {height}x{width} do not fit into memory; take a smaller size")
     splits = {}
     for part, rows in parts:
         x = np.stack([files.read_image(f, size=(height, width), channels=channels) for f, _, _ in rows])

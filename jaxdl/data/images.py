@@ -23,7 +23,7 @@ import numpy as np
 from jaxdl.data import files, folder, prepare, tfds
 from jaxdl.data.decoding import EvalRow, ImageFiles, Interpolation, Records, TrainRow, centre_crop
 from jaxdl.data.workers import Reader, together
-from jaxdl.types import Array, Batch, Data
+from jaxdl.types import Array, Batch, Data, UserError
 
 IMAGENET = prepare.Standardise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """The channels' mean and deviation that nearly all published ImageNet weights were trained with."""
@@ -74,11 +74,11 @@ class StreamedImages(Data):
     def __post_init__(self) -> None:
         for name, least in (("image", 1), ("eval_image", 1), ("window", 1), ("workers", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} = {getattr(self, name)} must be {least} or more")
+                raise UserError(f"{name} = {getattr(self, name)} must be {least} or more")
         if self.resize < self.eval_image:
-            raise ValueError(f"resize = {self.resize} is smaller than what is cut out of it, {self.eval_image}")
+            raise UserError(f"resize = {self.resize} is smaller than what is cut out of it, {self.eval_image}")
         if not 1 <= self.batch <= self.size("train"):
-            raise ValueError(
+            raise UserError(
                 f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training examples of {self.name}"
             )
         labels = {part: getattr(records, "labels", None) for part, records in self.records.items()}
@@ -88,7 +88,7 @@ class StreamedImages(Data):
     def size(self, split: str) -> int:
         """Number of examples of a split."""
         if split not in self.records:
-            raise ValueError(f"split = {split!r} is not one of {', '.join(self.records)}")
+            raise UserError(f"split = {split!r} is not one of {', '.join(self.records)}")
         return len(self.records[split])
 
     def example(self) -> Batch:
@@ -111,7 +111,7 @@ class StreamedImages(Data):
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         """The batches `start` … `stop`-1, each in the slot of its number modulo `window`; the other slots are zero."""
         if stop - start > self.window:
-            raise ValueError(f"window = {self.window}: this task draws {stop - start} batches a step; give it as many")
+            raise UserError(f"window = {self.window}: this task draws {stop - start} batches a step; give it as many")
         row = TrainRow(
             self.records["train"], seed, self.image, self.scale, self.ratio, self.interpolation, f"{self.name}, train"
         )

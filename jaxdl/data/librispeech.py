@@ -18,7 +18,7 @@ from jaxtyping import Array
 from jaxdl.data import files, speech
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import rows_of_step
-from jaxdl.types import Batch, Data
+from jaxdl.types import Batch, Data, UserError
 
 CHARACTERS = ("", " ", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "'")
 """The blank, and all that LibriSpeech's transcripts are written in."""
@@ -34,7 +34,7 @@ def encode(text: str, *, source: str = "transcript", symbols: Sequence[str] = CH
     number = {symbol: i for i, symbol in enumerate(symbols) if symbol}
     strange = [c for c in text if c not in number]
     if strange:
-        raise ValueError(f"{source}: {strange[0]!r} is none of the characters {''.join(symbols)!r}")
+        raise UserError(f"{source}: {strange[0]!r} is none of the characters {''.join(symbols)!r}")
     return [number[c] for c in text]
 
 
@@ -46,7 +46,7 @@ def listing(folder: Path) -> list[tuple[Path, str]]:
             name, _, text = line.strip().partition(" ")
             path = transcripts.parent / f"{name}.wav"
             if not name or not text:
-                raise ValueError(f"{transcripts}:{number}: expected the name of a recording and what is said in it")
+                raise UserError(f"{transcripts}:{number}: expected the name of a recording and what is said in it")
             if not path.is_file():
                 hint = "; make a wav of each flac once: ffmpeg -i IN.flac -ar 16000 OUT.wav"
                 raise FileNotFoundError(
@@ -88,9 +88,9 @@ class Transcribed(Data):
     def __post_init__(self) -> None:
         for split, rows in self.parts.items():
             if not rows:
-                raise ValueError(f"the {split} split of {self.name} is empty")
+                raise UserError(f"the {split} split of {self.name} is empty")
         if not 1 <= self.batch <= self.size("train"):
-            raise ValueError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training examples")
+            raise UserError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training examples")
 
     @property
     def splits(self) -> Mapping[str, Mapping[str, np.ndarray]]:
@@ -99,7 +99,7 @@ class Transcribed(Data):
 
     def size(self, split: str) -> int:
         if split not in self.parts:
-            raise ValueError(f"split = {split!r} is not one of {', '.join(self.parts)}")
+            raise UserError(f"split = {split!r} is not one of {', '.join(self.parts)}")
         return len(self.parts[split])
 
     def transcripts(self, rows: Sequence[tuple[Path, str]]) -> np.ndarray:
@@ -107,7 +107,7 @@ class Transcribed(Data):
         for row, (path, text) in zip(y, rows, strict=True):
             encoded = encode(text, source=str(path), symbols=self.classes)
             if len(encoded) > self.symbols:
-                raise ValueError(
+                raise UserError(
                     f"{path}: has a transcript of {len(encoded)} symbols, the longest may have {self.symbols}"
                 )
             row[: len(encoded)] = encoded
@@ -147,7 +147,7 @@ class Transcribed(Data):
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         """The recordings of steps `start` … `stop`-1, in a window of fixed shape; a step stands in it at step mod window."""
         if stop - start > self.span(start):
-            raise ValueError(f"steps {start} … {stop - 1} pass the window of {self.window}: ask `span` first")
+            raise UserError(f"steps {start} … {stop - 1} pass the window of {self.window}: ask `span` first")
         shape = (self.window, self.batch)
         arrays = {
             "x": np.zeros((*shape, self.samples), np.int16),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.data import files
+from jaxdl.types import UserError
 
 Pairs = tuple[list[str], np.ndarray]
 LEAST = 2
@@ -41,7 +42,7 @@ def read_pairs(path: str | Path, folder: str | Path) -> Pairs:
     same = np.array(kinds, bool)
     if min(same.sum(), (~same).sum()) < LEAST:
         kinds = f"{same.sum()} and {(~same).sum()}"
-        raise ValueError(f"{path}: verification needs {LEAST} pairs or more of one identity, and of two; got {kinds}")
+        raise UserError(f"{path}: verification needs {LEAST} pairs or more of one identity, and of two; got {kinds}")
     pair = np.repeat(np.arange(len(same)), 2)
     other = np.arange(2 * len(same)) % 2 * ~np.repeat(same, 2)
     return listed, np.column_stack([2 * pair + other, pair]).astype(np.int32)
@@ -55,6 +56,6 @@ def _pair(words: Sequence[str], path: Path, number: int) -> tuple[tuple[str, str
         return tuple(f"{name}/{name}_{int(i):04d}" for name, i in (words[:2], words[2:])), False
     if len(words) == 3 and words[2] in ("0", "1"):
         return (words[0], words[1]), words[2] == "1"
-    raise ValueError(
+    raise UserError(
         f"{path}:{number}: expected `name i j`, `name i other j` or `one.jpg other.jpg 1`, got {' '.join(words)!r}"
     )

@@ -9,6 +9,7 @@ from jaxdl.data import files
 from jaxdl.data.groups import joined
 from jaxdl.data.stream import permute
 from jaxdl.data.tokenizers import named
+from jaxdl.types import UserError
 
 Pair = tuple[str, str]
 PathLike = str | Path
@@ -25,7 +26,7 @@ def read_pairs(source: PathLike, target: PathLike) -> list[Pair]:
     x, y = read_lines(source), read_lines(target)
     if len(x) != len(y):
         (short, n), (long, m) = sorted([(source, len(x)), (target, len(y))], key=lambda end: end[1])
-        raise ValueError(f"{short}: ends at line {n}, but {long} at line {m}: parallel files have one sentence a line")
+        raise UserError(f"{short}: ends at line {n}, but {long} at line {m}: parallel files have one sentence a line")
     return list(zip(x, y, strict=True))
 
 
@@ -85,7 +86,7 @@ def drawn(pairs: Sequence[Pair], missing: Sequence[str], *, source: str) -> tupl
     parts = {part: tuple(pairs[j] for j in order if home.get(group[j]) == part) for part in missing}
     if not all(parts.values()):
         alike = f" in {np.count_nonzero(members)} groups that share a sentence" if count else ""
-        raise ValueError(f"{source}: {size} lines{alike} are too few to draw {' and '.join(missing)} from")
+        raise UserError(f"{source}: {size} lines{alike} are too few to draw {' and '.join(missing)} from")
     train = tuple(pair for pair, g in zip(pairs, group, strict=True) if g not in home)
     most = "at most " if any(room.values()) else ""
     made = f"{most}{count} of {size} lines each for {' and '.join(missing)}, by a fixed draw"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
@@ -27,7 +27,7 @@ def check_inputs(x: np.ndarray, *, source: str, columns: Sequence[str] = ()) -> 
         row, *place = (int(i) for i in np.argwhere(bad)[0])
         column = f", column {columns[place[0]]!r}" if columns else f", position {tuple(place)}" if place else ""
         value = x[(row, *place)]
-        raise ValueError(f"{source}: {bad.sum()} values are not finite, the first ({value}) in row {row}{column}")
+        raise UserError(f"{source}: {bad.sum()} values are not finite, the first ({value}) in row {row}{column}")
 
 
 def check_labels(y: np.ndarray, *, classes: int, source: str, ignored: bool = False) -> Int[np.ndarray, "n"]:
@@ -37,12 +37,12 @@ def check_labels(y: np.ndarray, *, classes: int, source: str, ignored: bool = Fa
     """
     y = np.asarray(y)
     if y.ndim != 1:
-        raise ValueError(f"{source}: labels must have the shape (n,), got {y.shape}")
+        raise UserError(f"{source}: labels must have the shape (n,), got {y.shape}")
     with np.errstate(invalid="ignore"):
         bad = (y < (-1 if ignored else 0)) | (y >= classes) | (y != np.floor(y))
     if bad.any():
         row = int(np.argmax(bad))
-        raise ValueError(
+        raise UserError(
             f"{source}: label {y[row]} of row {row} is not one of 0 … {classes - 1}{' or -1' if ignored else ''}"
         )
     return y.astype(np.int32)
@@ -81,7 +81,7 @@ def split_rows(
     rows = {name: np.flatnonzero(part == i) for i, name in enumerate(fractions)}
     empty = [name for name, members in rows.items() if not len(members)]
     if empty:
-        raise ValueError(f"{source}: {n} rows are too few, nothing is left for {' and '.join(empty)}")
+        raise UserError(f"{source}: {n} rows are too few, nothing is left for {' and '.join(empty)}")
     sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
     by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
     repeats = "; equal rows stay together" if together else f"; {n - len(first)} rows repeat others"

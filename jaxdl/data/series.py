@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxdl.data import files, prepare
 from jaxdl.data.stream import InMemory, rows_of_step
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 BUNDLED = Path(__file__).parent / "bundled"
 PARTS = ("train", "validation", "test")
@@ -76,7 +76,7 @@ class Windows(InMemory):
         table = timed(path, self.time)
         values = filled(chosen(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path))
         if len(values) < self.lookback:
-            raise ValueError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
+            raise UserError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
         return {"x": values[-self.lookback :].astype(np.float32)[None]}
 
 
@@ -115,25 +115,25 @@ def windows(
     values = np.asarray(series)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "fiu":
-        raise ValueError(
+        raise UserError(
             f"{name}: a series must be numbers (rows,) or (rows, columns), got {values.dtype} {values.shape}"
         )
     columns = tuple(columns) or tuple(f"series {i}" for i in range(values.shape[1]))
     if len(columns) != values.shape[1]:
-        raise ValueError(f"{name}: {len(columns)} names for {values.shape[1]} columns")
+        raise UserError(f"{name}: {len(columns)} names for {values.shape[1]} columns")
     targets = len(columns) if targets is None else targets
     if not 1 <= targets <= len(columns):
-        raise ValueError(f"{name}: targets = {targets} must lie between 1 and {len(columns)}, the columns")
+        raise UserError(f"{name}: targets = {targets} must lie between 1 and {len(columns)}, the columns")
     for argument, value in (("lookback", lookback), ("horizon", horizon)):
         if value < 1:
-            raise ValueError(f"{argument} = {value} must be 1 or more")
+            raise UserError(f"{argument} = {value} must be 1 or more")
     values = filled(values.astype(np.float64), columns, fill, source=name)
     edges = borders(len(values), lookback, horizon, parts, source=name)
     fitted = prepare.statistics(values[: edges[1]])
     coarse = np.spacing(np.abs(values[: edges[1]]).max(0).astype(np.float32)) > COARSE * np.asarray(fitted.std)
     if coarse.any():
         column = int(coarse.argmax())
-        raise ValueError(
+        raise UserError(
             f"{name}: {columns[column]!r} varies by {fitted.std[column]:.3g} around {fitted.mean[column]:.6g}, too little for "
             "float32: subtract a constant from it, or leave it out (a column of dates belongs to time=)"
         )
@@ -194,7 +194,7 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
     table = timed(path, time)
     names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
     if not names:
-        raise ValueError(f"{path}: has no column of numbers")
+        raise UserError(f"{path}: has no column of numbers")
     targets = tuple(dict.fromkeys(targets))
     names = tuple(dict.fromkeys((*targets, *names)))
     values = chosen(table, names, source=str(path))
@@ -219,16 +219,16 @@ def chosen(table: Mapping[str, np.ndarray], names: Sequence[str], *, source: str
     """Columns of a table side by side; ValueError where one is missing or holds no numbers."""
     for name in names:
         if name not in table:
-            raise ValueError(f"{source}: has no column {name!r}; it has {', '.join(table)}")
+            raise UserError(f"{source}: has no column {name!r}; it has {', '.join(table)}")
         if numbers and table[name].dtype.kind != "f":
-            raise ValueError(f"{source}: column {name!r} holds {str(table[name][0])!r}, not numbers")
+            raise UserError(f"{source}: column {name!r} holds {str(table[name][0])!r}, not numbers")
     return np.stack([table[name] for name in names], -1)
 
 
 def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: str) -> np.ndarray:
     """The values without gaps: an error names the first row (counted from 1) that misses one, or it is filled as asked."""
     if fill not in (None, "previous"):
-        raise ValueError(f"fill = {fill!r} is not 'previous' or None")
+        raise UserError(f"fill = {fill!r} is not 'previous' or None")
     bad = ~np.isfinite(values)
     if not bad.any():
         return values
@@ -241,13 +241,13 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
     if last[row, column] < 0:
         hint = "there is nothing before it to fill in: "
         hint += f"begin the file at row {begun.argmax() + 1}" if begun.any() else "leave out columns without any value"
-    raise ValueError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
+    raise UserError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
 
 
 def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
     """0 and the row behind each part; ValueError where a part has no whole window."""
     if not 2 <= len(parts) <= 3 or min(parts) <= 0:
-        raise ValueError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
+        raise UserError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
     if all(isinstance(part, int) for part in parts):
         edges = np.cumsum([0, *parts]).tolist()
     else:
@@ -257,7 +257,7 @@ def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, s
         got = min(stop, rows) - start
         if got < needed or stop > rows:
             wanted = max(needed, stop - start)
-            raise ValueError(
+            raise UserError(
                 f"{source}: {rows} rows are too few: {part} gets {max(got, 0)} and needs {wanted} "
                 f"(lookback = {lookback}, horizon = {horizon})"
             )
@@ -287,12 +287,12 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
     numbers = stamps.dtype.kind == "f"
     none = np.isnan(stamps) if numbers else np.isin(np.char.lower(stamps.astype(str)), ("", "nat"))
     if none.any():
-        raise ValueError(f"{source}: row {none.argmax() + 1} has none")
+        raise UserError(f"{source}: row {none.argmax() + 1} has none")
     try:
         times = stamps.astype(np.float64) if numbers else np.array(stamps.tolist(), "datetime64")
     except ValueError:
         strange = next((stamp for stamp in stamps.tolist() if not is_date(stamp)), stamps[0])
-        raise ValueError(f"{source}: {str(strange)!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
+        raise UserError(f"{source}: {str(strange)!r} is not a date like 2016-07-01 or 2016-07-01 13:00:00") from None
     if len(times) < 2:
         return
     step, odd = min(steady(times), key=lambda found: found[1].sum())  # what most rows follow is the rule
@@ -300,9 +300,9 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
         row = int(np.argmax(odd))
         where = f"from row {row + 1} ({stamps[row]}) to row {row + 2} ({stamps[row + 1]}) it does not advance"
         if step <= 0 * step:
-            raise ValueError(f"{source}: {where}: rows stand in the order of time, the oldest first")
+            raise UserError(f"{source}: {where}: rows stand in the order of time, the oldest first")
         step = step if times.dtype.kind == "M" else f"{step:.6g}"
-        raise ValueError(f"{source}: {where} by {step}: rows are missing, repeated or out of order")
+        raise UserError(f"{source}: {where} by {step}: rows are missing, repeated or out of order")
 
 
 def is_date(text: str) -> bool:

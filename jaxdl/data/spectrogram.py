@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Int16
 
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 PAD = -32768
 """The sample that is none: what fills up a recording. A real one is at least -32767."""
@@ -65,9 +65,9 @@ def mel_filters(
     """
     high = rate / 2 if high is None else high
     if not 0 <= low < high <= rate / 2:
-        raise ValueError(f"low={low} and high={high} must satisfy 0 <= low < high <= rate/2 = {rate / 2}")
+        raise UserError(f"low={low} and high={high} must satisfy 0 <= low < high <= rate/2 = {rate / 2}")
     if scale not in ("htk", "slaney"):
-        raise ValueError(f"scale={scale!r}: take 'htk' or 'slaney'")
+        raise UserError(f"scale={scale!r}: take 'htk' or 'slaney'")
     ends = hertz_to_mel(np.array([low, high], np.float64), scale)
     corners = mel_to_hertz(np.linspace(*ends, mels + 2), scale)
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
@@ -75,7 +75,7 @@ def mel_filters(
     filters = np.maximum(0, np.minimum((f - left) / (centre - left), (right - f) / (right - centre)))
     filters = filters * (2 / (right - left)) if area else filters
     if (filters.max(0) == 0).any():
-        raise ValueError(f"mels={mels}: a transform of {size} at {rate} Hz is too coarse for so many, take fewer")
+        raise UserError(f"mels={mels}: a transform of {size} at {rate} Hz is too coarse for so many, take fewer")
     filters = filters.astype(np.float32)
     filters.flags.writeable = False
     return filters
@@ -87,7 +87,7 @@ def power(x: Float[Array, "batch samples"], *, window: int, hop: int, size: int)
     Where window = size it is `jax.scipy.signal.stft` without boundary, but for the scaling.
     """
     if x.shape[1] < window:
-        raise ValueError(f"window={window} is longer than the {x.shape[1]} samples")
+        raise UserError(f"window={window} is longer than the {x.shape[1]} samples")
     frames, block = 1 + (x.shape[1] - window) // hop, math.gcd(window, hop)
     blocks = x[:, : x.shape[1] // block * block].reshape(len(x), -1, block)
     step = hop // block
@@ -130,7 +130,7 @@ class LogMel:
 
     def __post_init__(self) -> None:
         if self.normalise not in ("channel", "recording", "none"):
-            raise ValueError(f"normalise={self.normalise!r}: take 'channel', 'recording' or 'none'")
+            raise UserError(f"normalise={self.normalise!r}: take 'channel', 'recording' or 'none'")
 
     @property
     def sizes(self) -> tuple[int, int, int]:

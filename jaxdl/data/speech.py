@@ -17,6 +17,7 @@ from jaxdl.data import files, groups, prepare, tfds
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import InMemory
 from jaxdl.data.wav import read_wav, seconds_of, to_int16, write_wav
+from jaxdl.types import UserError
 
 __all__ = [
     "Recordings",
@@ -79,7 +80,7 @@ def one_row(path: str | Path, rate: int, samples: int, fill: int = PAD) -> Int16
     """A wav file, filled up to `samples`; `ValueError` if it lasts longer."""
     x, _ = read_wav(path, rate=rate)
     if len(x) > samples:
-        raise ValueError(f"{path}: lasts {len(x) / rate:.2f} s, this set's recordings at most {samples / rate:.2f} s")
+        raise UserError(f"{path}: lasts {len(x) / rate:.2f} s, this set's recordings at most {samples / rate:.2f} s")
     return padded([x], samples, fill)
 
 
@@ -177,9 +178,7 @@ def _commands(
         parts[part].append((path, words.index(name.partition("/")[0])))
     if not all(parts.values()):
         empty = next(part for part, rows in parts.items() if not rows)
-        raise ValueError(
-            f"{root}: no recordings for the {empty} split: its lists name files such as yes/0a7c2a8d_0.wav"
-        )
+        raise UserError(f"{root}: no recordings for the {empty} split: its lists name files such as yes/0a7c2a8d_0.wav")
     arrays = {}
     for part, rows in parts.items():
         x = padded([to_int16(read_wav(path, rate=rate)[0])[:rate] for path, _ in rows], rate, 0)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Int16
 
 from jaxdl.data import speech
 from jaxdl.data.spectrogram import PAD, LogMel
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 Bank = Mapping[str, np.ndarray]
 """Single recordings of one split: `samples` int16, one behind the other; of each `start`, `size`, `symbol` (from 1)."""
@@ -65,7 +65,7 @@ class Composer:
     def __post_init__(self) -> None:
         least = max(self.shortest, 1)
         if self.longest < least:
-            raise ValueError(f"longest = {self.longest} must be {least} or more: the symbols of the longest sequence")
+            raise UserError(f"longest = {self.longest} must be {least} or more: the symbols of the longest sequence")
 
     def __call__(self, key: Any, bank: Mapping[str, Array]) -> tuple[Int16[Array, "samples"], Array]:
         """One sequence `(samples,)` and its symbols `(longest,)`, 0 where there are fewer."""
@@ -227,7 +227,7 @@ def _digits(folder: Path, listing: tuple[Path, ...], unheard: str) -> tuple[Mapp
             f"{folder}: needs files {{digit}}_{{speaker}}_{{number}}.wav of two speakers or more, found {len(speakers)}"
         )
     if unheard and unheard not in speakers:
-        raise ValueError(f"unheard={unheard!r} is none of the speakers {', '.join(speakers)}")
+        raise UserError(f"unheard={unheard!r} is none of the speakers {', '.join(speakers)}")
     unheard = unheard or speakers[-1]
     parts: dict[str, list[tuple[Path, int]]] = {"train": [], "validation": [], "test": []}
     for path, match in named:
@@ -269,7 +269,7 @@ def telephone_tones(
         count: sequences of the test split (as many for validation).
     """
     if lines < 4:
-        raise ValueError(f"lines={lines}: four or more, so that each split has lines of its own")
+        raise UserError(f"lines={lines}: four or more, so that each split has lines of its own")
     quarter = lines // 4
     parts = {
         "train": range(lines - 2 * quarter),

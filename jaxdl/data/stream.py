@@ -192,20 +192,20 @@ class InMemory(Data):
 
     def __post_init__(self) -> None:
         if "train" not in self.splits:
-            raise ValueError(f"splits need 'train', got {sorted(self.splits)}")
+            raise UserError(f"splits need 'train', got {sorted(self.splits)}")
         for name, arrays in self.splits.items():
             lengths = {key: len(value) for key, value in arrays.items()}
             if len(set(lengths.values())) != 1 or 0 in lengths.values():
-                raise ValueError(
+                raise UserError(
                     f"split {name!r} of {self.name or 'the data'} needs arrays of one length > 0: {lengths}"
                 )
         if not 1 <= self.batch <= self.size("train"):
-            raise ValueError(
+            raise UserError(
                 f"batch = {self.batch} must lie between 1 and {self.size('train')}, "
                 f"the training examples of {self.name or 'the data'}"
             )
         if self.batch * self.size("train") >= 2**31:
-            raise ValueError(
+            raise UserError(
                 f"batch · examples = {self.batch * self.size('train')} passes 2³¹: stream this set from disk"
             )
 
@@ -216,19 +216,19 @@ class InMemory(Data):
         counts = self._by_class["class_count"]
         name = self.name or "the data"
         if min(classes, examples) < 1 or classes * examples != self.batch:
-            raise ValueError(f"balanced = {(classes, examples)} must be two numbers with the product {self.batch}")
+            raise UserError(f"balanced = {(classes, examples)} must be two numbers with the product {self.batch}")
         if classes > len(counts):
-            raise ValueError(f"{classes} classes a batch are more than the {len(counts)} that {name} trains on")
+            raise UserError(f"{classes} classes a batch are more than the {len(counts)} that {name} trains on")
         if examples > 1 and counts.min() < 2:
             label = int(np.unique(self.splits["train"]["y"])[counts.argmin()])
             which = self.classes[label] if label < len(self.classes) else label
-            raise ValueError(f"{name}: class {which!r} has one training example, and a pair of it needs two")
+            raise UserError(f"{name}: class {which!r} has one training example, and a pair of it needs two")
 
     @cached_property
     def _by_class(self) -> dict[str, np.ndarray]:
         labels = self.splits["train"].get("y")
         if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise ValueError(f"balanced batches need one class number y for each example of {self.name or 'the data'}")
+            raise UserError(f"balanced batches need one class number y for each example of {self.name or 'the data'}")
         return class_table(labels)
 
     @cached_property
@@ -260,10 +260,10 @@ class InMemory(Data):
 def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
     """The same data in class-balanced batches: `each` examples of each of `classes` classes, for losses within a batch."""
     if not isinstance(data, InMemory):
-        raise ValueError(
+        raise UserError(
             f"balanced batches need a set in memory, and {data.name or 'the data'} is {type(data).__name__}, "
             "which is read while training"
         )
     if min(classes, each) < 1:
-        raise ValueError(f"balanced batches of {classes} classes with {each} examples each: both must be 1 or more")
+        raise UserError(f"balanced batches of {classes} classes with {each} examples each: both must be 1 or more")
     return replace(data, batch=classes * each, balanced=(classes, each))

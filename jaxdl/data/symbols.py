@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from jaxtyping import Int
 
+from jaxdl.types import UserError
+
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
 SPECIALS = (PAD, UNKNOWN, START, END)
 Tokens = Int[np.ndarray, "n"]
@@ -110,7 +112,7 @@ class _Symbols(Numbered):
             try:
                 return np.fromiter((numbers[p] for p in pieces), np.int32, len(pieces))
             except KeyError:
-                raise ValueError(f"the tokenizer does not know {named(self.missing(text))}") from None
+                raise UserError(f"the tokenizer does not know {named(self.missing(text))}") from None
         return np.fromiter((numbers.get(p, unknown) for p in pieces), np.int32, len(pieces))
 
     def missing(self, text: str) -> list[str]:
@@ -177,7 +179,7 @@ class Words(_Symbols):
     ) -> "Words":
         """The words seen `least` times or more, the most frequent first (ties by alphabet), `size` tokens in all."""
         if size is not None and size <= len(specials):
-            raise ValueError(f"size = {size} leaves no room for words beside {len(specials)} special tokens")
+            raise UserError(f"size = {size} leaves no room for words beside {len(specials)} special tokens")
         empty = cls((), tuple(specials), lower)
         counts = Counter(piece for text in texts for piece in empty.pieces(text))
         ordered = sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-counts[w], w))

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 
 from jaxdl.data import files, prepare
 from jaxdl.data.stream import InMemory
+from jaxdl.types import UserError
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class Encoder:
         """{"x": float32 (n, columns)} and, with `codes`, {"codes": int32 (n, categorical columns)}."""
         for name in (*self.medians, *self.categories):
             if name not in columns:
-                raise ValueError(f"{source}: has no column {name!r}")
+                raise UserError(f"{source}: has no column {name!r}")
             if (columns[name].dtype.kind == "f") != (name in self.medians):
                 kind = "numbers" if name in self.medians else "names"
-                raise ValueError(f"{source}: column {name!r} held {kind} in training and does not here")
+                raise UserError(f"{source}: column {name!r} held {kind} in training and does not here")
         numbers = [np.where(np.isnan(columns[name]), m, columns[name]) for name, m in self.medians.items()]
         missing = [np.isnan(columns[name]) for name in self.indicated]
         chosen = [columns[name] == c for name, cs in self.categories.items() for c in cs]
@@ -120,7 +121,7 @@ def table(
     """
     x, y = np.asarray(x, np.float32), np.asarray(y)
     if x.ndim != 2 or len(x) != len(y):
-        raise ValueError(f"{name}: inputs must be (n, columns) and targets (n,), got {x.shape} and {y.shape}")
+        raise UserError(f"{name}: inputs must be (n, columns) and targets (n,), got {x.shape} and {y.shape}")
     rows, split = prepare.split_rows(x, y if classes else None, source=name)
     inputs = {"x": x}
     return _assemble(
@@ -180,9 +181,9 @@ def csv(
         delimiter: between cells.
     """
     if kind not in ("auto", "classes", "values"):
-        raise ValueError(f"kind = {kind!r} is not one of auto, classes, values")
+        raise UserError(f"kind = {kind!r} is not one of auto, classes, values")
     if encode not in ("onehot", "codes"):
-        raise ValueError(f"encode = {encode!r} is not one of onehot, codes")
+        raise UserError(f"encode = {encode!r} is not one of onehot, codes")
     path = files.existing(path)
     stamp = path.stat().st_mtime_ns, path.stat().st_size  # a file that was edited is read again
     return _csv(path, stamp, target, batch, kind, tuple(categorical), tuple(ignore), encode == "codes", delimiter)
@@ -194,22 +195,22 @@ def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter
     names = names if kind == "classes" else names[:-1]
     columns = files.read_csv(path, names=names, delimiter=delimiter)
     if target not in columns:
-        raise ValueError(f"{path}: has no column {target!r} (target); it has {', '.join(columns)}")
+        raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(columns)}")
     y = columns[target]
     inputs = {name: cells for name, cells in columns.items() if name != target and name not in ignore}
     if not inputs:
-        raise ValueError(f"{path}: has no column but the target {target!r}")
+        raise UserError(f"{path}: has no column but the target {target!r}")
     missing = np.isnan(y) if y.dtype.kind == "f" else y == ""
     if missing.any():
-        raise ValueError(
+        raise UserError(
             f"{path}: the target {target!r} is missing in {missing.sum()} rows, first in row {missing.argmax()}"
         )
     if kind == "values" and y.dtype.kind != "f":
-        raise ValueError(f"{path}: the target {target!r} holds names ({str(y[0])!r}), not values")
+        raise UserError(f"{path}: the target {target!r} holds names ({str(y[0])!r}), not values")
     classes = [] if y.dtype.kind == "f" else sorted(set(y.tolist()), key=_order)
     numbers = np.array([classes.index(name) for name in y]) if classes else y
     if len(classes) == 1:
-        raise ValueError(f"{path}: the target {target!r} has one class only, {classes[0]!r}")
+        raise UserError(f"{path}: the target {target!r} has one class only, {classes[0]!r}")
     # rows are compared as text, so that the split knows nothing of the encoding
     text = np.stack([cells.astype(str) for cells in inputs.values()], -1)
     rows, split = prepare.split_rows(text, numbers if classes else None, source=str(path))

@@ -19,7 +19,7 @@ from jaxtyping import Array, Int
 from jaxdl.data import files
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.data.tokenizers import Tokenizer, named, summary
-from jaxdl.types import Batch
+from jaxdl.types import Batch, UserError
 
 IGNORE = -100
 """The target that counts nowhere."""
@@ -85,7 +85,7 @@ def pack(documents: Sequence[Int[np.ndarray, "n"]], context: int, *, whole: bool
             rows[place].append(piece)
             room[place] -= len(piece)
     if not rows:
-        raise ValueError("there are no documents to pack: each needs at least one token")
+        raise UserError("there are no documents to pack: each needs at least one token")
     shape = (len(rows), context)
     made = {name: np.zeros(shape, np.int32) for name in ("x", "segments", "positions")} | {"y": np.full(shape, IGNORE)}
     for i, row in enumerate(rows):
@@ -101,7 +101,7 @@ def pack(documents: Sequence[Int[np.ndarray, "n"]], context: int, *, whole: bool
 
 def check_context(context: int) -> None:
     if context < 1:
-        raise ValueError(f"context = {context} must be 1 or more: the tokens of a row")
+        raise UserError(f"context = {context} must be 1 or more: the tokens of a row")
 
 
 # -- data sets --------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Windows(Text):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch * self.splits["train"]["x"].size >= 2**31:
-            raise ValueError(f"{self.name}: batch · tokens passes 2³¹; take a smaller batch, or contiguous=True")
+            raise UserError(f"{self.name}: batch · tokens passes 2³¹; take a smaller batch, or contiguous=True")
 
     @cached_property
     def _text(self) -> Mapping[str, np.ndarray]:
@@ -168,7 +168,7 @@ class Stream(Text):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.steps_per_epoch:
-            raise ValueError(
+            raise UserError(
                 f"{self.name}: is too short for batch={self.batch} rows of {self.context} tokens; take fewer"
             )
 
@@ -201,7 +201,7 @@ def divide(text: str, fractions: Mapping[str, float] = FRACTIONS, *, source: str
     parts = {name: text[a:b] for name, a, b in zip(fractions, edges[:-1], edges[1:], strict=True)}
     short = [name for name, part in parts.items() if len(part) < 2]
     if short:
-        raise ValueError(f"{source}: {len(text)} characters are too few, nothing is left for {' and '.join(short)}")
+        raise UserError(f"{source}: {len(text)} characters are too few, nothing is left for {' and '.join(short)}")
     return parts
 
 
@@ -232,13 +232,13 @@ def _splits(
 ) -> tuple[Mapping[str, Mapping[str, np.ndarray]], str]:
     unknown = tokenizer.missing(text) if tokenizer.unknown is None else []
     if unknown:
-        raise ValueError(f"{name}: holds {named(unknown)}, which the tokenizer does not know")
+        raise UserError(f"{name}: holds {named(unknown)}, which the tokenizer does not know")
     parts, splits, encoded = divide(text, dict(fractions), source=name), {}, []
     for part, content in parts.items():
         tokens = tokenizer.encode(content)
         encoded.append(tokens)
         if len(tokens) < (context + 1 if part == "train" else 2):
-            raise ValueError(f"{name}: {len(tokens)} tokens for {part} are too few for a context of {context}")
+            raise UserError(f"{name}: {len(tokens)} tokens for {part} are too few for a context of {context}")
         splits[part] = cut(tokens, context, len(content) / len(tokens))
         for array in splits[part].values():
             array.flags.writeable = False

@@ -19,6 +19,7 @@ from jaxtyping import Int
 from jaxdl.data import files, groups
 from jaxdl.data.stream import InMemory
 from jaxdl.data.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, summary
+from jaxdl.types import UserError
 
 BUNDLED = Path(__file__).parent / "bundled"
 SPECIALS = (PAD, UNKNOWN)
@@ -87,7 +88,7 @@ def texts(
     """
     classes = tuple(sorted(set(labelled.labels)))
     if len(classes) < 2:
-        raise ValueError(f"{name}: has one class only, {classes[0]!r}")
+        raise UserError(f"{name}: has one class only, {classes[0]!r}")
     number = {label: i for i, label in enumerate(classes)}
     y = np.array([number[label] for label in labelled.labels], np.int32)
     shares = dict(zip(("train", "validation", "test"), parts, strict=True))
@@ -150,7 +151,7 @@ def languages(*, batch: int, unit: Unit = "characters", time: int = 128, **optio
 def read(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
     """A folder of folders, a CSV file, or lines `label <tab> text [<tab> group]`, which their first form decides."""
     if path.suffix.lower() != ".csv" and (text, label) != ("text", "label"):
-        raise ValueError(f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv")
+        raise UserError(f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv")
     if path.is_dir():
         return read_folder(path)
     if path.suffix.lower() == ".csv":
@@ -163,7 +164,7 @@ def read(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
             continue
         cells = line.split("\t")
         if not 2 <= len(cells) <= 3 or not cells[0].strip() or not cells[1].strip():
-            raise ValueError(f"{path}:{i}: {line[:40]!r} is not `label <tab> text` or `label <tab> text <tab> group`")
+            raise UserError(f"{path}:{i}: {line[:40]!r} is not `label <tab> text` or `label <tab> text <tab> group`")
         rows.append((cells[1].strip(), cells[0].strip(), cells[2].strip() if len(cells) == 3 else f"line {i}"))
     return Labelled(*map(tuple, zip(*rows, strict=True)))
 
@@ -172,7 +173,7 @@ def cells_of(table: Mapping[str, np.ndarray], column: str, path: str | Path) -> 
     """A column in which no cell is empty; ValueError where one is."""
     if len(empty := np.flatnonzero(table[column] == "")):
         what = f"{len(empty)} rows have no {column!r}, the first is row {empty[0] + 1}"
-        raise ValueError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
+        raise UserError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
     return table[column].tolist()
 
 
@@ -180,7 +181,7 @@ def read_folder(path: Path) -> Labelled:
     """One folder a class, one .txt file a text."""
     found = [(file.parent.name, file) for file in sorted(path.glob("*/*.txt"))]
     if not found:
-        raise ValueError(f"{path}: holds no folder with .txt files, one folder a class")
+        raise UserError(f"{path}: holds no folder with .txt files, one folder a class")
     texts = [" ".join(files.read_text(file).split()) for _, file in found]
     return Labelled(tuple(texts), tuple(name for name, _ in found), tuple(str(file) for _, file in found))
 
@@ -193,13 +194,13 @@ def tokenizer_of(texts: Sequence[str], unit: Unit, vocab: int, least: int, lower
         return Bytes(specials=SPECIALS)
     if unit == "words":
         return Words.of(texts, size=vocab, least=least, lower=lower, specials=SPECIALS)
-    raise ValueError(f"unit = {unit!r} is not one of characters, bytes, words")
+    raise UserError(f"unit = {unit!r} is not one of characters, bytes, words")
 
 
 def in_rows(tokens: Sequence[Tokens], tokenizer: Tokenizer, time: int) -> Int[np.ndarray, "n time"]:
     """Tokens in rows of `time`, cut or padded with 0; a text without any token is one unknown."""
     if time < 1:
-        raise ValueError(f"time = {time} must be 1 or more: the tokens of a text")
+        raise UserError(f"time = {time} must be 1 or more: the tokens of a text")
     rows = np.zeros((len(tokens), time), np.int32)
     for row, found in zip(rows, tokens, strict=True):
         row[: len(found)] = found[:time]

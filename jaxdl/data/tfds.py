@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import extras
+from jaxdl.types import UserError
 
 READABLE = ("array_record", "parquet")
 
@@ -61,12 +62,12 @@ def builder(name: str, *, data_dir: str | Path | None = None) -> Any:
         try:
             found = tensorflow_datasets.builder_from_directory(folder)
         except Exception as error:  # whatever its JSON readers raise
-            raise ValueError(f"{folder}: is a damaged data set ({' '.join(str(error).split())[:200]})") from None
+            raise UserError(f"{folder}: is a damaged data set ({' '.join(str(error).split())[:200]})") from None
         ready = found.is_prepared()
     if not ready:
         raise FileNotFoundError(f"{folder}: preparing {name} did not finish; {_advice(name)}")
     if found.info.file_format.value not in READABLE:
-        raise ValueError(
+        raise UserError(
             f"{folder}: {name} was prepared as {found.info.file_format.value}; delete it and {_advice(name)}"
         )
     return found
@@ -91,10 +92,10 @@ def load(
     features = source.info.features
     for key in keys:
         if key not in features:
-            raise ValueError(f"{name} has no feature {key!r}; it has {', '.join(sorted(features))}")
+            raise UserError(f"{name} has no feature {key!r}; it has {', '.join(sorted(features))}")
     for split in splits:
         if split.partition("[")[0] not in source.info.splits:
-            raise ValueError(f"{name} has no split {split!r}; it has {', '.join(sorted(source.info.splits))}")
+            raise UserError(f"{name} has no split {split!r}; it has {', '.join(sorted(source.info.splits))}")
     with _quiet():
         arrays = {split: _stack(source.as_data_source(split), keys, f"{name}, {split}") for split in splits}
     return arrays, {key: tuple(features[key].names) for key in keys if getattr(features[key], "names", None)}
@@ -122,10 +123,10 @@ def encoded(name: str, *, data_dir: str | Path | None = None) -> tuple[dict[str,
     found = builder(name, data_dir=data_dir)
     features = found.info.features
     if not {"image", "label"} <= set(features) or not getattr(features["label"], "names", None):
-        raise ValueError(f"{name} has no 'image' with a 'label' of named classes; it has {', '.join(sorted(features))}")
+        raise UserError(f"{name} has no 'image' with a 'label' of named classes; it has {', '.join(sorted(features))}")
     there = [split for split in ("train", "validation", "test") if split in found.info.splits]
     if "train" not in there or len(there) < 2:
-        raise ValueError(
+        raise UserError(
             f"{name} needs the splits train and validation (or test); it has {', '.join(found.info.splits)}"
         )
     if "validation" in there:
@@ -145,7 +146,7 @@ def _stack(records: Sequence[Mapping[str, Any]], keys: Sequence[str], source: st
         for key, array in arrays.items():
             value = np.asarray(record[key])
             if value.shape != array.shape[1:]:
-                raise ValueError(f"{source}: {key!r} has the shape {array.shape[1:]} in record 0, {value.shape} in {i}")
+                raise UserError(f"{source}: {key!r} has the shape {array.shape[1:]} in record 0, {value.shape} in {i}")
             array[i] = value
     return arrays
 

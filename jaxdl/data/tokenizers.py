@@ -29,6 +29,7 @@ from jaxdl.data.symbols import (
     Words,
     named,
 )
+from jaxdl.types import UserError
 
 __all__ = [
     "BPE",
@@ -66,7 +67,7 @@ def from_json(entry: dict[str, Any]) -> Tokenizer:
     entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     kind = entry.pop("kind", None)
     if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r} is no tokenizer: take one of {', '.join(KINDS)}")
+        raise UserError(f"kind = {kind!r} is no tokenizer: take one of {', '.join(KINDS)}")
     return KINDS[kind](**entry)
 
 
@@ -82,7 +83,7 @@ def load(path: str | Path) -> Tokenizer:
     try:
         return from_json(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: is not a saved tokenizer ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: is not a saved tokenizer ({' '.join(str(error).split())})") from None
 
 
 _home: ContextVar[Path | None] = ContextVar("home", default=None)

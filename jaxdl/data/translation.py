@@ -20,6 +20,7 @@ from jaxdl.data.buckets import Buckets
 from jaxdl.data.parallel_text import Pair, PathLike, drawn, find_files, read_lines, read_pairs
 from jaxdl.data.stream import permute
 from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Parts, Tokenizer, Words, kept, named, summary
+from jaxdl.types import UserError
 
 __all__ = [
     "Pair",
@@ -55,11 +56,11 @@ class Parallel(Buckets):
         rows = []
         for i, text in enumerate(texts, 1):
             if unknown := self.source_tokenizer.missing(text.strip()):
-                raise ValueError(f"sentence {i} holds {named(unknown)}, unknown to the model: {text[:40]!r}")
+                raise UserError(f"sentence {i} holds {named(unknown)}, unknown to the model: {text[:40]!r}")
             tokens = self.source_tokenizer.encode(text.strip())
             if not 1 <= len(tokens) < self.shape[0]:
                 why = f"has {len(tokens)} tokens, the model was trained on 1 to {self.shape[0] - 1}"
-                raise ValueError(f"sentence {i} {why}: {text[:40]!r}")
+                raise UserError(f"sentence {i} {why}: {text[:40]!r}")
             rows.append(tokens)
         return padded(rows, self.source_tokenizer, self.shape[0])
 
@@ -72,7 +73,7 @@ class Parallel(Buckets):
         try:
             return {"x": self.encode(read_lines(file))}
         except ValueError as error:
-            raise ValueError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from None
+            raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from None
 
 
 def from_files(parts: Mapping[str, tuple[PathLike, PathLike]], *, name: str = "", **options: Any) -> Parallel:
@@ -130,7 +131,7 @@ def from_pairs(
     """
     kinds = (tokens, tokens) if isinstance(tokens, str) else tokens
     if joint and kinds[0] != kinds[1]:
-        raise ValueError(f"joint = True needs one kind of tokens, got {kinds[0]} and {kinds[1]}: take joint=False")
+        raise UserError(f"joint = True needs one kind of tokens, got {kinds[0]} and {kinds[1]}: take joint=False")
     train = dict(pairs)["train"]
     if tokenizers is not None:
         pass
@@ -153,7 +154,7 @@ def _learned(train: tuple[Pair, ...], sides: tuple[int, ...], kind: Kind, vocab:
         "bytes": lambda: Bytes(specials=SPECIALS),
     }
     if kind not in make:
-        raise ValueError(f"tokens = {kind!r}: take one of {named(list(make))}")
+        raise UserError(f"tokens = {kind!r}: take one of {named(list(make))}")
     return make[kind]()
 
 
@@ -172,7 +173,7 @@ def _tokenized(
         if part == "train":
             fits = [i for i in range(len(x)) if 0 < len(x[i]) < longest and 0 < len(y[i]) < longest]
             if not fits:
-                raise ValueError(f"longest = {longest}: no training pair has at most so many tokens, the end included")
+                raise UserError(f"longest = {longest}: no training pair has at most so many tokens, the end included")
             if len(fits) < len(x):
                 said += f"; {len(x) - len(fits)} of {len(x)} training pairs left out (empty, or above {longest} tokens)"
             x, y = [x[i] for i in fits], [y[i] for i in fits]
@@ -219,7 +220,7 @@ def number_table() -> tuple[tuple[str, str, str], ...]:
 def number_parts(train: int) -> dict[str, Int[np.ndarray, "n"]]:
     """Which numbers are for what: the first `train` of a fixed order of 0 … 9999; its last 1500 are validation and test."""
     if not 1 <= train <= 8500:
-        raise ValueError(f"train = {train} must lie between 1 and 8500: 1500 of the 10,000 numbers are held out")
+        raise UserError(f"train = {train} must lie between 1 and 8500: 1500 of the 10,000 numbers are held out")
     order = permute(0, np.zeros(10_000, int), np.arange(10_000), 10_000)
     return {"train": order[:train], "validation": order[8500:9000], "test": order[9000:]}
 
@@ -236,9 +237,9 @@ def number_tokenizers(
 ) -> tuple[Tokenizer, Tokenizer]:
     """Of English number words (tokens: words), and of German or French ones: the parts that they are made of, or letters."""
     if language not in ("de", "fr"):
-        raise ValueError(f"language = {language!r}: take 'de' or 'fr'")
+        raise UserError(f"language = {language!r}: take 'de' or 'fr'")
     if tokens not in ("parts", "letters"):
-        raise ValueError(f"tokens = {tokens!r}: take 'parts' or 'letters'")
+        raise UserError(f"tokens = {tokens!r}: take 'parts' or 'letters'")
     english, *others = zip(*number_table(), strict=True)
     parts = Parts(tuple(GERMAN if language == "de" else (*FRENCH, " ", "-")), SPECIALS)
     letters = Characters.of(others[language == "fr"], specials=SPECIALS)

@@ -18,6 +18,7 @@ import numpy as np
 from jaxdl.data import files, prepare, tfds
 from jaxdl.data.stream import InMemory
 from jaxdl.data.tabular import bundled
+from jaxdl.types import UserError
 
 Pair = tuple[np.ndarray, np.ndarray]
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -45,7 +46,7 @@ class Images(InMemory):
         x = files.read_npy(path)
         n = x.size // math.prod(shape)
         if x.shape not in (shape, shape[:2], (n, *shape), (n, *shape[:2])) or not n:
-            raise ValueError(f"{path}: an array of shape {x.shape} holds no images of shape {shape}")
+            raise UserError(f"{path}: an array of shape {x.shape} holds no images of shape {shape}")
         x = np.array(x).reshape(n, *shape)
         prepare.check_inputs(x, source=str(path))
         return {"x": x}
@@ -77,7 +78,7 @@ def images(
     parts = {part: _checked(*pair, f"{name}, {part}", len(classes)) for part, pair in given.items() if pair is not None}
     shapes = {part: p["x"].shape[1:] for part, p in parts.items()}
     if len(set(shapes.values())) > 1:
-        raise ValueError(f"{name}: images must have one shape, got {shapes}")
+        raise UserError(f"{name}: images must have one shape, got {shapes}")
     drawn = {part: share for part, share in prepare.FRACTIONS.items() if part not in parts or part == "train"}
     sentence = "train, validation and test as given"
     if len(drawn) > 1:
@@ -106,7 +107,7 @@ def _checked(x: np.ndarray, y: np.ndarray, source: str, classes: int) -> dict[st
     x = np.asarray(x)
     x = x[..., None] if x.ndim == 3 else x[...]  # a view: the caller's own array stays writeable
     if x.ndim != 4 or not len(x) or len(x) != len(y):
-        raise ValueError(
+        raise UserError(
             f"{source}: expected images (n, height, width[, channels]) and n > 0 labels, got {x.shape}, {len(y)}"
         )
     prepare.check_inputs(x, source=source)
@@ -241,7 +242,7 @@ def _only_npz(folder: Path, wanted: str) -> Mapping[str, Pair]:
         raise FileNotFoundError(f"{folder}: holds neither {wanted} nor exactly one npz file ({len(found)} found)")
     parts = _npz(found[0])
     if "test" not in parts:
-        raise ValueError(f"{found[0]}: has no x_test, y_test")
+        raise UserError(f"{found[0]}: has no x_test, y_test")
     return parts
 
 
@@ -253,7 +254,7 @@ def _npz(path: Path) -> dict[str, Pair]:
         if part == "train" or any(name in arrays for name in pair):
             for name in pair:
                 if name not in arrays:
-                    raise ValueError(f"{path}: has no array {name!r}; it has {', '.join(arrays)}")
+                    raise UserError(f"{path}: has no array {name!r}; it has {', '.join(arrays)}")
             x, y = (arrays[name] for name in pair)
             parts[part] = x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     return parts
@@ -261,7 +262,7 @@ def _npz(path: Path) -> dict[str, Pair]:
 
 def _refuse_pickle(folder: Path, file: str, inner: str, wanted: str) -> None:
     if _find(folder, file, inner):
-        raise ValueError(f"{folder}: holds the Python version, and reading pickles can run code; unpack {wanted} there")
+        raise UserError(f"{folder}: holds the Python version, and reading pickles can run code; unpack {wanted} there")
 
 
 def _find(folder: Path, file: str, inner: str) -> Path | None:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int16
 
 from jaxdl.data import files
+from jaxdl.types import UserError
 
 PCM, EXTENSIBLE = 1, 0xFFFE
 OTHERS = {2: "ADPCM", 3: "floats", 6: "A-law", 7: "µ-law", 17: "ADPCM", 85: "MP3"}
@@ -70,39 +71,39 @@ def header(file: BinaryIO, path: Path) -> Header:
     file.seek(0)
     riff, form = file.read(12), b""
     if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
-        raise ValueError(f"{path}: is not a readable wav file (it begins with {riff[:4]!r}); {CONVERT}")
+        raise UserError(f"{path}: is not a readable wav file (it begins with {riff[:4]!r}); {CONVERT}")
     name, size = b"", 0
     while name != b"data":
         file.seek(size + size % 2, 1)
         name, size = file.read(4), int.from_bytes(file.read(4), "little")
         if not name:
-            raise ValueError(f"{path}: is not a readable wav file (it ends before its samples)")
+            raise UserError(f"{path}: is not a readable wav file (it ends before its samples)")
         if name == b"fmt ":
             form = file.read(min(size, 40))
             file.seek(-len(form), 1)
     if len(form) < 16:
-        raise ValueError(f"{path}: is not a readable wav file (it does not say its format)")
+        raise UserError(f"{path}: is not a readable wav file (it does not say its format)")
     kind, channels, rate, _, frame, bits = struct.unpack("<HHIIHH", form[:16])
     if kind == EXTENSIBLE and len(form) >= 26:
         kind = int.from_bytes(form[24:26], "little")
     if kind != PCM:
-        raise ValueError(f"{path}: holds {OTHERS.get(kind, f'the format {kind}')}, not PCM; {CONVERT}")
+        raise UserError(f"{path}: holds {OTHERS.get(kind, f'the format {kind}')}, not PCM; {CONVERT}")
     width, start = (bits + 7) // 8, file.tell()
     held = end - start
     if not 1 <= width <= 4 or not channels or not rate:
-        raise ValueError(f"{path}: is not a readable wav file ({channels} channels of {bits} bits at {rate} Hz)")
+        raise UserError(f"{path}: is not a readable wav file ({channels} channels of {bits} bits at {rate} Hz)")
     if frame != channels * width:
-        raise ValueError(
+        raise UserError(
             f"{path}: keeps {channels} x {bits} bits in frames of {frame} bytes, not {channels * width}; {CONVERT}"
         )
     # what is written into a pipe does not know its length, and says the longest or none
     if (size >= 0x7FFFF000 and size > held) or (not size and riff[4:8] in (bytes(4), b"\xff" * 4)):
-        raise ValueError(f"{path}: does not say how long it is (its header was written for a stream); {CONVERT}")
+        raise UserError(f"{path}: does not say how long it is (its header was written for a stream); {CONVERT}")
     count = size // (channels * width)
     if not count:
-        raise ValueError(f"{path}: holds no sound, 0 samples")
+        raise UserError(f"{path}: holds no sound, 0 samples")
     if held < count * channels * width:
-        raise ValueError(f"{path}: holds {held} of the {size} bytes that its header says")
+        raise UserError(f"{path}: holds {held} of the {size} bytes that its header says")
     return Header(channels, width, rate, count, start)
 
 

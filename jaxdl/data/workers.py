@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.types import UserError
+
 END = 2**62
 """Positions of an endless sequence."""
 
@@ -69,13 +71,13 @@ class Reader:
                 break
             except ValueError as error:
                 self.close()
-                raise ValueError(str(error).splitlines()[0]) from None
+                raise UserError(str(error).splitlines()[0]) from None
             except RuntimeError as error:
                 self.close()
                 if "terminated unexpectedly" not in str(error):
                     raise
                 if attempt == 2:
-                    raise ValueError(
+                    raise UserError(
                         f"workers = {self.workers}: a process that decodes images was killed, twice, in batch {number}; "
                         "take fewer if memory (or /dev/shm) is short, or 0 to decode in this process"
                     ) from None

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.decode.generate import Step, check_room, ends, read_prompt
-from jaxdl.types import Params
+from jaxdl.types import Params, UserError
 
 
 class Beams(NamedTuple):
@@ -62,7 +62,7 @@ def beam_search(
     likeliest token goes on, and may score better in the end.
     """
     if beams < 1 or steps < 1:
-        raise ValueError(f"beams={beams}, steps={steps}: take at least 1 of each")
+        raise UserError(f"beams={beams}, steps={steps}: take at least 1 of each")
     check_room(cache, prompt.shape[1], steps)
     logits, cache, lengths = read_prompt(step, params, cache, prompt, lengths)
     batch, vocab = logits.shape

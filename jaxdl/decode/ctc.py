@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.types import UserError
+
 NONE = -1e30
 """log 0, but finite."""
 
@@ -60,7 +62,7 @@ def prefix_beam(
     """
     longest = max(logits.shape[1], 1) if longest is None else longest
     if longest < 1:
-        raise ValueError(f"longest={longest}: leave room for one symbol at least")
+        raise UserError(f"longest={longest}: leave room for one symbol at least")
     search = lambda logits, length: _search(jax.nn.log_softmax(logits.astype(jnp.float32)), length, width, longest)
     return jax.vmap(search)(logits, lengths)
 

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxdl.decode.pick import Pick, greedy
-from jaxdl.types import Key, Params
+from jaxdl.types import Key, Params, UserError
 
 Step = Callable[[Params, Any, Int[Array, "batch n"], Int[Array, "batch n"]], tuple[Float[Array, "batch n vocab"], Any]]
 
@@ -36,7 +36,7 @@ def read_prompt(
     """Logits after the last token of each prompt, the cache filled with it, and the prompts' lengths; all rows at once."""
     batch, n = prompt.shape
     if not n:
-        raise ValueError("prompt is empty: give at least one token a row, such as the start token")
+        raise UserError("prompt is empty: give at least one token a row, such as the start token")
     lengths = jnp.full(batch, n, jnp.int32) if lengths is None else lengths.astype(jnp.int32)
     at = jnp.broadcast_to(jnp.arange(n, dtype=jnp.int32)[None], prompt.shape)
     logits, cache = step(params, cache, prompt, jnp.where(at < lengths[:, None], at, -1))
@@ -49,7 +49,7 @@ def check_room(cache: Any, prompt: int, steps: int) -> None:
     for part in jax.tree.leaves(own, is_leaf=lambda x: hasattr(x, "slots")):
         if getattr(part, "slots", prompt + steps) < prompt + steps - 1:  # the last token is never read
             need = f"a prompt of {prompt} and steps={steps} need {prompt + steps - 1}"
-            raise ValueError(f"the cache has {part.slots} slots, {need}: start it with more, or write less")
+            raise UserError(f"the cache has {part.slots} slots, {need}: start it with more, or write less")
 
 
 def ends(tokens: Array, end: int | Sequence[int] | None) -> Bool[Array, "*shape"]:
@@ -84,9 +84,9 @@ def generate(
     Call it inside `jax.jit` (partially applied: `step`, `steps`, `pick` and `end` are static).
     """
     if pick is not greedy and key is None:
-        raise ValueError("key=None: sampling needs a jax.random.key")
+        raise UserError("key=None: sampling needs a jax.random.key")
     if steps < 1:
-        raise ValueError(f"steps={steps}: write at least one token")
+        raise UserError(f"steps={steps}: write at least one token")
     check_room(cache, prompt.shape[1], steps)
     logits, cache, lengths = read_prompt(step, params, cache, prompt, lengths)
     batch, key = len(prompt), jax.random.key(0) if key is None else key

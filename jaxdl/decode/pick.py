@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Key
+from jaxdl.types import Key, UserError
 
 Logits = Float[Array, "batch vocab"]
 Pick = Callable[[Key, Logits], Int[Array, "batch"]]
@@ -35,11 +35,11 @@ def sample(*, temperature: float | Array = 1.0, top_k: int | None = None, top_p:
     The draw of row r depends on the key and on r (of `(batch,)` keys: on its own), not on the other rows.
     """
     if isinstance(temperature, (int, float)) and temperature <= 0:
-        raise ValueError(f"temperature={temperature}: take a number above 0, or pick=greedy for the likeliest token")
+        raise UserError(f"temperature={temperature}: take a number above 0, or pick=greedy for the likeliest token")
     if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k}: take at least 1, or None for all")
+        raise UserError(f"top_k={top_k}: take at least 1, or None for all")
     if isinstance(top_p, (int, float)) and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p}: a probability above 0, up to 1")
+        raise UserError(f"top_p={top_p}: a probability above 0, up to 1")
 
     def pick(key: Key, logits: Logits) -> Int[Array, "batch"]:
         logits = logits.astype(jnp.float32) / jnp.asarray(temperature, jnp.float32)

@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from jaxdl.decode.generate import Step, ends, read_prompt
 from jaxdl.decode.pick import Pick, greedy
-from jaxdl.types import Array, Key, Params
+from jaxdl.types import Array, Key, Params, UserError
 
 
 def stream(
@@ -40,11 +40,11 @@ def stream(
         chunk: tokens between two looks; each chunk is one compiled loop.
     """
     if pick is not greedy and key is None:
-        raise ValueError("key=None: sampling needs a jax.random.key")
+        raise UserError("key=None: sampling needs a jax.random.key")
     if steps < 1:
-        raise ValueError(f"steps={steps}: write at least one token")
+        raise UserError(f"steps={steps}: write at least one token")
     if limit is not None and limit < 2:
-        raise ValueError(f"limit={limit}: a model that writes needs at least 2 positions")
+        raise UserError(f"limit={limit}: a model that writes needs at least 2 positions")
     key = jax.random.key(0) if key is None else key
     key_at = partial(jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in, key)
     written = np.asarray(prompt, np.int32)

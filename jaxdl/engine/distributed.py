@@ -27,6 +27,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxdl.types import UserError
+
 HEARTBEAT = 10
 """Seconds without a sign of life after which a process counts as dead, and the others end."""
 
@@ -63,11 +65,11 @@ def expected(coordinator: str | None, processes: int | None, process: int | None
     """Whether this is one of several processes; ValueError if the flags say it by halves."""
     given = [coordinator is not None, processes is not None, process is not None]
     if any(given) and not all(given):
-        raise ValueError("--coordinator host:port, --num-processes N and --process-id I go together: give all three")
+        raise UserError("--coordinator host:port, --num-processes N and --process-id I go together: give all three")
     if all(given) and not 0 <= process < processes:
-        raise ValueError(f"--process-id {process} must lie in 0 … {processes - 1}, --num-processes is {processes}")
+        raise UserError(f"--process-id {process} must lie in 0 … {processes - 1}, --num-processes is {processes}")
     if all(given) and not coordinator.rpartition(":")[2].isdecimal():
-        raise ValueError(f"--coordinator {coordinator!r} should be host:port, as in 10.0.0.1:8476")
+        raise UserError(f"--coordinator {coordinator!r} should be host:port, as in 10.0.0.1:8476")
     return all(given) or launcher() is not None or _on_tpu_vm()
 
 
@@ -93,9 +95,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         # a TPU machine that belongs to no group: one process
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"the processes did not meet at {coordinator or launcher()} in {MEETING} s: {reason}"
-        ) from None
+        raise UserError(f"the processes did not meet at {coordinator or launcher()} in {MEETING} s: {reason}") from None
 
 
 def _on_tpu_vm() -> bool:

@@ -20,7 +20,7 @@ from jaxdl.engine.population import Group, Population
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.manifest import write_synced
-from jaxdl.types import TrainState
+from jaxdl.types import TrainState, UserError
 
 Row = dict[str, Any]
 """What one member came to: flat, and strict JSON (a number that is not finite is None)."""
@@ -104,7 +104,7 @@ def train_group(
     folder.mkdir(exist_ok=True)
     metric, order = group.exp.select
     if prune and "validation" not in group.exp.data.splits:
-        raise ValueError("pruning compares members on the validation split, and this data has none")
+        raise UserError("pruning compares members on the validation split, and this data has none")
     stages = Stages(folder, group.members, order, say)
     population = Population(group, devices, stages.how or how)
     if population.timings:

@@ -21,7 +21,7 @@ from jaxdl.engine.program import Program
 from jaxdl.engine.signals import Interruption
 from jaxdl.record.checkpoint import Checkpoints, digest
 from jaxdl.record.processes import anywhere
-from jaxdl.types import TrainState, Variables
+from jaxdl.types import TrainState, UserError, Variables
 
 CHUNK_SECONDS = 0.25
 """How long the device may run before the host looks: what a progress bar and a Ctrl-C wait for."""
@@ -223,7 +223,7 @@ def _assess(
     name, mode = program.exp.select
     value = np.asarray(result.get(name, np.full(np.shape(state.step), np.nan)), np.float32)
     if name not in result and all(np.isfinite(v).all() for v in result.values()):
-        raise ValueError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
+        raise UserError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
     if state.best is not None:
         state = state.replace(best=program.stop(state.best, value, np.int32(step), weights))
     finite = value[np.isfinite(value)]

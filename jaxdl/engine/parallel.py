@@ -28,6 +28,7 @@ from jax.sharding import PartitionSpec as P
 from jaxdl import runtime
 from jaxdl.engine.compiled import Compiled
 from jaxdl.tracing import cutting_time
+from jaxdl.types import UserError
 
 AXES = ("data", "fsdp", "model")
 SMALL = 512
@@ -50,9 +51,7 @@ def parse_mesh(text: str) -> dict[str, int]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\w+)\s*=\s*(\d+)\s*", part)
         if match is None or match[1] not in AXES or int(match[2]) < 1 or match[1] in sizes:
-            raise ValueError(
-                f"--mesh {text!r}: {part!r} should be one of data=N, fsdp=N, model=N, as in data=4,model=2"
-            )
+            raise UserError(f"--mesh {text!r}: {part!r} should be one of data=N, fsdp=N, model=N, as in data=4,model=2")
         sizes[match[1]] = int(match[2])
     return sizes
 
@@ -80,18 +79,18 @@ class Plan:
         sizes = parse_mesh(mesh) if mesh is not None else {"data": devices}
         count = int(np.prod(list(sizes.values())))
         if count > devices or (jax.process_count() > 1 and count != devices):
-            raise ValueError(f"--mesh {mesh}: needs {count} devices, there {'is' if devices == 1 else 'are'} {devices}")
+            raise UserError(f"--mesh {mesh}: needs {count} devices, there {'is' if devices == 1 else 'are'} {devices}")
         if strategy == "pmap" and set(sizes) != {"data"}:
-            raise ValueError(f"--strategy pmap takes a mesh of data only, got {mesh}: drop it for jit")
+            raise UserError(f"--strategy pmap takes a mesh of data only, got {mesh}: drop it for jit")
         if strategy == "pmap" and jax.process_count() > 1:
-            raise ValueError(f"--strategy pmap runs in one process, there are {jax.process_count()}: drop it for jit")
+            raise UserError(f"--strategy pmap runs in one process, there are {jax.process_count()}: drop it for jit")
         if sizes.get("model", 1) > 1 and not exp.rules:
-            raise ValueError(
+            raise UserError(
                 f"--mesh {mesh}: this experiment gives no path rules to cut its model by (Experiment.rules)"
             )
         plan = cls(tuple(sizes.items()), strategy, tuple(exp.rules) if "model" in sizes else ())
         if exp.data.batch % (plan.shares * exp.accumulate):
-            raise ValueError(
+            raise UserError(
                 f"a batch of {exp.data.batch} cannot be cut over {plan.shares} devices"
                 + (f" and {exp.accumulate} micro-batches" if exp.accumulate > 1 else "")
                 + f": make it a multiple of {plan.shares * exp.accumulate}"
@@ -147,7 +146,7 @@ class Plan:
         found = jax.tree_util.tree_map_with_path(lambda path, leaf: self.named(*self.spec(path, leaf, used)), shapes)
         unused = [rule for rule, _ in self.rules if rule not in used]
         if unused:
-            raise ValueError(f"path rule {unused[0]!r} matches no parameter of the model")
+            raise UserError(f"path rule {unused[0]!r} matches no parameter of the model")
         return found
 
     def spec(self, path: Any, leaf: Any, used: set[str]) -> tuple[Any, ...]:
@@ -160,7 +159,7 @@ class Plan:
                 axes = tuple(self._soft(axis, leaf.shape[i]) for i, axis in enumerate(axes))
                 for i, axis in enumerate(axes):
                     if axis is not None and leaf.shape[i] % sizes.get(axis, 1):
-                        raise ValueError(f"{name} {leaf.shape}: dimension {i} cannot be cut over {axis}={sizes[axis]}")
+                        raise UserError(f"{name} {leaf.shape}: dimension {i} cannot be cut over {axis}={sizes[axis]}")
                 spec = [axis if axis in sizes else None for axis in axes]
                 break
         if sizes.get("fsdp", 1) > 1 and int(np.prod(leaf.shape)) >= SMALL:

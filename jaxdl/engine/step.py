@@ -13,7 +13,7 @@ import optax
 from jaxdl.engine import stopping
 from jaxdl.engine.keys import unrolled
 from jaxdl.tracing import recomputing, rows_from
-from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState
+from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, UserError
 
 
 def select(params: Params, names: tuple[str, ...] | None) -> Params:
@@ -22,7 +22,7 @@ def select(params: Params, names: tuple[str, ...] | None) -> Params:
         return params
     missing = [name for name in names if name not in params]
     if missing:
-        raise ValueError(f"a phase updates {missing}, but the parameters are {sorted(params)}")
+        raise UserError(f"a phase updates {missing}, but the parameters are {sorted(params)}")
     return {name: params[name] for name in names}
 
 
@@ -48,13 +48,13 @@ def checked(augment: Callable[..., Any], before: Batch, after: Any) -> Batch:
     """What an augmentation made of a batch, if it still is one: the same entries, of as many rows."""
     name = getattr(augment, "__qualname__", type(augment).__name__).split(".<locals>")[0]
     if not isinstance(after, Mapping):
-        raise ValueError(f"augmentation {name} must give back the batch, a dict, got {type(after).__name__}")
+        raise UserError(f"augmentation {name} must give back the batch, a dict, got {type(after).__name__}")
     for entry in [name for name in ("x", "y", "mask") if name in before]:
         if entry not in after:
-            raise ValueError(f"augmentation {name} must keep {entry!r} in the batch, got {sorted(after)}")
+            raise UserError(f"augmentation {name} must keep {entry!r} in the batch, got {sorted(after)}")
         rows, got = len(before[entry]), len(after[entry])
         if got != rows:
-            raise ValueError(f"augmentation {name} must keep the {rows} rows of {entry!r}, got {got}")
+            raise UserError(f"augmentation {name} must keep the {rows} rows of {entry!r}, got {got}")
     return after
 
 
@@ -76,7 +76,7 @@ def init_state(exp: Any) -> TrainState:
     opt_state: dict[str, Any] = {}
     for phase in exp.task.phases:
         if phase.optimizer not in exp.optimizers:
-            raise ValueError(f"phase {phase.name!r} wants optimizer {phase.optimizer!r}, got {sorted(exp.optimizers)}")
+            raise UserError(f"phase {phase.name!r} wants optimizer {phase.optimizer!r}, got {sorted(exp.optimizers)}")
         opt_state[phase.optimizer] = exp.optimizers[phase.optimizer].init(select(params, phase.params))
     state = TrainState(
         step=jnp.int32(0),
@@ -121,10 +121,10 @@ def gradient(
     parts = exp.accumulate
     rows = batch["mask"].shape[0]
     if rows % parts:
-        raise ValueError(f"accumulate = {parts} must divide the batch of {rows}")
+        raise UserError(f"accumulate = {parts} must divide the batch of {rows}")
     carried = [name for name in state.model_state if exp.task.reduce.get(name) == "example"]
     if parts > 1 and carried:
-        raise ValueError(f"accumulate = {parts} cannot cut {carried[0]!r}, which carries on every row of the batch")
+        raise UserError(f"accumulate = {parts} cannot cut {carried[0]!r}, which carries on every row of the batch")
     offset = 0 if axis is None else jax.lax.axis_index(axis) * rows
 
     def objective(trained: Params, model_state: Any, part: Batch, first: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from jaxdl.types import Array, Best, Variables
+from jaxdl.types import Array, Best, UserError, Variables
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         if self.mode not in (None, "max", "min"):
-            raise ValueError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
+            raise UserError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
         if self.patience < 0:
-            raise ValueError(f"patience = {self.patience} must be 0 or more")
+            raise UserError(f"patience = {self.patience} must be 0 or more")
 
 
 def direction(metric: str, task_metric: tuple[str, str]) -> str:

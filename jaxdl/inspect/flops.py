@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from jaxdl.layers.linear_maps import FORMS
+from jaxdl.types import UserError
 
 
 def multiply_adds(function: Callable[..., Any], *inputs: Any) -> int:
@@ -86,7 +87,7 @@ def rows(models: Mapping[str, Any], names: Sequence[str] | None = None) -> Itera
     """
     for name in models if names is None else names:
         if name not in models:
-            raise ValueError(f"model {name!r} is unknown: take one of {', '.join(models)}")
+            raise UserError(f"model {name!r} is unknown: take one of {', '.join(models)}")
         entry = models[name]
         numbers = counts(entry.build(), entry.input, entry.sequences)
         yield {"name": name, **numbers, "input": list(entry.input), "source": entry.source}

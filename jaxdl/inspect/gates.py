@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdl.types import UserError
+
 NAMES = {4: ("input", "forget", "candidate", "output"), 3: ("reset", "update")}
 
 
@@ -24,7 +26,7 @@ def gates_over_time(
         x: what the layer reads.
     """
     if cell.gates not in NAMES or cell.norm or getattr(cell, "peephole", False):
-        raise ValueError(f"cell = {cell} must be a plain LSTM or GRU")
+        raise UserError(f"cell = {cell} must be a plain LSTM or GRU")
     prepared, n = cell.prepare(dict(params)), cell.hidden
 
     def step(carry: Any, x: Array) -> tuple[Any, dict[str, Array]]:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxdl.inspect.taps import layer_outputs
 from jaxdl.layers.perturb import adding
-from jaxdl.types import Variables
+from jaxdl.types import UserError, Variables
 
 
 def grad_cam(
@@ -42,7 +42,7 @@ def grad_cam(
     taps = jax.eval_shape(partial(layer_outputs, model), weights, x)
     if layer not in taps or len(taps[layer].shape) != 4:
         found = ", ".join(name for name, value in taps.items() if len(value.shape) == 4)
-        raise ValueError(f"layer={layer!r}: take one whose output is an image: {found}")
+        raise UserError(f"layer={layer!r}: take one whose output is an image: {found}")
 
     @jax.jit
     def heat(weights: Variables, x: Array, labels: Array | None) -> Array:

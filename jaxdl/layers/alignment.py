@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxdl.activations import softmax
 from jaxdl.layers.dense import Dense
+from jaxdl.types import UserError
 
 Reading = tuple[Float[Array, "batch channels"], Float[Array, "batch keys"]]
 
@@ -94,7 +95,7 @@ class Luong(Alignment):
 
     def setup(self) -> None:
         if self.kind not in ("dot", "general"):
-            raise ValueError(f"kind={self.kind!r}: take 'dot' or 'general' (Luong's 'concat' is Bahdanau)")
+            raise UserError(f"kind={self.kind!r}: take 'dot' or 'general' (Luong's 'concat' is Bahdanau)")
         if self.kind == "general":
             self.key = Dense(self.width, use_bias=False)
 
@@ -105,5 +106,5 @@ class Luong(Alignment):
         n, channels = query.shape[-1], prepared.shape[-1]
         if n != channels:
             given = f"width={channels}" if self.kind == "general" else f"kind='dot' with keys of {channels} channels"
-            raise ValueError(f"{given}: the query has {n}, take Luong('general', {n})")
+            raise UserError(f"{given}: the query has {n}, take Luong('general', {n})")
         return jnp.einsum("bc,bkc->bk", query, prepared)

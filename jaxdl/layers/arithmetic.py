@@ -8,6 +8,8 @@ The cheat sheet's formula with the floor it needs, and with dilation d:
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from jaxdl.types import UserError
+
 Mode = Literal["symmetric", "valid", "same", "reflect", "circular", "replicate"]
 Padding = Mode | int | Sequence[int] | Sequence[tuple[int, int]]
 Pairs = tuple[tuple[int, int], ...]
@@ -18,7 +20,7 @@ def per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...
     """One positive integer per spatial axis: `3` -> `(3, 3)`."""
     values = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(values) != rank or any(v < 1 for v in values):
-        raise ValueError(f"{name}={value!r}: give one integer >= 1, or {rank} of them")
+        raise UserError(f"{name}={value!r}: give one integer >= 1, or {rank} of them")
     return values
 
 
@@ -46,7 +48,7 @@ def padding_pairs(
         return ((0, 0),) * rank
     if padding == "same":
         if sizes is None:
-            raise ValueError("padding='same' depends on the sizes of the input: give `sizes`")
+            raise UserError("padding='same' depends on the sizes of the input: give `sizes`")
         total = [
             max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
             for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True)
@@ -54,12 +56,12 @@ def padding_pairs(
         return tuple((t // 2, t - t // 2) for t in total)
     if isinstance(padding, str):
         if padding not in MODES:
-            raise ValueError(f"padding={padding!r}: take one of {', '.join(MODES)}, an integer or (low, high) pairs")
+            raise UserError(f"padding={padding!r}: take one of {', '.join(MODES)}, an integer or (low, high) pairs")
         return tuple((d * (k - 1) // 2,) * 2 for k, d in zip(kernel, dilation, strict=True))
     pairs = (padding,) * rank if isinstance(padding, int) else tuple(padding)
     pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in pairs)
     if len(pairs) != rank or any(len(p) != 2 or min(p) < 0 for p in pairs):
-        raise ValueError(f"padding={padding!r}: give one integer >= 0, {rank} of them, or {rank} (low, high) pairs")
+        raise UserError(f"padding={padding!r}: give one integer >= 0, {rank} of them, or {rank} (low, high) pairs")
     return pairs
 
 
@@ -85,7 +87,7 @@ def convolution_output_size(
     low, high = (padding, padding) if isinstance(padding, int) else padding
     span = size + low + high - dilation * (kernel - 1) - 1
     if span + (stride - 1 if ceil_mode else 0) < 0:
-        raise ValueError(f"kernel={kernel} with dilation={dilation} does not fit an axis of {size} padded by {padding}")
+        raise UserError(f"kernel={kernel} with dilation={dilation} does not fit an axis of {size} padded by {padding}")
     if not ceil_mode:
         return span // stride + 1
     out = -(-span // stride) + 1

@@ -17,6 +17,7 @@ from jaxdl.layers.convolution import Initializer, lecun
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate, absent
 from jaxdl.layers.position import Positions, Relative, positions_of
+from jaxdl.types import UserError
 
 Mask = Bool[Array, "#batch #heads queries keys"]
 
@@ -73,7 +74,7 @@ def attention_weights(
     batch, queries, heads, dim = q.shape
     keys, kv_heads = k.shape[1:3]
     if heads % kv_heads:
-        raise ValueError(f"kv_heads={kv_heads}: each serves as many of the {heads} heads, take a divisor")
+        raise UserError(f"kv_heads={kv_heads}: each serves as many of the {heads} heads, take a divisor")
     scaled = (q * jnp.asarray(dim**-0.5 if scale is None else scale, q.dtype)).reshape(
         batch, queries, kv_heads, -1, dim
     )
@@ -203,7 +204,7 @@ class MultiHead(nn.Module):
 
     def setup(self) -> None:
         if self.dim is None and self.width % self.heads:
-            raise ValueError(f"heads={self.heads} does not divide width={self.width}; give dim, the channels of a head")
+            raise UserError(f"heads={self.heads} does not divide width={self.width}; give dim, the channels of a head")
         self.query = Dense(self.heads * self.head_dim, self.use_bias, self.kernel_init)
         self.key = Dense(self.keys * self.head_dim, self.use_bias, self.kernel_init)
         self.value = Dense(self.keys * self.head_dim, self.use_bias, self.kernel_init)

@@ -19,6 +19,7 @@ from jaxdl.layers import convolution_cpu as cpu
 from jaxdl.layers.arithmetic import Padding, padding_pairs, per_axis, transposed_output_size
 from jaxdl.layers.convolution_cpu import Geometry, plain
 from jaxdl.layers.linear_maps import LinearMap
+from jaxdl.types import UserError
 
 Sizes = int | Sequence[int]
 Initializer = Callable[..., Any]
@@ -76,9 +77,9 @@ def convolve(
     """
     size, rank = kernel.shape[:-2], kernel.ndim - 2
     if x.ndim != rank + 2:
-        raise ValueError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
+        raise UserError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
     if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
-        raise ValueError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
+        raise UserError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
     strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
     pads = padding_pairs(padding, size, strides, dilation, x.shape[1:-1])
     if padding in ("reflect", "circular", "replicate"):
@@ -86,7 +87,7 @@ def convolve(
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=mode), ((0, 0),) * rank
     g = Geometry(x.shape[1:-1], size, strides, pads, dilation, groups)
     if min(g.outputs) < 1:
-        raise ValueError(f"kernel_size={size} with dilation={dilation} does not fit {g.sizes} padded by {pads}")
+        raise UserError(f"kernel_size={size} with dilation={dilation} does not fit {g.sizes} padded by {pads}")
     return _forward(g, *promote_dtype(x, kernel, dtype=None))
 
 
@@ -113,11 +114,11 @@ def convolve_transpose(
     """
     size, rank = kernel.shape[:-2], kernel.ndim - 2
     if x.ndim != rank + 2:
-        raise ValueError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
+        raise UserError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
     if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
-        raise ValueError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
+        raise UserError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
     if padding in ("reflect", "circular", "replicate"):
-        raise ValueError(f"padding={padding!r} has no transpose: take 'symmetric', 'valid', 'same' or numbers")
+        raise UserError(f"padding={padding!r} has no transpose: take 'symmetric', 'valid', 'same' or numbers")
     strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
     extra = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
     if padding == "same":
@@ -128,7 +129,7 @@ def convolve_transpose(
         outputs = tuple(map(transposed_output_size, x.shape[1:-1], size, strides, pads, dilation, extra))
     g = Geometry(outputs, size, strides, pads, dilation, groups)
     if g.outputs != x.shape[1:-1] or min(outputs) < 1:
-        raise ValueError(
+        raise UserError(
             f"output_padding={output_padding} must be smaller than strides={strides} or dilation={dilation}"
         )
     # the kernel of the convolution from the result to x, whose input gradient this is
@@ -238,7 +239,7 @@ class SeparableConv(nn.Module):
 def _kernel(m: Any, x: Array, train: bool, groups: int, features: int) -> Array:
     size = per_axis(m.kernel_size, x.ndim - 2, "kernel_size")
     if x.shape[-1] % groups or features % groups:
-        raise ValueError(f"groups={groups} must divide both the {x.shape[-1]} channels and features={features}")
+        raise UserError(f"groups={groups} must divide both the {x.shape[-1]} channels and features={features}")
     kernel = m.param("kernel", m.kernel_init, (*size, x.shape[-1] // groups, features), jnp.float32)
     return kernel if m.kernel_map is None else m.kernel_map(name="kernel_map")(kernel, train=train)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Key
+from jaxdl.types import Key, UserError
 
 Rate = float | Float[Array, ""]
 
@@ -59,7 +59,7 @@ def absent(rate: Rate) -> bool:
 
 def check_rate(rate: Rate) -> None:
     if isinstance(rate, (int, float)) and not 0 <= rate <= 1:
-        raise ValueError(f"rate={rate}: the share of elements to drop, from 0 to 1")
+        raise UserError(f"rate={rate}: the share of elements to drop, from 0 to 1")
 
 
 class Dropout(nn.Module):

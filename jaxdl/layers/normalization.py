@@ -19,6 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.tracing import data_axis
+from jaxdl.types import UserError
 
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
@@ -176,7 +177,7 @@ class GroupNorm(nn.Module):
     ) -> Float[Array, "batch *axes channels"]:
         del train
         if x.shape[-1] % self.groups:
-            raise ValueError(f"groups={self.groups} does not divide {x.shape[-1]} channels")
+            raise UserError(f"groups={self.groups} does not divide {x.shape[-1]} channels")
         grouped = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
         return _affine(self, standardize(grouped, (1, 3), self.eps).reshape(x.shape)).astype(x.dtype)
 

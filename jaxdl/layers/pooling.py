@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Num
 from jaxdl.layers.arithmetic import Padding, convolution_output_size, padding_pairs, per_axis
 from jaxdl.layers.convolution import convolve
 from jaxdl.layers.linear_maps import LinearMap
+from jaxdl.types import UserError
 
 Sizes = int | Sequence[int]
 Images = Num[Array, "batch *spatial channels"]
@@ -204,7 +205,7 @@ def _axes(x: Array, window: Sizes, strides: Sizes | None, padding: Padding, dila
     """(kernel, stride, dilation, outputs, pads) per axis, `pads` so that exactly the used positions are there."""
     size, strides, dilation = _window(x, window, strides, dilation)
     if padding in ("reflect", "circular", "replicate"):
-        raise ValueError(f"padding={padding!r}: a pool takes 'symmetric', 'valid', 'same' or numbers")
+        raise UserError(f"padding={padding!r}: a pool takes 'symmetric', 'valid', 'same' or numbers")
     axes = []
     for n, k, s, d, p in zip(
         x.shape[1:-1],

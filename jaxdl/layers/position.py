@@ -20,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxdl.types import UserError
+
 Positions = Int[Array, "#batch time"]
 
 
@@ -45,7 +47,7 @@ def sinusoidal(
     [0.8415 0.5403 0.01   1.    ]
     """
     if width % 2:
-        raise ValueError(f"width={width}: sines and cosines come in pairs, take an even number")
+        raise UserError(f"width={width}: sines and cosines come in pairs, take an even number")
     angle = _angles(positions, width, base)
     parts = (jnp.sin(angle), jnp.cos(angle))
     table = jnp.stack(parts, -1) if interleaved else jnp.concatenate(parts, -1)
@@ -81,7 +83,7 @@ class Learned(nn.Module):
         self, x: Float[Array, "batch time channels"], positions: Positions
     ) -> Float[Array, "batch time channels"]:
         if x.shape[1] > self.length:
-            raise ValueError(f"length={self.length}: the learned positions end there, got a sequence of {x.shape[1]}")
+            raise UserError(f"length={self.length}: the learned positions end there, got a sequence of {x.shape[1]}")
         table = self.param("position", nn.initializers.normal(0.02), (self.length, x.shape[-1]), jnp.float32)
         return x + table[jnp.maximum(positions, 0)].astype(x.dtype)
 
@@ -134,7 +136,7 @@ def rotary(
     """
     dims = x.shape[-1] if dims is None else dims
     if dims % 2 or dims > x.shape[-1]:
-        raise ValueError(f"dims={dims}: rotary positions turn an even number of the {x.shape[-1]} channels")
+        raise UserError(f"dims={dims}: rotary positions turn an even number of the {x.shape[-1]} channels")
     angle = _angles(positions, dims, base)[:, :, None]
     return rotate_pairs(x, jnp.cos(angle), jnp.sin(angle), interleaved=interleaved)
 

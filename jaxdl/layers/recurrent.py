@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.layers.convolution import KernelMap
 from jaxdl.layers.dropout import Dropout, Rate, absent, check_rate, dropout
 from jaxdl.layers.recurrent_cells import GRU, LSTM, RNN, Carry, Cell, Parameters
+from jaxdl.types import UserError
 
 __all__ = ["GRU", "LSTM", "RNN", "Carry", "Cell", "Recurrent", "Scan", "scan_cell"]
 
@@ -114,7 +115,7 @@ class Recurrent(nn.Module):
         directions = (False, True) if self.bidirectional else (False,)
         starts = (None,) * (self.layers * len(directions)) if carry is None else carry
         if len(starts) != self.layers * len(directions):
-            raise ValueError(f"carry has {len(starts)} cell states, wanted {self.layers * len(directions)}")
+            raise UserError(f"carry has {len(starts)} cell states, wanted {self.layers * len(directions)}")
         ends: list[Carry] = []
         for layer in range(self.layers):
             if layer:

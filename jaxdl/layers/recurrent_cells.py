@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.layers.convolution import lecun
 from jaxdl.layers.normalization import standardize
+from jaxdl.types import UserError
 
 Carry = Any
 """The state of a cell: `h (batch, hidden)`, for an LSTM the pair `(h, c)`."""
@@ -186,7 +187,7 @@ class GRU(Cell):
 
     def __post_init__(self) -> None:
         if self.reset not in ("after", "before"):
-            raise ValueError(f"reset={self.reset!r}: take 'after' (PyTorch) or 'before' (the product with R)")
+            raise UserError(f"reset={self.reset!r}: take 'after' (PyTorch) or 'before' (the product with R)")
 
     def parameters(self, channels: int) -> dict[str, tuple[Callable[..., Array], tuple[int, ...]]]:
         extra = {"recurrent_bias": (zeros, (self.hidden,))} if self.reset == "after" else {}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.layers.recurrent_cells import GRU, Cell
+from jaxdl.types import UserError
 
 
 def _names(layers: int, bidirectional: bool) -> list[tuple[str, str]]:
@@ -27,7 +28,7 @@ def from_torch(
         try:
             w, r = (np.asarray(state[f"weight_{kind}_{theirs}"], np.float32) for kind in ("ih", "hh"))
         except KeyError as e:
-            raise ValueError(
+            raise UserError(
                 f"state has no {e}: layers={layers}, bidirectional={bidirectional} does not fit it"
             ) from None
         nothing = np.zeros(len(w), np.float32)
@@ -39,7 +40,7 @@ def from_torch(
             entry["recurrent_bias"] = b_h[apart:].copy()
         if getattr(cell, "project", None):
             if f"weight_hr_{theirs}" not in state:
-                raise ValueError(f"state has no weight_hr_{theirs}: project={cell.project} is PyTorch's proj_size")
+                raise UserError(f"state has no weight_hr_{theirs}: project={cell.project} is PyTorch's proj_size")
             entry["projection"] = np.asarray(state[f"weight_hr_{theirs}"], np.float32).T.copy()
         params[ours] = entry
     return params
@@ -69,4 +70,4 @@ def to_torch(
 
 def _check(cell: Cell) -> None:
     if cell.norm or getattr(cell, "peephole", False) or getattr(cell, "reset", "after") != "after":
-        raise ValueError(f"cell={cell}: PyTorch has no normalised cells, no peepholes and only GRU(reset='after')")
+        raise UserError(f"cell={cell}: PyTorch has no normalised cells, no peepholes and only GRU(reset='after')")

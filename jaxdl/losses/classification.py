@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.losses.labels import at_label, is_class, zero_or_one
 from jaxdl.losses.precision import at_least_float32
+from jaxdl.types import UserError
 
 Labels = Int[Array, "*batch"] | Num[Array, "*batch classes"]
 """Class numbers, or one distribution over the classes per example (told apart by their rank)."""
@@ -26,7 +27,7 @@ def _per_class(weights: ArrayLike | None, log_p: Array) -> Array:
         return jnp.ones_like(log_p)
     weights = jnp.asarray(weights, log_p.dtype)
     if weights.shape != log_p.shape[-1:]:
-        raise ValueError(f"weights has shape {weights.shape}, need one per class: {log_p.shape[-1:]}")
+        raise UserError(f"weights has shape {weights.shape}, need one per class: {log_p.shape[-1:]}")
     return jnp.broadcast_to(weights, log_p.shape)
 
 
@@ -36,7 +37,7 @@ def _are_integers(labels: Array, logits: Array) -> bool:
         return False
     if labels.ndim == logits.ndim - 1 and jnp.issubdtype(labels.dtype, jnp.integer):
         return True
-    raise ValueError(
+    raise UserError(
         f"labels are {labels.dtype}{labels.shape} beside logits {logits.shape}: "
         "need integers without the class axis, or a distribution over it"
     )
@@ -91,7 +92,7 @@ def cross_entropy(
     2.3026
     """
     if isinstance(smoothing, int | float) and not 0 <= smoothing <= 1:
-        raise ValueError(f"smoothing={smoothing}: the share of the label spread over all classes, from 0 to 1")
+        raise UserError(f"smoothing={smoothing}: the share of the label spread over all classes, from 0 to 1")
     log_p = _log_softmax(logits)
     smoothing = jnp.asarray(smoothing, log_p.dtype)
     weighted = log_p * _per_class(weights, log_p)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.labels import is_class
 from jaxdl.losses.precision import at_least_float32
+from jaxdl.types import UserError
 
 Guard = Literal["linear", "monotone", "easy", "none"]
 Gradient = Literal["exact", "straight_through"]
@@ -67,11 +68,11 @@ def combined_margin_logits(
     elif guard == "none":
         margined = jnp.cos(phi)
     else:
-        raise ValueError(f"guard is {guard!r}, need 'linear', 'monotone', 'easy' or 'none'")
+        raise UserError(f"guard is {guard!r}, need 'linear', 'monotone', 'easy' or 'none'")
     if gradient == "straight_through":
         margined = truth + jax.lax.stop_gradient(margined - truth)
     elif gradient != "exact":
-        raise ValueError(f"gradient is {gradient!r}, need 'exact' or 'straight_through'")
+        raise UserError(f"gradient is {gradient!r}, need 'exact' or 'straight_through'")
     is_truth = jnp.arange(cosines.shape[1])[None] == labels[:, None]
     scale = jnp.broadcast_to(scale[:, None] if scale.ndim else scale, cosines.shape)
     return scale * jnp.where(is_truth, jnp.broadcast_to(margined - m3, cosines.shape), cosines)

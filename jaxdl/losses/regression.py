@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxdl.types import UserError
+
 Values = Float[Array, "*shape"]
 
 
@@ -18,7 +20,7 @@ def _error(predictions: ArrayLike, targets: ArrayLike) -> Array:
     """ŷ - y in float32 at least. Equal shapes only: (n, 1) beside (n,) would silently make n² errors."""
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     if predictions.shape != targets.shape:
-        raise ValueError(f"predictions have shape {predictions.shape}, targets {targets.shape}; they must be equal")
+        raise UserError(f"predictions have shape {predictions.shape}, targets {targets.shape}; they must be equal")
     dtype = jnp.promote_types(jnp.promote_types(predictions.dtype, targets.dtype), jnp.float32)
     return predictions.astype(dtype) - targets.astype(dtype)
 

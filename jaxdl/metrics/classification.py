@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.reports import Bars, Matrix, Reliability
+from jaxdl.types import UserError
 
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
@@ -65,27 +66,27 @@ def labelled(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Probabiliti
     if p.ndim == 1 or (p.ndim == 2 and p.shape[1] == 1):
         p = np.stack([1 - p.reshape(-1), p.reshape(-1)], -1)
     if p.ndim != 2:
-        raise ValueError(f"probabilities must have the shape (n, classes), got {np.shape(probabilities)}")
+        raise UserError(f"probabilities must have the shape (n, classes), got {np.shape(probabilities)}")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2:
         if y.shape[1] != p.shape[1]:
-            raise ValueError(f"soft labels are for {y.shape[1]} classes, the probabilities for {p.shape[1]}")
+            raise UserError(f"soft labels are for {y.shape[1]} classes, the probabilities for {p.shape[1]}")
         y = y.argmax(-1)
     if len(p) != len(y):
-        raise ValueError(f"{len(p)} rows of probabilities for {len(y)} labels")
+        raise UserError(f"{len(p)} rows of probabilities for {len(y)} labels")
     if y.size and not np.all(y == np.floor(y)):
-        raise ValueError("labels must be whole numbers")
+        raise UserError("labels must be whole numbers")
     kept = y >= 0
     p, y = (p if kept.all() else p[kept]), y[kept].astype(np.int64)
     if not len(y):
-        raise ValueError("no labelled example to report on")
+        raise UserError("no labelled example to report on")
     if y.max() >= p.shape[1]:
-        raise ValueError(f"label {y.max()} is out of range: the probabilities are for {p.shape[1]} classes")
+        raise UserError(f"label {y.max()} is out of range: the probabilities are for {p.shape[1]} classes")
     if not np.isfinite(p).all():
-        raise ValueError(f"{(~np.isfinite(p).all(-1)).sum()} of {len(p)} rows of probabilities are not finite")
+        raise UserError(f"{(~np.isfinite(p).all(-1)).sum()} of {len(p)} rows of probabilities are not finite")
     if p.min() < -1e-6 or p.max() > 1 + 1e-6 or np.abs(p.sum(-1) - 1).max() > 2e-2:  # bfloat16 rounds to 8 bits
-        raise ValueError(
+        raise UserError(
             "probabilities must lie in [0, 1] and add up to 1 along each row; apply softmax or sigmoid first"
         )
     return p, y

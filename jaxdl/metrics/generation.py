@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.metrics.reduction import some
+from jaxdl.types import UserError
 
 Vectors = Float[np.ndarray, "n dim"]
 
@@ -56,7 +57,7 @@ def kid(real: Vectors, made: Vectors, *, subset: int = 1000, subsets: int = 20, 
     """
     real, made = _checked(real, made)
     if subset < 2:
-        raise ValueError(f"subset={subset}: a pair needs 2 examples or more")
+        raise UserError(f"subset={subset}: a pair needs 2 examples or more")
     rng, n = np.random.default_rng(seed), min(subset, len(real), len(made))
     if max(len(real), len(made)) <= subset:
         return {"kid": mmd(real, made), "kid_sd": 0.0}
@@ -93,7 +94,7 @@ def precision_recall(real: Vectors, made: Vectors, *, k: int = 5) -> dict[str, f
     """
     real, made = _checked(real, made)
     if min(len(real), len(made)) <= k:
-        raise ValueError(f"k = {k} neighbours want more than {k} examples, got {len(real)} real and {len(made)} made")
+        raise UserError(f"k = {k} neighbours want more than {k} examples, got {len(real)} real and {len(made)} made")
     across = _distances(real, made)
     in_real = across <= _radii(real, k)[:, None]
     in_made = across <= _radii(made, k)[None]
@@ -200,7 +201,7 @@ class OnFeatures:
 def _checked(real: Vectors, made: Vectors) -> tuple[Vectors, Vectors]:
     real, made = np.asarray(real, np.float64), np.asarray(made, np.float64)
     if real.ndim != 2 or made.ndim != 2 or real.shape[1] != made.shape[1] or min(len(real), len(made)) < 2:
-        raise ValueError(f"expected two sets (n > 1, dim) of one dim, got {real.shape} and {made.shape}")
+        raise UserError(f"expected two sets (n > 1, dim) of one dim, got {real.shape} and {made.shape}")
     return real, made
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxdl.types import UserError
+
 Embeddings = Float[np.ndarray, "n dim"]
 Scores = Float[np.ndarray, "pairs"]
 Same = Bool[np.ndarray, "pairs"]
@@ -39,14 +41,14 @@ def retrieval(
     queries, labels = _unit(embeddings), np.asarray(labels)
     others, names = (queries, labels) if gallery is None else (_unit(gallery[0]), np.asarray(gallery[1]))
     if len(queries) != len(labels) or len(others) != len(names):
-        raise ValueError(
+        raise UserError(
             f"{len(queries)} embeddings for {len(labels)} labels, {len(others)} for {len(names)} in the gallery"
         )
     known, count = np.unique(names, return_counts=True)
     place = np.searchsorted(known, labels).clip(max=len(known) - 1)
     relevant = np.where(known[place] == labels, count[place], 0) - (gallery is None)  # no example is its own neighbour
     if not (relevant > 0).any():
-        raise ValueError("no class has a second example to be found")
+        raise UserError("no class has a second example to be found")
     width = min(max([*ks, relevant.max()]), len(others) - (gallery is None))
     found = {k: [] for k in ks}
     precision, average = [], []
@@ -93,11 +95,11 @@ def roc(scores: Scores, same: Same) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """
     scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
     if scores.shape != same.shape or scores.ndim != 1:
-        raise ValueError(f"scores of shape {scores.shape} do not fit pairs of shape {same.shape}")
+        raise UserError(f"scores of shape {scores.shape} do not fit pairs of shape {same.shape}")
     if same.all() or not same.any():
-        raise ValueError("verification needs pairs of one class and pairs of two")
+        raise UserError("verification needs pairs of one class and pairs of two")
     if not np.isfinite(scores).all():
-        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite")
+        raise UserError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite")
     order = np.argsort(-scores, kind="stable")
     scores, same = scores[order], same[order]
     last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # of each group of equal scores
@@ -135,7 +137,7 @@ def verification_accuracy(scores: Scores, same: Same, *, folds: int = 10) -> tup
     """
     scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
     if not 2 <= folds <= min(same.sum(), (~same).sum()):
-        raise ValueError(
+        raise UserError(
             f"folds={folds} must lie between 2 and the number of pairs of each kind: {same.sum()} are of one class, "
             f"{(~same).sum()} of two"
         )
@@ -234,7 +236,7 @@ def principal_plane(embeddings: Embeddings) -> Float[np.ndarray, "n 2"]:
 def _unit(embeddings: Embeddings) -> Embeddings:
     e = np.asarray(embeddings, np.float64)
     if e.ndim != 2 or not len(e):
-        raise ValueError(f"embeddings must have the shape (n, dim) with n > 0, got {np.shape(embeddings)}")
+        raise UserError(f"embeddings must have the shape (n, dim) with n > 0, got {np.shape(embeddings)}")
     if not np.isfinite(e).all():
-        raise ValueError(f"{(~np.isfinite(e).all(-1)).sum()} of {len(e)} embeddings are not finite")
+        raise UserError(f"{(~np.isfinite(e).all(-1)).sum()} of {len(e)} embeddings are not finite")
     return e / np.maximum(np.linalg.norm(e, axis=-1, keepdims=True), 1e-12)

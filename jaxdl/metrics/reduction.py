@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxdl.types import UserError
+
 Set = Float[np.ndarray, "n *shape"]
 ROWS = 1000
 
@@ -36,7 +38,7 @@ def pca(x: Set, width: int) -> PCA:
     """
     x = flat(x)
     if not 1 <= width <= x.shape[1]:
-        raise ValueError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
+        raise UserError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
     mean = x.mean(0)
     centred = x - mean
     _, vectors = np.linalg.eigh(centred.T @ centred)
@@ -74,7 +76,7 @@ def trustworthiness(x: Set, code: Set, *, neighbours: int = 5) -> float:
     """
     n, k = len(x), neighbours
     if not 1 <= k < n / 2:
-        raise ValueError(f"neighbours = {k} must lie between 1 and {(n - 1) // 2}, less than half of the {n} examples")
+        raise UserError(f"neighbours = {k} must lie between 1 and {(n - 1) // 2}, less than half of the {n} examples")
     order = _by_distance(x, x, itself=False)
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(1, n + 1)[None], 1)

@@ -9,6 +9,8 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.types import UserError
+
 Values = Float[np.ndarray, "n outputs"]
 
 
@@ -47,12 +49,12 @@ def paired(predictions: np.ndarray, targets: np.ndarray) -> tuple[Values, Values
     shapes = f"predictions of shape {p.shape} do not fit targets of shape {t.shape}"
     p, t = (a.reshape(len(a), math.prod(a.shape[1:])) for a in (p, t))
     if p.shape != t.shape:
-        raise ValueError(shapes)
+        raise UserError(shapes)
     if not np.isfinite(p).all():
-        raise ValueError(f"{(~np.isfinite(p).all(-1)).sum()} of {len(p)} predictions are not finite")
+        raise UserError(f"{(~np.isfinite(p).all(-1)).sum()} of {len(p)} predictions are not finite")
     kept = ~np.isnan(t).all(-1)
     if not kept.any():
-        raise ValueError("no measured target to report on")
+        raise UserError("no measured target to report on")
     return p[kept], t[kept]
 
 

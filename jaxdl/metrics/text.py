@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.types import UserError
+
 Tokens = Sequence[Hashable]
 APART = re.compile("([" + re.escape("".join(set(string.punctuation) - set("',-."))) + "])")
 """Characters that are words of their own; points, commas and dashes depend on the digits beside them."""
@@ -46,7 +48,7 @@ def error_rate(predictions: Sequence[Tokens], targets: Sequence[Tokens]) -> floa
     paired(predictions, targets)
     total = sum(len(target) for target in targets)
     if not total:
-        raise ValueError("all targets are empty: an error rate is a share of their length")
+        raise UserError("all targets are empty: an error rate is a share of their length")
     return sum(map(edit_distance, predictions, targets)) / total
 
 
@@ -127,9 +129,9 @@ def tokens_13a(text: str) -> list[str]:
 def paired(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
     """`ValueError` unless there is one prediction for each target, and any."""
     if len(predictions) != len(targets) or not len(targets):
-        raise ValueError(f"one prediction for each target: got {len(predictions)} predictions, {len(targets)} targets")
+        raise UserError(f"one prediction for each target: got {len(predictions)} predictions, {len(targets)} targets")
     if isinstance(predictions, str) or isinstance(targets, str):
-        raise ValueError("predictions and targets are sequences of texts, got one string: put it into a list")
+        raise UserError("predictions and targets are sequences of texts, got one string: put it into a list")
 
 
 def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.layers.convolution import Conv, ConvTranspose
 from jaxdl.layers.dense import Dense
+from jaxdl.types import UserError
 
 Images = Float[Array, "batch height width channels"]
 Act = Callable[[Array], Array]
@@ -57,7 +58,7 @@ class Normal(nn.Module):
 
     def __call__(self, h: Float[Array, "batch *units"], *, train: bool) -> tuple[Array, dict[str, Array]]:
         if h.shape[-1] % 2:
-            raise ValueError(f"the encoder must give μ and log σ², an even number of outputs, got {h.shape[-1]}")
+            raise UserError(f"the encoder must give μ and log σ², an even number of outputs, got {h.shape[-1]}")
         mean, log_variance = jnp.split(h, 2, axis=-1)
         return mean, {"mean": mean, "log_variance": jnp.clip(log_variance, -self.limit, self.limit)}
 
@@ -139,7 +140,7 @@ class ConvDecoder(nn.Module):
     def __call__(self, z: Float[Array, "batch width"], *, train: bool) -> Images:
         small, rest = zip(*(divmod(side, 2 ** len(self.features)) for side in self.sides), strict=True)
         if any(rest):
-            raise ValueError(
+            raise UserError(
                 f"sides = {self.sides} must be multiples of {2 ** len(self.features)}, one doubling a width"
             )
         z = self.act(Dense(small[0] * small[1] * self.features[0])(z))

@@ -10,6 +10,7 @@ from jaxdl.layers.convolution import Conv
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import max_pool
+from jaxdl.types import UserError
 
 
 class CNN(nn.Module):
@@ -38,7 +39,7 @@ class CNN(nn.Module):
         self, x: Float[Array, "batch height width channels"], *, train: bool, features: bool = False
     ) -> Float[Array, "batch classes"] | tuple[Array, dict[str, Array]]:
         if self.norm_position not in ("before", "after"):
-            raise ValueError(f"norm_position={self.norm_position!r}: take 'before' or 'after' (the activation)")
+            raise UserError(f"norm_position={self.norm_position!r}: take 'before' or 'after' (the activation)")
         seen = {}
         for i, width in enumerate(self.features, 1):
             x = Conv(width, 3, use_bias=self.norm is None or self.norm_position == "after")(x)

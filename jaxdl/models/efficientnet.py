@@ -19,6 +19,7 @@ from jaxdl.layers.normalization import BatchNorm
 from jaxdl.layers.pooling import global_avg_pool
 from jaxdl.models.mobilenet import InvertedResidual
 from jaxdl.models.vision import Act, ConvNorm, Images, Norm, Seen, check_image, divisible, run
+from jaxdl.types import UserError
 
 # expansion, kernel, strides of the first block, features, blocks: Tan and Le 2019, table 1
 B0 = (
@@ -123,7 +124,7 @@ late_norm = partial(BatchNorm, momentum=0.99, eps=1e-3)
 def efficientnet(size: str, **options) -> EfficientNet:
     """EfficientNet "b0" ... "b7"; from b5 on batch norm has ε = 0.001 and keeps 0.99, as in torchvision."""
     if size not in SIZES:
-        raise ValueError(f"size={size!r}: take one of {', '.join(SIZES)}")
+        raise UserError(f"size={size!r}: take one of {', '.join(SIZES)}")
     width, depth, _, rate = SIZES[size]
     norm = late_norm if size >= "b5" else BatchNorm
     return EfficientNet(**{"width": width, "depth": depth, "rate": rate, "norm": norm, **options})

@@ -18,6 +18,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.layers.position import Sinusoidal, positions_of
 from jaxdl.models.transformer_block import Config, Stack
+from jaxdl.types import UserError
 
 Series = Float[Array, "batch time channels"]
 Forecast = Float[Array, "batch horizon outputs"]
@@ -87,7 +88,7 @@ class DLinear(nn.Module):
     @nn.compact
     def __call__(self, x: Series, *, train: bool) -> Forecast:
         if self.window % 2 == 0:
-            raise ValueError(f"window={self.window} must be odd, to have a middle")
+            raise UserError(f"window={self.window} must be odd, to have a middle")
         trend = moving_average(x, self.window)
         mean = nn.initializers.constant(1 / x.shape[1])
         y = Dense(self.horizon, kernel_init=mean, name="trend")(trend.swapaxes(1, 2))
@@ -117,7 +118,7 @@ class PatchTST(nn.Module):
     @nn.compact
     def __call__(self, x: Series, *, train: bool) -> Forecast:
         if x.shape[1] + self.stride < self.patch:
-            raise ValueError(f"patch={self.patch} is longer than the {x.shape[1]} values that the model reads")
+            raise UserError(f"patch={self.patch} is longer than the {x.shape[1]} values that the model reads")
         level = Level.of(x)
         series = jnp.pad(level.remove(x), ((0, 0), (0, self.stride), (0, 0)), mode="edge").swapaxes(1, 2)
         starts = jnp.arange(0, series.shape[-1] - self.patch + 1, self.stride)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.layers.convolution import Conv, ConvTranspose, Initializer, KernelMap
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm
+from jaxdl.types import UserError
 
 Noise = Float[Array, "batch latent"]
 Examples = Float[Array, "batch *shape"]
@@ -33,7 +34,7 @@ def leaky(x: Array) -> Array:
 def one_hot(y: Labels, classes: int | None, like: Array) -> Array:
     """Labels as rows of `classes` numbers; ValueError where a conditional model got none."""
     if y is None:
-        raise ValueError(f"classes = {classes}: a conditional model wants the labels as its second argument")
+        raise UserError(f"classes = {classes}: a conditional model wants the labels as its second argument")
     return jax.nn.one_hot(y, classes, dtype=like.dtype)
 
 
@@ -87,7 +88,7 @@ def doublings(size: int) -> int:
     while side > 7 and side % 2 == 0:
         count, side = count + 1, side // 2
     if not count or side > 7:
-        raise ValueError(f"images of side {size} do not come of 2 … 7 by doubling: take 8, 16, 28, 32, 64, …")
+        raise UserError(f"images of side {size} do not come of 2 … 7 by doubling: take 8, 16, 28, 32, 64, …")
     return count
 
 

@@ -19,6 +19,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm, SpectralNorm
 from jaxdl.layers.pooling import avg_pool
 from jaxdl.models.gan import Examples, Labels, Logits, Noise, projection
+from jaxdl.types import UserError
 
 Maps = Float[Array, "batch height width channels"]
 
@@ -124,6 +125,6 @@ SIZES = {
 def sngan(side: int = 32, *, classes: int | None = None) -> tuple[ResNetGenerator, ResNetCritic]:
     """The pair for colour images of 32 or 128 pixels; noise of 128 numbers."""
     if side not in SIZES:
-        raise ValueError(f"side = {side}: SNGAN has sizes for {', '.join(map(str, SIZES))}")
+        raise UserError(f"side = {side}: SNGAN has sizes for {', '.join(map(str, SIZES))}")
     (start, widths), (critic, downs) = SIZES[side]
     return ResNetGenerator(start, widths, classes=classes), ResNetCritic(critic, downs, classes)

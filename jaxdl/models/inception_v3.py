@@ -16,6 +16,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import avg_pool, global_avg_pool, max_pool
 from jaxdl.models.inception import Unit, inception_norm, normal
 from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run, uniform_bias
+from jaxdl.types import UserError
 
 Path = Sequence[tuple]
 """A branch: (name, features, kernel, strides, padding) of each convolution, one after the other."""
@@ -170,7 +171,7 @@ class Auxiliary(nn.Module):
     @nn.compact
     def __call__(self, x: Images, *, train: bool) -> Float[Array, "batch classes"]:
         if min(x.shape[1:3]) < 5 + 4 * 3:
-            raise ValueError(
+            raise UserError(
                 f"aux=True: the map before the auxiliary head is {x.shape[1]}x{x.shape[2]}; images from 299x299 on fit"
             )
         first, second = (max(1, int(width * self.share)) for width in (128, 768))

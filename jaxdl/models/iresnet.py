@@ -20,6 +20,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, fan_in_uniform, run, uniform_bias
+from jaxdl.types import UserError
 
 narrow = nn.initializers.normal(0.1)
 
@@ -104,5 +105,5 @@ SIZES = {
 def iresnet(depth: int, **options) -> IResNet:
     """iResNet-18, 34, 50, 100 or 200, `options` as in `IResNet`."""
     if depth not in SIZES:
-        raise ValueError(f"depth={depth}: take one of {', '.join(map(str, SIZES))}")
+        raise UserError(f"depth={depth}: take one of {', '.join(map(str, SIZES))}")
     return IResNet(**{"stages": SIZES[depth], **options})

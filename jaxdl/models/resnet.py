@@ -37,6 +37,7 @@ from jaxdl.models.vision import (
     run,
     uniform_bias,
 )
+from jaxdl.types import UserError
 
 Layers = tuple[tuple[int, int, int, int], ...]
 """(features, kernel, strides, groups) of each convolution of a block."""
@@ -88,7 +89,7 @@ class ZeroPadding(nn.Module):
         del train
         x, more = x[:, :: self.strides, :: self.strides], self.features - x.shape[-1]
         if more < 0:
-            raise ValueError(f"features={self.features}: a shortcut without parameters cannot drop {-more} channels")
+            raise UserError(f"features={self.features}: a shortcut without parameters cannot drop {-more} channels")
         return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2)))
 
 
@@ -236,7 +237,7 @@ STAGES = {  # He et al. 2015, table 1
 def resnet(depth: int, **options) -> ResNet:
     """ResNet-18, 34, 50, 101 or 152, `options` as in `ResNet`."""
     if depth not in STAGES:
-        raise ValueError(f"depth={depth}: take one of {', '.join(map(str, STAGES))}")
+        raise UserError(f"depth={depth}: take one of {', '.join(map(str, STAGES))}")
     stages, block = STAGES[depth]
     return ResNet(**{"stages": stages, "block": block, **options})
 
@@ -249,7 +250,7 @@ wide_resnet50_2 = partial(resnet, 50, block=partial(bottleneck, base=128))
 def cifar_resnet(depth: int, **options) -> ResNet:
     """The paper's nets for 32x32 images, depth 6n + 2 = 20, 32, 44, 56, 110: widths 16, 32, 64, shortcuts of option A."""
     if depth < 8 or depth % 6 != 2:
-        raise ValueError(f"depth={depth}: take 6n + 2 for n >= 1 (20, 32, 44, 56, 110)")
+        raise UserError(f"depth={depth}: take 6n + 2 for n >= 1 (20, 32, 44, 56, 110)")
     small = {"stages": ((depth - 2) // 6,) * 3, "width": 16, "stem": thin_stem, "shortcut": ZeroPadding, "classes": 10}
     return ResNet(**{**small, **options})
 
@@ -257,6 +258,6 @@ def cifar_resnet(depth: int, **options) -> ResNet:
 def wide_resnet(depth: int, widen: int, **options) -> ResNet:
     """WRN-depth-widen, depth 6n + 4 (16, 22, 28, 40): pre-activation blocks of width 16·widen, 32·widen, 64·widen."""
     if depth < 10 or depth % 6 != 4:
-        raise ValueError(f"depth={depth}: take 6n + 4 for n >= 1 (16, 22, 28, 40)")
+        raise UserError(f"depth={depth}: take 6n + 4 for n >= 1 (16, 22, 28, 40)")
     small = {"stages": ((depth - 4) // 6,) * 3, "width": 16 * widen, "stem": thin_stem, "preactivation": True}
     return ResNet(**{"classes": 10, **small, **options})

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.recurrent import LSTM, Carry, Recurrent
+from jaxdl.types import UserError
 
 Tokens = Int[Array, "batch time"]
 
@@ -41,7 +42,7 @@ class Classifier(nn.Module):
         train: bool,
     ) -> Float[Array, "batch classes"]:
         if self.pool not in ("last", "mean", "max"):
-            raise ValueError(f"pool={self.pool!r}: take 'last', 'mean' or 'max'")
+            raise UserError(f"pool={self.pool!r}: take 'last', 'mean' or 'max'")
         if lengths is None and self.pad is not None:
             lengths = (x != self.pad).sum(-1)
         if self.vocab is not None:
@@ -108,7 +109,7 @@ class LanguageModel(nn.Module):
         return_carry: bool = False,
     ) -> Any:
         if self.core.bidirectional:
-            raise ValueError("core has bidirectional=True: a language model must not see what comes next")
+            raise UserError("core has bidirectional=True: a language model must not see what comes next")
         table = _embedding(self, self.vocab, self.width)
         drop = Dropout(self.rate, broadcast=(1,) if self.variational else ())
         x = drop(table[tokens], train=train)

@@ -18,6 +18,7 @@ from jaxdl.layers.alignment import Alignment
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import DropConnect, Dropout, Rate, absent, dropout
 from jaxdl.layers.recurrent import LSTM, Recurrent
+from jaxdl.types import UserError
 
 Tokens = Int[Array, "batch time"]
 Cache = dict[str, Any]
@@ -55,7 +56,7 @@ class Seq2Seq(nn.Module):
 
     def setup(self) -> None:
         if self.decoder.bidirectional:
-            raise ValueError("decoder has bidirectional=True: it must not see what comes next")
+            raise UserError("decoder has bidirectional=True: it must not see what comes next")
         once = {
             "variational": self.decoder.variational,
             "recurrent_rate": not absent(self.decoder.recurrent_rate),
@@ -63,9 +64,9 @@ class Seq2Seq(nn.Module):
         }
         if any(once.values()):
             given = next(f"{name}={getattr(self.decoder, name)}" for name, asked in once.items() if asked)
-            raise ValueError(f"decoder has {given}: each of its steps would draw a mask of its own; take `rate` alone")
+            raise UserError(f"decoder has {given}: each of its steps would draw a mask of its own; take `rate` alone")
         if self.query not in ("state", "token"):
-            raise ValueError(f"query={self.query!r}: take 'state' or 'token' (state and last token)")
+            raise UserError(f"query={self.query!r}: take 'state' or 'token' (state and last token)")
         init = nn.initializers.normal(self.width**-0.5)
         source = self.vocab if self.source_vocab is None else self.source_vocab
         self.source_embedding = self.param("source_embedding", init, (source, self.width), jnp.float32)

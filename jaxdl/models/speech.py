@@ -22,6 +22,7 @@ from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.layers.position import SinusoidalRelative
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.tracing import recompute_block
+from jaxdl.types import UserError
 
 Frames = Float[Array, "batch time channels"]
 Lengths = Int[Array, "batch"]
@@ -185,7 +186,7 @@ SIZES = {"S": (144, 16, 4), "M": (256, 16, 4), "L": (512, 17, 8)}
 def conformer(size: str = "S", **options: Any) -> Conformer:
     """The encoder of Conformer S, M or L (the paper's decoder, an LSTM transducer, is not part of it)."""
     if size not in SIZES:
-        raise ValueError(f"size={size!r}: take one of {', '.join(SIZES)}")
+        raise UserError(f"size={size!r}: take one of {', '.join(SIZES)}")
     width, layers, heads = SIZES[size]
     return Conformer(width=width, layers=layers, heads=heads, **options)
 

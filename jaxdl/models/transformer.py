@@ -16,6 +16,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout
 from jaxdl.layers.position import Positions, positions_of
 from jaxdl.models.transformer_block import Cache, Config, Hidden, Stack, empty_cache
+from jaxdl.types import UserError
 
 __all__ = ["Config", "Decoder", "Embedding", "Encoder", "EncoderDecoder", "Head", "Stack", "key_mask"]
 
@@ -112,7 +113,7 @@ def check_positions(model: Any, slots: int) -> None:
     position = (model.config.position or (lambda: None))() if outside else model.embed.position
     length = getattr(position, "length", slots)
     if slots > length:
-        raise ValueError(f"slots={slots}: the model has learned {length} positions, take no more")
+        raise UserError(f"slots={slots}: the model has learned {length} positions, take no more")
 
 
 class Decoder(nn.Module):

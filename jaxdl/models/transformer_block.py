@@ -20,6 +20,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.layers.position import Positions, Relative, Sinusoidal
 from jaxdl.tracing import along_time, recompute_block
+from jaxdl.types import UserError
 
 Hidden = Float[Array, "batch time width"]
 Cache = dict[str, Any]
@@ -76,7 +77,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.order not in ("first", "last"):
-            raise ValueError(f"order={self.order!r}: take 'first' (before each branch) or 'last' (after each sum)")
+            raise UserError(f"order={self.order!r}: take 'first' (before each branch) or 'last' (after each sum)")
 
     def but(self, **changes: Any) -> "Config":
         """The same with some entries changed."""

@@ -16,6 +16,7 @@ from jaxdl.activations import relu
 from jaxdl.models.transformer import Config, Decoder, Encoder, EncoderDecoder
 from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, SequenceClassifier
 from jaxdl.models.transformer_sizes import bert, distilbert, gpt2, marian, nanogpt, t5, t5_v1_1, transformer
+from jaxdl.types import UserError
 
 BERT, DISTILBERT = "Devlin et al. 2018, arXiv:1810.04805", "Sanh et al. 2019, arXiv:1910.01108"
 GPT2, NANOGPT = "Radford et al. 2019", "Karpathy 2022, github.com/karpathy/nanoGPT"
@@ -42,7 +43,7 @@ def of(model: type[nn.Module], config: Callable[..., Config], **options: Any) ->
     inner = {name: value for name, value in options.items() if name not in own}
     unknown = sorted(inner.keys() - {field.name for field in fields(Config)} - {"length"})
     if unknown:
-        raise ValueError(f"{unknown[0]}={inner[unknown[0]]!r}: this model has no such option")
+        raise UserError(f"{unknown[0]}={inner[unknown[0]]!r}: this model has no such option")
     return model(config(**inner), **{name: value for name, value in options.items() if name in own})
 
 

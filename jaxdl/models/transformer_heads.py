@@ -13,6 +13,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.position import Positions
 from jaxdl.models.transformer import Config, Embedding, Head, Hidden, Logits, Stack, Tokens, key_mask
+from jaxdl.types import UserError
 
 
 class MaskedLanguageModel(nn.Module):
@@ -95,7 +96,7 @@ class SequenceClassifier(nn.Module):
     def setup(self) -> None:
         c = self.config
         if self.pool not in ("first", "mean"):
-            raise ValueError(f"pool={self.pool!r}: take 'first' (the first token through BERT's pooler) or 'mean'")
+            raise UserError(f"pool={self.pool!r}: take 'first' (the first token through BERT's pooler) or 'mean'")
         self.embed, self.stack = Embedding(c), Stack(c)
         self.pooler: Callable | None = Pooler(c, self.act) if self.pool == "first" else None
         self.drop, self.head = Dropout(self.rate), Dense(self.classes, kernel_init=c.kernel_init)

@@ -12,6 +12,7 @@ from typing import Any
 
 from jaxdl.models.speech import Conformer
 from jaxdl.models.vit import ViT
+from jaxdl.types import UserError
 
 Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
 COLUMNS, ROWS = (None, "model"), ("model", None)
@@ -29,7 +30,7 @@ def rules(model: Any) -> Rules:
         return (*_attention(True), *_mlp("(first|second)/expand", "(first|second)/reduce", True))
     config = getattr(model, "config", None)
     if config is None:
-        raise ValueError(
+        raise UserError(
             f"{type(model).__name__} has no path rules: take a Transformer, a ViT or a Conformer, or write some"
         )
     up = "mlp/(up|gate)" if config.gate else "mlp/up"

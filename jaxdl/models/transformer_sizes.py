@@ -16,6 +16,7 @@ from jaxdl.activations import gelu, gelu_tanh, relu, silu
 from jaxdl.layers.normalization import LayerNorm, RMSNorm
 from jaxdl.layers.position import Learned, Sinusoidal, T5Bias
 from jaxdl.models.transformer import Config
+from jaxdl.types import UserError
 
 
 def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **changes: Any) -> Config:
@@ -146,6 +147,6 @@ def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes
 def _pick(size: str, sizes: dict[str, Any], changes: dict[str, Any], *names: str) -> Any:
     """The numbers of a size, or those given in their place: what follows from them (the MLP's width, scales) follows, too."""
     if size not in sizes:
-        raise ValueError(f"size={size!r}: take one of {', '.join(sizes)}")
+        raise UserError(f"size={size!r}: take one of {', '.join(sizes)}")
     names = names or ("width", "depth", "heads")
     return tuple(changes.get(name, value) for name, value in zip(names, sizes[size], strict=True))

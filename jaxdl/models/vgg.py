@@ -13,6 +13,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import adaptive_avg_pool, max_pool
 from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, he_fan_out
 from jaxdl.tracing import recompute_block
+from jaxdl.types import UserError
 
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # table 1: A, B, D, E
 
@@ -68,5 +69,5 @@ class VGG(nn.Module):
 def vgg(depth: int, **options) -> VGG:
     """VGG-11, 13, 16 or 19; with batch norm: `vgg(16, norm=BatchNorm)`."""
     if depth not in STAGES:
-        raise ValueError(f"depth={depth}: take one of {', '.join(map(str, STAGES))}")
+        raise UserError(f"depth={depth}: take one of {', '.join(map(str, STAGES))}")
     return VGG(**{"stages": STAGES[depth], **options})

@@ -21,6 +21,7 @@ from jaxdl.layers.convolution import Conv, Initializer, Sizes
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.tracing import recompute_block
+from jaxdl.types import UserError
 
 Act = Callable[[Array], Array]
 Norm = Callable[..., nn.Module]
@@ -51,11 +52,9 @@ def uniform_bias(fan_in: int) -> Initializer:
 def check_image(x: Images, smallest: int, model: str) -> None:
     """Raises ValueError where an image is too small for the model's unpadded windows."""
     if x.ndim != 4:
-        raise ValueError(f"x has shape {x.shape}: {model} takes images (batch, height, width, channels)")
+        raise UserError(f"x has shape {x.shape}: {model} takes images (batch, height, width, channels)")
     if min(x.shape[1:3]) < smallest:
-        raise ValueError(
-            f"x is {x.shape[1]}x{x.shape[2]}: the smallest image {model} works on is {smallest}x{smallest}"
-        )
+        raise UserError(f"x is {x.shape[1]}x{x.shape[2]}: the smallest image {model} works on is {smallest}x{smallest}")
 
 
 def divisible(width: float, by: int = 8) -> int:

@@ -22,6 +22,7 @@ from jaxdl.layers.dropout import Dropout, DropPath, Rate
 from jaxdl.layers.normalization import LayerNorm
 from jaxdl.models.vision import Act, Images, Norm, Seen, run
 from jaxdl.tracing import along_time
+from jaxdl.types import UserError
 
 Tokens = Float[Array, "batch tokens width"]
 
@@ -47,7 +48,7 @@ def sincos_positions(height: int, width: int, dim: int, *, period: float = 10_00
     Raises ValueError unless 4 divides `dim` (and dim >= 8). Source: Beyer et al. 2022 (MoCo v3's, big_vision's order).
     """
     if dim % 4 or dim < 8:
-        raise ValueError(f"width={dim}: positions='sincos' need a multiple of 4, at least 8")
+        raise UserError(f"width={dim}: positions='sincos' need a multiple of 4, at least 8")
     y, x = np.mgrid[:height, :width].reshape(2, -1)
     omega = 1 / period ** (np.arange(dim // 4) / (dim // 4 - 1))
     waves = [f(np.outer(axis, omega)) for axis in (x, y) for f in (np.sin, np.cos)]
@@ -205,14 +206,14 @@ class ViT(nn.Module):
 
     def _check(self, x: Images) -> None:
         if self.pool not in ("token", "average", "attention"):
-            raise ValueError(f"pool={self.pool!r}: take 'token', 'average' or 'attention'")
+            raise UserError(f"pool={self.pool!r}: take 'token', 'average' or 'attention'")
         if self.positions not in ("learned", "sincos"):
-            raise ValueError(f"positions={self.positions!r}: take 'learned' or 'sincos'")
+            raise UserError(f"positions={self.positions!r}: take 'learned' or 'sincos'")
         if self.distilled and self.pool != "token":
-            raise ValueError(f"distilled=True needs pool='token', got {self.pool!r}")
+            raise UserError(f"distilled=True needs pool='token', got {self.pool!r}")
         if x.ndim != 4 or min(x.shape[1:3]) < self.patch or x.shape[1] % self.patch or x.shape[2] % self.patch:
             p = self.patch
-            raise ValueError(
+            raise UserError(
                 f"x has shape {x.shape}: ViT takes images whose sides are multiples of {p}, at least {p}x{p}"
             )
 
@@ -234,6 +235,6 @@ class ViT(nn.Module):
 def vit(size: str, patch: int = 16, **options) -> ViT:
     """ViT-`size`/`patch`, size one of "ti", "s", "b", "l", "h"."""
     if size not in SIZES:
-        raise ValueError(f"size={size!r}: take one of {', '.join(SIZES)}")
+        raise UserError(f"size={size!r}: take one of {', '.join(SIZES)}")
     width, depth, heads = SIZES[size]
     return ViT(**{"patch": patch, "width": width, "depth": depth, "heads": heads, **options})

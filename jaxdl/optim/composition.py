@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.optim.schedules import Knob, PlateauState, Schedule
+from jaxdl.types import UserError
 
 Rate = Knob | Schedule
 """A learning rate: a number or a schedule."""
@@ -118,7 +119,7 @@ def clip(*, norm: Knob | None = None, value: Knob | None = None) -> optax.Gradie
     [0.6, 0.8]
     """
     if norm is None and value is None:
-        raise ValueError("clip(): give norm=, value= or both")
+        raise UserError("clip(): give norm=, value= or both")
 
     def clipped(grads, params):
         if value is not None:
@@ -135,5 +136,5 @@ def clip(*, norm: Knob | None = None, value: Knob | None = None) -> optax.Gradie
 def known_preset(preset: str, presets: Any) -> Any:
     """The entry of a table of presets. Errors: ValueError with the names there are."""
     if preset not in presets:
-        raise ValueError(f"preset={preset!r}: choose {', '.join(map(repr, presets))}")
+        raise UserError(f"preset={preset!r}: choose {', '.join(map(repr, presets))}")
     return presets[preset]

@@ -14,6 +14,7 @@ import optax
 
 from jaxdl.optim.schedules import Knob
 from jaxdl.parameters import INPUTS, role
+from jaxdl.types import UserError
 
 STEM = INPUTS | {"stem", "embeddings"}
 """What models call what lies before their blocks."""
@@ -57,7 +58,7 @@ def scale_groups(multipliers: Mapping[str, Knob]) -> optax.GradientTransformatio
         names = jax.tree.leaves(_map(lambda name, leaf: name, params))
         for pattern in multipliers:
             if not any(re.search(pattern, name) for name in names):
-                raise ValueError(f"scale_groups: {pattern!r} matches no parameter; there are {', '.join(names)}")
+                raise UserError(f"scale_groups: {pattern!r} matches no parameter; there are {', '.join(names)}")
         return optax.EmptyState()
 
     def multiplier(name: str) -> Knob:
@@ -141,7 +142,7 @@ def freeze(tx: optax.GradientTransformation, *patterns: str) -> optax.GradientTr
         frozen = matching(*patterns)(params)
         if len(kinds := set(jax.tree.leaves(frozen))) < 2:
             what = "every parameter" if kinds == {True} else "no parameter"
-            raise ValueError(f"freeze: {', '.join(map(repr, patterns))} matches {what}")
+            raise UserError(f"freeze: {', '.join(map(repr, patterns))} matches {what}")
         return jax.tree.map(lambda f: "frozen" if f else "trained", frozen)
 
     return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, labels)

@@ -20,6 +20,7 @@ from jaxdl.optim.composition import Rate, average, clip, compose, known_preset, 
 from jaxdl.optim.groups import Mask
 from jaxdl.optim.schedules import Knob
 from jaxdl.parameters import decayed
+from jaxdl.types import UserError
 
 
 def sgd(
@@ -250,7 +251,7 @@ def _momentum(lr, b, decay, mask, coupled, preset, *, nesterov):
 def _descend(direction, lr, decay, mask, coupled, after=()):
     """decay -> direction -> -η (coupled) or direction -> decay -> -η (decoupled); `after`: a buffer that holds η."""
     if after and not coupled:
-        raise ValueError("coupled=False: with the learning rate inside the momentum buffer decay can only be coupled")
+        raise UserError("coupled=False: with the learning rate inside the momentum buffer decay can only be coupled")
     weight_decay = optax.add_decayed_weights(decay, mask)
     parts = (weight_decay, *direction) if coupled else (*direction, weight_decay)
     return compose(*parts, scale_by_learning_rate(lr), *after)

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.types import UserError
+
 Knob = float | int | Array
 """A number: a Python one or a scalar array, possibly traced."""
 Schedule = Callable[[Knob], Array]
@@ -118,7 +120,7 @@ def cosine_restarts(peak: Knob, *, period: Knob, growth: int = 1, shrink: Knob =
     [1.0, 0.5, 1.0, 0.85, 0.5, 0.15, 1.0]
     """
     if growth < 1:
-        raise ValueError(f"growth={growth}: a cycle cannot be shorter than the one before; use 1, 2, ...")
+        raise UserError(f"growth={growth}: a cycle cannot be shorter than the one before; use 1, 2, ...")
 
     def rate(step):
         step = _float(step)
@@ -264,9 +266,7 @@ def reduce_on_plateau(
 
     def update(updates, state, params=None, *, value=None, **extra):
         if value is None:
-            raise ValueError(
-                "value=None: reduce_on_plateau needs the loss, tx.update(grads, state, params, value=loss)"
-            )
+            raise UserError("value=None: reduce_on_plateau needs the loss, tx.update(grads, state, params, value=loss)")
         total = state.total + jax.lax.stop_gradient(jnp.asarray(value, state.total.dtype))
         state = state._replace(total=total, count=state.count + 1)
         state = jax.tree.map(lambda new, old: jnp.where(state.count >= every, new, old), observe(state), state)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.optim.schedules import Knob
+from jaxdl.types import UserError
 
 
 def sam(
@@ -28,7 +29,7 @@ def sam(
 
     def update(grads: Any, state: Any, params: Any = None, *, grad_fn: Any = None, **extra: Any):
         if grad_fn is None or params is None:
-            raise ValueError("sam needs tx.update(grads, state, params, grad_fn=lambda params, i: gradient)")
+            raise UserError("sam needs tx.update(grads, state, params, grad_fn=lambda params, i: gradient)")
         wide = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads)
         slope = jax.tree.map(lambda g, w: abs(w) * g, wide, params) if adaptive else wide
         length = rho / (optax.tree.norm(slope) + 1e-12)

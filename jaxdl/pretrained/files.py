@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
+from jaxdl.types import UserError
+
 SAFETENSORS = {
     **{f"F{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
     **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
@@ -55,7 +57,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         )
         found = [path / name for name in names if (path / name).is_file()]
         if not found:
-            raise ValueError(f"{path} holds none of {', '.join(names)}")
+            raise UserError(f"{path} holds none of {', '.join(names)}")
         path = found[0]
     if path.suffix == ".json":
         shards = sorted(set(json.loads(path.read_text())["weight_map"].values()))
@@ -70,7 +72,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             return _read_safetensors(file.read())
         if head[:1] == b"\x80":
             return tensors_of(_read_legacy(file, path), path)
-    raise ValueError(f"{path} is neither a safetensors nor a PyTorch file")
+    raise UserError(f"{path} is neither a safetensors nor a PyTorch file")
 
 
 def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
@@ -79,7 +81,7 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     out = {}
     for name, tensor in deserialize(data):
         if tensor["dtype"] not in SAFETENSORS:
-            raise ValueError(f"{name} has elements of type {tensor['dtype']}: known are {', '.join(SAFETENSORS)}")
+            raise UserError(f"{name} has elements of type {tensor['dtype']}: known are {', '.join(SAFETENSORS)}")
         out[name] = np.frombuffer(tensor["data"], SAFETENSORS[tensor["dtype"]]).reshape(tensor["shape"])
     return out
 
@@ -101,9 +103,7 @@ def tensors_of(tree: Any, path: Path) -> dict[str, np.ndarray]:
                 if arrays:
                     return arrays
     what = tree.name if isinstance(tree, Opaque) else type(tree).__name__
-    raise ValueError(
-        f"{path} holds no dictionary of tensors but a {what}: save model.state_dict() instead of the model"
-    )
+    raise UserError(f"{path} holds no dictionary of tensors but a {what}: save model.state_dict() instead of the model")
 
 
 # -- pickles ----------------------------------------------------------------------------------------------------------
@@ -136,10 +136,10 @@ class Opaque:
 def _tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: Any) -> np.ndarray:
     """PyTorch's `_rebuild_tensor_v2`; a view must stay within its storage."""
     if offset < 0 or min(stride, default=0) < 0 or min(size, default=0) < 0:
-        raise ValueError(f"a tensor has offset {offset}, size {size} and stride {stride}")
+        raise UserError(f"a tensor has offset {offset}, size {size} and stride {stride}")
     last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
     if 0 not in size and last >= len(storage):
-        raise ValueError(f"a tensor of shape {size} reaches beyond its storage of {len(storage)} elements")
+        raise UserError(f"a tensor of shape {size} reaches beyond its storage of {len(storage)} elements")
     if 0 in size:
         return np.zeros(size, storage.dtype)
     item = storage.itemsize
@@ -173,7 +173,7 @@ class Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> np.ndarray:
         kind, dtype, key, _, count, *_ = pid
         if kind != "storage" or self.storages is None or (isinstance(dtype, type) and issubclass(dtype, Opaque)):
-            raise ValueError(f"unknown element type {getattr(dtype, 'name', kind)} in the file")
+            raise UserError(f"unknown element type {getattr(dtype, 'name', kind)} in the file")
         return self.storages(str(key), np.dtype(dtype), count)
 
 
@@ -183,7 +183,7 @@ def _read_zip(file: BinaryIO) -> Any:
         names = archive.namelist()
         found = [name for name in names if name.endswith("/data.pkl")]
         if len(found) != 1:
-            raise ValueError("the zip file holds no data.pkl: not saved by torch.save")
+            raise UserError("the zip file holds no data.pkl: not saved by torch.save")
         root = found[0].removesuffix("data.pkl")
         order = archive.read(f"{root}byteorder").decode() if f"{root}byteorder" in names else "little"
 
@@ -197,7 +197,7 @@ def _read_zip(file: BinaryIO) -> Any:
 def _read_legacy(file: BinaryIO, path: Path) -> Any:
     """Before PyTorch 1.6: five pickles (magic number, version, system, object, storage keys), then the storages."""
     if Unpickler(file).load() != LEGACY_MAGIC:
-        raise ValueError(f"{path} is a pickle, but not one of PyTorch's")
+        raise UserError(f"{path} is a pickle, but not one of PyTorch's")
     Unpickler(file).load()
     Unpickler(file).load()
     # the elements come after the object that refers to them: arrays now, to be filled below
@@ -211,7 +211,7 @@ def _read_legacy(file: BinaryIO, path: Path) -> Any:
     for key in Unpickler(file).load():
         count = int(np.frombuffer(file.read(8), np.int64)[0])
         if str(key) not in storages or count != len(storages[str(key)]):
-            raise ValueError(f"{path} is damaged: storage {key} has {count} elements")
+            raise UserError(f"{path} is damaged: storage {key} has {count} elements")
         storages[str(key)][:] = np.frombuffer(file.read(count * storages[str(key)].itemsize), storages[str(key)].dtype)
     file.seek(begin)
     return Unpickler(file, promise).load()

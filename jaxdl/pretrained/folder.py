@@ -27,6 +27,7 @@ from jaxdl.models.vit import ViT
 from jaxdl.pretrained import bert, files, gpt2, inception, mobilenet, resnet, sizes, t5, vgg, vit
 from jaxdl.pretrained.mapping import Names, Table, flat, from_torch, modules, to_torch, unflat
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
+from jaxdl.types import UserError
 
 FAMILIES = {
     AlexNet: vgg.alexnet,
@@ -87,7 +88,7 @@ def shapes_of(model: Any, image: Sequence[int] | None = None) -> dict[str, Any]:
 def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
     """Every naming this model is known in. Raises ValueError for a family without any."""
     if type(model) not in FAMILIES:
-        raise ValueError(
+        raise UserError(
             f"{type(model).__name__} has no PyTorch names: take one of {', '.join(t.__name__ for t in FAMILIES)}"
         )
     return FAMILIES[type(model)](model, modules(path for _, path in flat(shapes)))
@@ -150,7 +151,7 @@ def save_torch(
     """Writes variables as a safetensors file with the names PyTorch's world knows."""
     names = names_of(model, shapes_of(model, image))
     if naming not in names:
-        raise ValueError(f"naming={naming!r}: this model has {', '.join(names)}")
+        raise UserError(f"naming={naming!r}: this model has {', '.join(names)}")
     rules = names[naming]
     extras = rules.extras if isinstance(rules, Table) else ()  # PyTorch makes tied and computed tensors anew
     files.write(path, {n: a for n, a in to_torch(variables, rules).items() if n not in extras})
@@ -175,7 +176,7 @@ class Imported:
     def predict(self, images: Sequence[Any]) -> np.ndarray:
         """Probabilities `(images, classes)`."""
         if self.weights.preprocess is None:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} reads tokens, not images: call model.apply(weights.variables, tokens, train=False)"
             )
         x = np.stack([self.weights.preprocess(image) for image in images])
@@ -207,7 +208,7 @@ def import_weights(
     that do not fit.
     """
     if name not in MODELS:
-        raise ValueError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
+        raise UserError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
     options = {**sizes.beside(path, name), **options}
     model, out = MODELS[name].build(**options), Path(out)
     weights = load(model, path, name=name, naming=naming, ignore=ignore)
@@ -239,17 +240,17 @@ def open_weights(folder: str | Path) -> Imported:
     """A folder that `import_weights` wrote. Raises ValueError where it is none or its tensors do not fit the model."""
     folder = Path(folder)
     if not (folder / "weights.json").is_file():
-        raise ValueError(f"{folder} holds no weights.json: make it with import-weights")
+        raise UserError(f"{folder} holds no weights.json: make it with import-weights")
     try:
         record = json.loads((folder / "weights.json").read_text())
         model = MODELS[record["name"]].build(**record["options"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'weights.json'} is damaged ({error}): import the weights again") from None
+        raise UserError(f"{folder / 'weights.json'} is damaged ({error}): import the weights again") from None
     arrays = files.read(folder / "weights.safetensors")
     wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in flat(shapes_of(model)).items()}
     wrong = sorted(n for n in {*arrays, *wanted} if n not in arrays or n not in wanted or arrays[n].shape != wanted[n])
     if wrong:
-        raise ValueError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
+        raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
     labels = tuple(record["labels"]) if record["labels"] else None
     preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])

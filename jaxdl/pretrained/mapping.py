@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.models.vit import resample_positions
+from jaxdl.types import UserError
 
 # -- layouts ----------------------------------------------------------------------------------------------------------
 
@@ -194,13 +195,13 @@ def from_torch(
     tensors, wanted = _without_prefix(tensors), flat(shapes)
     found = {n: {k: locate(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
     if naming is not None and naming not in found:
-        raise ValueError(f"naming={naming!r}: this model has {', '.join(found)}")
+        raise UserError(f"naming={naming!r}: this model has {', '.join(found)}")
     fits = {n: sum(t is not None and t.name in tensors for t in places.values()) for n, places in found.items()}
     most = [n for n, count in fits.items() if count == max(fits.values())]
     best = naming or max(most, key=lambda n: len(most) > 1 and _shapes_that_fit(found[n], wanted, tensors))
     if not fits[best]:
         known, some = ", ".join(found), ", ".join(list(tensors)[:3])
-        raise ValueError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
+        raise UserError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
     rules = names[best] if isinstance(names[best], Table) else Table(names[best])
     tensors, wrong = _without_extras(rules, tensors)
     missing, used, out = [], set(), {}
@@ -226,7 +227,7 @@ def from_torch(
     problems = [("missing", sorted(set(missing))), ("left over", rest), ("wrong shape", wrong)]
     if any(items for _, items in problems):
         text = "; ".join(f"{what}: {', '.join(items)}" for what, items in problems if items)
-        raise ValueError(f"the weights do not fit (read as {best}); nothing is loaded. {text}")
+        raise UserError(f"the weights do not fit (read as {best}); nothing is loaded. {text}")
     return Loaded(unflat(out), best)
 
 
@@ -237,7 +238,7 @@ def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray
     for (_, path), leaf in flat(variables).items():
         place = locate(rules, path, np.ndim(leaf))
         if place is None:
-            raise ValueError(f"{path} has no name in this naming")
+            raise UserError(f"{path} has no name in this naming")
         array = place.layout.write(np.asarray(leaf))
         if place.part is None:
             out[place.name] = array

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxdl.types import UserError
+
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
@@ -38,7 +40,7 @@ class Preprocess:
             image = Image.open(image)
         elif isinstance(image, np.ndarray):
             if image.dtype != np.uint8:
-                raise ValueError(f"image has dtype {image.dtype}: give uint8, 0 to 255")
+                raise UserError(f"image has dtype {image.dtype}: give uint8, 0 to 255")
             image = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
         image = image.convert("L" if len(self.mean) == 1 else "RGB")
         method = getattr(Image.Resampling, self.interpolation.upper())

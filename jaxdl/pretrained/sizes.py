@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxdl.types import UserError
+
 BERT = {
     "vocab": "vocab_size",
     "width": "hidden_size",
@@ -100,14 +102,14 @@ def beside(path: str | Path, name: str) -> dict[str, Any]:
         return {}
     config = json.loads(file.read_text(encoding="utf-8"))
     if config.get("model_type", family) != family:
-        raise ValueError(f"{file} is of a model of type {config['model_type']!r}, {name} is of type {family!r}")
+        raise UserError(f"{file} is of a model of type {config['model_type']!r}, {name} is of type {family!r}")
     said = SAID[family] | (GATED if "v1_1" in name else {})
     for key, values in said.items():
         if key in config and config[key] not in values:
-            raise ValueError(f"{file} says {key}={config[key]!r}: {name} is made for {' or '.join(map(repr, values))}")
+            raise UserError(f"{file} says {key}={config[key]!r}: {name} is made for {' or '.join(map(repr, values))}")
     for key, twin in TWINS.items():
         if config.get(key) is not None and config[key] != config.get(twin, config[key]):
-            raise ValueError(
+            raise UserError(
                 f"{file} says {key}={config[key]} and {twin}={config[twin]}: {name} has one number for both"
             )
     options = {ours: config[theirs] for ours, theirs in SIZES[family].items() if config.get(theirs) is not None}

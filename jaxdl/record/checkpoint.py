@@ -10,9 +10,8 @@
       trash/              being deleted
 
 orbax writes and reads the arrays. The rest is ours for a reason: orbax restores flipped bits and wrong dtypes without
-a word, takes NaN for the best metric, and when it keeps "the best two" it deletes the latest.
-
-This is the only file that imports orbax, and it does so late (0.4 s): call `preload` to hide that behind other work.
+a word, takes NaN for the best metric, and when it keeps "the best two" it deletes the latest. This is the only file that
+imports orbax, and it does so late (0.4 s): call `preload` to hide that behind other work.
 """
 
 import json
@@ -31,6 +30,7 @@ import numpy as np
 from jaxdl.record.leaves import Leaves, Tree, check_fit, data_of, describe, digest, flatten, is_key, nest, with_data
 from jaxdl.record.manifest import find_damage, reason, write_manifest, write_synced
 from jaxdl.record.processes import anywhere, is_first_process
+from jaxdl.types import UserError
 
 __all__ = ["CheckpointError", "Checkpoints", "digest", "preload"]
 
@@ -67,9 +67,9 @@ class Checkpoints:
         notify: Callable[[str], None] | None = None,
     ):
         if mode not in ("max", "min"):
-            raise ValueError(f"mode is {mode!r}, should be 'max' or 'min'")
+            raise UserError(f"mode is {mode!r}, should be 'max' or 'min'")
         if keep < 1:
-            raise ValueError(f"keep is {keep}, should be at least 1 (the best step is kept besides)")
+            raise UserError(f"keep is {keep}, should be at least 1 (the best step is kept besides)")
         self.folder = Path(folder).absolute()
         self.mode, self.keep, self.notify = mode, keep, notify
         self.notes: list[str] = []
@@ -255,15 +255,15 @@ class Checkpoints:
                 self._say(f"checkpoint damaged ({'; '.join(problems)}): using step {candidate} instead")
             return jax.tree.unflatten(jax.tree.structure(target), found.values()), record["meta"], candidate
         if not problems:
-            raise ValueError(f"no checkpoint in {self.folder}")
-        raise ValueError(f"no usable checkpoint in {self.folder}: {'; '.join(problems)}")
+            raise UserError(f"no checkpoint in {self.folder}")
+        raise UserError(f"no usable checkpoint in {self.folder}: {'; '.join(problems)}")
 
     def _candidates(self, step: Any, problems: list[str]):
         """The steps to try, best guess first; `problems` collects why others are not among them."""
         steps = self.steps()
         if step not in ("last", "best"):
             if step not in steps:
-                raise ValueError(f"no checkpoint of step {step!r} in {self.folder}; it has {steps}, 'last' and 'best'")
+                raise UserError(f"no checkpoint of step {step!r} in {self.folder}; it has {steps}, 'last' and 'best'")
             steps = [step]
         intact = []
         for candidate in reversed(steps):  # newest first, and lazily: the older ones are read only if needed

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.types import UserError
+
 Tree = Any
 Leaves = dict[str, Any]
 """A state as `params/Dense_0/kernel -> leaf`, in tree order."""
@@ -42,12 +44,10 @@ def flatten(tree: Tree) -> Leaves:
         for name in names:
             if "." in name or "/" in name:
                 # orbax joins names by dots: {"a": {"b": x}, "a.b": y} would come back with y in both places
-                raise ValueError(
-                    f"a state's entry is called {name!r}: names with '.' or '/' cannot be saved, rename it"
-                )
+                raise UserError(f"a state's entry is called {name!r}: names with '.' or '/' cannot be saved, rename it")
         path = "/".join(names)
         if path in leaves:
-            raise ValueError(f"two entries of the state are called {path!r}")
+            raise UserError(f"two entries of the state are called {path!r}")
         leaves[path] = leaf if hasattr(leaf, "dtype") else np.asarray(leaf, jnp.result_type(leaf))
     return leaves
 
@@ -99,4 +99,4 @@ def check_fit(saved: dict[str, Any], wanted: Leaves, fields: set[str] | None, wh
             differences.append(f"{path} is {here} in the checkpoint, {there} here")
     if differences:
         more = f" (and {len(differences) - 1} more differences)" if len(differences) > 1 else ""
-        raise ValueError(f"{what} does not fit: {differences[0]}{more}")
+        raise UserError(f"{what} does not fit: {differences[0]}{more}")

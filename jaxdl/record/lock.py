@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jaxdl.record.processes import is_first_process
+from jaxdl.types import UserError
 
 try:
     import fcntl
@@ -28,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise ValueError(f"{folder} is being trained by process {file.read().strip() or '?'}") from None
+            raise UserError(f"{folder} is being trained by process {file.read().strip() or '?'}") from None
         except OSError:
             pass
         file.truncate(0)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.record.processes import is_first_process
+from jaxdl.types import UserError
 
 LOG = "metrics.jsonl"
 DROPPED = "metrics.dropped.jsonl"
@@ -97,7 +98,7 @@ def read(run: str | os.PathLike) -> list[Line]:
         try:
             lines.append({name: _number(value) for name, value in json.loads(text).items()})
         except (ValueError, AttributeError):
-            raise ValueError(f"{path}, line {number}: not a JSON object: {text[:60]!r}") from None
+            raise UserError(f"{path}, line {number}: not a JSON object: {text[:60]!r}") from None
     return lines
 
 

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jaxdl.types import UserError
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, FAINT = "#333333", "#DDDDDD"
 HIDDEN = frozenset({"step", "examples", "skipped", "parameter_norm", "gradient_norm", "learning_rate"})
@@ -95,7 +97,7 @@ def image_grid(
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise ValueError(f"images have shape {images.shape}, should be (n > 0, height, width[, 1 or 3])")
+        raise UserError(f"images have shape {images.shape}, should be (n > 0, height, width[, 1 or 3])")
     shown = images.astype(np.float64)
     low, high = np.nanmin(shown), np.nanmax(shown)
     if images.dtype == np.uint8 and high > 63:  # scikit-learn's digits end at 16

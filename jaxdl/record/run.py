@@ -29,6 +29,7 @@ import jax
 from jaxdl.record.imports import local_imports
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.processes import is_first_process
+from jaxdl.types import UserError
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxdl")
 
@@ -111,19 +112,19 @@ def open_run(path: str | os.PathLike) -> Run:
     """The run in a folder; ValueError that says what is missing if it is not a run folder."""
     folder = Path(path).absolute()
     if not folder.is_dir():
-        raise ValueError(
+        raise UserError(
             f"{path} is not a run folder: {'it is a file' if folder.exists() else 'there is no such folder'}"
         )
     try:
         config = json.loads((folder / "config.json").read_text())
         if not isinstance(config, dict) or "experiment" not in config:
-            raise ValueError("it names no experiment")
+            raise UserError("it names no experiment")
     except FileNotFoundError:
         inside = _run_inside(folder)
         hint = f" (it contains some: {inside})" if inside else ""
-        raise ValueError(f"{path} is not a run folder: it has no config.json{hint}") from None
+        raise UserError(f"{path} is not a run folder: it has no config.json{hint}") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a run folder: its config.json cannot be read ({error})") from None
+        raise UserError(f"{path} is not a run folder: its config.json cannot be read ({error})") from None
     return Run(folder, config)
 
 

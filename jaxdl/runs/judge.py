@@ -30,6 +30,7 @@ from jaxdl.runs.open import open_at, setup_of
 from jaxdl.runs.trial import trial
 from jaxdl.runs.weights import check_source, described, is_weights
 from jaxdl.tasks.classification import Classification
+from jaxdl.types import UserError
 
 Images = Float[np.ndarray, "n height width channels"]
 CHUNK = 200
@@ -99,7 +100,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
         return OnFeatures(Features(lambda: of_run(classifier), levels), f"run {Path(classifier)}")
     about = described(classifier)
     if not about["preprocess"]:
-        raise ValueError(f"classifier = {classifier!r} holds {about['name']}, which does not read images")
+        raise UserError(f"classifier = {classifier!r} holds {about['name']}, which does not read images")
     digest = (about.get("source") or {}).get("sha256") or "unknown"
     steps = ", ".join(f"{key} {value}" for key, value in about["preprocess"].items())
     name = f"{about['name']} ({about['naming']} weights, sha256 {digest[:12]}; {steps}; its pooled features)"
@@ -121,12 +122,12 @@ def check_run(folder: str, data: Any) -> None:
     exp = setup_of(open_run(folder)).build()
     model, shape = exp.task.network, data.example()["x"].shape[1:]
     if "features" not in signature(type(model).__call__).parameters:
-        raise ValueError(
+        raise UserError(
             f"classifier = {folder!r} is a {type(model).__name__}, whose features cannot be read: take a run of a "
             "convolutional network, such as fashion_mnist_cnn or digits_resnet"
         )
     if exp.data.example()["x"].shape[1:] != shape:
-        raise ValueError(
+        raise UserError(
             f"classifier = {folder!r} reads images of {exp.data.example()['x'].shape[1:]}, these are of {shape}"
         )
 

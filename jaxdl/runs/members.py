@@ -20,7 +20,7 @@ from jaxdl.runs.open import Checkpoint, config_of, open_run
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, as_typed
-from jaxdl.types import TrainState
+from jaxdl.types import TrainState, UserError
 
 
 def load(
@@ -35,7 +35,7 @@ def load(
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
     """
     if checkpoint not in ("best", "last"):
-        raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
+        raise UserError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
     if "sweep" in folder.config:
         return load_member(folder, member, checkpoint, config)

@@ -14,7 +14,7 @@ from jaxdl.engine.program import Program
 from jaxdl.experiment import Experiment
 from jaxdl.record.log import read
 from jaxdl.setup import Setup
-from jaxdl.types import TrainState, Variables
+from jaxdl.types import TrainState, UserError, Variables
 
 
 class Run:
@@ -72,11 +72,11 @@ class Run:
         x = np.asarray(x)
         like = data.inputs()
         if not x.size:
-            raise ValueError(f"there are no inputs to predict for: their shape is {x.shape}")
+            raise UserError(f"there are no inputs to predict for: their shape is {x.shape}")
         if x.ndim == like.ndim - 1:
             return jax.tree.map(lambda a: a[0], self.predict(x[None]))
         if x.shape[1:] != like.shape[1:]:
-            raise ValueError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
+            raise UserError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
         check_values(x, like.dtype, data.maximum)
         self.experiment.task.check_tokens(x)
         parts, size = [], rows_for(len(x), data.batch)
@@ -111,23 +111,21 @@ def rows_for(count: int, batch: int) -> int:
 def check_values(x: np.ndarray, dtype: np.dtype, maximum: float | None = None) -> None:
     """`ValueError` where raw inputs are not the values that the data set has: a cast would change them unseen."""
     if x.dtype.kind not in "buif":
-        raise ValueError(f"inputs must be numbers like the training data's ({dtype}), got {x.dtype}")
+        raise UserError(f"inputs must be numbers like the training data's ({dtype}), got {x.dtype}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise ValueError("inputs must be finite: there is a NaN or an infinity among them")
+        raise UserError("inputs must be finite: there is a NaN or an infinity among them")
     low, high = x.min(), x.max()
     if dtype.kind in "ui":
         if x.dtype.kind == "f" and (x != np.floor(x)).any():
-            raise ValueError(
+            raise UserError(
                 f"inputs must be whole numbers like the training data's ({dtype}), got {x[x != np.floor(x)][0]}"
             )
         if maximum is not None and (low < 0 or high > maximum):
             beyond = f"reach {high:g}" if high > maximum else f"begin at {low:g}"
-            raise ValueError(f"values {beyond}, this set's go from 0 to {maximum:g}")
+            raise UserError(f"values {beyond}, this set's go from 0 to {maximum:g}")
     elif maximum is not None and x.dtype.kind in "ui" and high > maximum:
-        raise ValueError(f"values reach {high:g}, this set's go from 0 to {maximum:g}")
+        raise UserError(f"values reach {high:g}, this set's go from 0 to {maximum:g}")
     if dtype.kind in "uif":
         limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
         if low < limits.min or high > limits.max:
-            raise ValueError(f"inputs from {low:g} to {high:g} do not fit the training data's {dtype}")
-
-
+            raise UserError(f"inputs from {low:g} to {high:g} do not fit the training data's {dtype}")

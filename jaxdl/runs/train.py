@@ -15,7 +15,7 @@ import numpy as np
 from jaxdl import runtime
 from jaxdl.data import tokenizers
 from jaxdl.engine.distributed import beat, from_first, watched
-from jaxdl.engine.loop import Diverged, Limits, Outcome, fit
+from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.parallel import Plan, describe
 from jaxdl.engine.program import Program
 from jaxdl.experiment import ExperimentError

@@ -19,13 +19,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.data import prepare
-from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.engine.program import Program
 from jaxdl.engine.step import select
+from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.record.run import open_run
 from jaxdl.runs.open import open_at
-from jaxdl.types import Batch, TrainState, Variables
+from jaxdl.types import Batch, TrainState, UserError, Variables
 
 HEAD = r"(^|/)head(_\w+)?/|^aux\d*/"
 """What belongs to the classes of a task: `head` in every model with named parts, `head_distilled`, auxiliary heads."""
@@ -46,7 +46,7 @@ def check_source(path: str | Path) -> None:
         try:
             open_run(path)
         except ValueError as error:
-            raise ValueError(f"init_from: {error}, and it holds no weights.json of import-weights") from None
+            raise UserError(f"init_from: {error}, and it holds no weights.json of import-weights") from None
 
 
 def described(path: str | Path) -> dict[str, Any]:
@@ -122,9 +122,7 @@ def head_of(names: Iterable[str]) -> Callable[[str], bool]:
     return lambda name: name.partition("/")[2].startswith(last)
 
 
-def initialised_from(
-    program: Program, state: TrainState, say: Callable[[str], None] = lambda line: None
-) -> TrainState:
+def initialised_from(program: Program, state: TrainState, say: Callable[[str], None] = lambda line: None) -> TrainState:
     """The first state of a run with `init_from`; `say` is told in one line what was taken and what starts afresh."""
     exp = program.exp
     if exp.init_from is None:
@@ -217,7 +215,7 @@ def as_seen(data: Any, *, crop: int, mean: Sequence[float], std: Sequence[float]
     """
     height, width = data.splits["train"]["x"].shape[1:3]
     if min(height, width) < crop:
-        raise ValueError(f"images of {height}x{width} are smaller than the crop = {crop} of the weights")
+        raise UserError(f"images of {height}x{width} are smaller than the crop = {crop} of the weights")
     return replace(data, standardise=AsSeen(tuple(mean), tuple(std), crop))
 
 

@@ -13,7 +13,7 @@ from jaxdl.metrics.generation import distinguishable, diversity
 from jaxdl.reports import Images, Notes, Picture, Points
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 Measure = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
 """(real, made) of one number of rows -> entries of the report; `notes`, a list of sentences, are shown in words."""
@@ -63,7 +63,7 @@ class Adversarial(Task):
     def __post_init__(self) -> None:
         for name in ("latent", "critic_steps"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more")
+                raise UserError(f"{name} = {getattr(self, name)} must be 1 or more")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -80,14 +80,14 @@ class Adversarial(Task):
         inputs = {"generator": noise, "critic": x}
         made = jax.eval_shape(lambda: self._first(keys["generator"], noise, *labels))
         if made.shape != x.shape:
-            raise ValueError(f"the generator makes examples of shape {made.shape[1:]}, the data's have {x.shape[1:]}")
+            raise UserError(f"the generator makes examples of shape {made.shape[1:]}, the data's have {x.shape[1:]}")
         deaf = [name for name in inputs if self.conditional and getattr(getattr(self, name), "classes", 0) is None]
         if deaf:
-            raise ValueError(f"conditional = True, but the {deaf[0]} has classes = None and would not hear the labels")
+            raise UserError(f"conditional = True, but the {deaf[0]} has classes = None and would not hear the labels")
         fresh = {name: initialise(getattr(self, name), keys[name], inputs[name], *labels) for name in inputs}
         smooth = next((name for name in ("penalty", "r1") if getattr(self, name) is not None), None)
         if smooth and "batch_stats" in fresh["critic"][1]:
-            raise ValueError(
+            raise UserError(
                 f"{smooth} = {getattr(self, smooth)} needs the gradient at every example for itself, but the critic has batch "
                 "norm, through which examples see each other: take norm=None"
             )
@@ -173,7 +173,7 @@ class Adversarial(Task):
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """What the critic says of every example: `logit`, large for "real"."""
         if self.conditional and "y" not in batch:
-            raise ValueError(
+            raise UserError(
                 "a conditional critic judges an example by its label, too, and inputs have none; what this run makes: "
                 "python -m jaxdl generate RUN --label ..."
             )
@@ -220,7 +220,7 @@ class Adversarial(Task):
             return
         bad = targets[(targets < 0) | (targets >= classes)]
         if len(bad):
-            raise ValueError(f"labels must lie in 0 … {classes - 1}, got {bad[0]}")
+            raise UserError(f"labels must lie in 0 … {classes - 1}, got {bad[0]}")
 
 
 def health(numbers: Mapping[str, float], spread: float, *, saturates: bool = True) -> list[str]:

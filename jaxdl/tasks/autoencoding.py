@@ -27,7 +27,7 @@ from jaxdl.reports import Codes, Images
 from jaxdl.tasks import noise
 from jaxdl.tasks.coder import Bernoulli, Coder
 from jaxdl.tasks.forward import initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 2000
 """Points of the map of codes."""
@@ -131,7 +131,7 @@ class Autoencoding(Task):
     def check_inputs(self, x: np.ndarray) -> None:
         """Values that the likelihood cannot mean are found here, before training."""
         if isinstance(self.likelihood, Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
-            raise ValueError(
+            raise UserError(
                 f"a Bernoulli likelihood needs inputs in [0, 1], got {x.min():g} … {x.max():g}: leave the pixels "
                 "as they are (data.pixels.in_unit_range), or take Gaussian()"
             )

@@ -12,7 +12,7 @@ from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
 from jaxdl.reports import Misclassified
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 32
 """Wrong examples that a report shows."""
@@ -116,11 +116,11 @@ class Classification(Task):
         if self.soft(targets) or classes is None:
             return
         if not np.issubdtype(targets.dtype, np.integer):
-            raise ValueError(f"labels must be integers (or distributions over classes), got {targets.dtype}")
+            raise UserError(f"labels must be integers (or distributions over classes), got {targets.dtype}")
         bad = targets[(targets != self.ignore) & ((targets < 0) | (targets >= classes))]
         if len(bad):
             hint = "; two classes from one logit are BinaryClassification" if classes == 1 else ""
-            raise ValueError(f"labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), got {bad[0]}{hint}")
+            raise UserError(f"labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), got {bad[0]}{hint}")
 
     @property
     def decides_by_sign(self) -> bool:
@@ -143,7 +143,7 @@ class BinaryClassification(Classification):
 
     def logits(self, outputs: Array) -> Array:
         if outputs.shape[-1] != 1:
-            raise ValueError(f"binary classification wants a model with one logit (classes=1), got {outputs.shape[-1]}")
+            raise UserError(f"binary classification wants a model with one logit (classes=1), got {outputs.shape[-1]}")
         return outputs[..., 0].astype(jnp.float32)
 
     def soft(self, y: Any) -> bool:

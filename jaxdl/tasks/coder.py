@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxdl.losses import variational as losses
 from jaxdl.tasks.forward import forward
-from jaxdl.types import Array, Key, ModelState, Params
+from jaxdl.types import Array, Key, ModelState, Params, UserError
 
 
 @dataclass(frozen=True)
@@ -55,5 +55,5 @@ class Coder:
         """The decoder's outputs in the shape of the examples."""
         outputs = self.run("decode", z)
         if outputs.size != like.size:
-            raise ValueError(f"the decoder gives {outputs.shape[1:]} for inputs of shape {like.shape[1:]}")
+            raise UserError(f"the decoder gives {outputs.shape[1:]} for inputs of shape {like.shape[1:]}")
         return outputs.reshape(like.shape)

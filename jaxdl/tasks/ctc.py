@@ -13,7 +13,7 @@ from jaxdl.losses.sequence import ctc
 from jaxdl.metrics import text as reports
 from jaxdl.reports import Alignment
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 6
 """Recordings of which the report shows the spectrogram and what the model says at each frame."""
@@ -110,14 +110,14 @@ class Transcription(Task):
         """Transcripts hold class numbers from 1, then zeros; and the model has a class for each symbol."""
         classes = getattr(self.model, "classes", len(self.symbols))
         if classes != len(self.symbols):
-            raise ValueError(
+            raise UserError(
                 f"symbols has {len(self.symbols)} names for the model's {classes} classes, the blank included"
             )
         targets = np.asarray(targets)
         if not np.issubdtype(targets.dtype, np.integer) or targets.ndim != 2:
-            raise ValueError(f"transcripts must be integers (n, symbols), got {targets.dtype} {targets.shape}")
+            raise UserError(f"transcripts must be integers (n, symbols), got {targets.dtype} {targets.shape}")
         if targets.min() < 0 or targets.max() >= classes:
             bad = targets[(targets < 0) | (targets >= classes)][0]
-            raise ValueError(f"transcripts hold symbols from 1 to {classes - 1}, then zeros, got {bad}")
+            raise UserError(f"transcripts hold symbols from 1 to {classes - 1}, then zeros, got {bad}")
         if (np.diff((targets > 0).astype(int), axis=1) > 0).any():
-            raise ValueError("transcripts must not have a symbol behind a 0, which fills them up")
+            raise UserError("transcripts must not have a symbol behind a 0, which fills them up")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxdl.losses.regression import quantile, squared_error
 from jaxdl.reports import Forecasts
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 6
 
@@ -46,7 +46,7 @@ class Forecasting(Task):
 
     def __post_init__(self) -> None:
         if self.levels and (0.5 not in self.levels or not all(0 < level < 1 for level in self.levels)):
-            raise ValueError(f"levels = {self.levels} must lie between 0 and 1, with 0.5 among them")
+            raise UserError(f"levels = {self.levels} must lie between 0 and 1, with 0.5 among them")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -54,7 +54,7 @@ class Forecasting(Task):
 
     def init(self, key: Key, batch: Batch) -> Variables:
         if not 0 <= self.season <= batch["x"].shape[1]:
-            raise ValueError(f"season = {self.season} must lie between 0 and the lookback, {batch['x'].shape[1]}")
+            raise UserError(f"season = {self.season} must lie between 0 and the lookback, {batch['x'].shape[1]}")
         return initialise(self.model, key, batch["x"])
 
     def unit(self, like: Array) -> tuple[Array, Array]:
@@ -78,7 +78,7 @@ class Forecasting(Task):
         center, scale = self.unit(target)
         target = (target - center) / scale
         if value.shape != target.shape:
-            raise ValueError(
+            raise UserError(
                 f"the model forecasts {value.shape[1:]} (horizon, targets), the windows hold {target.shape[1:]}"
             )
         if self.levels:
@@ -131,4 +131,4 @@ class Forecasting(Task):
 
     def check(self, targets: np.ndarray) -> None:
         if not np.isfinite(targets).all():
-            raise ValueError("targets must be finite: there is a NaN or an infinity among them")
+            raise UserError("targets must be finite: there is a NaN or an infinity among them")

@@ -4,14 +4,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxdl.types import Array, Key, ModelState, Params, Variables
+from jaxdl.types import Array, Key, ModelState, Params, UserError, Variables
 
 
 def initialise(model: Any, key: Key, *inputs: Any, **options: Any) -> Variables:
     """Fresh parameters and every other collection of a model, in evaluation mode."""
     if isinstance(model, type) or not (hasattr(model, "init") and hasattr(model, "apply")):
         got = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-        raise ValueError(f"model must be a Linen module, such as MLP(features=(64,), classes=10), got {got}")
+        raise UserError(f"model must be a Linen module, such as MLP(features=(64,), classes=10), got {got}")
     variables = dict(model.init({"params": key, "dropout": key}, *inputs, train=False, **options))
     return variables.pop("params", {}), variables
 
@@ -33,7 +33,7 @@ def one_each(loss: Array, shape: tuple[int, ...]) -> Array:
     """A loss, if it has the shape that it is averaged over: a mean of means would leave mask and weights without effect."""
     if loss.shape != shape:
         hint = ": do not reduce it" if loss.ndim < len(shape) else ""
-        raise ValueError(f"loss must give one value per example, shape {shape}, got {loss.shape}{hint}")
+        raise UserError(f"loss must give one value per example, shape {shape}, got {loss.shape}{hint}")
     return loss
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxdl.losses.sequence import label_smoothed_nll
 from jaxdl.tasks.forward import forward, initialise
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 IGNORE = -100
 """The target that counts nowhere (padding, the end of a document)."""
@@ -69,7 +69,7 @@ class NextToken(Task):
         unread = [name for name in found if not takes(self.model, name)]
         if unread:
             kind = type(self.model).__name__
-            raise ValueError(
+            raise UserError(
                 f"the data pack documents, but {kind} takes no {unread[0]}: take a Transformer, or text.windows"
             )
         return found
@@ -110,7 +110,7 @@ class NextToken(Task):
     def check(self, targets: np.ndarray) -> None:
         """Tokens that the model cannot mean are found here, on the host: inside a program they are clipped."""
         if not np.issubdtype(targets.dtype, np.integer):
-            raise ValueError(f"tokens must be integers, got {targets.dtype}")
+            raise UserError(f"tokens must be integers, got {targets.dtype}")
         self.check_tokens(targets[targets != IGNORE], f", or be {IGNORE}")
 
     def check_tokens(self, tokens: np.ndarray, more: str = "") -> None:
@@ -118,7 +118,7 @@ class NextToken(Task):
         vocab = getattr(self.model, "vocab", None) or getattr(getattr(self.model, "config", None), "vocab", None)
         bad = [] if vocab is None else tokens[(tokens < 0) | (tokens >= vocab)]
         if len(bad):
-            raise ValueError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab{more}; got {bad[0]}")
+            raise UserError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab{more}; got {bad[0]}")
 
 
 def real(batch: Batch) -> Array:

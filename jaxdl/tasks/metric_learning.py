@@ -22,7 +22,7 @@ from jaxdl.metrics import ranking
 from jaxdl.reports import Curve, Embeddings, Neighbours
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 HEADS = ("centres", "probe")
 PAIRS = 200_000
@@ -71,9 +71,9 @@ class MetricLearning(Task):
 
     def __post_init__(self) -> None:
         if self.head not in ("cosine", "linear"):
-            raise ValueError(f"head = {self.head!r}: take 'cosine' or 'linear'")
+            raise UserError(f"head = {self.head!r}: take 'cosine' or 'linear'")
         if self.by_example and (self.views < 2 or self.classes is not None):
-            raise ValueError("by_example needs two views or more, and a loss within the batch (classes=None)")
+            raise UserError("by_example needs two views or more, and a loss within the batch (classes=None)")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -87,7 +87,7 @@ class MetricLearning(Task):
         )
         for name, shape in (("output", output), ("embedding", seen)):
             if shape.ndim != 2:
-                raise ValueError(f"the model's {name} must be (batch, dim), got {shape.shape}")
+                raise UserError(f"the model's {name} must be (batch, dim), got {shape.shape}")
         start = jax.nn.initializers.normal(0.01)
         if self.classes is not None:
             shape = (output.shape[1], self.classes)
@@ -108,7 +108,7 @@ class MetricLearning(Task):
             return (output, output), model_state
         output, seen = output
         if self.embedding not in seen:
-            raise ValueError(f"embedding = {self.embedding!r} is none of the model's features: {', '.join(seen)}")
+            raise UserError(f"embedding = {self.embedding!r} is none of the model's features: {', '.join(seen)}")
         return (output, seen[self.embedding]), model_state
 
     def objective(
@@ -118,7 +118,7 @@ class MetricLearning(Task):
         views = self.views if train else 1
         if views > 1:
             if x.shape[1] != views:
-                raise ValueError(
+                raise UserError(
                     f"views = {views}, but the batch {x.shape} has another axis 1: augment with views.several"
                 )
             x = x.reshape(-1, *x.shape[2:])
@@ -215,7 +215,7 @@ class MetricLearning(Task):
         """Labels that the loss cannot mean are found here, on the host."""
         bound = self.classes if self.classes is not None else self.probe
         if bound is not None and (targets.min() < 0 or targets.max() >= bound):
-            raise ValueError(
+            raise UserError(
                 f"labels to train on must lie in 0 … {bound - 1}, got {targets.min()} to {targets.max()}: "
                 "classes is how many there are"
             )

@@ -11,7 +11,7 @@ from jaxdl.losses.regression import squared_error
 from jaxdl.metrics import regression as reports
 from jaxdl.reports import Scatter
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,4 +77,4 @@ class Regression(Task):
 
     def check(self, targets: np.ndarray) -> None:
         if not np.isfinite(np.asarray(targets, np.float64)).all():
-            raise ValueError("targets must be finite: there is a NaN or an infinity among them")
+            raise UserError("targets must be finite: there is a NaN or an infinity among them")

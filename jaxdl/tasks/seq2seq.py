@@ -18,7 +18,7 @@ from jaxdl.losses.sequence import coverage_loss, label_smoothed_nll
 from jaxdl.metrics import text as reports
 from jaxdl.reports import Attention, Rows
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Task, Variables
+from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 8
 """Examples of a report."""
@@ -63,14 +63,14 @@ class Translation(Task):
     def __post_init__(self) -> None:
         for name in ("steps", "beams"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: take 1 or more")
+                raise UserError(f"{name}={getattr(self, name)}: take 1 or more")
         if self.sampling is not None and not hasattr(self.model, "sampling"):
             kind = type(self.model).__name__
-            raise ValueError(f"sampling is given, but {kind} has no such field: take Seq2Seq, or sampling=None")
+            raise UserError(f"sampling is given, but {kind} has no such field: take Seq2Seq, or sampling=None")
         for tokenizer, name in (("source", "source_vocab"), ("target", "vocab")):
             size, vocab = getattr(self, tokenizer).size, self.vocab(name) or self.vocab()
             if vocab is not None and size > vocab:
-                raise ValueError(f"{tokenizer} has {size} tokens, the model {vocab}: take {name}={size} or more")
+                raise UserError(f"{tokenizer} has {size} tokens, the model {vocab}: take {name}={size} or more")
 
     def vocab(self, name: str = "vocab") -> int | None:
         """How many tokens the model knows, where it says so."""
@@ -205,9 +205,9 @@ class Translation(Task):
         """Targets must end with the end token, and lie in the vocabulary of the model."""
         vocab = self.vocab()
         if vocab is not None and targets.max() >= vocab:
-            raise ValueError(f"targets reach token {targets.max()}, the model's vocab is {vocab}")
+            raise UserError(f"targets reach token {targets.max()}, the model's vocab is {vocab}")
         if not (targets == self.target.end).any(1).all():
-            raise ValueError("every target must hold the end token")
+            raise UserError("every target must hold the end token")
 
 
 def symbol(tokenizer: Any, token: int) -> str:
@@ -227,5 +227,5 @@ def cross_attention(intermediates: Any) -> Float[Array, "batch time source"]:
         if "cross_attention" in jax.tree_util.keystr(path) and leaf.ndim == 4
     ]
     if not found:
-        raise ValueError("attention or coverage is asked for, but the model has no attention over the source")
+        raise UserError("attention or coverage is asked for, but the model has no attention over the source")
     return sum(found) / len(found)

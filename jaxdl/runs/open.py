@@ -1,0 +1,65 @@
+"""A run from its folder."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.record import run as folders
+from jaxdl.record.checkpoint import Checkpoints
+from jaxdl.record.imports import changed_since
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.run import Run
+from jaxdl.setup import Config, Setup
+
+Checkpoint = Literal["best", "last"]
+
+
+def config_of(folder: folders.Run, config: Config | None = None, step: int | None = None) -> Config:
+    """The function a run was made with: the one that is given, else that of the copy of its file in the folder.
+
+    `step`: the copy that trained on from this step.
+    """
+    if config is not None:
+        return config
+    copy = folder.experiment_at(step)
+    if not copy.is_file():
+        raise ExperimentError(
+            f"{folder.folder} was trained from a notebook: give its config function, load(run, config=config)"
+        )
+    return load_config(copy, beside=folder.config.get("source"))
+
+
+def setup_of(folder: folders.Run, config: Config | None = None) -> Setup:
+    """What a run folder was trained with, with the tokenizers that lie in it."""
+    recorded: Mapping[str, Any] = folder.config
+    return Setup.from_json(config_of(folder, config), recorded, folder.folder)
+
+
+def open_run(folder: folders.Run, checkpoint: Checkpoint = "best", config: Config | None = None) -> Run:
+    """The run in a folder with its best or last weights; ExperimentError where it has no checkpoint."""
+    if changed := changed_since(folder.config):
+        say(f"note: imported by this run's experiment and changed since: {', '.join(changed)}")
+    setup = setup_of(folder, config)
+    program = prepare(setup)
+    exp = program.exp
+    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=say)
+    if not checkpoints.steps():
+        raise ExperimentError(f"{folder.folder} has no checkpoint yet")
+    in_state = exp.stop is not None and exp.stop.restore_best and checkpoint == "best"
+    wanted = "last" if in_state or checkpoint == "last" or checkpoints.best is None else "best"
+    state, _, _ = checkpoints.restore(program.shapes, wanted)
+    run = Run(setup, program, state, folder.folder)
+    if checkpoint == "last":
+        run.weights = program.weights(state)
+    return run
+
+
+def open_at(path: str | Path) -> Run:
+    """The run in the folder at a path, with its best weights."""
+    return open_run(folders.open_run(path))
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)

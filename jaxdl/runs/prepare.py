@@ -1,0 +1,58 @@
+"""From a Setup to a checked program: the first step of everything that trains, loads or looks inside."""
+
+import jax
+import numpy as np
+
+from jaxdl.engine.parallel import Plan
+from jaxdl.engine.program import Program, program_of
+from jaxdl.engine.step import prepare as prepared_batch
+from jaxdl.engine.step import rehearse
+from jaxdl.experiment import Experiment, ExperimentError
+from jaxdl.setup import Setup
+from jaxdl.types import TrainState, UserError
+
+SOME = 1000
+"""Examples of a split, evenly spread, whose values a task may look at before it trains."""
+
+
+def prepare(setup: Setup, plan: Plan | None = None, *, exp: Experiment | None = None) -> Program:
+    """The program of a setup, with every knob traced that can be.
+
+    Args:
+        setup: what is built.
+        plan: devices and compiler; None: one device.
+        exp: what `setup.build()` returned, where that is known already.
+    """
+    exp = exp or setup.build()
+    return program_of(exp, setup.build, setup.knobs, rehearsed(setup, exp), plan or Plan())
+
+
+def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
+    """The first state as shapes, after one initialization and one loss with the knobs as Python numbers."""
+    try:
+        state = rehearse(exp)
+    except ZeroDivisionError as error:
+        raise ExperimentError(f"the model or the task divides by zero ({error}) with {setup}") from error
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        if leaf.size == 0:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ExperimentError(f"the model's parameter {name} of shape {leaf.shape} has no elements, with {setup}")
+    return state
+
+
+def check_data(exp: Experiment) -> None:
+    """ValueError for inputs or labels that cannot be trained on, before anything compiles or is written."""
+    for split, arrays in exp.data.splits.items():
+        x, y = arrays.get("x"), arrays.get("y")
+        try:
+            if x is not None and x.dtype.kind == "f" and not np.isfinite(x).all():
+                row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))
+                raise UserError(f"inputs must be finite: there is a NaN or an infinity in row {row}")
+            closed = split == "train" or not exp.task.open_set
+            if y is not None and closed:
+                exp.task.check(y)
+            if x is not None:
+                some = {name: value[:: -(-len(x) // SOME)] for name, value in arrays.items()}
+                exp.task.check_inputs(np.asarray(prepared_batch(exp, some)["x"], np.float32))
+        except ValueError as error:
+            raise UserError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
