@@ -32,6 +32,7 @@ def test_a_run_is_recorded_and_found_again(tmp_path, source):
         "seed": 3,
         "source": str(source),
         "source_hash": content_hash(source),
+        "imports": {},
     }
     assert opened.experiment.read_text() == source.read_text()
     assert opened.env["versions"]["jax"] == jax.__version__
