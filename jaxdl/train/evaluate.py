@@ -20,6 +20,7 @@ class Evaluation:
     metrics: name -> number, the task's sums over the whole split and the scalars of its report.
     report: the arrays of the report (confusion matrix, curves, images).
     outputs, targets: of every example, in the stored order.
+    note: why there is no report; empty where there is one.
     """
 
     split: str
@@ -27,6 +28,7 @@ class Evaluation:
     report: dict[str, np.ndarray]
     outputs: Any
     targets: Any
+    note: str = ""
 
 
 def means(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,13 +78,26 @@ def collect(
 
 
 def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
-    """The task's report on the gathered outputs, beside its metrics."""
-    leaves = [a for a in jax.tree.leaves(gathered["outputs"]) if np.issubdtype(a.dtype, np.floating)]
-    finite = all(np.isfinite(a).all() for a in leaves)
-    metrics = means(sums)
-    if not finite:  # a diverged model has no report, and no accuracy by luck: argmax of NaN is a class, too
-        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, gathered["outputs"], gathered["y"])
-    report = task.report(gathered["outputs"], gathered["y"])
+    """The task's report on the gathered outputs, beside its metrics.
+
+    A diverged model, whose loss is not finite, has NaN for every metric: no accuracy by luck, argmax of NaN is a class, too.
+    Where only some outputs are not finite (the score of a beam, a masked logit) the sums stand, and of a report that cannot be
+    made of such outputs a note says so.
+    """
+    outputs, targets, metrics = gathered["outputs"], gathered["y"], means(sums)
+    lost = [sums["loss"]] if "loss" in sums else list(sums.values())
+    if not np.isfinite(np.asarray([total for total, _ in lost])).all():
+        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, outputs, targets, "the loss is not finite")
+    leaves = [a for a in jax.tree.leaves(outputs) if np.issubdtype(a.dtype, np.floating)]
+    count = sum(int(np.size(a) - np.isfinite(a).sum()) for a in leaves)
+    try:
+        with np.errstate(invalid="ignore" if count else "warn"):
+            report = task.report(outputs, targets)
+    except (ValueError, ArithmeticError) as error:
+        if not count:
+            raise
+        note = f"no report of the {split} split: {count} values of its outputs are not finite ({error})"
+        return Evaluation(split, metrics, {"notes": np.array([note])}, outputs, targets, note)
     scalars = {name: float(value) for name, value in report.items() if np.ndim(value) == 0}
     arrays = {name: np.asarray(value) for name, value in report.items() if np.ndim(value) > 0}
     return Evaluation(split, {**metrics, **scalars}, arrays, gathered["outputs"], gathered["y"])
