@@ -76,6 +76,11 @@ class Task(Protocol):
         ...
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """name -> "max" or "min" of metrics by which one may stop or compare; what is best in between is left out."""
+        ...
+
+    @property
     def reduce(self) -> Mapping[str, str]:
         """collection of `model_state` -> "mean" or "sum" over devices, or "example" (split with the batch)."""
         ...

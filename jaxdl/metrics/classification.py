@@ -13,6 +13,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+DIRECTIONS = {
+    "accuracy": "max",
+    "top5": "max",
+    "balanced_accuracy": "max",
+    "f1": "max",
+    "roc_auc": "max",
+    "log_loss": "min",
+    "brier": "min",
+    "calibration_error": "min",
+}
+"""Whether more or less of each number of `report` is better."""
+
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
 

@@ -12,6 +12,9 @@ from jaxtyping import Float, Int
 Set = Float[np.ndarray, "n *shape"]
 ROWS = 1000
 
+DIRECTIONS = {"mse": "min", "trustworthiness": "max", "knn_accuracy": "max"}
+"""Whether more or less of each number of `report` is better."""
+
 
 @dataclass(frozen=True)
 class PCA:

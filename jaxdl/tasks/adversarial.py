@@ -62,6 +62,12 @@ class Adversarial:
                 raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more")
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better, as the measures say; a critic's own numbers have no better end."""
+        own = {"diversity": "max", "penalty": "min", "r1": "min"}
+        return own | {name: mode for m in self.measures for name, mode in getattr(m, "directions", {}).items()}
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         players = {"critic": (self.criticise, self.critic_steps), "generator": (self.deceive, 1)}
         return tuple(
