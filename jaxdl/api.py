@@ -6,6 +6,7 @@ run.predict(images)["label"]
 run.evaluate("test").metrics["accuracy"]
 """
 
+import math
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -15,19 +16,21 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxdl import runtime
+from jaxdl import formats, runtime
 from jaxdl.data import tokenizers
-from jaxdl.experiment import RECORDED, Experiment, ExperimentError, load_config
+from jaxdl.experiment import RECORDED, Experiment, ExperimentError, load_config, refuse_while_reading
 from jaxdl.prepared import Prepared, prepare
 from jaxdl.provenance import (
     as_typed,
     check,
     checksum,
     docstring_of,
+    following,
     knobs_of,
     notes_on_resume,
     rebuild,
     refuse_changes,
+    rules_of,
     source_of,
     with_overrides,
 )
@@ -112,6 +115,7 @@ def train(
 
     In several processes (`jaxdl.train.distributed`) all of them call this; an exception then ends the process at once.
     """
+    refuse_while_reading("train(...)")
     runtime.ensure()
     try:
         with watched(limits.watchdog):
@@ -133,16 +137,18 @@ def _train(
     callback: Callable[[dict[str, Any]], None] | None,
 ) -> Run:
     preload()
+    folder = folders.open_run(resume) if resume is not None else None
+    if folder is not None:
+        exp = following(exp, formats.recorded(folder.config))
     check(exp)
     prepared = prepare(exp, plan)
     config = {
         "knobs": knobs_of(exp),
         "recorded": {name: getattr(exp, name) for name in RECORDED},
-        "select": list(exp.select),
+        **rules_of(exp),
         "plan": dict(describe(plan)),
     }
     source = source_of(exp)
-    folder = folders.open_run(resume) if resume is not None else None
     if folder is not None and "sweep" in folder.config:
         raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
     if folder is not None:
@@ -165,6 +171,8 @@ def _train(
             state = initialised_from(exp, prepared, state, progress.say)
         for note in notes_on_resume(folder, exp, state, limits.stop_at) if resume is not None else ():
             progress.say(f"note: {note}")
+        if old := formats.note(exp.follows, folder.folder):
+            progress.say(old)
         progress.say(headline(exp, prepared, folder.folder, step))
         if exp.origin is None:
             progress.say("note: the knobs are not recorded: no function with @experiment made this experiment")
@@ -236,7 +244,7 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
     name = exp.select[0]
     for evaluation in evaluations:
         loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics and name != "loss" else ""
-        progress.say(f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}{loss}")
+        progress.say(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
     progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")
@@ -257,6 +265,7 @@ def load(
         member: which one, where the folder is that of a sweep.
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
     """
+    refuse_while_reading("load(...)")
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
@@ -271,6 +280,8 @@ def load(
             )
         config = load_config(folder.experiment, beside=folder.config.get("source"))
     exp = rebuild(config, folder.config, folder.folder)
+    if old := formats.note(exp.follows, run):
+        print(old, file=sys.stderr)
     prepared = prepare(exp)
     checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=lambda line: print(line, file=sys.stderr))
     if not checkpoints.steps():

@@ -4,13 +4,14 @@ load(SWEEP, member=3).predict(images)
 """
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxdl import api
+from jaxdl import api, formats
 from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
 from jaxdl.prepared import prepare
 from jaxdl.provenance import as_typed, with_overrides
@@ -55,6 +56,8 @@ def load_member(folder: folders.Run, number: int | None, checkpoint: str, config
     prepared = prepare(with_overrides(config(**points[number]), folder.config["sweep"]["overrides"]))
     found = Member(prepared, state if prepared.experiment.stop is not None else state.replace(best=None), folder.folder)
     found.number = number
+    if old := formats.note(prepared.experiment.follows, folder.folder):
+        print(old, file=sys.stderr)
     if checkpoint == "best" and np.isfinite(best.value):
         found.weights = best.weights
     else:
@@ -108,10 +111,10 @@ def points_of(folder: folders.Run) -> list[dict[str, Any]]:
 def config_of(folder: folders.Run, config: Config | None) -> Config:
     """The experiment of a sweep: the function that is given, or the copy of its file in the folder."""
     if config is not None:
-        return experiment(config)
+        return formats.following(folder.config, experiment(config))
     if not folder.experiment.is_file():
         raise ExperimentError(f"{folder.folder} comes from a notebook: give its config function, config=config")
-    return load_config(folder.experiment, beside=folder.config.get("source"))
+    return formats.following(folder.config, load_config(folder.experiment, beside=folder.config.get("source")))
 
 
 def groups_of(config: Config, folder: folders.Run) -> tuple[list[Group], list[str]]:

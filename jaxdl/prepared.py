@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxdl.experiment import Experiment
 from jaxdl.fingerprint import fingerprint
+from jaxdl.train import average
 from jaxdl.train.parallel import Plan
 from jaxdl.train.program import Program, candidates, problem_of, traceable
 from jaxdl.train.step import select
@@ -79,7 +80,7 @@ class Prepared:
             built, (params, model_state) = program.build(knobs), jax.tree.map(jnp.copy, weights)
             phases = built.task.phases
             opt_state = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
-            ema = jax.tree.map(jnp.copy, params) if state.ema is not None else None
+            ema = average.start(built, params, model_state)
             return {"params": params, "model_state": model_state, "opt_state": opt_state, "ema": ema}
 
         kept = {name: getattr(self.shapes, name) for name in ("params", "model_state", "opt_state", "ema")}
@@ -125,7 +126,14 @@ def prepare(exp: Experiment, plan: Plan = Plan()) -> Prepared:
     wanted = candidates(origin.knobs)
     marked, kept = fingerprint(origin.config, exp.data)
     static = {name: value for name, value in origin.knobs.items() if name not in wanted}
-    key = (plan, marked, repr(sorted(static.items())), repr(sorted(origin.overrides.items())), tuple(origin.knobs))
+    key = (
+        plan,
+        marked,
+        repr(sorted(static.items())),
+        repr(sorted(origin.overrides.items())),
+        tuple(origin.knobs),
+        origin.rules,
+    )
     if key in _programs:
         cached, _ = _programs[key]
         values = {name: wanted[name] for name in cached.traced}

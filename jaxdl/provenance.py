@@ -11,10 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl import formats
 from jaxdl.data.tokenizers import at_home
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError
 from jaxdl.record.run import Run, record_edit
 from jaxdl.train.step import prepare, rehearse
+from jaxdl.train.stopping import directions
 from jaxdl.types import TrainState
 
 SOME = 1000
@@ -24,7 +26,7 @@ SOME = 1000
 def rebuild(config: Callable[..., Experiment], recorded: Mapping[str, Any], home: Path | None = None) -> Experiment:
     """The experiment that a run folder's config.json describes, with the tokenizers that lie beside it (`home`)."""
     knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
-    with at_home(home):
+    with at_home(home), formats.under(formats.recorded(recorded)):
         exp = config(**knobs)
     return with_overrides(exp, {n: v for n, v in recorded["recorded"].items() if n in RECORDED})
 
@@ -41,6 +43,18 @@ def with_overrides(exp: Experiment, overrides: Mapping[str, Any]) -> Experiment:
         return exp
     origin = exp.origin and replace(exp.origin, overrides={**exp.origin.overrides, **changed})
     return replace(exp, **changed, origin=origin)
+
+
+def following(exp: Experiment, rules: formats.Rules) -> Experiment:
+    """The experiment under the rules of the run that it goes on with."""
+    if exp.follows == rules:
+        return exp
+    return replace(exp, follows=rules, origin=exp.origin and replace(exp.origin, rules=rules))
+
+
+def rules_of(exp: Experiment) -> dict[str, Any]:
+    """What config.json says of how a run is judged: its format, the metric that selects, the directions of all."""
+    return {"format": formats.FORMAT, "select": list(exp.select), "directions": directions(exp.task)}
 
 
 def knobs_of(exp: Experiment) -> dict[str, Any]:

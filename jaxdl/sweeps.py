@@ -22,10 +22,10 @@ from typing import Any
 
 import jax
 
-from jaxdl import runtime
-from jaxdl.experiment import RECORDED, ExperimentError, experiment
+from jaxdl import formats, runtime
+from jaxdl.experiment import RECORDED, ExperimentError, experiment, refuse_while_reading
 from jaxdl.members import Config, config_of, groups_of, histories, points_of
-from jaxdl.provenance import check, docstring_of, source_of, with_overrides
+from jaxdl.provenance import check, docstring_of, rules_of, source_of, with_overrides
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
 from jaxdl.record.lock import locked
@@ -84,6 +84,7 @@ def sweep(
         prune: successive halving by the metric that selects.
         limits, quiet: as for `train`.
     """
+    refuse_while_reading("sweep(...)")
     runtime.ensure()
     config = experiment(config)
     points = combinations(points) if isinstance(points, Mapping) else list(points)
@@ -104,7 +105,7 @@ def sweep(
     record = {
         "knobs": points[0],
         "recorded": {name: getattr(first, name) for name in RECORDED},
-        "select": list(first.select),
+        **rules_of(first),
         "docstring": docstring_of(first),
         "sweep": {**told, "limits": {**asdict(limits), "stop_at": None}},
     }
@@ -195,7 +196,8 @@ def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: boo
     results = folder.folder / "results.json"
     finished = json.loads(results.read_text()) if results.is_file() else {"rows": {}, "seconds": 0.0}
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
-        for line in [*lines, f"sweep folder: {folder.folder}"]:
+        old = formats.note(formats.recorded(folder.config), folder.folder)
+        for line in [*([old] if old else []), *lines, f"sweep folder: {folder.folder}"]:
             progress.say(line)
         before = 0
         for number, one in enumerate(groups):

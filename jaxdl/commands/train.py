@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxdl import runtime
+from jaxdl import formats, runtime
 from jaxdl.commands.errors import guarded
 from jaxdl.commands.options import LATEST, RunOptions, parse, with_value
 from jaxdl.data.tokenizers import at_home
@@ -83,7 +83,7 @@ def train(config: Callable[..., Experiment], args: Sequence[str], *, prog: str) 
         distributed.join(*meeting)
         runtime.start_backend(options.device)
 
-    with at_home(resume):
+    with at_home(resume), formats.under(formats.recorded(recorded) if recorded else formats.current()):
         exp = call(config, knobs)
     exp = api.with_overrides(exp, {**recorded.get("recorded", {}), **overrides})
     limits = Limits(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxdl.api import Run, check, prepare
-from jaxdl.experiment import Experiment
+from jaxdl.experiment import Experiment, refuse_while_reading
 from jaxdl.train.loop import fit
 
 
@@ -24,6 +24,7 @@ def trial(exp: Experiment) -> Run:
     The same program and the same bits as `train`. Another seed or another float knob compiles nothing. Ctrl-C raises
     `KeyboardInterrupt`: there is nothing to go on from, and half a training is no result.
     """
+    refuse_while_reading("trial(...)")
     check(exp)
     prepared = prepare(exp)
     knobs = dict(prepared.traced)

@@ -28,7 +28,7 @@ class Adversarial:
 
     The parameters are {"generator": ..., "critic": ...}, the entries of `Experiment.optimizer` have the same names, and every
     collection of the model state is split the same way: a player's statistics move in its own phase only. An average of the
-    parameters (`ema`) follows the generator; the critic stays as it is, and so do the batch statistics of both.
+    parameters (`ema`) follows the generator and its statistics; the critic stays as it is.
 
     Args:
         generator: noise `(batch, latent)` -> examples like the data's.

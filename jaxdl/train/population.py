@@ -19,10 +19,9 @@ from jaxdl.train.evaluate import Evaluation, evaluate_members
 from jaxdl.train.loop import Events, Limits, Outcome, chosen, fit
 from jaxdl.train.parallel import Plan
 from jaxdl.train.program import Members, Program, candidates
-from jaxdl.train.stopping import EarlyStopping
+from jaxdl.train.stopping import NEVER, EarlyStopping
 from jaxdl.types import TrainState
 
-NEVER = 10**9
 MODES = ("together", "in turn")
 
 

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxdl.train import stopping
 from jaxdl.train.parallel import Plan, Timed
-from jaxdl.train.step import add, init_state, prepare, train_step
+from jaxdl.train.step import add, as_computed, cast, init_state, prepare, train_step
 from jaxdl.types import Array, Batch, Best, TrainState, Variables, rows_from
 
 Knobs = Mapping[str, Any]
@@ -209,8 +209,8 @@ class Program:
         return self.each(self.one_chunk, source=2, n=3, max_bad=4)
 
     def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
-        """What is evaluated: averaged parameters, where there are any."""
-        return self.build(knobs).eval_params(state), state.model_state
+        """What is evaluated: the average, where there is one."""
+        return self.build(knobs).eval_weights(state)
 
     def one_norms(self, knobs: Knobs, state: TrainState) -> Array:
         return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(state.params)))
@@ -218,7 +218,7 @@ class Program:
     def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array) -> Any:
         """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks. There is one
         key, and rows are numbered on (from `before`): what a task draws for a row does not depend on the batch size."""
-        exp, (params, model_state) = self.build(knobs), weights
+        params, model_state = as_computed(exp := self.build(knobs), weights)
         observe = getattr(exp.task, "observe", exp.task.predict)
 
         def body(i: Array) -> tuple[Any, Any]:
@@ -227,14 +227,14 @@ class Program:
             with self.plan.sequence(), rows_from(before + i * batch["mask"].shape[0]):
                 _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
                 outputs = observe(params, model_state, batch, key)
-            return metrics, {"outputs": outputs, "y": batch.get("y"), "mask": batch["mask"]}
+            return metrics, {"outputs": cast(outputs, "float32"), "y": batch.get("y"), "mask": batch["mask"]}
 
         metrics, gathered = jax.lax.map(body, index)
         return jax.tree.map(lambda a: a.sum(0), metrics), gathered
 
     def one_predict(self, knobs: Knobs, weights: Variables, batch: Batch) -> Any:
-        exp = self.build(knobs)
-        return exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0))
+        weights = as_computed(exp := self.build(knobs), weights)
+        return cast(exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0)), "float32")
 
     def one_stop(self, knobs: Knobs, best: Best, value: Array, step: Array, weights: Variables) -> Best:
         exp = self.build(knobs)

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.train import stopping
+from jaxdl.train import average, stopping
 from jaxdl.train.keys import unrolled
-from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, recomputing, rows_from
+from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, Variables, recomputing, rows_from
 
 
 def select(params: Params, names: tuple[str, ...] | None) -> Params:
@@ -27,10 +27,13 @@ def select(params: Params, names: tuple[str, ...] | None) -> Params:
 
 def cast(tree: Any, precision: str) -> Any:
     """Floating-point leaves in the precision of the computation; the stored parameters stay float32."""
-    if precision == "float32":
-        return tree
     dtype = jnp.dtype(precision)
     return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+
+
+def as_computed(exp: Any, weights: Variables) -> Variables:
+    """Weights as the model reads them, in training and after it: parameters in its precision, statistics as they are."""
+    return cast(weights[0], exp.precision), weights[1]
 
 
 def prepare(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
@@ -82,7 +85,7 @@ def init_state(exp: Any) -> TrainState:
         params=params,
         model_state=model_state,
         opt_state=opt_state,
-        ema=jax.tree.map(jnp.copy, params) if exp.ema is not None else None,
+        ema=average.start(exp, params, model_state),
         key=run_key,
         bad=jnp.int32(0),
         skipped=jnp.int32(0),
@@ -90,7 +93,7 @@ def init_state(exp: Any) -> TrainState:
         best=None,
     )
     if exp.stop is not None:
-        state = state.replace(best=stopping.start((exp.eval_params(state), model_state), exp.select[1]))
+        state = state.replace(best=stopping.start(exp.eval_weights(state), exp.select[1]))
     return state
 
 
@@ -239,9 +242,7 @@ def train_step(
             phase_metrics, finite = jax.tree.map(lambda a: a.sum(0), phase_metrics), finite.all()
         metrics, ok = add(metrics, phase_metrics), ok & finite
     if exp.ema is not None:
-        names = getattr(exp.task, "averaged", None)  # None: all; what is not averaged is as it is
-        ema = jax.tree.map(lambda e, p: e + (1 - exp.ema) * (p - e), state.ema, new.params)
-        new = new.replace(ema=ema if names is None else {**new.params, **select(ema, names)})
+        new = new.replace(ema=average.update(exp, state, new))
     metrics = {**metrics, **exp.monitor(new)}
     kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new.replace(key=None), state.replace(key=None))
     metrics = jax.tree.map(lambda a: jnp.where(ok, a, jnp.zeros_like(a)), metrics)  # a mean over the good steps

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.train import stopping
-from jaxdl.train.stopping import EarlyStopping, direction
+from jaxdl.train.stopping import EarlyStopping
 
 NAN = float("nan")
 
@@ -62,17 +62,6 @@ def test_min_delta_may_be_traced():
 def test_start_copies_the_weights():
     weights = {"w": jnp.ones(3)}
     assert stopping.start((weights, {}), "max").weights[0]["w"] is not weights["w"]
-
-
-DIRECTIONS = {
-    "accuracy": "max", "loss": "min", "log_loss": "min", "mse": "min", "roc_auc": "max", "calibration_error": "min",
-    "r2": "max", "f1": "max", "perplexity": "min", "brier": "min", "balanced_accuracy": "max",
-}  # fmt: skip
-
-
-def test_direction_of_a_metric():
-    assert {name: direction(name, ("accuracy", "max")) for name in DIRECTIONS} == DIRECTIONS
-    assert direction("anything", ("anything", "min")) == "min"
 
 
 def test_the_experiment_selects_by_the_rule(tiny):
