@@ -12,17 +12,20 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from contextvars import ContextVar
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import optax
 
-from jaxdl import optim, shipped
-from jaxdl.engine.stopping import EarlyStopping, direction
+from jaxdl import formats, optim, shipped
+from jaxdl.counts import check_count
+from jaxdl.engine import average
+from jaxdl.engine.stopping import EarlyStopping, direction, directions, watches_only
 from jaxdl.moved import moved_name
-from jaxdl.types import Augment, Metrics, Params, Task, TrainState, UserError
+from jaxdl.types import Augment, Data, Metrics, Task, TrainState, UserError, Variables
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,16 @@ class Experiment:
         stop: early stopping; None: train to the end and keep the last weights.
         seed: initialization, data order, augmentation and dropout; never the split of the data.
         data_seed: the order of the data alone; None: `seed`.
-        precision: of the computation; parameters, statistics and the optimizer stay float32.
+        precision: of the computation, in training, evaluation, prediction and export alike; parameters, statistics, the
+            optimizer, metrics and what is predicted stay float32.
         remat: recompute activations in the backward pass instead of storing them.
         accumulate: micro-batches a step is cut into (memory, not results).
-        ema: decay of an exponential moving average of the parameters (of a GAN: the generator's), which is then what is
-            evaluated; None: none.
+        ema: decay of an exponential moving average of the parameters and their statistics (of a GAN: the generator's),
+            which is then what is evaluated (`jaxdl/engine/average.py`); None: none.
         init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/runs/weights.py`).
         fresh: patterns of parameters that start afresh all the same; a head of another shape does so by itself.
         rules: path rules for tensor parallelism, of the model's family.
+        follows: the rules of the run that it is loaded from (`jaxdl/formats.py`); those of today for a new one.
     """
 
     data: Any
@@ -65,12 +70,17 @@ class Experiment:
     init_from: str | None = None
     fresh: tuple[str, ...] = ()
     rules: tuple[Any, ...] = ()
+    follows: formats.Rules = field(default_factory=formats.current, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("eval_every", 1), ("accumulate", 1)):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < least:
-                raise UserError(f"{name} = {value} must be {least} or more")
+        for name, value, kind in (("data", self.data, Data), ("task", self.task, Task)):
+            if not isinstance(value, kind):
+                raise UserError(
+                    f"{name} must be a jaxdl.types.{kind.__name__}, got {type(value).__name__}: make it a subclass"
+                )
+        for name in ("steps", "eval_every", "accumulate"):
+            if not isinstance(getattr(self, name), jax.core.Tracer):
+                check_count(name, getattr(self, name))
         for name in ("seed", "data_seed"):
             check_seed(name, getattr(self, name))
         if self.data.batch % self.accumulate:
@@ -79,6 +89,14 @@ class Experiment:
             raise UserError(f"precision = {self.precision!r} must be 'float32' or 'bfloat16'")
         if isinstance(self.ema, float) and not 0 <= self.ema < 1:
             raise UserError(f"ema = {self.ema} is a decay: 0 <= ema < 1, such as 0.999")
+        if self.follows.format == 1 or self.stop is None:
+            return
+        _ = self.select  # a metric whose direction nobody states is refused here
+        if "validation" not in self.data.splits and not watches_only(self.stop):
+            raise UserError(
+                f"stop = EarlyStopping(...) needs a validation split, and {self.data.name or 'the data'} has none: it has "
+                f"{', '.join(self.data.splits)}; give it one, or stop=None"
+            )
 
     @property
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
@@ -91,19 +109,20 @@ class Experiment:
     @property
     def select(self) -> tuple[str, str]:
         """The metric that chooses the best checkpoint, and its direction."""
-        if self.stop is None or self.stop.metric is None:
-            name, mode = self.task.metric
-        else:
-            name, mode = self.stop.metric, direction(self.stop.metric, self.task.metric)
+        if self.follows.select is not None:
+            return self.follows.select
+        name, mode = self.task.metric
+        if self.stop is not None and self.stop.metric not in (None, name):
+            name, mode = self.stop.metric, self.stop.mode or direction(self.stop.metric, directions(self.task))
         return name, (self.stop.mode or mode) if self.stop is not None else mode
 
-    def eval_params(self, state: TrainState) -> Params:
-        """The parameters that are evaluated, stopped on and saved as best: averaged ones where there are any."""
+    def eval_weights(self, state: TrainState) -> Variables:
+        """(params, model_state) that are evaluated, stopped on and saved as best: averaged ones where there are any."""
         if state.ema is not None:
-            return state.ema
+            return average.evaluated(self, state)
         if list(state.opt_state) == [""]:
-            return optim.evaluation_params(state.opt_state[""], state.params)
-        return state.params
+            return optim.evaluation_params(state.opt_state[""], state.params), state.model_state
+        return state.params, state.model_state
 
     def monitor(self, state: TrainState) -> Metrics:
         """What the log shows of a state beside the task's own metrics: the learning rate of each optimizer."""
@@ -137,6 +156,35 @@ class ExperimentError(UserError):
     """A mistake in an experiment file or in how it is called: one line for the person, exit code 2."""
 
 
+class Unguarded(ExperimentError):
+    """A file that trains or loads when it is read for its `config`."""
+
+
+_reading: ContextVar[tuple[Path, Path] | None] = ContextVar("reading", default=None)
+
+
+def refuse_while_reading(call: str) -> None:
+    """`Unguarded` where a file calls this while it is read for its `config`: a file that `load` reads would load, without end."""
+    if _reading.get() is None:
+        return
+    path, source = _reading.get()
+    frames = [f for f in traceback.extract_stack() if os.path.abspath(f.filename) == os.path.abspath(path)]
+    raise Unguarded(
+        f"{source}:{frames[-1].lineno if frames else '?'} calls {call} while the file is read for its config: put the calls "
+        'under `if __name__ == "__main__":`'
+    )
+
+
+def of_main(path: Path, source: Path) -> Callable[..., Experiment] | None:
+    """`config` of the script that runs, where that is the very file that is asked for: it need not be executed again."""
+    script = sys.modules.get("__main__")
+    file, config = getattr(script, "__file__", None), getattr(script, "config", None)
+    if file is None or not callable(config) or not os.path.isfile(file):
+        return None
+    same = any(os.path.realpath(file) == os.path.realpath(one) for one in (path, source))
+    return config if same and Path(file).read_bytes() == path.read_bytes() else None
+
+
 def load_config(path: str | Path, *, beside: str | None = None) -> Callable[..., Experiment]:
     """The `config` of an experiment file, from anywhere, or of an experiment by its name (`shipped.locate`).
 
@@ -145,6 +193,10 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
     path = shipped.locate(path)
     if not path.is_file():
         raise ExperimentError(f"no experiment file {path}" + nearest(path))
+    source = Path(beside) if beside and Path(beside).is_file() else path
+    running = of_main(path, source)
+    if running is not None:
+        return running
     name = f"jaxdl_experiment_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -154,12 +206,17 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
     folder = str(Path(beside or path).resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # at the end: a file here never hides a library
+    token = _reading.set((path, source))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
+        if isinstance(error, Unguarded):
+            raise
         line = line_in(path, error)
         raise ExperimentError(f"{path}{f':{line}' if line else ''} raises {type(error).__name__}: {error}") from error
+    finally:
+        _reading.reset(token)
     config = getattr(module, "config", None)
     if not callable(config):
         raise ExperimentError(f"{path} has no function `config`: write `def config(*, lr: float = 1e-3) -> Experiment`")

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import formats
 from jaxdl.data import tokenizers
+from jaxdl.engine.stopping import directions
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError, check_seed, line_in
 from jaxdl.types import UserError
 
@@ -30,15 +32,24 @@ class Setup:
         knobs: its arguments, all of them.
         overrides: fields of the Experiment that are changed after the call, by name; those of RECORDED.
         home: the run folder whose tokenizers the data use (None: they make their own).
+        rules: those of the run that goes on, or of today (`jaxdl/formats.py`).
     """
 
     config: Config
     knobs: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     home: Path | None = None
+    rules: formats.Rules = formats.TODAY
 
     @classmethod
-    def of(cls, config: Config, values: Mapping[str, Any], *, home: Path | None = None) -> "Setup":
+    def of(
+        cls,
+        config: Config,
+        values: Mapping[str, Any],
+        *,
+        home: Path | None = None,
+        rules: formats.Rules = formats.TODAY,
+    ) -> "Setup":
         """Values by name, as `train(config, lr=3e-3, precision="bfloat16")` takes them, split into knobs and recorded fields.
 
         A knob named like a recorded field is the knob. Raises ExperimentError for a name that is neither.
@@ -65,18 +76,25 @@ class Setup:
         if missing:
             raise ExperimentError(f"{config.__name__} needs a value for {', '.join(missing)}")
         check_seed("seed", knobs.get("seed"))
-        return cls(config, knobs, overrides, home)
+        return cls(config, knobs, overrides, home, rules)
 
     @classmethod
     def from_json(cls, config: Config, recorded: Mapping[str, Any], home: Path | None = None) -> "Setup":
         """The setup that a run's config.json describes."""
         knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
         fields = {name: as_typed(value) for name, value in recorded["recorded"].items() if name in RECORDED}
-        return cls.of(config, {**{n: v for n, v in fields.items() if n not in knobs}, **knobs}, home=home)
+        return cls.of(config, {**fields, **knobs}, home=home, rules=formats.recorded(recorded))
 
     def to_json(self, exp: Experiment) -> dict[str, Any]:
         """What config.json holds of the setup and of the experiment that it builds."""
-        return {"knobs": dict(self.knobs), "recorded": {name: getattr(exp, name) for name in RECORDED}}
+        return {
+            "format": formats.FORMAT,
+            "knobs": dict(self.knobs),
+            "recorded": {name: getattr(exp, name) for name in RECORDED},
+            "select": list(exp.select),
+            "directions": directions(exp.task),
+            "docstring": self.docstring,
+        }
 
     def build(self, traced: Mapping[str, Any] = MappingProxyType({})) -> Experiment:
         """Call `config`; inside a trace, with traced values of some knobs.
@@ -85,7 +103,7 @@ class Setup:
         cannot be read, and a defect inside jaxdl are raised as they are.
         """
         try:
-            with tokenizers.at_home(self.home):
+            with tokenizers.at_home(self.home), formats.under(self.rules):
                 exp = self.config(**{**self.knobs, **traced})
         except Exception as error:
             if traced or isinstance(error, UserError | OSError) or is_inside_jaxdl(error):
@@ -100,7 +118,7 @@ class Setup:
 
     def with_values(self, values: Mapping[str, Any]) -> "Setup":
         """The same with other values of some knobs and recorded fields."""
-        return Setup.of(self.config, {**self.overrides, **self.knobs, **values}, home=self.home)
+        return Setup.of(self.config, {**self.overrides, **self.knobs, **values}, home=self.home, rules=self.rules)
 
     @property
     def name(self) -> str:

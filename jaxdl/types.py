@@ -84,6 +84,8 @@ class Task:
 
     metric: tuple[str, str] = ("loss", "min")
     """The metric that selects a model, and its direction: `("accuracy", "max")`."""
+    directions: Mapping[str, str] = MappingProxyType({})
+    """name -> "max" or "min" of metrics by which one may stop or compare; what is best in between is left out."""
     reduce: Mapping[str, str] = MappingProxyType({})
     """collection of `model_state` -> "mean" or "sum" over devices, or "example" (split with the batch); "mean" if not named."""
     averaged: tuple[str, ...] | None = None

@@ -70,7 +70,7 @@ def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path):
 def test_weights_are_the_averaged_ones(tiny, tmp_path):
     exp = replace(with_overrides(tiny.config(), {"ema": 0.9}), stop=None, origin=None)
     run = train(exp, run=tmp_path, quiet=True)
-    equal(run.weights[0], run.state.ema)
+    equal(run.weights[0], run.state.ema["params"])
 
 
 def test_the_callback_sees_every_line(tiny, tmp_path):

@@ -8,12 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
 
-from jaxdl.engine.stopping import direction
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read
 from jaxdl.record.run import Run, age, find_runs, open_run, readable
@@ -29,6 +28,8 @@ class Options:
     """Run folders, or folders of runs (runs/digits_cnn)."""
     metric: str | None = None
     """The metric to order by; by default the first run's own."""
+    mode: Literal["max", "min"] | None = None
+    """Whether more or less of it is better, where the runs do not say."""
     plot: Path = Path("compare.png")
     """Where the plot goes; an existing file is not overwritten but numbered."""
     json: bool = False
@@ -59,7 +60,7 @@ def run(args: Sequence[str]) -> int:
     if not runs:
         print(json.dumps({"rows": [], "notes": notes}) if options.json else "\n".join(notes))
         return 0
-    evaluated, more = with_evaluations(runs, options.metric)
+    evaluated, more = with_evaluations(runs, options.metric, options.mode)
     results, most = chosen(evaluated)
     notes += more + most
     metric, mode = results[0].metric, results[0].mode
@@ -118,8 +119,8 @@ def without_sweeps(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return [run for run in runs if "sweep" not in run.config], notes
 
 
-def with_evaluations(runs: Sequence[Run], metric: str | None) -> tuple[list[Result], list[str]]:
-    found = [(run, result_of(run, metric)) for run in runs]
+def with_evaluations(runs: Sequence[Run], metric: str | None, mode: str | None) -> tuple[list[Result], list[str]]:
+    found = [(run, result_of(run, metric, mode)) for run in runs]
     results = [result for _, result in found if result is not None]
     missing = [run.folder for run, result in found if result is None]
     if not results:
@@ -148,18 +149,22 @@ def chosen(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
     return [r for r in finished if newest[setting(r), r.seed] is r], notes
 
 
-def result_of(run: Run, metric: str | None) -> Result | None:
+def result_of(run: Run, metric: str | None, mode: str | None = None) -> Result | None:
     """None: there is no evaluation yet."""
     lines = read(run.metrics) if run.metrics.is_file() else []
     evals = [line for line in lines if line["kind"] == "eval"]
-    name, mode = run.config["select"]
-    if metric is not None and metric != name:
-        name, mode = metric, direction(metric, (name, mode))
+    selected, own = run.config["select"]
+    name, stated = metric or selected, {"loss": "min", **run.config.get("directions", {}), selected: own}
     if not evals:
         return None
     if name not in evals[0]:
         shown = sorted(key for key, value in evals[0].items() if isinstance(value, float))
         raise ExperimentError(f"{run.folder} has no metric {name!r}; it has {', '.join(shown)}")
+    mode = mode or stated.get(name)
+    if mode is None:
+        raise ExperimentError(
+            f"{run.folder} does not say whether more or less {name!r} is better: add --mode max or min"
+        )
     curve = [float(line[name]) for line in evals]
     values = [value for value in curve if math.isfinite(value)]
     end = next((line for line in reversed(lines) if line["kind"] == "end"), {})

@@ -6,6 +6,9 @@ RUN/export/
   weights.safetensors   params/... and model_state/..., float32
   signature.json        shapes, types, classes, where it came from
 
+The function computes in the precision that the run was trained in: with `precision="bfloat16"` it rounds weights and inputs as
+training does, and gives float32.
+
 `load(folder)` makes a Python function of them again; it needs jax and safetensors only.
 """
 

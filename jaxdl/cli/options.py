@@ -66,7 +66,7 @@ DOCS = {
     "precision": "Precision of the computation; parameters stay float32.",
     "remat": "Recompute activations in the backward pass: less memory, more time.",
     "accumulate": "Cut the batch into so many micro-batches.",
-    "ema": "Evaluate an exponential moving average of the parameters with this decay.",
+    "ema": "Evaluate an exponential moving average of the parameters and their statistics, of this decay.",
     "init_from": "Start from the weights of a run folder, or of a folder of import-weights; the head may differ.",
     "data_seed": "Seed of the data order alone.",
 }

@@ -11,7 +11,7 @@ from jaxdl.cli.errors import guarded
 from jaxdl.cli.options import LATEST, RunOptions, parse, with_value
 from jaxdl.engine import distributed
 from jaxdl.engine.loop import Limits
-from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.experiment import ExperimentError, load_config, refuse_while_reading
 from jaxdl.record.run import find_runs, open_run
 from jaxdl.runs import train as runs
 from jaxdl.setup import Config
@@ -53,6 +53,7 @@ def place_of_file(args: Sequence[str]) -> int | None:
 
 def main(config: Config, args: Sequence[str] | None = None) -> None:
     """The command line of one experiment file; ends the process with its exit code."""
+    refuse_while_reading("main(config)")
     module = sys.modules.get(config.__module__)
     spec = getattr(module, "__spec__", None)
     prog = f"python -m {spec.name}" if spec else Path(sys.argv[0]).name

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.engine.program import Program
+from jaxdl.reports import Notes
 from jaxdl.types import Task, Variables
 
 SCALARS = (int, float, np.number, np.bool_)
@@ -22,6 +23,7 @@ class Evaluation:
     metrics: name -> number, the task's sums over the whole split and the scalars of its report.
     report: what the report holds beside numbers (`jaxdl.reports`), and arrays.
     outputs, targets: of every example, in the stored order.
+    note: why there is no report; empty where there is one.
     """
 
     split: str
@@ -29,6 +31,7 @@ class Evaluation:
     report: dict[str, Any]
     outputs: Any
     targets: Any
+    note: str = ""
 
 
 def means(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,13 +78,26 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
 
 
 def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
-    """The task's report on the gathered outputs, beside its metrics."""
-    leaves = [a for a in jax.tree.leaves(gathered["outputs"]) if np.issubdtype(a.dtype, np.floating)]
-    finite = all(np.isfinite(a).all() for a in leaves)
-    metrics = means(sums)
-    if not finite:  # a diverged model has no report, and no accuracy by luck: argmax of NaN is a class, too
-        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, gathered["outputs"], gathered["targets"])
-    report = task.report(gathered["outputs"], gathered["targets"])
+    """The task's report on the gathered outputs, beside its metrics.
+
+    A diverged model, whose loss is not finite, has NaN for every metric: no accuracy by luck, argmax of NaN is a class, too.
+    Where only some outputs are not finite (the score of a beam, a masked logit) the sums stand, and of a report that cannot be
+    made of such outputs a note says so.
+    """
+    outputs, targets, metrics = gathered["outputs"], gathered["targets"], means(sums)
+    lost = [sums["loss"]] if "loss" in sums else list(sums.values())
+    if not np.isfinite(np.asarray([total for total, _ in lost])).all():
+        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, outputs, targets, "the loss is not finite")
+    leaves = [a for a in jax.tree.leaves(outputs) if np.issubdtype(a.dtype, np.floating)]
+    count = sum(int(np.size(a) - np.isfinite(a).sum()) for a in leaves)
+    try:
+        with np.errstate(invalid="ignore" if count else "warn"):
+            report = task.report(outputs, targets)
+    except (ValueError, ArithmeticError) as error:
+        if not count:
+            raise
+        note = f"no report of the {split} split: {count} values of its outputs are not finite ({error})"
+        return Evaluation(split, metrics, {"notes": Notes((note,))}, outputs, targets, note)
     scalars = {name: float(value) for name, value in report.items() if isinstance(value, SCALARS)}
     shown = {name: value for name, value in report.items() if name not in scalars}
-    return Evaluation(split, {**metrics, **scalars}, shown, gathered["outputs"], gathered["targets"])
+    return Evaluation(split, {**metrics, **scalars}, shown, outputs, targets)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from jaxdl.counts import check_count
 from jaxdl.engine.diagnosis import Trace, find_nan
 from jaxdl.engine.distributed import agree, beat
 from jaxdl.engine.evaluate import evaluate, evaluate_members, means
@@ -27,7 +28,7 @@ CHUNK_SECONDS = 0.25
 """How long the device may run before the host looks: what a progress bar and a Ctrl-C wait for."""
 
 SAVE_SECONDS = 60.0
-"""A checkpoint at least this often at an evaluation, if `checkpoint_every` says nothing."""
+"""A checkpoint at least this often, whatever `checkpoint_every` says: what a crash may cost."""
 
 
 class Diverged(Exception):
@@ -62,6 +63,10 @@ class Limits:
     max_bad: int = 10
     profile: bool = False
     watchdog: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "checkpoint_every", "stop_at", "max_bad"):
+            check_count(name, getattr(self, name))
 
 
 @dataclass
@@ -179,9 +184,11 @@ def fit(
                 better = better and (best is None or (value > best if mode == "max" else value < best))
                 if better:
                     best = value
-                if better or anywhere(clock() - saved_at > SAVE_SECONDS):
                     save(value)
-            if limits.checkpoint_every and step % limits.checkpoint_every == 0:
+            planned = limits.checkpoint_every and step % limits.checkpoint_every == 0
+            if planned or anywhere(
+                clock() - saved_at > SAVE_SECONDS
+            ):  # one clock differs from another: all save or none
                 save(value if step % exp.evaluation_step == 0 else None)
         if interrupted is not None:
             outcome.reason, outcome.signal = "interrupted", interrupted
@@ -212,17 +219,20 @@ def _assess(
     weights = program.weights(state)
     if program.members is None:
         evaluation = evaluate(program, weights, split)
-        result = evaluation.metrics
+        result, noted = evaluation.metrics, evaluation.note
         events.pictures(step, evaluation.report)
     else:
-        results = [e.metrics for e in evaluate_members(program, weights, split)]
+        evaluations = evaluate_members(program, weights, split)
+        results, noted = [e.metrics for e in evaluations], any(e.note for e in evaluations)
         result = {name: [r.get(name, float("nan")) for r in results] for name in {n: 0 for r in results for n in r}}
     line = {"kind": "eval", "step": step, "split": split, **result}
     events.line(line)
     outcome.history.append(line)
+    if noted and program.members is None:
+        events.line({"kind": "note", "step": step, "note": noted})
     name, mode = program.exp.select
     value = np.asarray(result.get(name, np.full(np.shape(state.step), np.nan)), np.float32)
-    if name not in result and all(np.isfinite(v).all() for v in result.values()):
+    if name not in result and not noted and all(np.isfinite(v).all() for v in result.values()):
         raise UserError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")
     if state.best is not None:
         state = state.replace(best=program.stop(state.best, value, np.int32(step), weights))

@@ -18,12 +18,11 @@ from jaxdl.engine.evaluate import Evaluation, evaluate_members
 from jaxdl.engine.loop import Events, Limits, Outcome, chosen, fit
 from jaxdl.engine.parallel import Plan
 from jaxdl.engine.program import Program
-from jaxdl.engine.stopping import EarlyStopping
+from jaxdl.engine.stopping import NEVER, EarlyStopping
 from jaxdl.engine.traced import Members, candidates
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.types import TrainState
 
-NEVER = 10**9
 MODES = ("together", "in turn")
 
 

@@ -4,16 +4,18 @@ Everything here is pure and traced: `init_state` and `train_step` are what `prog
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.engine import stopping
+from jaxdl import parameters
+from jaxdl.engine import average, stopping
 from jaxdl.engine.keys import unrolled
 from jaxdl.tracing import recomputing, rows_from
-from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, UserError
+from jaxdl.types import Array, Batch, Key, Metrics, Params, Phase, TrainState, UserError, Variables
 
 
 def select(params: Params, names: tuple[str, ...] | None) -> Params:
@@ -28,10 +30,13 @@ def select(params: Params, names: tuple[str, ...] | None) -> Params:
 
 def cast(tree: Any, precision: str) -> Any:
     """Floating-point leaves in the precision of the computation; the stored parameters stay float32."""
-    if precision == "float32":
-        return tree
     dtype = jnp.dtype(precision)
     return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+
+
+def as_computed(exp: Any, weights: Variables) -> Variables:
+    """Weights as the model reads them, in training and after it: parameters in its precision, statistics as they are."""
+    return cast(weights[0], exp.precision), weights[1]
 
 
 def prepare(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
@@ -70,6 +75,16 @@ def add(a: Metrics, b: Metrics) -> Metrics:
 
 def init_state(exp: Any) -> TrainState:
     """The state before the first step; `metrics` is filled in by the program, which knows their names."""
+    with rules_of(exp):
+        return _init_state(exp)
+
+
+def rules_of(exp: Any) -> AbstractContextManager[None]:
+    """Traced inside: the masks of parameters by the rules of the run that goes on (`jaxdl/formats.py`)."""
+    return parameters.searched_in_paths(exp.follows.format == 1)
+
+
+def _init_state(exp: Any) -> TrainState:
     init_key, run_key = jax.random.split(jax.random.key(exp.seed))
     batch = prepare(exp, {name: jnp.asarray(value) for name, value in exp.data.example().items()})
     params, model_state = exp.task.init(unrolled(init_key), {**batch, "x": cast(batch["x"], "float32")})
@@ -83,7 +98,7 @@ def init_state(exp: Any) -> TrainState:
         params=params,
         model_state=model_state,
         opt_state=opt_state,
-        ema=jax.tree.map(jnp.copy, params) if exp.ema is not None else None,
+        ema=average.start(exp, params, model_state),
         key=run_key,
         bad=jnp.int32(0),
         skipped=jnp.int32(0),
@@ -91,7 +106,7 @@ def init_state(exp: Any) -> TrainState:
         best=None,
     )
     if exp.stop is not None:
-        state = state.replace(best=stopping.start((exp.eval_params(state), model_state), exp.select[1]))
+        state = state.replace(best=stopping.start(exp.eval_weights(state), exp.select[1]))
     return state
 
 
@@ -240,9 +255,7 @@ def train_step(
             phase_metrics, finite = jax.tree.map(lambda a: a.sum(0), phase_metrics), finite.all()
         metrics, ok = add(metrics, phase_metrics), ok & finite
     if exp.ema is not None:
-        names = exp.task.averaged  # None: all; what is not averaged is as it is
-        ema = jax.tree.map(lambda e, p: e + (1 - exp.ema) * (p - e), state.ema, new.params)
-        new = new.replace(ema=ema if names is None else {**new.params, **select(ema, names)})
+        new = new.replace(ema=average.update(exp, state, new))
     metrics = {**metrics, **exp.monitor(new)}
     kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new.replace(key=None), state.replace(key=None))
     metrics = jax.tree.map(lambda a: jnp.where(ok, a, jnp.zeros_like(a)), metrics)  # a mean over the good steps
@@ -264,9 +277,11 @@ def rehearse(exp: Any) -> TrainState:
     def once(key: Key, raw: Batch) -> tuple[TrainState, list[Array]]:
         state = init_state(exp)
         batch = prepare(exp, raw, key)
-        losses = [
-            p.objective(state.params, state.model_state, batch, key, state.step, train=True)[0] for p in exp.task.phases
-        ]
+        with rules_of(exp):
+            losses = [
+                p.objective(state.params, state.model_state, batch, key, state.step, train=True)[0]
+                for p in exp.task.phases
+            ]
         return state, losses
 
     raw = {name: jnp.asarray(value) for name, value in exp.data.example().items()}

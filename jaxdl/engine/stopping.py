@@ -1,12 +1,17 @@
 """Early stopping: a pure update of a small state that is part of the checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from jaxdl.counts import check_count
 from jaxdl.types import Array, Best, UserError, Variables
+
+NEVER = 10**9
+"""The patience of a rule that never stops a run."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,8 @@ class EarlyStopping:
 
     Args:
         metric: any metric of the evaluation; None: the task's own (accuracy, mse, ...).
-        mode: "max" or "min"; None: the task's direction for its own metric, "min" for a loss or an error.
+        mode: "max" or "min"; None: the direction that the task states of it (`Task.directions`); a metric of which it
+            states none needs a mode.
         patience: the evaluation without improvement that stops the run, counted in a row; 1 (and 0) stops at the first.
         min_delta: what counts as an improvement; an equal value never does.
         start_from: evaluations before this step are neither counted nor remembered.
@@ -32,20 +38,32 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         if self.mode not in (None, "max", "min"):
             raise UserError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
-        if self.patience < 0:
-            raise UserError(f"patience = {self.patience} must be 0 or more")
+        check_count("patience", self.patience, 0)
+        check_count("start_from", self.start_from, 0)
 
 
-def direction(metric: str, task_metric: tuple[str, str]) -> str:
-    """Whether more or less of a metric is better.
+def directions(task: Any) -> dict[str, str]:
+    """name -> "max" or "min" of every metric whose direction a task states; less of a loss is always better."""
+    return {"loss": "min", **task.directions, **dict([task.metric])}
 
-    >>> direction("loss", ("accuracy", "max")), direction("accuracy", ("accuracy", "max"))
-    ('min', 'max')
+
+def direction(metric: str, stated: Mapping[str, str]) -> str:
+    """Whether more or less of a metric is better: as it is stated where the metric is defined, never by its name.
+
+    >>> direction("character_error_rate", {"character_error_rate": "min"})
+    'min'
     """
-    if metric == task_metric[0]:
-        return task_metric[1]
-    lower = ("loss", "error", "nll", "mse", "mae", "perplexity", "bits", "wer", "brier", "fid", "kid", "eer")
-    return "min" if any(word in metric for word in lower) else "max"
+    if metric not in stated:
+        known = ", ".join(sorted(stated))
+        raise UserError(
+            f"metric {metric!r} states no direction: say mode='max' or mode='min' (directions are known of {known})"
+        )
+    return stated[metric]
+
+
+def watches_only(rule: EarlyStopping) -> bool:
+    """Whether a rule neither stops a run nor goes back to its best weights: it remembers what was best."""
+    return rule.patience >= NEVER and not rule.restore_best
 
 
 def start(weights: Variables, mode: str) -> Best:

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxdl.engine import stopping
 from jaxdl.engine.parallel import Plan
-from jaxdl.engine.step import add, init_state, prepare, train_step
+from jaxdl.engine.step import add, as_computed, cast, init_state, prepare, rules_of, train_step
 from jaxdl.tracing import rows_from
 from jaxdl.types import Array, Batch, Best, TrainState, Variables
 
@@ -136,7 +136,7 @@ class Traced:
             batch = self.data.train_batch(source, seed, draw)
             return self.plan.constrain(batch) if axis is None else self.plan.local(batch)
 
-        with self.plan.sequence():
+        with self.plan.sequence(), rules_of(exp):
             return train_step(exp, state, batch_at, axis)
 
     def one_init(self, knobs: Knobs) -> TrainState:
@@ -190,8 +190,8 @@ class Traced:
         return self.each(self.one_chunk, source=2, n=3, max_bad=4)
 
     def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
-        """What is evaluated: averaged parameters, where there are any."""
-        return self.build(knobs).eval_params(state), state.model_state
+        """What is evaluated: the average, where there is one."""
+        return self.build(knobs).eval_weights(state)
 
     def one_norms(self, knobs: Knobs, state: TrainState) -> Array:
         return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(state.params)))
@@ -199,25 +199,25 @@ class Traced:
     def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array) -> Any:
         """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks. There is one
         key, and rows are numbered on (from `before`): what a task draws for a row does not depend on the batch size."""
-        exp, (params, model_state) = self.build(knobs), weights
+        params, model_state = as_computed(exp := self.build(knobs), weights)
         observe = exp.task.observe
 
         def body(i: Array) -> tuple[Any, Any]:
             batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
             key = jax.random.key(0)
-            with self.plan.sequence(), rows_from(before + i * batch["mask"].shape[0]):
+            with self.plan.sequence(), rules_of(exp), rows_from(before + i * batch["mask"].shape[0]):
                 _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
                 outputs = observe(params, model_state, batch, key)
             names = exp.task.targets
             targets = batch.get(names[0]) if len(names) == 1 else {name: batch.get(name) for name in names}
-            return metrics, {"outputs": outputs, "targets": targets, "mask": batch["mask"]}
+            return metrics, {"outputs": cast(outputs, "float32"), "targets": targets, "mask": batch["mask"]}
 
         metrics, gathered = jax.lax.map(body, index)
         return jax.tree.map(lambda a: a.sum(0), metrics), gathered
 
     def one_predict(self, knobs: Knobs, weights: Variables, batch: Batch) -> Any:
-        exp = self.build(knobs)
-        return exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0))
+        weights = as_computed(exp := self.build(knobs), weights)
+        return cast(exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0)), "float32")
 
     def one_stop(self, knobs: Knobs, best: Best, value: Array, step: Array, weights: Variables) -> Best:
         exp = self.build(knobs)

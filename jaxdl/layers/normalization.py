@@ -246,6 +246,8 @@ class SpectralNorm(nn.Module):
             u = self._unit(fixed.T @ v)
         if train and not self.is_initializing():
             left.value, right.value = u, v
+        if not train:  # of averaged weights they are averages of unit vectors, which are shorter
+            u, v = self._unit(u), self._unit(v)
         return kernel / (v @ w @ u).astype(kernel.dtype)
 
     def _normal(self, features: int) -> Array:

@@ -16,6 +16,18 @@ from jaxtyping import Float, Int
 from jaxdl.reports import Bars, Matrix, Reliability
 from jaxdl.types import UserError
 
+DIRECTIONS = {
+    "accuracy": "max",
+    "top5": "max",
+    "balanced_accuracy": "max",
+    "f1": "max",
+    "roc_auc": "max",
+    "log_loss": "min",
+    "brier": "min",
+    "calibration_error": "min",
+}
+"""Whether more or less of each number of `report` is better."""
+
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
 FEW = 32

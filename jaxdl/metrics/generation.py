@@ -5,9 +5,9 @@ belongs to the number: an FID on one network's features says nothing beside one 
 upwards (n should be well above dim), KID is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,10 @@ from jaxdl.metrics.reduction import some
 from jaxdl.types import UserError
 
 Vectors = Float[np.ndarray, "n dim"]
+
+ON_FEATURES = {"fid": "min", "kid": "min", "precision": "max", "recall": "max", "density": "max", "coverage": "max"}
+ON_MODES = {"modes": "max", "high_quality": "max", "mode_kl": "min"}
+"""Whether more or less of each number is better."""
 
 
 def fid(real: Vectors, made: Vectors) -> float:
@@ -165,6 +169,7 @@ class OnModes:
 
     modes: Float[np.ndarray, "modes dim"]
     sd: float
+    directions: ClassVar[Mapping[str, str]] = ON_MODES
 
     def __call__(self, real: Vectors, made: Vectors) -> dict[str, Any]:
         found = mode_coverage(made, self.modes, sd=self.sd)
@@ -184,6 +189,7 @@ class OnFeatures:
     name: str
     k: int = 5
     most: int = 2000
+    directions: ClassVar[Mapping[str, str]] = ON_FEATURES
 
     def __call__(self, real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
         a, b = self.features(real), self.features(made)

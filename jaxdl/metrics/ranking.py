@@ -15,13 +15,26 @@ Embeddings = Float[np.ndarray, "n dim"]
 Scores = Float[np.ndarray, "pairs"]
 Same = Bool[np.ndarray, "pairs"]
 
+KS = (1, 5, 10)
+FAR = (1e-1, 1e-2, 1e-3, 1e-4)
+DIRECTIONS = {
+    **{f"recall_at_{k}": "max" for k in KS},
+    **{f"tar_at_far_{f:g}": "max" for f in FAR},
+    "map_at_r": "max",
+    "r_precision": "max",
+    "roc_auc": "max",
+    "verification_accuracy": "max",
+    "eer": "min",
+}
+"""Whether more or less of each number is better."""
+
 
 def retrieval(
     embeddings: Embeddings,
     labels: Int[np.ndarray, "n"],
     *,
     gallery: tuple[Embeddings, Int[np.ndarray, "m"]] | None = None,
-    ks: Sequence[int] = (1, 5, 10),
+    ks: Sequence[int] = KS,
     chunk: int = 1024,
 ) -> dict[str, float]:
     """How well classes are found again by cosine similarity: `recall_at_k` for each k, `map_at_r`, `r_precision`.
@@ -75,7 +88,7 @@ def retrieval(
     }
 
 
-def verification(scores: Scores, same: Same, *, far: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4)) -> dict[str, float]:
+def verification(scores: Scores, same: Same, *, far: Sequence[float] = FAR) -> dict[str, float]:
     """Tell pairs of one class from pairs of two by a threshold on their similarity (higher is more alike).
 
     `roc_auc`, `eer` (equal error rate), and `tar_at_far_f`: how many pairs of one class are accepted at the threshold that

@@ -14,6 +14,9 @@ from jaxdl.types import UserError
 Set = Float[np.ndarray, "n *shape"]
 ROWS = 1000
 
+DIRECTIONS = {"mse": "min", "trustworthiness": "max", "knn_accuracy": "max"}
+"""Whether more or less of each number of `report` is better."""
+
 
 @dataclass(frozen=True)
 class PCA:

@@ -13,6 +13,17 @@ from jaxdl.types import UserError
 
 Values = Float[np.ndarray, "n outputs"]
 
+DIRECTIONS = {
+    "r2": "max",
+    "pearson": "max",
+    "mse": "min",
+    "rmse": "min",
+    "mae": "min",
+    "median_absolute_error": "min",
+    "max_error": "min",
+}
+"""Whether more or less of each number is better; what is best in between (a bias, a coverage) is left out."""
+
 
 def report(predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """All the numbers that describe a regression on one set.

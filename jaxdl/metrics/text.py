@@ -19,6 +19,15 @@ APART = re.compile("([" + re.escape("".join(set(string.punctuation) - set("',-."
 """Characters that are words of their own; points, commas and dashes depend on the digits beside them."""
 
 
+DIRECTIONS = {
+    "exact_match": "max",
+    "bleu": "max",
+    "word_error_rate": "min",
+    "character_error_rate": "min",
+}
+"""Whether more or less of each number is better; what is best in between (a bias, a coverage) is left out."""
+
+
 def edit_distance(prediction: Tokens, target: Tokens) -> int:
     """Fewest insertions, deletions and substitutions that turn one sequence into the other (Levenshtein 1966).
 

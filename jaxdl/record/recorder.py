@@ -25,6 +25,8 @@ class Recorder:
         self.log.line(line)
         if line["kind"] == "eval":
             self.bar.evaluated(line["split"], line)
+        if line["kind"] == "note":
+            self.bar.say(f"note: {line['note']}")
         if self.callback is not None:
             self.callback(line)
 

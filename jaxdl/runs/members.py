@@ -11,12 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl import formats
 from jaxdl.engine.halving import Stages
 from jaxdl.engine.population import Group, Population
-from jaxdl.experiment import ExperimentError
+from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.log import read
-from jaxdl.runs.open import Checkpoint, config_of, open_run
+from jaxdl.runs.open import Checkpoint, config_of, open_run, to_stderr
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, as_typed
@@ -34,6 +35,7 @@ def load(
         member: which one, where the folder is that of a sweep.
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
     """
+    refuse_while_reading("load(...)")
     if checkpoint not in ("best", "last"):
         raise UserError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
@@ -73,6 +75,8 @@ def load_member(folder: folders.Run, number: int | None, checkpoint: str, config
     best = state.best
     setup = setup_of_member(config, folder, number)
     program = prepare(setup)
+    if old := formats.note(setup.rules, folder.folder):
+        to_stderr(old)
     found = Member(setup, program, state if program.exp.stop is not None else state.replace(best=None), folder.folder)
     found.number = number
     if checkpoint == "best" and np.isfinite(best.value):
@@ -84,7 +88,8 @@ def load_member(folder: folders.Run, number: int | None, checkpoint: str, config
 
 def setup_of_member(config: Config, folder: folders.Run, number: int) -> Setup:
     """The function with the knobs of one member."""
-    return Setup.of(config, {**folder.config["sweep"]["overrides"], **points_of(folder)[number]}, home=None)
+    values = {**folder.config["sweep"]["overrides"], **points_of(folder)[number]}
+    return Setup.of(config, values, rules=formats.recorded(folder.config))
 
 
 def history(folder: folders.Run, number: int) -> list[dict[str, Any]]:

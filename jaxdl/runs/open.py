@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from jaxdl import formats
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import Checkpoints
@@ -40,11 +41,13 @@ def setup_of(folder: folders.Run, config: Config | None = None) -> Setup:
 def open_run(folder: folders.Run, checkpoint: Checkpoint = "best", config: Config | None = None) -> Run:
     """The run in a folder with its best or last weights; ExperimentError where it has no checkpoint."""
     if changed := changed_since(folder.config):
-        say(f"note: imported by this run's experiment and changed since: {', '.join(changed)}")
+        to_stderr(f"note: imported by this run's experiment and changed since: {', '.join(changed)}")
     setup = setup_of(folder, config)
     program = prepare(setup)
+    if old := formats.note(setup.rules, folder.folder):
+        to_stderr(old)
     exp = program.exp
-    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=say)
+    checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=to_stderr)
     if not checkpoints.steps():
         raise ExperimentError(f"{folder.folder} has no checkpoint yet")
     in_state = exp.stop is not None and exp.stop.restore_best and checkpoint == "best"
@@ -61,5 +64,5 @@ def open_at(path: str | Path) -> Run:
     return open_run(folders.open_run(path))
 
 
-def say(line: str) -> None:
+def to_stderr(line: str) -> None:
     print(line, file=sys.stderr)

@@ -22,12 +22,12 @@ from typing import Any
 
 import jax
 
-from jaxdl import runtime
+from jaxdl import formats, runtime
 from jaxdl.engine.halving import train_group
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import Group, group
 from jaxdl.engine.program import traceable
-from jaxdl.experiment import ExperimentError
+from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
 from jaxdl.record.lock import locked
@@ -86,6 +86,8 @@ def sweep(
         quiet: no progress bar.
         **values: other knobs and recorded fields (`precision`, ...), the same for all.
     """
+    refuse_while_reading("sweep(...)")
+    refuse_while_reading("sweep(...)")
     runtime.ensure()
     points = combinations(points) if isinstance(points, Mapping) else list(points)
     swept = list(dict.fromkeys(name for point in points for name in point))
@@ -108,8 +110,6 @@ def sweep(
     points = [dict(one.knobs) for one in setups]
     record = {
         **setup.to_json(first),
-        "select": list(first.select),
-        "docstring": setup.docstring,
         "sweep": {
             "swept": swept,
             "points": points,
@@ -199,7 +199,8 @@ def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: boo
     results = folder.folder / "results.json"
     finished = json.loads(results.read_text()) if results.is_file() else {"rows": {}, "seconds": 0.0}
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
-        for line in [*lines, f"sweep folder: {folder.folder}"]:
+        old = formats.note(formats.recorded(folder.config), folder.folder)
+        for line in [*([old] if old else []), *lines, f"sweep folder: {folder.folder}"]:
             progress.say(line)
         before = 0
         for number, one in enumerate(groups):

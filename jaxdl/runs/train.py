@@ -5,6 +5,7 @@ run.predict(images)["label"]
 run.evaluate("test").metrics["accuracy"]
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +13,13 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxdl import runtime
+from jaxdl import formats, runtime
 from jaxdl.data import tokenizers
 from jaxdl.engine.distributed import beat, from_first, watched
 from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.parallel import Plan, describe
 from jaxdl.engine.program import Program
-from jaxdl.experiment import ExperimentError
+from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints, preload
 from jaxdl.record.lock import locked
@@ -74,6 +75,7 @@ def train(
 
     In several processes (`jaxdl.engine.distributed`) all of them call this; an exception then ends the process at once.
     """
+    refuse_while_reading("train(...)")
     setup = Setup.of(config, values)
     folder = None
     if resume is not None:
@@ -113,9 +115,7 @@ def _train(
     if folder is None:
         record = {
             **setup.to_json(exp),
-            "select": list(exp.select),
             "plan": dict(describe(plan)),
-            "docstring": setup.docstring,
             "data": checksum(exp.data),
         }
         folder = new_folder(run, Path(source).stem if source else "notebook", int(exp.seed), record, source)
@@ -130,6 +130,8 @@ def _train(
             progress.start = step
         else:
             state, step = initialised_from(program, program.init(), progress.say), 0
+        if old := formats.note(setup.rules, folder.folder):
+            progress.say(old)
         for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
             progress.say(f"note: {note}")
         progress.say(headline(program, folder.folder, step))
@@ -195,7 +197,7 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
     name = exp.select[0]
     for evaluation in evaluations:
         loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics and name != "loss" else ""
-        progress.say(f"{evaluation.split} {name} {evaluation.metrics[name]:.4f}{loss}")
+        progress.say(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
     progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxdl import runtime
 from jaxdl.engine.loop import fit
+from jaxdl.experiment import refuse_while_reading
 from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup
@@ -26,6 +27,7 @@ def trial(config: Config, /, **values: Any) -> Run:
     The same program and the same bits as `train`, and the same values by name. Another seed or another float knob compiles
     nothing. Ctrl-C raises KeyboardInterrupt: there is nothing to go on from, and half a training is no result.
     """
+    refuse_while_reading("trial(...)")
     runtime.ensure()
     setup = Setup.of(config, values)
     exp = setup.build()

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.data import prepare
+from jaxdl.engine import average
 from jaxdl.engine.program import Program
 from jaxdl.engine.step import select
 from jaxdl.experiment import ExperimentError
@@ -159,7 +160,7 @@ def with_weights(program: Program, state: TrainState, weights: Variables) -> Tra
         built, (params, model_state) = program.build(knobs), jax.tree.map(jnp.copy, weights)
         phases = built.task.phases
         opt_state = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
-        ema = jax.tree.map(jnp.copy, params) if state.ema is not None else None
+        ema = average.start(built, params, model_state)
         return {"params": params, "model_state": model_state, "opt_state": opt_state, "ema": ema}
 
     plan = program.plan

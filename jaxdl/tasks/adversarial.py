@@ -31,7 +31,7 @@ class Adversarial(Task):
 
     The parameters are {"generator": ..., "critic": ...}, the entries of `Experiment.optimizer` have the same names, and every
     collection of the model state is split the same way: a player's statistics move in its own phase only. An average of the
-    parameters (`ema`) follows the generator; the critic stays as it is, and so do the batch statistics of both.
+    parameters (`ema`) follows the generator and its statistics; the critic stays as it is.
 
     Args:
         generator: noise `(batch, latent)` -> examples like the data's.
@@ -64,6 +64,12 @@ class Adversarial(Task):
         for name in ("latent", "critic_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be 1 or more")
+
+    @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better, as the measures say; a critic's own numbers have no better end."""
+        own = {"diversity": "max", "penalty": "min", "r1": "min"}
+        return own | {name: mode for m in self.measures for name, mode in getattr(m, "directions", {}).items()}
 
     @property
     def phases(self) -> tuple[Phase, ...]:

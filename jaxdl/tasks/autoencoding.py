@@ -31,6 +31,9 @@ from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, T
 
 SHOWN = 2000
 """Points of the map of codes."""
+PARTS = dict.fromkeys(("reconstruction", "sparsity", "kl", "nll", "commitment"), "min")
+PARTS |= {"codes_used": "max", "perplexity": "max"}
+"""Whether more or less of what a family adds to the loss, and of the codes in use, is better."""
 SIDE = 8
 TITLES = {
     "reconstructions": "Examples, and below each what is left of it after its code",
@@ -60,6 +63,11 @@ class Autoencoding(Task):
     baseline: Any = None
     metric: tuple[str, str] = ("mse", "min")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean", "codebook": "mean"})
+
+    @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return {**reduction.DIRECTIONS, **PARTS}
 
     @property
     def phases(self) -> tuple[Phase, ...]:

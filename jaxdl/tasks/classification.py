@@ -44,6 +44,11 @@ class Classification(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return reports.DIRECTIONS
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase(self.objective),)
 

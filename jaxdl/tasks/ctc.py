@@ -46,6 +46,11 @@ class Transcription(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return {**reports.DIRECTIONS, "impossible": "min"}
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase(self.objective),)
 

@@ -49,6 +49,11 @@ class Forecasting(Task):
             raise UserError(f"levels = {self.levels} must lie between 0 and 1, with 0.5 among them")
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return {"mse": "min", "mae": "min", "mae_units": "min", "rmse_units": "min"}
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase(self.objective),)
 

@@ -57,6 +57,11 @@ class NextToken(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"carry": "example"})
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return {"accuracy": "max", "bits_per_character": "min", "perplexity": "min"}
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase(self.objective),)
 

@@ -76,6 +76,11 @@ class MetricLearning(Task):
             raise UserError("by_example needs two views or more, and a loss within the batch (classes=None)")
 
     @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return {**ranking.DIRECTIONS, "accuracy": "max", "probe_accuracy": "max", "probe_loss": "min"}
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         return (Phase(self.objective),)
 

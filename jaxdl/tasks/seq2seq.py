@@ -24,6 +24,17 @@ SHOWN = 8
 """Examples of a report."""
 
 
+DIRECTIONS = {
+    "token_accuracy": "max",
+    "exact_match": "max",
+    "bleu": "max",
+    "wer": "min",
+    "cer": "min",
+    "coverage": "min",
+}
+"""Whether more or less of each metric is better."""
+
+
 @dataclass(frozen=True, eq=False)
 class Translation(Task):
     """Minimise the mean over target tokens of -log p(y_t | y_<t, x), smoothed; write by greedy or beam search.
@@ -75,6 +86,11 @@ class Translation(Task):
     def vocab(self, name: str = "vocab") -> int | None:
         """How many tokens the model knows, where it says so."""
         return getattr(self.model, name, None) or getattr(getattr(self.model, "config", None), name, None)
+
+    @property
+    def directions(self) -> Mapping[str, str]:
+        """Whether more or less of a metric is better."""
+        return DIRECTIONS
 
     @property
     def phases(self) -> tuple[Phase, ...]:

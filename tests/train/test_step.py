@@ -220,19 +220,6 @@ def test_a_phase_of_absent_parameters_is_refused():
 # -- EMA, precision, optimizers that look around -----------------------------------------------------------------------
 
 
-def test_ema_is_its_formula(tiny):
-    exp = replace(tiny.config(), ema=0.75, optimizer=optim.adamw(0.05), origin=None)
-    prepared = prepare(exp)
-    state = prepared.program.init({})
-    ema = host(state.params)
-    for _ in range(4):
-        state = advance_with(prepared, state)
-        ema = jax.tree.map(lambda e, p: 0.75 * e + 0.25 * np.asarray(p), ema, state.params)
-    close(state.ema, ema, rtol=1e-5, atol=1e-7)
-    equal(exp.eval_params(state), state.ema)
-    equal(prepared.program.weights({}, state)[0], state.ema)
-
-
 def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
     seen = []
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.train import stopping
-from jaxdl.train.stopping import EarlyStopping, direction
+from jaxdl.train.stopping import EarlyStopping
 from tests.programs import one_program
 
 NAN = float("nan")
@@ -79,17 +79,6 @@ def test_start_copies_the_weights():
     weight = jax.device_put(np.ones(3, np.float32))
     copied = stopping.start(({"w": weight}, {}), "max").weights[0]["w"]
     assert copied.unsafe_buffer_pointer() != weight.unsafe_buffer_pointer()
-
-
-DIRECTIONS = {
-    "accuracy": "max", "loss": "min", "log_loss": "min", "mse": "min", "roc_auc": "max", "calibration_error": "min",
-    "r2": "max", "f1": "max", "perplexity": "min", "brier": "min", "balanced_accuracy": "max",
-}  # fmt: skip
-
-
-def test_direction_of_a_metric():
-    assert {name: direction(name, ("accuracy", "max")) for name in DIRECTIONS} == DIRECTIONS
-    assert direction("anything", ("anything", "min")) == "min"
 
 
 def test_the_experiment_selects_by_the_rule(tiny):

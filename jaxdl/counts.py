@@ -1,0 +1,25 @@
+"""Counts: whole numbers, checked where they enter. A loop over 19.5 steps would never meet its end."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxdl.types import UserError
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """`ValueError` unless a value is a whole number of at least `least`; None, a count that is not given, passes.
+
+    >>> check_count("steps", 19.5)
+    Traceback (most recent call last):
+    ValueError: steps = 19.5 must be a whole number: give steps = 20, or compute it with round(...)
+    """
+    if value is None:
+        return
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        finite = isinstance(value, float | np.floating) and np.isfinite(value)
+        hint = f": give {name} = {max(round(value), least)}, or compute it with round(...)" if finite else ""
+        shown = repr(value.item() if isinstance(value, np.generic) else value)
+        raise UserError(f"{name} = {shown} must be a whole number{hint}")
+    if value < least:
+        raise UserError(f"{name} = {value} must be {least} or more")

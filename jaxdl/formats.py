@@ -1,0 +1,76 @@
+"""The rules that a run was begun under: `format` in its config.json. What changes a result changes the format.
+
+1 (not recorded)    The average of `ema` held the parameters alone, at the full decay from the first step on, and was evaluated
+                    with the statistics of the raw weights. The direction of a metric was guessed from its name.
+2                   The average holds parameters and statistics, and its decay warms up (`train/average.py`). A metric states
+                    its direction.
+
+A run goes on, and is evaluated, under the rules it began with.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from jaxdl.types import UserError
+
+FORMAT = 2
+"""What is written today."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an experiment follows: the format, and in format 1 the metric that selects and its direction, as recorded."""
+
+    format: int = FORMAT
+    select: tuple[str, str] | None = None
+
+
+TODAY = Rules()
+_rules: ContextVar[Rules] = ContextVar("rules", default=TODAY)
+
+
+def current() -> Rules:
+    """The rules of an experiment that is built now."""
+    return _rules.get()
+
+
+@contextmanager
+def under(rules: Rules) -> Iterator[None]:
+    """Inside this block experiments are built under these rules."""
+    token = _rules.set(rules)
+    try:
+        yield
+    finally:
+        _rules.reset(token)
+
+
+def recorded(config: Mapping[str, Any]) -> Rules:
+    """The rules of a run, from its config.json."""
+    number = config.get("format", 1)
+    if number not in range(1, FORMAT + 1):
+        raise UserError(f"the run has format {number}, this jaxdl reads formats 1 to {FORMAT}: take a newer jaxdl")
+    return Rules() if number == FORMAT else Rules(number, tuple(config["select"]))
+
+
+def following(config: Mapping[str, Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose experiments follow the rules of a config.json."""
+    rules = recorded(config)
+
+    @wraps(function)
+    def built(*args: Any, **knobs: Any) -> Any:
+        with under(rules):
+            return function(*args, **knobs)
+
+    return built
+
+
+def note(rules: Rules, folder: Any) -> str | None:
+    """What a person is told of a run that follows older rules."""
+    if rules.format == FORMAT:
+        return None
+    kept = "an average of parameters alone, without warm-up, with raw statistics; the recorded direction of its metric"
+    return f"note: {folder} is a run of format {rules.format} and keeps the rules of then: {kept}"

@@ -1,0 +1,88 @@
+"""Run folders that earlier versions wrote (tests/museum): each loads, predicts and evaluates, the paused one goes on.
+
+Compared to 1e-5: the last bits depend on the processor, on jax and its flags. That the paused run ends in the same bits as one
+that was never paused was proved by the script that wrote it, on the machine and with the versions of stamp.json.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl.api import load, train
+from jaxdl.experiment import load_config
+from jaxdl.pretrained.folder import open_weights
+from jaxdl.provenance import rebuild
+from jaxdl.record.leaves import flatten
+from jaxdl.record.run import open_run
+
+MUSEUM = Path(__file__).parent / "museum"
+SETS = sorted(MUSEUM.glob("format-*"))
+EXPECTED = {folder: json.loads((folder / "expected.json").read_text()) for folder in SETS}
+LOADED = [(folder, name) for folder in SETS for name in EXPECTED[folder] if name not in ("weights", "paused end")]
+
+
+def close(found, expected):
+    np.testing.assert_allclose(np.asarray(found, np.float64), np.asarray(expected, np.float64), atol=1e-5, rtol=1e-5)
+
+
+def check(run, expected):
+    for split, metrics in expected["metrics"].items():
+        found = run.evaluate(split).metrics
+        assert found.keys() >= metrics.keys()
+        close([found[name] for name in metrics], list(metrics.values()))
+    x = np.asarray(expected["inputs"])
+    outputs = run.predict(x.astype(run.experiment.data.example()["x"].dtype))
+    assert outputs.keys() >= expected["outputs"].keys()
+    for name, values in expected["outputs"].items():
+        close(outputs[name], values)
+
+
+def test_there_is_a_museum():
+    assert [folder.name for folder in SETS][:1] == ["format-1"]
+    assert len(LOADED) >= 14
+
+
+@pytest.mark.parametrize(("folder", "name"), LOADED, ids=lambda part: getattr(part, "name", part))
+def test_a_run_loads_predicts_and_evaluates_as_then(folder, name):
+    kind, which = name.split()
+    more = {"member": int(which)} if which.isdecimal() else {"checkpoint": which}
+    check(load(folder / kind, **more), EXPECTED[folder][name])
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
+def test_a_paused_run_goes_on_to_the_end_it_would_have_had(folder, tmp_path):
+    copy = shutil.copytree(folder / "paused", tmp_path / "paused")
+    recorded = open_run(copy)
+    exp = rebuild(load_config(copy / "experiment.py"), recorded.config, copy)
+    run = train(exp, resume=copy, quiet=True)
+    check(run, EXPECTED[folder]["paused end"])
+    found = flatten(run.state)
+    with np.load(folder / "paused-end.npz") as end:
+        assert set(end.files) == {name for name in found if name.split("/")[0] in ("params", "model_state", "ema")}
+        for name in end.files:
+            close(found[name], end[name])
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
+def test_imported_weights(folder):
+    imported, expected = open_weights(folder / "weights"), EXPECTED[folder]["weights"]
+    model, tokens = imported.model, np.asarray(expected["inputs"], np.int32)
+    logits = jax.jit(lambda variables: model.apply(variables, tokens, train=False))(imported.weights.variables)
+    close(logits, expected["outputs"])
+
+
+@pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
+def test_no_folder_names_the_machine_that_wrote_it(folder):
+    texts = [path for name in ("config.json", "env.json", "commit_success.txt") for path in folder.rglob(name)]
+    assert len(texts) > 20
+    for path in texts:
+        assert not re.search(r'(^|["\s])/\w', path.read_text()), path
+    stamp = json.loads((folder / "stamp.json").read_text())
+    assert {"jax", "flax", "optax", "orbax-checkpoint", "python"} <= stamp["versions"].keys()
+    assert stamp["processor"]
+    assert len(stamp["commit"]) == 40
