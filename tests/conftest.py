@@ -65,6 +65,6 @@ def tiny_file():
 @pytest.fixture(scope="session")
 def trained(tiny, tmp_path_factory):
     """A finished run of the tiny experiment, for whoever only reads it."""
-    from jaxdl.api import train
+    from jaxdl import train
 
     return train(tiny.config(), run=tmp_path_factory.mktemp("runs"), quiet=True)

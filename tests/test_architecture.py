@@ -162,7 +162,7 @@ def test_nothing_imports_an_experiment():
         assert not [name for name, _ in imported(path) if name.split(".")[0] == "experiments"], path
 
 
-IMPORTS = ("jaxdl", "jaxdl.losses.classification", "jaxdl.models.cnn", "jaxdl.api", "jaxdl.commands.train")
+IMPORTS = ("jaxdl", "jaxdl.losses.classification", "jaxdl.models.cnn", "jaxdl.api", "jaxdl.cli.train")
 """One after the other, lighter ones first: what one of them loads is still loaded after the next."""
 
 

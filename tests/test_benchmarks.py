@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxdl.engine.step import init_state
 from jaxdl.inspect.flops import counts
-from jaxdl.train.step import init_state
 
 torch = pytest.importorskip("torch")
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")

@@ -16,14 +16,14 @@ import pytest
 from PIL import Image
 
 from jaxdl import api, runtime
-from jaxdl.commands.options import check_signature
+from jaxdl.cli.options import check_signature
 from jaxdl.data.speech import write_wav
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import load_config
 from jaxdl.models import inception_v3
 from jaxdl.models.efficientnet import B0
 from jaxdl.models.mobilenet import V2
 from jaxdl.record.log import read
-from jaxdl.train.loop import Limits
 
 EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
 AT_SCALE = {

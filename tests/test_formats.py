@@ -5,13 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from jaxdl import formats
-from jaxdl.api import load, train
-from jaxdl.experiment import Experiment, experiment, load_config
 from jaxdl.prepared import prepare
-from jaxdl.provenance import following, rebuild
-from jaxdl.train.stopping import EarlyStopping
+
+from jaxdl import Experiment, formats, load, train
+from jaxdl.engine.stopping import EarlyStopping
+from jaxdl.experiment import load_config
+from jaxdl.runs.provenance import following, rebuild
 
 OLD = Path(__file__).parent / "museum" / "format-1" / "paused"
 
@@ -33,7 +32,6 @@ def test_a_missing_format_is_1_and_a_later_one_is_refused():
 def test_an_old_select_is_obeyed_as_it_is(tiny):
     """Early stopping on a name without a stated direction, which was guessed then: a new experiment would be refused."""
 
-    @experiment
     def config(*, lr: float = 0.01, seed: int = 0) -> Experiment:
         exp = tiny.config(lr=lr, seed=seed)
         return Experiment(

@@ -13,20 +13,19 @@ from jaxdl.experiment import ExperimentError, Unguarded, load_config
 HEAD = '''"""A plain script."""
 from functools import cache
 import numpy as np
-from jaxdl.api import load, train
-from jaxdl.commands.trial import trial
+from jaxdl import load, train
+from jaxdl.runs.trial import trial
 from jaxdl.data.stream import InMemory
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
-from jaxdl.sweeps import sweep
+from jaxdl.runs.sweep import sweep
 from jaxdl.tasks.classification import Classification
 
 print("--- executed")
 x = (np.arange(48, dtype=np.float32).reshape(12, 4) * 7 % 11) / 11
 y = (x[:, 0] > 0.5).astype(np.int32)
 
-@experiment
 def config(*, lr: float = 1e-2, seed: int = 0) -> Experiment:
     data = InMemory({"train": {"x": x, "y": y}}, batch=4)
     return Experiment(data=data, task=Classification(MLP(features=(2,), classes=2)), optimizer=adam(lr), steps=2, seed=seed)

@@ -8,9 +8,9 @@ import pytest
 
 from jaxdl import judge as judges
 from jaxdl.data import vision
-from jaxdl.judge import judge
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, save_torch
+from jaxdl.runs.judge import judge
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.api import load, train
+from jaxdl import load, train
 from jaxdl.experiment import load_config
 from jaxdl.pretrained.folder import open_weights
-from jaxdl.provenance import rebuild
 from jaxdl.record.leaves import flatten
-from jaxdl.record.run import open_run
 
 MUSEUM = Path(__file__).parent / "museum"
 SETS = sorted(MUSEUM.glob("format-*"))
@@ -57,9 +55,7 @@ def test_a_run_loads_predicts_and_evaluates_as_then(folder, name):
 @pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
 def test_a_paused_run_goes_on_to_the_end_it_would_have_had(folder, tmp_path):
     copy = shutil.copytree(folder / "paused", tmp_path / "paused")
-    recorded = open_run(copy)
-    exp = rebuild(load_config(copy / "experiment.py"), recorded.config, copy)
-    run = train(exp, resume=copy, quiet=True)
+    run = train(load_config(copy / "experiment.py"), resume=copy, quiet=True)
     check(run, EXPECTED[folder]["paused end"])
     found = flatten(run.state)
     with np.load(folder / "paused-end.npz") as end:

@@ -4,21 +4,20 @@ import jax
 import numpy as np
 import optax
 import pytest
-
-from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment
-from jaxdl.models.mlp import MLP
 from jaxdl.prepared import prepare, rows_for
-from jaxdl.tasks.classification import Classification
-from jaxdl.train.parallel import Plan
 from jaxdl.train.placement import placed
+
+from jaxdl import Experiment
+from jaxdl.data.stream import InMemory
+from jaxdl.engine.parallel import Plan
+from jaxdl.models.mlp import MLP
+from jaxdl.tasks.classification import Classification
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)
 DATA = InMemory({"train": {"x": X, "y": Y}}, batch=20, name="made")
 
 
-@experiment
 def config(*, width: int = 8, lr: float = 1e-2, seed: int = 0) -> Experiment:
     task = Classification(MLP(features=(width,), classes=2))
     return Experiment(data=DATA, task=task, optimizer=optax.sgd(lr), steps=2, seed=seed)

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import optax
 import pytest
-
-from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment
-from jaxdl.models.mlp import MLP
 from jaxdl.prepared import check_values, prepare
+
+from jaxdl import Experiment
+from jaxdl.data.stream import InMemory
+from jaxdl.engine.program import traceable
+from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.program import traceable
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(40, 4)).astype(np.float32)
@@ -22,7 +22,6 @@ def data_of(x: np.ndarray, y: np.ndarray) -> InMemory:
     return InMemory({"train": {"x": x, "y": y}}, batch=20, name="made")
 
 
-@experiment
 def config(*, lr: float = 1e-2, noise: float = 0.0, seed: int = 0) -> Experiment:
     """Refers to three globals, and makes its data from a knob."""
     x = X + np.float32(noise) if isinstance(noise, float) else X + noise
@@ -30,7 +29,6 @@ def config(*, lr: float = 1e-2, noise: float = 0.0, seed: int = 0) -> Experiment
     return Experiment(data=data_of(x, Y), task=task, optimizer=optax.adam(lr), steps=2, seed=seed)
 
 
-@experiment
 def peeking(*, lr: float = 1e-2, decay: float = 0.1, seed: int = 0) -> Experiment:
     """Looks at the type of one knob, prints another, and makes data from the seed on the host."""
     optimizer = optax.adam(1e-3) if isinstance(lr, float) else optax.sgd(1e-3, momentum=0.9)

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxdl import api
+from jaxdl import api, train
 from jaxdl.__main__ import main
-from jaxdl.api import train
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
-from jaxdl.provenance import check, checksum
 from jaxdl.record.run import content_hash, open_run
+from jaxdl.runs.provenance import check, checksum
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.loop import Limits
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import api, sweeps
-from jaxdl.commands import sweep as command
+from jaxdl import Experiment, api, sweeps
+from jaxdl.cli import sweep as command
 from jaxdl.data.stream import InMemory, rows_of_step
-from jaxdl.experiment import Experiment, ExperimentError, experiment
-from jaxdl.members import histories
+from jaxdl.engine.loop import Limits
+from jaxdl.experiment import ExperimentError
 from jaxdl.record.lock import locked
 from jaxdl.record.log import comparable
 from jaxdl.record.run import open_run
-from jaxdl.sweeps import combinations, plan, sweep
-from jaxdl.train.loop import Limits
+from jaxdl.runs.members import histories
+from jaxdl.runs.sweep import combinations, plan, sweep
 
 VALUES = {
     "a list": ("1e-4,3e-4", float, (1e-4, 3e-4)),
@@ -86,7 +86,6 @@ def test_a_grid_of_real_numbers_needs_a_count():
 
 
 def test_the_plan_says_why_programs_are_split(tiny):
-    @experiment
     def config(*, lr: float = 0.1, epochs: float = 1.0, width: int = 8, seed: int = 0) -> Experiment:
         return tiny.config(lr=lr, steps=int(24 * epochs), width=width, seed=seed)
 
@@ -206,7 +205,6 @@ class Streamed(InMemory):
 def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path):
     data = Streamed(tiny.data(16).splits, 16, name="streamed")
 
-    @experiment
     def config(*, lr: float = 0.01, seed: int = 0) -> Experiment:
         return replace(tiny.config(lr=lr, seed=seed, steps=6), data=data)
 

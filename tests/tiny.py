@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
 
 
 def rows(n: int, seed: int) -> dict[str, np.ndarray]:
@@ -29,7 +29,6 @@ def data(batch: int) -> InMemory:
     return InMemory(splits, batch, name="tiny", split="64, 21 and 12 drawn rows", classes=("a", "b", "c"))
 
 
-@experiment
 def config(
     *,
     steps: int = 24,

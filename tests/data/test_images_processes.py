@@ -36,14 +36,13 @@ def test_a_worker_that_is_killed_is_replaced(painted):
 
 EXPERIMENT = """
 from jaxdl.data import images
-from jaxdl.experiment import Experiment, experiment
+from jaxdl import Experiment
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import momentum
 from jaxdl.augment import image as augment
 from jaxdl.tasks.classification import Classification
 
 
-@experiment
 def config(
     *, folder: str = "", batch: int = 4, workers: int = 2, lr: float = 0.01, steps: int = 150, seed: int = 0
 ) -> Experiment:

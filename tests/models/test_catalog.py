@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from jaxdl.commands import models
+from jaxdl.cli import models
 from jaxdl.inspect.flops import counts, rows
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.inception import GoogLeNet, GoogLeNetPaper

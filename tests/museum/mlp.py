@@ -2,13 +2,13 @@
 
 import flax.linen as nn
 import numpy as np
+from jaxdl.train.stopping import EarlyStopping
 
 from jaxdl.data.stream import InMemory
 from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.stopping import EarlyStopping
 
 
 class Net(nn.Module):

@@ -20,6 +20,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
 import numpy as np
+from jaxdl.sweeps import sweep
+from jaxdl.train.loop import Limits
 
 from jaxdl import api
 from jaxdl.experiment import load_config
@@ -27,8 +29,6 @@ from jaxdl.pretrained import folder as weights_folder
 from jaxdl.record.leaves import digest, flatten
 from jaxdl.record.manifest import write_manifest
 from jaxdl.record.run import PACKAGES, environment
-from jaxdl.sweeps import sweep
-from jaxdl.train.loop import Limits
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxdl.api import load, train
+from jaxdl import load, train
 from jaxdl.experiment import load_config
 from jaxdl.record.imports import changed_since, local_imports
 from jaxdl.record.run import create_run, open_run

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from jaxdl.api import train
+from jaxdl import train
+from jaxdl.engine.loop import Limits
 from jaxdl.record.lock import locked
-from jaxdl.train.loop import Limits
 
 HOLD = """
 import sys

@@ -8,18 +8,17 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxdl import api, runtime
+from jaxdl import Experiment, api, runtime
 from jaxdl.augment import views
 from jaxdl.augment.rows import each_row
 from jaxdl.data.stream import InMemory, balanced
-from jaxdl.experiment import Experiment, experiment
+from jaxdl.engine.loop import Limits, nothing
+from jaxdl.engine.parallel import Plan
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import supervised_contrastive
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import momentum
 from jaxdl.tasks.metric_learning import MetricLearning
-from jaxdl.train.loop import Limits, nothing
-from jaxdl.train.parallel import Plan
 
 STEPS = 12
 
@@ -50,7 +49,6 @@ def noise(key, x):
     return x + 0.05 * jax.random.normal(key, x.shape)
 
 
-@experiment
 def config(*, lr: float = 0.03, seed: int = 0) -> Experiment:
     return Experiment(
         data=data(),

@@ -13,18 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import api, optim
-from jaxdl.api import prepare, with_overrides
+from jaxdl import Experiment, api, optim, prepare, with_overrides
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment
+from jaxdl.engine.evaluate import evaluate
+from jaxdl.engine.loop import Limits
+from jaxdl.engine.population import Group, Population, member
 from jaxdl.layers.normalization import SpectralNorm
 from jaxdl.losses.adversarial import hinge, least_squares, wasserstein
 from jaxdl.metrics.generation import OnModes
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
 from jaxdl.tasks.adversarial import Adversarial
-from jaxdl.train.evaluate import evaluate
-from jaxdl.train.loop import Limits
-from jaxdl.train.population import Group, Population, member
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +41,6 @@ def points(batch=16):
     )
 
 
-@experiment
 def config(
     *,
     lr: float = 1e-2,
@@ -204,8 +201,8 @@ jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 sys.path.insert(0, "{root}")
 from tests.tasks.test_adversarial import config, flat
-from jaxdl.api import prepare
-from jaxdl.train.parallel import Plan
+from jaxdl import prepare
+from jaxdl.engine.parallel import Plan
 
 def trained(*plan):
     exp = config()

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import optim
-from jaxdl.api import prepare
+from jaxdl import optim, prepare
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.experiment import Experiment
 from jaxdl.losses.adversarial import nonsaturating, wasserstein

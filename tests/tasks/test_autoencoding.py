@@ -11,9 +11,10 @@ import pytest
 from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
 
-from jaxdl import api
+from jaxdl import Experiment, api
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment
+from jaxdl.engine.evaluate import evaluate
+from jaxdl.engine.loop import Limits
 from jaxdl.layers.quantize import VectorQuantizer
 from jaxdl.losses.activity import l1_activity
 from jaxdl.metrics.reduction import pca
@@ -28,8 +29,6 @@ from jaxdl.tasks.autoencoding import (
     VariationalAutoencoding,
 )
 from jaxdl.tasks.coder import Gaussian
-from jaxdl.train.evaluate import evaluate
-from jaxdl.train.loop import Limits
 
 KEY = jax.random.key(0)
 
@@ -184,7 +183,6 @@ def bars(batch):
     return InMemory({"train": rows(64, 0), "validation": rows(21, 1)}, batch, name="bars", split="drawn bars")
 
 
-@experiment
 def variational(*, beta: float = 1.0, lr: float = 0.01, batch: int = 8, seed: int = 0) -> Experiment:
     model = Autoencoder(MLP((16,), 6), MLP((16,), 64), Normal())
     return Experiment(
@@ -197,7 +195,6 @@ def variational(*, beta: float = 1.0, lr: float = 0.01, batch: int = 8, seed: in
     )
 
 
-@experiment
 def quantized(*, average: float = 0.9, lr: float = 0.01, seed: int = 0) -> Experiment:
     model = Autoencoder(SpatialEncoder(3, (4,)), SpatialDecoder(1, (4,)), VectorQuantizer(8, decay=average))
     return Experiment(
@@ -265,7 +262,7 @@ def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
 
 @pytest.mark.slow
 def test_members_of_a_sweep_over_beta_and_seeds_are_the_runs_alone():
-    from jaxdl.train.population import Members
+    from jaxdl.engine.population import Members
 
     alone = []
     settings = [(0.5, 0), (4.0, 1)]

@@ -10,6 +10,7 @@ import pytest
 from jaxdl import api
 from jaxdl.data import text as texts
 from jaxdl.data.tokenizers import Characters
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import Experiment
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.rnn import LanguageModel
@@ -17,7 +18,6 @@ from jaxdl.models.transformer import Config, Decoder
 from jaxdl.models.transformer_heads import MaskedLanguageModel
 from jaxdl.optim import sgd
 from jaxdl.tasks.language import IGNORE, MaskedToken, NextToken
-from jaxdl.train.loop import Limits
 from jaxdl.tracing import rows_from
 
 KEY, STEP = jax.random.key(0), jnp.int32(0)

@@ -7,10 +7,10 @@ import pytest
 
 from experiments.spoken_digits import config
 from jaxdl import __main__ as command
-from jaxdl.api import load, train
+from jaxdl import load, train
 from jaxdl.data import speech
 from jaxdl.data.spectrogram import PAD
-from jaxdl.train.loop import Limits
+from jaxdl.engine.loop import Limits
 
 
 @pytest.mark.slow

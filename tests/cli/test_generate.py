@@ -1,0 +1,95 @@
+"""`generate`: what a language model writes, from the run folder alone; what is refused, in one line."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from jaxdl import api
+from jaxdl.__main__ import main
+from jaxdl.cli.generate import writer
+from jaxdl.data.tokenizers import SPECIALS, Characters
+from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.models.seq2seq import Seq2Seq
+from jaxdl.models.transformer import Config, EncoderDecoder
+from jaxdl.tasks.seq2seq import Translation
+
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "char_lm.py"
+TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 8
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of a run of char_lm, on a small text that is another one afterwards."""
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "cat.txt").write_text(TEXT)
+    small = {"text": str(folder / "cat.txt"), "steps": 2, "batch": 2, "context": 8, "width": 8, "depth": 1, "heads": 1}
+    run = api.train(load_config(EXPERIMENT)(**small), run=folder, quiet=True)
+    (folder / "cat.txt").write_text("the cat " * 60)  # fewer characters: the run has its own
+    return run.folder
+
+
+def out(capsys, *args):
+    code = main(["generate", *map(str, args)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_writes_what_the_seed_says(written, capsys):
+    code, first, err = out(capsys, written, "--prompt", "the", "--steps", 12)
+    assert (code, first[:3], len(first)) == (0, "the", 3 + 12 + 1)
+    assert set(first[3:]) <= set(TEXT)
+    assert err == "note: the model knows 8 positions; beyond them it reads the last 4 tokens anew\n"
+    assert out(capsys, written, "--prompt", "the", "--steps", 12)[1] == first
+    assert out(capsys, written, "--prompt", "the", "--steps", 12, "--seed", 1)[1] != first
+    twice = out(capsys, written, "--prompt", "the", "--steps", 4, "--temperature", 0, "--samples", 2)[1]
+    greedy = twice[:-1].split("\n---\n")
+    assert greedy[0] == greedy[1]
+    assert (
+        len(out(capsys, written, "--prompt", "the", "--steps", 4, "--beam", 2, "--samples", 2)[1].split("\n---\n")) == 2
+    )
+
+
+WRONG = {
+    "unknown characters": (["--prompt", "the ☃ Ä"], "--prompt: the model does not know '☃', 'Ä'"),
+    "bytes that are no text": (["--prompt", "the \udcff"], "--prompt: is not text in UTF-8"),
+    "steps": (["--steps", 0], "--steps 0 must be 1 or more"),
+    "temperature": (["--temperature", -1], "--temperature -1.0 must be 0 or more"),
+    "top_p": (["--top-p", 2], "--top-p 2.0 is a probability"),
+    "samples of a beam": (["--beam", 2, "--samples", 3], "--beam 2 finds no more than 2 texts"),
+    "beam beyond the context": (["--beam", 2, "--steps", 9], "too few for 1 tokens of prompt and --steps 9"),
+    "seed": (["--seed", -1], "--seed -1 must be between 0 and"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_refused(name, written, capsys):
+    flags, words = WRONG[name]
+    code, _, err = out(capsys, written, *flags)
+    assert code == 2
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_that_is_no_language_model(trained, capsys):
+    code, _, err = out(capsys, trained.folder)
+    assert (code, "is no language model (its task is Classification)" in err) == (2, True)
+
+
+@pytest.mark.parametrize("model", [EncoderDecoder(Config(8)), Seq2Seq(8)], ids=["transformer", "recurrent"])
+def test_a_translator_is_sent_to_predict(model):
+    """It has `start` and `step`, too, but what it starts from is a source."""
+    letters = Characters.of("abcd", specials=SPECIALS)
+    task = Translation(model, letters, letters, steps=5)
+    exp = SimpleNamespace(task=task, data=SimpleNamespace(tokenizers={"tokenizer": letters}))
+    with pytest.raises(ExperimentError, match=r"RUN translates, .*: use python -m jaxdl predict RUN file.txt"):
+        writer(exp, Path("RUN"))
+
+
+def test_a_text_that_is_gone(written, capsys, tmp_path):
+    copy = shutil.copytree(written, tmp_path / "run")
+    config = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(config.replace("cat.txt", "dog.txt"))
+    code, _, err = out(capsys, copy)
+    assert (code, "dog.txt: no such file" in err) == (2, True)

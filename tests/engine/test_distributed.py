@@ -1,0 +1,195 @@
+"""Several processes on loopback: the same run as in one, the same stop, and an end for all when one dies or hangs."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import load, rebuild
+from jaxdl.engine import distributed
+from jaxdl.engine.distributed import STUCK, expected, launcher
+from jaxdl.experiment import load_config
+from jaxdl.record.log import comparable, read
+
+WIDE = ["--width", "128", "--log-every", "10", "--checkpoint-every", "20", "--mesh", "data=2,fsdp=2"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(folder, file, *args, processes=2, devices=2):
+    """The processes of one run, their output in `folder/<process>.log`."""
+    port, running = free_port(), []
+    env = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+    for process in range(processes):
+        words = [sys.executable, "-m", "jaxdl", "train", *([str(file)] if file else []), *args, "--quiet"]
+        words += ["--devices", str(devices), "--run", str(folder / "runs")]
+        if processes > 1:
+            words += ["--coordinator", f"127.0.0.1:{port}", "--num-processes", str(processes)]
+            words += ["--process-id", str(process)]
+        with open(folder / f"{process}.log", "w") as log:
+            running.append(subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=env))
+    return running
+
+
+def finish(running, seconds=240):
+    """Their exit codes."""
+    deadline = time.monotonic() + seconds
+    try:
+        return [process.wait(max(1.0, deadline - time.monotonic())) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def only_run(folder):
+    (config,) = (folder / "runs").glob("*/*/config.json")
+    return config.parent
+
+
+def wait_for_training(folder, lines=2, seconds=180):
+    """Until the log of the run has some lines."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        logs = list((folder / "runs").glob("*/*/metrics.jsonl"))
+        if logs and logs[0].read_text().count("\n") >= lines:
+            return logs[0].parent
+        time.sleep(0.05)
+    raise AssertionError((folder / "0.log").read_text())
+
+
+def digests(run):
+    return [(line["step"], line["digest"]) for line in read(run) if line["kind"] == "checkpoint"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_file):
+    """60 steps in two processes with two devices each."""
+    folder = tmp_path_factory.mktemp("two")
+    codes = finish(start(folder, tiny_file, "--steps", "60", *WIDE))
+    assert codes == [0, 0], (folder / "0.log").read_text() + (folder / "1.log").read_text()
+    return only_run(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(undisturbed, tiny_file, tmp_path):
+    assert finish(start(tmp_path, tiny_file, "--steps", "60", *WIDE, processes=1, devices=4)) == [0]
+    one = only_run(tmp_path)
+    ours, theirs = ([line for line in read(run) if line["kind"] in ("train", "eval")] for run in (undisturbed, one))
+    assert [(line["kind"], line["step"]) for line in ours] == [(line["kind"], line["step"]) for line in theirs]
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a["loss"], b["loss"], atol=2e-6)
+    config = load_config(tiny_file)
+    a, b = (load(run, "last", config=config).state for run in (undisturbed, one))  # restored on one device
+    assert int(a.step) == int(b.step) == 60
+    for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-4)
+    assert json.loads((undisturbed / "env.json").read_text())["processes"] == 2
+    assert rebuild(config, json.loads((undisturbed / "config.json").read_text())).steps == 60
+    assert (undisturbed / "report.md").is_file()
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_stops_all_at_the_same_step_and_a_resume_ends_with_the_same_bits(
+    undisturbed, tiny_file, tmp_path
+):
+    # a checkpoint every step keeps the loop slow enough to be caught in the middle
+    running = start(tmp_path, tiny_file, "--steps", "60", *WIDE, "--checkpoint-every", "1")
+    try:
+        run = wait_for_training(tmp_path)
+        running[1].send_signal(signal.SIGTERM)
+    finally:
+        codes = finish(running)
+    assert codes == [75, 75], (tmp_path / "0.log").read_text() + (tmp_path / "1.log").read_text()
+    assert read(run)[-1]["reason"] == "interrupted"
+    stopped = read(run)[-1]["step"]
+    assert 0 < stopped < 60
+    words = ["--resume", str(run), *WIDE[2:]]
+    assert finish(start(tmp_path, tiny_file, "--steps", "60", "--width", "128", *words)) == [0, 0]
+    assert digests(run)[-1] == digests(undisturbed)[-1]
+    assert comparable(read(run)) == comparable(read(undisturbed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("process", "by", "codes", "says"),
+    [
+        (1, signal.SIGKILL, (1, STUCK), "error: process 0 of 2, "),  # mostly at once: the connection breaks
+        (0, signal.SIGKILL, (1, STUCK), "error: process 1 of 2, "),  # so it does here, and the meeting point is gone
+        (1, signal.SIGSTOP, (1, STUCK), "no progress for |died or hangs: no sign of life"),  # whichever notices first
+    ],
+    ids=["killed", "the first killed", "hanging"],
+)
+def test_a_process_that_dies_or_hangs_ends_the_other(process, by, codes, says, tiny_file, tmp_path):
+    running = start(tmp_path, tiny_file, "--steps", "100000", "--watchdog", "6", "--log-every", "5")
+    try:
+        wait_for_training(tmp_path, lines=12)  # evaluated and saved once: nothing is left to compile
+        running[process].send_signal(by)
+        began = time.monotonic()
+        assert running[1 - process].wait(90) in codes, (tmp_path / f"{1 - process}.log").read_text()
+        took, said = time.monotonic() - began, (tmp_path / f"{1 - process}.log").read_text()
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
+    assert took < 45  # at once, or the watchdog's 6 s, or 10 s without heartbeats; the machine may be busy
+    (last,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert re.search(says, last), said
+    assert re.search(r", (training|evaluating) after step \d", last), said  # whatever it was doing when the other went
+
+
+def test_launchers_are_recognised():
+    slurm = {"SLURM_JOB_ID": "9", "SLURM_STEP_NODELIST": "n1", "SLURM_NTASKS": "4", "SLURM_PROCID": "1"}
+    assert launcher(slurm) == "Slurm"
+    assert launcher(slurm | {"SLURM_NTASKS": "1"}) is None
+    assert launcher({"OMPI_COMM_WORLD_SIZE": "2"}) == "Open MPI"
+    assert launcher({"KUBERNETES_SERVICE_HOST": "h"}) is None  # a pod, but of no indexed job
+    assert launcher({"KUBERNETES_SERVICE_HOST": "h", "JOB_COMPLETION_INDEX": "0"}) == "Kubernetes"
+    assert launcher({"TPU_WORKER_HOSTNAMES": "a,b"}) == "Cloud TPU"
+    assert not expected(None, None, None)
+    assert expected("127.0.0.1:9", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("h:1", 2, None), "go together"),
+        (("h:1", 2, 2), "must lie in 0 … 1"),
+        (("h", 2, 0), "should be host:port"),
+    ],
+)
+def test_half_a_meeting_is_refused(flags, says):
+    with pytest.raises(ValueError, match=says):
+        expected(*flags)
+
+
+def test_the_watchdog_ends_a_process_that_is_stuck():
+    program = (
+        "import time; from jaxdl.engine import distributed as d\n"
+        "d.limit = lambda seconds: seconds\n"  # no compilation here: the first limit is 10 minutes
+        "with d.watched(0.5):\n    d.beat(41, 'training'); d.beat(42, 'training'); time.sleep(60)"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == STUCK
+    assert "training after step 42: no progress for" in done.stderr.strip().splitlines()[-1]
+    assert "most recent call first" in done.stderr  # where each thread was
+    assert time.monotonic() - began < 50
+
+
+def test_one_process_agrees_with_itself():
+    assert distributed.agree(7, None) == (7, None)
+    assert distributed.agree(7, 15) == (7, 15)
+    assert distributed.from_first("runs/α") == "runs/α"

@@ -1,0 +1,78 @@
+"""A crash costs a minute: a checkpoint is written by the clock, also between evaluations."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jaxdl.prepared import prepare
+
+from jaxdl.engine.loop import Limits, fit
+from jaxdl.record.checkpoint import Checkpoints
+
+
+class Kept:
+    """The lines of a run."""
+
+    def __init__(self):
+        self.lines = []
+
+    def line(self, line):
+        self.lines.append(line)
+
+    def progress(self, step, metrics): ...
+
+    def pictures(self, step, report): ...
+
+
+class Clock:
+    """A clock that goes on by some seconds whenever it is read."""
+
+    def __init__(self, seconds):
+        self.now, self.seconds = 0.0, seconds
+
+    def __call__(self):
+        self.now += self.seconds
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def program(tiny):
+    exp = replace(tiny.config(), eval_every=24, origin=None)
+    return exp, prepare(exp)
+
+
+def run(program, folder: Path, seconds: float):
+    exp, prepared = program
+    kept = Kept()
+    limits = Limits(log_every=1)  # one step a chunk
+    with Checkpoints(folder) as checkpoints:
+        state = prepared.program.init({})
+        fit(prepared.program, exp, {}, state, events=kept, checkpoints=checkpoints, limits=limits, clock=Clock(seconds))
+        metrics = {step: checkpoints.meta(step)["metric"] for step in checkpoints.steps()}
+    return [line["step"] for line in kept.lines if line["kind"] == "checkpoint"], metrics
+
+
+def test_a_checkpoint_each_minute_between_evaluations(program, tmp_path):
+    steps, metrics = run(program, tmp_path, seconds=7.0)
+    assert steps[-1] == 24
+    assert len(steps) >= 4, "24 steps of several readings of 7 seconds are more than four minutes"
+    assert metrics.pop(24) is not None
+    assert set(metrics.values()) == {None}, "what was not evaluated is never the best"
+
+
+def test_within_a_minute_the_evaluation_alone_saves(program, tmp_path):
+    assert run(program, tmp_path, seconds=0.01)[0] == [24]
+
+
+def test_such_a_checkpoint_goes_on_to_the_same_end(program, tmp_path):
+    exp, prepared = program
+    steps, _ = run(program, tmp_path, seconds=7.0)
+    with Checkpoints(tmp_path) as checkpoints:
+        between = [step for step in checkpoints.steps() if step != 24][-1]
+        state, _, _ = checkpoints.restore(prepared.shapes, between)
+        whole, _, _ = checkpoints.restore(prepared.shapes, 24)
+    outcome = fit(prepared.program, exp, {}, state, events=Kept(), limits=Limits(log_every=1))
+    assert between in steps
+    jax.tree.map(np.testing.assert_array_equal, outcome.state.params, whole.params)

@@ -1,0 +1,213 @@
+"""The loop on the host: its grid of edges, what it writes and saves and when, signals, and a run that diverges."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import api
+from jaxdl.engine.loop import Diverged, Limits, next_edge
+from jaxdl.engine.signals import Interruption
+from jaxdl.engine.stopping import EarlyStopping
+from jaxdl.models.mlp import MLP
+from jaxdl.record.checkpoint import Checkpoints
+from jaxdl.record.log import read
+from jaxdl.tasks.classification import Classification
+
+
+@pytest.mark.parametrize(
+    ("step", "grids", "last", "expected"),
+    [
+        (0, (50, None, None), 200, 50),
+        (49, (50, 7), 200, 50),
+        (50, (50, 7), 200, 56),
+        (56, (50,), 60, 60),
+        (0, (), 5, 5),
+    ],
+)
+def test_next_edge(step, grids, last, expected):
+    assert next_edge(step, grids, last) == expected
+
+
+def lines_of(run, kind):
+    return [line for line in run.history if line["kind"] == kind]
+
+
+def test_what_is_written_when(tiny, tmp_path):
+    lines = []
+    run = api.train(
+        tiny.config(),
+        run=tmp_path,
+        limits=Limits(log_every=10),
+        quiet=True,
+        callback=lambda line: lines.append(dict(line)),
+    )
+    assert [line["step"] for line in lines_of(run, "train")] == [10, 20, 24]
+    assert [line["step"] for line in lines_of(run, "eval")] == [6, 12, 18, 24]
+    (end,) = lines_of(run, "end")
+    assert (end["step"], end["reason"]) == (24, "finished")
+    assert set(end["results"]) == {"validation", "test"}
+    assert [line["kind"] for line in lines] == [line["kind"] for line in run.history]
+    for line in lines_of(run, "train"):
+        assert {"loss", "accuracy", "gradient_norm", "parameter_norm", "learning_rate"} <= line.keys()
+    norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(jax.device_get(run.state.params))))
+    assert lines_of(run, "train")[-1]["parameter_norm"] == pytest.approx(float(norm), rel=1e-6)
+
+
+def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
+    one = api.train(tiny.config(), run=tmp_path, limits=Limits(log_every=1), quiet=True)
+    ten = api.train(tiny.config(), run=tmp_path, limits=Limits(log_every=10), quiet=True)
+    for name in ("loss", "gradient_norm", "learning_rate"):
+        each = [line[name] for line in lines_of(one, "train")]
+        expected = [np.mean(each[a:b]) for a, b in ((0, 10), (10, 20), (20, 24))]
+        np.testing.assert_allclose([line[name] for line in lines_of(ten, "train")], expected, rtol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, one.state.params, ten.state.params)  # an option changes no result
+
+
+def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
+    run = api.train(tiny.config(lr=0.05), run=tmp_path, quiet=True)
+    checkpoints = Checkpoints(run.folder / "checkpoints")
+    accuracy = {line["step"]: line["accuracy"] for line in lines_of(run, "eval")}
+    best = max(accuracy, key=lambda step: (accuracy[step], -step))
+    assert checkpoints.best == best
+    assert checkpoints.steps()[-1] == 24
+    digests = {line["step"]: line["digest"] for line in lines_of(run, "checkpoint")}
+    from jaxdl.record.checkpoint import digest
+
+    assert digests[24] == digest(run.state)
+    state, _, _ = checkpoints.restore(run.prepared.shapes, best)
+    assert digests[best] == digest(state)
+
+
+def test_checkpoint_every(tiny, tmp_path):
+    run = api.train(tiny.config(), run=tmp_path, quiet=True, limits=Limits(checkpoint_every=9))
+    assert {9, 18, 24} <= {line["step"] for line in lines_of(run, "checkpoint")}
+
+
+# -- early stopping in a run -------------------------------------------------------------------------------------------
+
+
+def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
+    exp = tiny.config(patience=2, min_delta=2.0)  # no accuracy improves by 2: the first evaluation stays the best
+    run = api.train(exp, run=tmp_path, quiet=True)
+    assert run.outcome.reason == "stopped early"
+    assert int(run.state.step) == 18
+    assert int(run.state.best.step) == 6
+    first = api.train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=6))
+    jax.tree.map(np.testing.assert_array_equal, run.weights[0], first.state.params)
+    assert run.evaluate("validation").metrics["accuracy"] == lines_of(run, "eval")[0]["accuracy"]
+    assert lines_of(run, "end")[0]["results"]["validation"]["accuracy"] == lines_of(run, "eval")[0]["accuracy"]
+    loaded = api.load(run.folder)
+    jax.tree.map(np.testing.assert_array_equal, loaded.weights[0], first.state.params)
+    last = api.load(run.folder, "last")
+    jax.tree.map(np.testing.assert_array_equal, last.weights[0], run.state.params)
+
+
+def test_an_unknown_metric_is_named(tiny, tmp_path):
+    exp = replace(tiny.config(), stop=EarlyStopping(metric="acuracy", mode="max"), origin=None)
+    with pytest.raises(ValueError, match=r"'acuracy'.*accuracy"):
+        api.train(exp, run=tmp_path, quiet=True)
+
+
+# -- divergence --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Breaking(Classification):
+    """Its loss is NaN from a step on."""
+
+    at: int = 0
+
+    def objective(self, params, model_state, batch, key, step, *, train):
+        loss, rest = super().objective(params, model_state, batch, key, step, train=train)
+        return jnp.where(step >= self.at, jnp.nan, loss), rest
+
+
+def test_nan_stops_the_run_and_keeps_the_good_checkpoint(tiny, tmp_path):
+    exp = replace(tiny.config(steps=100), task=Breaking(MLP(features=(8,), classes=3), at=14), origin=None)
+    with pytest.raises(Diverged) as caught:
+        api.train(exp, run=tmp_path, quiet=True, limits=Limits(max_bad=5, checkpoint_every=12))
+    (folder,) = tmp_path.glob("*/*/")
+    message = str(caught.value)
+    assert "5 steps in a row, up to step 19" in message
+    steps = Checkpoints(folder / "checkpoints").steps()
+    assert f"last good checkpoint is step {steps[-1]}" in message
+    assert str(folder) in message
+    assert "\n" not in message
+    assert 12 in steps
+    assert all(intact for _, intact, _ in Checkpoints(folder / "checkpoints").verify())
+    lines = read(folder)
+    assert {"kind": "diverged", "step": 19} in lines
+    assert lines[-1] == {"kind": "end", "step": 19, "reason": "diverged", "results": {}}
+
+
+def test_a_run_that_explodes_is_a_divergence_not_a_broken_report(tiny, tmp_path):
+    with pytest.raises(Diverged, match="not finite"):
+        api.train(tiny.config(lr=1e38), run=tmp_path, quiet=True, limits=Limits(max_bad=8))
+
+
+# -- signals -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_tells_how_to_go_on(tiny, tmp_path, capfd, number):
+    before = signal.getsignal(number)
+
+    def interrupt(line):
+        if line["kind"] == "eval" and line["step"] == 12:
+            signal.raise_signal(number)
+
+    run = api.train(tiny.config(), run=tmp_path, quiet=True, callback=interrupt)
+    assert (run.outcome.reason, run.outcome.signal, int(run.state.step)) == ("interrupted", number, 12)
+    assert Checkpoints(run.folder / "checkpoints").steps()[-1] == 12
+    assert f"to go on: python -m jaxdl train --resume {run.folder}" in capfd.readouterr().err
+    assert signal.getsignal(number) == before
+
+
+def test_the_second_signal_stops_at_once():
+    program = (
+        "import signal\nfrom jaxdl.engine.signals import Interruption\n"
+        "with Interruption() as i:\n"
+        "    signal.raise_signal(signal.SIGINT); print(i.signal, flush=True)\n"
+        "    signal.raise_signal(signal.SIGINT); print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "2\n")
+    assert "saving, then stopping" in done.stderr
+    assert "stopped at once; the last checkpoint stands" in done.stderr
+
+
+def test_signals_are_left_alone_in_other_threads():
+    import threading
+
+    found = []
+
+    def work():
+        with Interruption() as interruption:
+            found.append(interruption.signal)
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [None]
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_the_log_is_strict_json(trained):
+    for line in (trained.folder / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_knobs_that_are_not_recorded_are_told_and_a_checkpoint_is_best_or_last(tiny, tmp_path, capfd):
+    exp = replace(tiny.config(), origin=None)
+    run = api.train(exp, run=tmp_path, limits=Limits(stop_at=2))
+    assert "knobs are not recorded" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
+        api.load(run.folder, checkpoint="first")
