@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from jaxdl.pretrained.preprocess import Preprocess
 from jaxdl.provenance import check
 from jaxdl.tasks.classification import Classification
 from jaxdl.train.loop import Limits
+from tests.programs import one_program
 
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "stages": (1, 1)}
 
@@ -126,11 +128,12 @@ def test_the_run_of_other_classes(tiny, trained):
     np.testing.assert_array_equal(new["params/Dense_1/kernel"], before["params/Dense_1/kernel"])
     assert lines == [f"56 parameters from {trained.folder} (run), Dense_1 from seed 4"]
     again = replace(exp, task=tiny.config().task, fresh=("Dense_1/bias",))
-    transfer.initialised_from(again, prepare(again), prepare(again).program.init({}), lines.append)
+    prepared = prepare(again)
+    transfer.initialised_from(again, prepared, prepared.program.init({}), lines.append)
     assert lines[-1].startswith("80 parameters")
     wrong = replace(again, fresh=("haed",))
     with pytest.raises(ExperimentError, match="fresh = 'haed' matches no parameter"):
-        transfer.initialised_from(wrong, prepare(wrong), prepare(wrong).program.init({}))
+        transfer.initialised_from(wrong, prepared, prepared.shapes)
 
 
 def test_a_source_that_is_none(tiny, tmp_path):
@@ -207,13 +210,14 @@ def test_finetune_folder_without_weights_and_with_wrong_ones(weights, photos, ti
         transfer.initialised_from(exp, prepared, prepared.shapes)
 
 
-def test_weights_that_saw_other_images(weights, photos):
+def test_weights_that_saw_other_images(begun):
     """`--init-from` with an experiment that scales images in its own way: it is said."""
-    path, _ = weights
-    exp = finetune(folder=str(photos), init_from=str(path))
+    exp, state, _ = begun
     other = replace(exp, origin=None, data=replace(exp.data, standardise=lambda batch: batch))
-    prepared, lines = prepare(other), []
-    transfer.initialised_from(other, prepared, prepared.program.init({}), lines.append)
+    lines, taken = [], []
+    program = SimpleNamespace(with_weights=lambda state, weights: taken.append(weights))  # another test compiles it
+    transfer.initialised_from(other, program, state, lines.append)
+    assert len(taken) == 1
     assert lines[1:] == [
         "note: these weights were trained on images of 8x8 pixels, mean (0.5, 0.5, 0.5), deviation (0.25, 0.25, 0.25); "
         "this data set does otherwise"
@@ -222,9 +226,9 @@ def test_weights_that_saw_other_images(weights, photos):
 
 def test_frozen_stages_and_lower_rates():
     """The two ways together: the stem stays, each stage learns at half the rate of the next."""
-    params = {name: jnp.ones(2) for name in ("stem", "stage1_block1", "stage1_block2", "stage2_block1", "norm", "head")}
+    names = ("stem", "stage1_block1", "stage1_block2", "stage2_block1", "norm", "head")
     tx = freeze(optax.chain(sgd(1.0), groups.scale_stages(jnp.float32(0.5))), "^stem")
-    updates, _ = tx.update(params, tx.init(params), params)
+    updates = one_program(lambda params: tx.update(params, tx.init(params), params)[0], {n: np.ones(2) for n in names})
     rates = {name: -float(u[0]) for name, u in updates.items()}
     expected = {
         "stem": 0,

@@ -85,7 +85,7 @@ def test_wrong_type_is_named(here, capfd, tiny_file, flags, named):
 
 LINES = {
     "a command": (("trian",), "no command 'trian'; did you mean 'train'?"),
-    "no experiment": (("train",), "needs an experiment file"),
+    "no experiment": (("train",), "train needs an experiment"),
     "a missing file": (("train", "tny.py"), "no experiment file tny.py (did you mean tiny.py?)"),
     "a folder": (("train", "."), "no experiment file"),
     "width 0": (("train", "tiny.py", "--width", "0"), "width = 0"),  # older jax divides by zero
@@ -175,12 +175,12 @@ def test_experiment_file(here, capfd, what):
     assert not (here / "runs").exists()
 
 
-def test_a_file_of_the_folder_may_be_imported(here, capfd):
+def test_a_file_of_the_folder_may_be_imported(here, capfd, unreported):
     write(here, "WIDTH = 3\n", "beside_this_file.py")
     write(
         here, "from beside_this_file import WIDTH\n" + textwrap.dedent(FILE).replace("features=()", "features=(WIDTH,)")
     )
-    assert call("train", "mine.py", "--quiet") == 0
+    assert call("train", "mine.py", "--quiet", "--stop-at", "1") == 0
     (run,) = (here / "runs" / "mine").iterdir()
     assert call("evaluate", run, "--split", "train") == 0
 
@@ -201,7 +201,7 @@ def test_a_damaged_config(here, capfd):
     assert "its config.json cannot be read" in refused(capfd, "evaluate", "run")
 
 
-def test_corrupt_checkpoint_falls_back_and_says_so(here, capfd, tiny_file):
+def test_corrupt_checkpoint_falls_back_and_says_so(here, capfd, tiny_file, unreported):
     assert call("train", tiny_file, "--quiet", "--checkpoint-every", "6") == 0
     (run,) = (here / "runs" / "tiny").iterdir()
     capfd.readouterr()
@@ -222,7 +222,7 @@ def damage(folder):
             file.write_bytes(b"\0" * file.stat().st_size)
 
 
-def test_a_run_without_a_checkpoint(here, capfd, tiny_file):
+def test_a_run_without_a_checkpoint(here, capfd, tiny_file, unreported):
     assert call("train", tiny_file, "--quiet", "--stop-at", "1") == 0
     (run,) = (here / "runs" / "tiny").iterdir()
     import shutil
@@ -253,7 +253,7 @@ def test_predict(here, capfd, trained, what):
     assert str(path) in line
 
 
-def test_a_loss_that_turns_nan(here, capfd, tiny_file):
+def test_a_loss_that_turns_nan(here, capfd, tiny_file, unreported):
     """The step, the last good checkpoint and its folder are named; the checkpoint is kept; the exit code is 1."""
     text = tiny_file.read_text().replace(
         "model=MLP(features=(width,), classes=3, rate=rate)",
@@ -290,8 +290,12 @@ def explode(params):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("-m", "jaxdl", "train", "absent.py"), "no experiment file absent.py"),
-        (("-m", "experiments.digits_mlp", "--resume", "nowhere"), "nowhere is not a run folder"),
+        pytest.param(
+            ("-m", "jaxdl", "train", "absent.py"), "no experiment file absent.py", marks=pytest.mark.slow, id="jaxdl"
+        ),
+        pytest.param(
+            ("-m", "experiments.digits_mlp", "--resume", "nowhere"), "nowhere is not a run folder", id="an experiment"
+        ),
     ],
 )
 def test_as_a_process(tmp_path, args, message):

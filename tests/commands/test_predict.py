@@ -71,6 +71,7 @@ def test_one_line(weights, capfd, monkeypatch, what):
     assert not out
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_a_command_quietly():
     with subprocess.Popen(
         [sys.executable, "-m", "jaxdl", "models", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
