@@ -15,6 +15,10 @@ from jaxdl.provenance import as_typed, rebuild
 from jaxdl.record.log import read
 from jaxdl.train.loop import Diverged, Limits
 
+pytestmark = pytest.mark.programs(
+    35, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
+
 
 @pytest.fixture
 def unreported(monkeypatch):

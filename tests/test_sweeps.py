@@ -22,6 +22,10 @@ from jaxdl.record.run import open_run
 from jaxdl.sweeps import combinations, plan, sweep
 from jaxdl.train.loop import Limits
 
+pytestmark = pytest.mark.programs(
+    60, "a sweep and its members, loaded, stopped and resumed: each of them is a program of its own"
+)
+
 VALUES = {
     "a list": ("1e-4,3e-4", float, (1e-4, 3e-4)),
     "the same twice": ("4,4,8", int, (4, 8)),

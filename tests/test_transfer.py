@@ -24,6 +24,8 @@ from jaxdl.tasks.classification import Classification
 from jaxdl.train.loop import Limits
 from tests.programs import one_program
 
+pytestmark = pytest.mark.programs(15, "first states, and weights put into them")
+
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "stages": (1, 1)}
 
 

@@ -15,6 +15,10 @@ from jaxdl.__main__ import COMMANDS, main
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import comparable, read
 
+pytestmark = pytest.mark.programs(
+    40, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
+
 ROOT = Path(__file__).parents[2]
 
 

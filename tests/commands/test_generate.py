@@ -15,6 +15,8 @@ from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Config, EncoderDecoder
 from jaxdl.tasks.seq2seq import Translation
 
+pytestmark = pytest.mark.programs(20, "one program for each length that the text has when it is read anew")
+
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "char_lm.py"
 TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 8
 

@@ -16,6 +16,10 @@ from jaxdl.experiment import Experiment, ExperimentError, experiment, load_confi
 from jaxdl.optim import current_learning_rate, sgd
 from tests.programs import one_program
 
+pytestmark = pytest.mark.programs(
+    25, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
+
 TINY = Path(__file__).parents[1] / "tiny.py"
 
 

@@ -13,6 +13,8 @@ from jaxdl.__main__ import main
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, open_weights, save_torch, shapes_of
 
+pytestmark = pytest.mark.programs(10, "imported weights are opened and asked")
+
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "stages": (1, 1)}
 
 

@@ -12,6 +12,10 @@ from jaxdl.commands import verify
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.train.loop import Limits
 
+pytestmark = pytest.mark.programs(
+    30, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
+
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory):
