@@ -148,7 +148,7 @@ def softmax(
     T → 0 is argmax, T → ∞ is uniform. `mask` is True for the entries that take part; the others get 0, and so does
     every entry of a row without any. Unchanged when a constant is added to a row. Class outputs and attention.
 
-    >>> softmax(jnp.array([1.0, 1.0, 9.0]), mask=jnp.array([True, True, False])).tolist()
+    >>> jax.jit(softmax)(jnp.array([1.0, 1.0, 9.0]), mask=jnp.array([True, True, False])).tolist()
     [0.5, 0.5, 0.0]
     """
     x = x / _like(temperature, x)

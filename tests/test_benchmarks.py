@@ -9,12 +9,14 @@ import pytest
 from jaxdl.engine.step import init_state
 from jaxdl.inspect.flops import counts
 
-torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.parity
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "vit_ti"])
 def test_peers_have_our_parameters(name, monkeypatch):
+    import torch
+
     monkeypatch.syspath_prepend(BENCHMARKS)
     vision, peers = __import__("vision"), __import__("vision_peers")
     case = vision.CASES[name]._replace(batch=1)

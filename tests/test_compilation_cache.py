@@ -14,6 +14,7 @@ from jaxdl.compilation_cache import WRITING, cache_folder, mend
 python = import_module("tests.test_runtime").python
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     (tmp_path / "file").write_text("")
     notes, options, answer = python(
@@ -50,6 +51,7 @@ def double(tmp_path):
     return [line for line in lines if line in (HIT, MISS)], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [0, 20])
 def test_half_a_program_is_compiled_again_without_a_word(kept, tmp_path):
     """As after a kill in the middle of writing: once, then it is kept whole."""
@@ -93,6 +95,7 @@ def test_the_folder_is_named_after_the_processor(monkeypatch, tmp_path):
     assert cache_folder().name.startswith("xla-")
 
 
+@pytest.mark.slow
 def test_a_bucket_is_left_to_jax(tmp_path):
     code = """
         runtime.configure()

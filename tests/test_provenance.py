@@ -18,6 +18,8 @@ from jaxdl.record.run import content_hash, open_run
 from jaxdl.runs.provenance import check, checksum
 from jaxdl.tasks.classification import Classification
 
+pytestmark = pytest.mark.programs(40, "whole trainings")
+
 
 @pytest.fixture(scope="module")
 def edited(tiny_file, tmp_path_factory):
@@ -61,7 +63,8 @@ def test_verify_replays_after_the_edit_and_not_across_it(edited, tmp_path, capsy
     assert "no replay: the experiment file was edited at step 23" in capsys.readouterr().out
 
 
-def test_a_pause_that_lies_behind_is_told(tiny, tiny_file, tmp_path, capsys):
+def test_a_pause_that_lies_behind_is_told(tiny, tiny_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
     assert main(["train", str(tiny_file), "--run", str(tmp_path), "--stop-at", "12", "--quiet"]) == 0
     (run,) = tmp_path.glob("*/*")
     assert main(["train", "--resume", str(run), "--stop-at", "5", "--quiet"]) == 0
@@ -86,8 +89,9 @@ def test_a_network_with_a_part_of_no_size_is_refused(tiny):
         check(exp)
 
 
-def test_other_data_are_told_of_on_resume(tiny, tmp_path, capsys):
+def test_other_data_are_told_of_on_resume(tiny, tmp_path, capsys, monkeypatch):
     """The same shapes and other values, as where a file was replaced."""
+    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
     exp = tiny.config()
     first = train(exp, run=tmp_path, limits=Limits(stop_at=8), quiet=True)
     changed = {name: {**arrays} for name, arrays in exp.data.splits.items()}

@@ -25,9 +25,11 @@ def code(cell: str) -> str:
 LINES = rows("From PyTorch")
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("row", LINES, ids=[code(row[0])[:40] for row in LINES])
 def test_a_pytorch_line_and_its_jaxdl_line_give_the_same_numbers(row: list[str]) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     random = np.random.default_rng(0)
     arrays = {
         "logits": random.normal(size=(8, 5)).astype(np.float32),

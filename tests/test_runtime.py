@@ -47,6 +47,7 @@ def test_importing_sets_nothing_and_configuring_twice_changes_nothing(tmp_path):
     assert list(folder.glob("*-cache"))  # a program compiled in 5 ms is kept too
 
 
+@pytest.mark.slow
 def test_an_option_the_compiler_does_not_know_is_noted_and_remembered(tmp_path):
     code = """
         runtime.OPTIONS["cpu"] = {"xla_no_such_option": "1", **runtime.OPTIONS["cpu"]}
@@ -86,6 +87,7 @@ def test_another_device_comes_too_late():
         runtime.configure(other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "platforms", "message"),
     [
@@ -107,6 +109,7 @@ def test_a_device_that_is_not_there_is_said_in_one_line(device, platforms, messa
     assert "\n" not in error
 
 
+@pytest.mark.slow
 def test_the_allocator_is_set_on_glibc():
     code = "runtime.configure('cpu', cache=False); print(json.dumps(runtime._settings['allocator']))"
     assert python(code) is (runtime.platform.libc_ver()[0] == "glibc")

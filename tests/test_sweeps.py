@@ -22,6 +22,10 @@ from jaxdl.record.run import open_run
 from jaxdl.runs.members import histories
 from jaxdl.runs.sweep import combinations, plan, sweep
 
+pytestmark = pytest.mark.programs(
+    60, "a sweep and its members, loaded, stopped and resumed: each of them is a program of its own"
+)
+
 VALUES = {
     "a list": ("1e-4,3e-4", float, (1e-4, 3e-4)),
     "the same twice": ("4,4,8", int, (4, 8)),
@@ -103,6 +107,13 @@ def test_the_plan_says_why_programs_are_split(tiny):
     assert lines[1] == "  width splits them: whole numbers decide shapes and steps"
 
 
+@pytest.fixture
+def unreported(monkeypatch):
+    """Sweeps and runs end without report and pictures, for tests of other things."""
+    monkeypatch.setattr("jaxdl.record.sweep_report.write_sweep_report", lambda *_: ("", {}))
+    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
+
+
 # -- from end to end --------------------------------------------------------------------------------------------------
 
 GRID = {"lr": (3e-2, 1e30), "rate": (0.0, 0.3), "seed": (0, 1)}
@@ -146,9 +157,14 @@ def test_a_member_is_a_run_that_predicts_and_evaluates(done, tiny):
     assert [line["step"] for line in evals] == [6, 12, 18, 24]
 
 
-def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path):
+def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path, unreported):
     alone = api.train(tiny.config(lr=3e-2, rate=0.3, seed=1), run=tmp_path, quiet=True)
-    assert comparable(api.load(done.folder, member=3).history)[-1] == comparable(alone.history)[-1]
+    member, run = (
+        json.loads(comparable(history)[-1]) for history in (api.load(done.folder, member=3).history, alone.history)
+    )
+    assert member.keys() == run.keys()
+    for name, value in run.items():  # two programs: a probability may differ in its last bit, which is 6e-8 of it
+        assert member[name] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value), name
 
 
 MISTAKES = {
@@ -202,7 +218,7 @@ class Streamed(InMemory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [None, "in turn"])
-def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path):
+def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path, unreported):
     data = Streamed(tiny.data(16).splits, 16, name="streamed")
 
     def config(*, lr: float = 0.01, seed: int = 0) -> Experiment:
@@ -227,8 +243,10 @@ def lines_of(folder):
 
 @pytest.fixture(scope="module")
 def thinned(tiny, tmp_path_factory):
-    """An undisturbed sweep that drops members at steps 6 and 12."""
-    return sweep(tiny.config, THIN, run=tmp_path_factory.mktemp("runs"), how="in turn", prune=True, quiet=True)
+    """An undisturbed sweep that drops members at steps 6 and 12; nobody reads its report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxdl.record.sweep_report.write_sweep_report", lambda *_: ("", {}))
+        return sweep(tiny.config, THIN, run=tmp_path_factory.mktemp("runs"), how="in turn", prune=True, quiet=True)
 
 
 def test_successive_halving_keeps_the_best(thinned):
@@ -245,7 +263,7 @@ def test_successive_halving_keeps_the_best(thinned):
 
 
 @pytest.mark.parametrize("stop_at", [6, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 15))])
-def test_a_resumed_sweep_equals_an_undisturbed_one(stop_at, thinned, tiny, tmp_path):
+def test_a_resumed_sweep_equals_an_undisturbed_one(stop_at, thinned, tiny, tmp_path, unreported):
     options = {"run": tmp_path, "how": "in turn", "prune": True, "quiet": True}
     stopped = sweep(tiny.config, THIN, limits=Limits(stop_at=stop_at), **options)
     assert (stopped.reason, stopped.rows) == ("paused", [])
@@ -254,7 +272,7 @@ def test_a_resumed_sweep_equals_an_undisturbed_one(stop_at, thinned, tiny, tmp_p
     assert lines_of(again.folder) == lines_of(thinned.folder)
 
 
-def test_a_damaged_stage_is_trained_again(thinned, tiny, tmp_path):
+def test_a_damaged_stage_is_trained_again(thinned, tiny, tmp_path, unreported):
     copy = tmp_path / "copy"
     shutil.copytree(thinned.folder, copy)
     (copy / "results.json").unlink()
@@ -266,11 +284,11 @@ def test_a_damaged_stage_is_trained_again(thinned, tiny, tmp_path):
 
 
 def test_the_command(tiny_file, tmp_path, capsys):
-    args = [str(tiny_file), "--lr", "0.01,0.03", "--run", str(tmp_path), "--steps", "6", "--quiet", "--how", "in turn"]
-    assert command.run(args) == 0
+    grid = ["--lr", "0.01,0.03", "--rate", "0.0,0.3", "--seed", "0:2"]  # of the shape of GRID: the same program
+    assert command.run([str(tiny_file), *grid, "--run", str(tmp_path), "--quiet", "--how", "in turn"]) == 0
     told = capsys.readouterr()
-    assert told.out.startswith("| lr | n | validation accuracy, highest |")
-    assert "2 members in 1 program; lr varies within a program" in told.err
-    assert told.err.index("2 members in 1 program") < told.err.index("sweep folder")
+    assert told.out.startswith("| lr | rate | n | validation accuracy, highest |")
+    assert "8 members in 1 program; lr, rate and seed vary within a program" in told.err
+    assert told.err.index("8 members in 1 program") < told.err.index("sweep folder")
     with pytest.raises(ExperimentError, match="nothing to sweep"):
         command.run([str(tiny_file), "--lr", "0.01"])

@@ -2,24 +2,29 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jaxdl.prepared import prepare
 
-from jaxdl import train, transfer
-from jaxdl.engine.loop import Limits
+from jaxdl import transfer
+from jaxdl.api import train
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import freeze, groups, sgd
+from jaxdl.prepared import prepare
 from jaxdl.pretrained.folder import import_weights, save_torch, shapes_of
 from jaxdl.pretrained.preprocess import Preprocess
-from jaxdl.runs.provenance import check
+from jaxdl.provenance import check
 from jaxdl.tasks.classification import Classification
+from jaxdl.train.loop import Limits
+from tests.programs import one_program
+
+pytestmark = pytest.mark.programs(15, "first states, and weights put into them")
 
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "stages": (1, 1)}
 
@@ -125,11 +130,12 @@ def test_the_run_of_other_classes(tiny, trained):
     np.testing.assert_array_equal(new["params/Dense_1/kernel"], before["params/Dense_1/kernel"])
     assert lines == [f"56 parameters from {trained.folder} (run), Dense_1 from seed 4"]
     again = replace(exp, task=tiny.config().task, fresh=("Dense_1/bias",))
-    transfer.initialised_from(again, prepare(again), prepare(again).program.init({}), lines.append)
+    prepared = prepare(again)
+    transfer.initialised_from(again, prepared, prepared.program.init({}), lines.append)
     assert lines[-1].startswith("80 parameters")
     wrong = replace(again, fresh=("haed",))
     with pytest.raises(ExperimentError, match="fresh = 'haed' matches no parameter"):
-        transfer.initialised_from(wrong, prepare(wrong), prepare(wrong).program.init({}))
+        transfer.initialised_from(wrong, prepared, prepared.shapes)
 
 
 def test_a_source_that_is_none(tiny, tmp_path):
@@ -206,13 +212,14 @@ def test_finetune_folder_without_weights_and_with_wrong_ones(weights, photos, ti
         transfer.initialised_from(exp, prepared, prepared.shapes)
 
 
-def test_weights_that_saw_other_images(weights, photos):
+def test_weights_that_saw_other_images(begun):
     """`--init-from` with an experiment that scales images in its own way: it is said."""
-    path, _ = weights
-    exp = finetune(folder=str(photos), init_from=str(path))
+    exp, state, _ = begun
     other = replace(exp, origin=None, data=replace(exp.data, standardise=lambda batch: batch))
-    prepared, lines = prepare(other), []
-    transfer.initialised_from(other, prepared, prepared.program.init({}), lines.append)
+    lines, taken = [], []
+    program = SimpleNamespace(with_weights=lambda state, weights: taken.append(weights))  # another test compiles it
+    transfer.initialised_from(other, program, state, lines.append)
+    assert len(taken) == 1
     assert lines[1:] == [
         "note: these weights were trained on images of 8x8 pixels, mean (0.5, 0.5, 0.5), deviation (0.25, 0.25, 0.25); "
         "this data set does otherwise"
@@ -221,9 +228,9 @@ def test_weights_that_saw_other_images(weights, photos):
 
 def test_frozen_stages_and_lower_rates():
     """The two ways together: the stem stays, each stage learns at half the rate of the next."""
-    params = {name: jnp.ones(2) for name in ("stem", "stage1_block1", "stage1_block2", "stage2_block1", "norm", "head")}
+    names = ("stem", "stage1_block1", "stage1_block2", "stage2_block1", "norm", "head")
     tx = freeze(optax.chain(sgd(1.0), groups.scale_stages(jnp.float32(0.5))), "^stem")
-    updates, _ = tx.update(params, tx.init(params), params)
+    updates = one_program(lambda params: tx.update(params, tx.init(params), params)[0], {n: np.ones(2) for n in names})
     rates = {name: -float(u[0]) for name, u in updates.items()}
     expected = {
         "stem": 0,

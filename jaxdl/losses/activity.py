@@ -33,7 +33,7 @@ def kl_activity(
     `accumulate` the mean is that of a micro-batch.
     Source: Ng 2011, Sparse autoencoder (CS294A), section 3.
 
-    >>> print(f"{kl_activity(jnp.array([[0.2], [0.8]]), rate=0.1)[0]:.4f}")  # KL(0.1 ‖ 0.5)
+    >>> print(f"{jax.jit(kl_activity)(jnp.array([[0.2], [0.8]]), rate=0.1).tolist()[0]:.4f}")  # KL(0.1 ‖ 0.5)
     0.3681
     """
     code = at_least_float32(code)

@@ -77,8 +77,8 @@ def gradient_penalty(
 
     Source: Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
 
-    >>> critic = lambda x: 3 * x[:, 0]
-    >>> gradient_penalty(critic, jnp.ones((2, 4)), jnp.zeros((2, 4)), key=jax.random.key(0)).tolist()
+    >>> penalty = jax.jit(lambda real, fake, key: gradient_penalty(lambda x: 3 * x[:, 0], real, fake, key=key))
+    >>> penalty(jnp.ones((2, 4)), jnp.zeros((2, 4)), jax.random.key(0)).tolist()
     [4.0, 4.0]
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(real.shape[0]))  # however the batch is cut
@@ -94,7 +94,7 @@ def r1(critic: Critic, real: Float[Array, "batch *shape"], *, gamma: ArrayLike =
 
     Source: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 (γ = 10; StyleGAN2 scales it with the resolution).
 
-    >>> r1(lambda x: 3 * x[:, 0], jnp.ones((2, 4)), gamma=2.0).tolist()
+    >>> jax.jit(lambda real: r1(lambda x: 3 * x[:, 0], real, gamma=2.0))(jnp.ones((2, 4))).tolist()
     [9.0, 9.0]
     """
     squared = _gradient_norm_squared(critic, real)

@@ -59,7 +59,7 @@ def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: in
     is Σ_c w_c·y_c, the same for one-hot rows (PyTorch divides by the number of examples there). Integers are class
     numbers here, so a one-hot row must be float. A label that is no class has the weight NaN.
 
-    >>> class_weight(jnp.array([0, 1, -100]), jnp.array([1.0, 3.0])).tolist()
+    >>> jax.jit(class_weight)(jnp.array([0, 1, -100]), jnp.array([1.0, 3.0])).tolist()
     [1.0, 3.0, 0.0]
     """
     labels, weights = jnp.asarray(labels), jnp.asarray(weights, jnp.float32)
@@ -88,7 +88,7 @@ def cross_entropy(
     below 0, or at or above K, gives NaN.
     Source: Szegedy et al. 2015, arXiv:1512.00567, for the smoothing.
 
-    >>> print(f"{cross_entropy(jnp.zeros(10), jnp.array(3)):.4f}")  # log 10: what an untrained net shows
+    >>> print(f"{jax.jit(cross_entropy)(jnp.zeros(10), jnp.array(3)):.4f}")  # log 10: what an untrained net shows
     2.3026
     """
     if isinstance(smoothing, int | float) and not 0 <= smoothing <= 1:
@@ -117,7 +117,7 @@ def binary_cross_entropy(
     `labels` in [0, 1]. w is `positive_weight` (a number or one per label: negatives / positives balances the two).
     Equal to PyTorch's `BCEWithLogitsLoss(pos_weight=w)`. An integer label other than 0 and 1 gives NaN.
 
-    >>> print(f"{binary_cross_entropy(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2
+    >>> print(f"{jax.jit(binary_cross_entropy)(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2
     0.6931
     """
     logits, labels = at_least_float32(logits), zero_or_one(labels)
@@ -139,7 +139,7 @@ def binary_cross_entropy_from_probabilities(
     Prefer `binary_cross_entropy`: near p = 0 or 1 the logits know more. The logarithms are floored at -100, as in
     PyTorch's `BCELoss`, so that the value is finite; the gradient is 0 beyond.
 
-    >>> print(f"{binary_cross_entropy_from_probabilities(jnp.array(0.25), jnp.array(1)):.4f}")  # log 4
+    >>> print(f"{jax.jit(binary_cross_entropy_from_probabilities)(jnp.array(0.25), jnp.array(1)):.4f}")  # log 4
     1.3863
     """
     p, labels = at_least_float32(probabilities), zero_or_one(labels)
@@ -169,7 +169,7 @@ def focal_loss(
     `cross_entropy`; α is one weight per class.
     Source: Lin et al. 2017, arXiv:1708.02002, eq. 4 and 5.
 
-    >>> print(f"{focal_loss(jnp.zeros(2), jnp.array(1)):.4f}")  # p = 1/2: log 2 / 4
+    >>> print(f"{jax.jit(focal_loss)(jnp.zeros(2), jnp.array(1)):.4f}")  # p = 1/2: log 2 / 4
     0.1733
     """
     log_p = _log_softmax(logits)
@@ -195,7 +195,7 @@ def sigmoid_focal_loss(
     bias at `focal_bias()`, or the many negatives drown the first steps. An integer label other than 0 and 1 gives NaN.
     Source: Lin et al. 2017, arXiv:1708.02002.
 
-    >>> print(f"{sigmoid_focal_loss(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2 / 4 / 4
+    >>> print(f"{jax.jit(sigmoid_focal_loss)(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2 / 4 / 4
     0.0433
     """
     logits, labels = at_least_float32(logits), zero_or_one(labels)

@@ -52,7 +52,7 @@ def cosine_distance(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]
 def pairwise(embeddings: Embeddings, *, distance: Distance = euclidean) -> Float[Array, "batch batch"]:
     """The distance of every embedding to every other.
 
-    >>> pairwise(jnp.array([[0.0, 0.0], [3.0, 4.0]])).tolist()
+    >>> jax.jit(pairwise)(jnp.array([[0.0, 0.0], [3.0, 4.0]])).tolist()
     [[0.0, 5.0], [5.0, 0.0]]
     """
     return distance(embeddings[:, None], embeddings[None])
@@ -93,7 +93,7 @@ def contrastive(
     D is a Euclidean distance (`euclidean`); an integer y other than 0 and 1 gives NaN.
     Source: Hadsell et al. 2006, eq. 4 (whose Y is 1 - y).
 
-    >>> contrastive(jnp.array([0.5, 0.5]), jnp.array([1, 0]), margin=2.0).tolist()
+    >>> jax.jit(contrastive)(jnp.array([0.5, 0.5]), jnp.array([1, 0]), margin=2.0).tolist()
     [0.125, 1.125]
     """
     distances, same = at_least_float32(distances), zero_or_one(same)
@@ -129,7 +129,8 @@ def paired_contrastive(
     """`contrastive` over all pairs of a labelled batch: for every anchor the mean over its positives, plus the mean over
     those of its negatives that lie within the margin. An anchor alone in its class is only pushed.
 
-    >>> paired_contrastive(jnp.array([[0.0], [0.5], [0.5]]), jnp.array([0, 0, 1])).tolist()  # 1/2·0.25 + 1/2·0.25 ...
+    >>> points, labels = jnp.array([[0.0], [0.5], [0.5]]), jnp.array([0, 0, 1])
+    >>> jax.jit(paired_contrastive)(points, labels).tolist()  # 1/2·0.25 + 1/2·0.25 ...
     [0.25, 0.625, 0.3125]
     """
     positive, negative = pair_masks(labels, mask)
@@ -247,7 +248,7 @@ def nt_xent(
     pytorch-metric-learning's default is 0.07.
     Source: Chen et al. 2020 (SimCLR), arXiv:2002.05709, eq. 1.
 
-    >>> print(f"{nt_xent(jnp.eye(4), jnp.array([0, 0, 1, 1]))[0]:.4f}")  # all at right angles: log 3
+    >>> print(f"{jax.jit(lambda y: nt_xent(jnp.eye(4), y))(jnp.array([0, 0, 1, 1])).min():.4f}")  # right angles: log 3
     1.0986
     """
     positive, negative = pair_masks(labels, mask)

@@ -31,7 +31,7 @@ def ctc(
     (below 0, at or above K, or the blank) has loss NaN. Divide by `label_lengths` for PyTorch's `reduction="mean"`.
     Source: Graves et al. 2006; the recursion is optax's.
 
-    >>> print(f"{ctc(jnp.zeros((1, 2, 3)), jnp.array([[1]]))[0]:.4f}")  # _1, 1_ and 11 of 9 paths: log 3
+    >>> print(f"{jax.jit(ctc)(jnp.zeros((1, 2, 3)), jnp.array([[1]])).item():.4f}")  # _1, 1_ and 11 of 9 paths: log 3
     1.0986
     """
     batch, time = logits.shape[:2]
@@ -86,7 +86,7 @@ def coverage_loss(
 
     For every target token, 0 where `mask` is. Source: See et al. 2017, arXiv:1704.04368, eq. 12.
 
-    >>> coverage_loss(jnp.array([[[1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]])).tolist()
+    >>> jax.jit(coverage_loss)(jnp.array([[[1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]])).tolist()
     [[0.0, 0.5, 1.0]]
     """
     before = jnp.cumsum(weights, 1) - weights
@@ -99,7 +99,7 @@ def per_sequence(
 ) -> Float[Array, "batch"]:
     """The mean over the real tokens of every sequence: one value per example (0 where there is none).
 
-    >>> per_sequence(jnp.array([[2.0, 4.0, 9.0]]), jnp.array([[1, 1, 0]])).tolist()
+    >>> jax.jit(per_sequence)(jnp.array([[2.0, 4.0, 9.0]]), jnp.array([[1, 1, 0]])).tolist()
     [3.0]
     """
     mask = jnp.ones_like(values) if mask is None else (mask > 0).astype(values.dtype)

@@ -86,8 +86,8 @@ def orthogonalize(
 
         X ← X / ‖X‖        X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        a, b, c = 3.4445, -4.7750, 2.0315
 
-    >>> x = orthogonalize(jnp.diag(jnp.array([9.0, 1.0])))
-    >>> [round(float(s), 1) for s in jnp.diag(x)]
+    >>> diagonal = jax.jit(lambda d: jnp.diag(orthogonalize(jnp.diag(d))))(jnp.array([9.0, 1.0]))
+    >>> [round(s, 1) for s in diagonal.tolist()]
     [0.7, 0.8]
     """
     a, b, c = 3.4445, -4.7750, 2.0315

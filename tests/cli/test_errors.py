@@ -13,6 +13,10 @@ import pytest
 from jaxdl.__main__ import main
 from jaxdl.record.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.programs(
+    30, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
+
 ROOT = Path(__file__).parents[2]
 FILE = """
     from dataclasses import replace
@@ -85,7 +89,7 @@ def test_wrong_type_is_named(here, capfd, tiny_file, flags, named):
 
 LINES = {
     "a command": (("trian",), "no command 'trian'; did you mean 'train'?"),
-    "no experiment": (("train",), "needs an experiment file"),
+    "no experiment": (("train",), "train needs an experiment"),
     "a missing file": (("train", "tny.py"), "no experiment file tny.py (did you mean tiny.py?)"),
     "a folder": (("train", "."), "no experiment file"),
     "width 0": (("train", "tiny.py", "--width", "0"), "width = 0"),  # older jax divides by zero
@@ -137,54 +141,6 @@ def test_only_a_name_that_is_near_is_proposed(here, capfd, tiny_file):
     assert refused(capfd, "train", "time.py").endswith("no experiment file time.py")
 
 
-# -- experiment files --------------------------------------------------------------------------------------------------
-
-FILES = {
-    "no config": ("x = 1\n", "mine.py has no function `config`"),
-    "a syntax error": ("def config(:\n", "mine.py:1 raises SyntaxError"),
-    "raises": ("import math\n\nmath.sqrt(-1)\n", "mine.py:3 raises ValueError: math domain error"),
-    "a missing import": ("\nfrom jaxdl.models.mpl import MLP\n", "mine.py:2 raises ModuleNotFoundError"),
-    "config raises": (
-        "def config(*, lr: float = 0.1):\n    lr = 1\n    return {}['a']\n",
-        "mine.py:3 config raises KeyError: 'a'",
-    ),
-    "no experiment": (
-        "def config(*, lr: float = 0.1):\n    return 3\n",
-        "mine.py: config must return an Experiment, got int",
-    ),
-    "leaves": ("import sys\n\nsys.exit(3)\n", "mine.py:3 raises SystemExit: 3"),
-    "divides by zero": (
-        "def config(*, width: int = 0):\n    return 1 / width\n",
-        "mine.py:2 config raises ZeroDivisionError",
-    ),
-    "no default": ("def config(*, lr: float):\n    pass\n", "knob 'lr' of config needs a type and a default"),
-    "no type": ("def config(*, lr=0.1):\n    pass\n", "knob 'lr' of config needs a type and a default"),
-    "an unknown field": (
-        "from jaxdl.experiment import Experiment\n\ndef config(*, lr: float = 0.1):\n    return Experiment(stesp=3)\n",
-        "mine.py:4 config raises TypeError",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", FILES)
-def test_experiment_file(here, capfd, what):
-    text, message = FILES[what]
-    write(here, text)
-    line = refused(capfd, "train", "mine.py")
-    assert message in line
-    assert not (here / "runs").exists()
-
-
-def test_a_file_of_the_folder_may_be_imported(here, capfd):
-    write(here, "WIDTH = 3\n", "beside_this_file.py")
-    write(
-        here, "from beside_this_file import WIDTH\n" + textwrap.dedent(FILE).replace("features=()", "features=(WIDTH,)")
-    )
-    assert call("train", "mine.py", "--quiet") == 0
-    (run,) = (here / "runs" / "mine").iterdir()
-    assert call("evaluate", run, "--split", "train") == 0
-
-
 # -- folders, checkpoints, divergence ----------------------------------------------------------------------------------
 
 
@@ -201,7 +157,7 @@ def test_a_damaged_config(here, capfd):
     assert "its config.json cannot be read" in refused(capfd, "evaluate", "run")
 
 
-def test_corrupt_checkpoint_falls_back_and_says_so(here, capfd, tiny_file):
+def test_corrupt_checkpoint_falls_back_and_says_so(here, capfd, tiny_file, unreported):
     assert call("train", tiny_file, "--quiet", "--checkpoint-every", "6") == 0
     (run,) = (here / "runs" / "tiny").iterdir()
     capfd.readouterr()
@@ -222,7 +178,7 @@ def damage(folder):
             file.write_bytes(b"\0" * file.stat().st_size)
 
 
-def test_a_run_without_a_checkpoint(here, capfd, tiny_file):
+def test_a_run_without_a_checkpoint(here, capfd, tiny_file, unreported):
     assert call("train", tiny_file, "--quiet", "--stop-at", "1") == 0
     (run,) = (here / "runs" / "tiny").iterdir()
     import shutil
@@ -253,7 +209,7 @@ def test_predict(here, capfd, trained, what):
     assert str(path) in line
 
 
-def test_a_loss_that_turns_nan(here, capfd, tiny_file):
+def test_a_loss_that_turns_nan(here, capfd, tiny_file, unreported):
     """The step, the last good checkpoint and its folder are named; the checkpoint is kept; the exit code is 1."""
     text = tiny_file.read_text().replace(
         "model=MLP(features=(width,), classes=3, rate=rate)",
@@ -290,8 +246,12 @@ def explode(params):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("-m", "jaxdl", "train", "absent.py"), "no experiment file absent.py"),
-        (("-m", "experiments.digits_mlp", "--resume", "nowhere"), "nowhere is not a run folder"),
+        pytest.param(
+            ("-m", "jaxdl", "train", "absent.py"), "no experiment file absent.py", marks=pytest.mark.slow, id="jaxdl"
+        ),
+        pytest.param(
+            ("-m", "experiments.digits_mlp", "--resume", "nowhere"), "nowhere is not a run folder", id="an experiment"
+        ),
     ],
 )
 def test_as_a_process(tmp_path, args, message):

@@ -13,6 +13,8 @@ from jaxdl.cli import export
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
 
+pytestmark = pytest.mark.programs(10, "a run is loaded and exported")
+
 
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):

@@ -15,6 +15,8 @@ from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Config, EncoderDecoder
 from jaxdl.tasks.seq2seq import Translation
 
+pytestmark = pytest.mark.programs(20, "one program for each length that the text has when it is read anew")
+
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "char_lm.py"
 TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 8
 
@@ -36,19 +38,32 @@ def out(capsys, *args):
     return code, captured.out, captured.err
 
 
-def test_writes_what_the_seed_says(written, capsys):
+@pytest.fixture(scope="module")
+def loaded(written):
+    return api.load(written)
+
+
+@pytest.fixture
+def once(loaded, monkeypatch):
+    """The run is loaded once for all flags that are tried: its model is traced when it is loaded."""
+    monkeypatch.setattr(api, "load", lambda *_, **__: loaded)
+
+
+def test_writes_what_the_seed_says(written, capsys, once):
     code, first, err = out(capsys, written, "--prompt", "the", "--steps", 12)
     assert (code, first[:3], len(first)) == (0, "the", 3 + 12 + 1)
     assert set(first[3:]) <= set(TEXT)
     assert err == "note: the model knows 8 positions; beyond them it reads the last 4 tokens anew\n"
     assert out(capsys, written, "--prompt", "the", "--steps", 12)[1] == first
     assert out(capsys, written, "--prompt", "the", "--steps", 12, "--seed", 1)[1] != first
+
+
+def test_writes_as_many_texts_as_are_asked_for(written, capsys, once):
     twice = out(capsys, written, "--prompt", "the", "--steps", 4, "--temperature", 0, "--samples", 2)[1]
     greedy = twice[:-1].split("\n---\n")
     assert greedy[0] == greedy[1]
-    assert (
-        len(out(capsys, written, "--prompt", "the", "--steps", 4, "--beam", 2, "--samples", 2)[1].split("\n---\n")) == 2
-    )
+    beams = out(capsys, written, "--prompt", "the", "--steps", 4, "--beam", 2, "--samples", 2)[1]
+    assert len(beams.split("\n---\n")) == 2
 
 
 WRONG = {
@@ -64,7 +79,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_refused(name, written, capsys):
+def test_what_is_refused(name, written, capsys, once):
     flags, words = WRONG[name]
     code, _, err = out(capsys, written, *flags)
     assert code == 2

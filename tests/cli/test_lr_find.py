@@ -5,16 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import Experiment, prepare
 from jaxdl.__main__ import main
-from jaxdl.cli.lr_find import at_steps, peak_steps, ramp_of, suggest
-from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.api import prepare
+from jaxdl.commands.lr_find import at_steps, peak_steps, ramp_of, suggest
+from jaxdl.commands.trial import trial
+from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
 from jaxdl.optim import current_learning_rate, sgd
-from jaxdl.runs.trial import trial
+from tests.programs import one_program
+
+pytestmark = pytest.mark.programs(
+    25, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
 
 TINY = Path(__file__).parents[1] / "tiny.py"
 
@@ -30,14 +34,18 @@ def test_the_schedule_is_held_at_its_peak(config):
     state = prepared.program.init(dict(prepared.traced))
     peaks = peak_steps(exp, state)
     tx, opt_state = exp.optimizers[""], state.opt_state[""]
-    rates = []
-    for _ in range(exp.steps):  # the schedule as the optimizer really runs it
-        _, opt_state = tx.update(state.params, opt_state, state.params)
-        rates.append(float(current_learning_rate(opt_state)))
-    assert peaks == [int(np.argmax(rates))]
-    assert rates[peaks[0]] == pytest.approx(0.125)
-    held = at_steps(state.opt_state[""], peaks)
-    assert float(current_learning_rate(tx.update(state.params, held, state.params)[1])) == pytest.approx(0.125)
+
+    def rate(opt_state, _=None):
+        new = tx.update(state.params, opt_state, state.params)[1]
+        return new, current_learning_rate(new)
+
+    def rates(opt_state):  # the schedule as the optimizer really runs it, and held at its peak
+        return jax.lax.scan(rate, opt_state, length=exp.steps)[1], rate(at_steps(opt_state, peaks))[1]
+
+    really, held = one_program(rates, opt_state)
+    assert peaks == [int(np.argmax(really))]
+    assert really[peaks[0]] == pytest.approx(0.125)
+    assert held == pytest.approx(0.125)
 
 
 def test_a_ramp_finds_a_rate_that_trains(config):
@@ -58,6 +66,7 @@ def test_the_suggestion_ignores_noise_at_the_start():
     assert 0.1 < lowest < 1
 
 
+@experiment
 def stubborn(*, lr: float = 0.1, widths: float = 1.5) -> Experiment:
     """`widths` decides a shape."""
     return replace(load_config(TINY)(width=int(8 * widths), lr=0.1), optimizer=sgd(lr))
@@ -90,19 +99,17 @@ def test_the_command_writes_a_plot_and_prints_a_flag(tmp_path, capsys, monkeypat
     assert main(["lr-find"]) == 2
 
 
-def test_a_trial_is_the_same_run_as_train(config, tmp_path):
-    from jaxdl import train
+def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
+    from jaxdl.api import train
 
     recorded = train(config(seed=3), run=tmp_path, quiet=True)
-    jax.tree.map(
-        np.testing.assert_array_equal, trial(config(seed=3)).weights, jax.tree.map(jnp.asarray, recorded.weights)
-    )
+    jax.tree.map(np.testing.assert_array_equal, *jax.device_get((trial(config(seed=3)).weights, recorded.weights)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_stopped_gives_no_result(config, number, monkeypatch):
     """Half a training would stand in a table, or judge pictures, as if it were whole."""
-    monkeypatch.setattr("jaxdl.runs.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr("jaxdl.commands.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=number.name):
         trial(config(seed=3))

@@ -13,6 +13,8 @@ from jaxdl.__main__ import main
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, open_weights, save_torch, shapes_of
 
+pytestmark = pytest.mark.programs(10, "imported weights are opened and asked")
+
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "stages": (1, 1)}
 
 
@@ -71,6 +73,7 @@ def test_one_line(weights, capfd, monkeypatch, what):
     assert not out
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_a_command_quietly():
     with subprocess.Popen(
         [sys.executable, "-m", "jaxdl", "models", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -14,6 +14,8 @@ from jaxdl.models.mlp import MLP
 from jaxdl.optim import sgd
 from jaxdl.tasks.classification import Classification
 
+pytestmark = pytest.mark.programs(12, "augmentations are drawn as the command draws them")
+
 
 def experiment(data, *augment):
     return Experiment(data=data, task=Classification(MLP(features=())), optimizer=sgd(0.1), steps=1, augment=augment)

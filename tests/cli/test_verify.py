@@ -12,6 +12,10 @@ from jaxdl.cli import verify
 from jaxdl.engine.loop import Limits
 from jaxdl.record.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.programs(
+    30, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
+)
+
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory):

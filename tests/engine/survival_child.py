@@ -1,8 +1,9 @@
 """A training process that is killed again and again: `python survival_child.py RUNS SEED`.
 
 The parent has imported everything and forks a child for each attempt, which starts its own backend, trains the tiny
-experiment or resumes it, and is killed with SIGKILL at a random moment: while it starts, between steps, while a checkpoint is
-written. Prints one line of JSON: how many children were killed, and in how many cases a half-written checkpoint was left.
+experiment or resumes it, and is killed with SIGKILL after a random number of new lines of the log, every other time at once
+and else as soon as a checkpoint is being written. Prints one line of JSON: how many children were killed, and in how many
+cases a half-written checkpoint was left.
 """
 
 import json
@@ -12,6 +13,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from jaxdl import runtime, train
@@ -42,13 +44,22 @@ def log_of(runs):
     return next(iter(runs.glob("*/*/metrics.jsonl")), None)
 
 
-def size_of(path):
-    return path.stat().st_size if path is not None and path.exists() else 0
+def lines_of(path):
+    return path.read_bytes().count(b"\n") if path is not None else 0
 
 
-def attempt(runs, delay):
-    """A child killed `delay` seconds after its first new line of the log; whether it was killed (False: it has finished)."""
-    before = size_of(log_of(runs))
+def saving(runs):
+    """When each checkpoint that is being written, or was left half written, last changed."""
+    found = set()
+    for path in runs.glob("*/*/checkpoints/*.saving"):
+        with suppress(FileNotFoundError):  # it was finished just now
+            found.add(path.stat().st_ctime_ns)
+    return found
+
+
+def attempt(runs, lines, at_a_save):
+    """A child killed after so many new lines of the log, or at the first save after them."""
+    before, left = lines_of(log_of(runs)), saving(runs)
     child = os.fork()
     if child == 0:
         code = 1
@@ -57,33 +68,29 @@ def attempt(runs, delay):
             code = 0
         finally:
             os._exit(code)
-    while size_of(log_of(runs)) <= before:
+    while lines_of(log_of(runs)) < before + lines or (at_a_save and saving(runs) <= left):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            raise SystemExit(f"a child ended by itself before it wrote anything: {status}")
+            raise SystemExit(f"a child ended by itself: {status}")
         time.sleep(0.002)
-    time.sleep(delay)
     os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise SystemExit(f"a child failed: {status}")
-    return os.WIFSIGNALED(status)
+    os.waitpid(child, 0)
 
 
 def main(runs, seed):
     warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
     preload().join()
     rng = random.Random(seed)
-    kills = torn = 0
-    while kills < KILLS:
-        kills += attempt(runs, rng.uniform(0, 0.3))
-        torn += bool(list(runs.glob("*/*/checkpoints/*.saving")))
+    torn = 0
+    for kill in range(KILLS):
+        attempt(runs, rng.randint(1, 5), at_a_save=kill % 2 == 1)
+        torn += bool(saving(runs))
     child = os.fork()
     if child == 0:
         work(runs)
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    print(json.dumps({"kills": kills, "torn": torn, "status": status}))
+    print(json.dumps({"kills": KILLS, "torn": torn, "status": status}))
 
 
 if __name__ == "__main__":

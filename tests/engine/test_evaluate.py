@@ -1,23 +1,24 @@
 """Exact evaluation: one number whatever the batch size, with soft, weighted and ignored labels, and its report."""
 
-from dataclasses import replace
+from functools import cache
 
 import jax
 import numpy as np
 import pytest
 
-from jaxdl import prepare
+from jaxdl.api import prepare
 from jaxdl.data.stream import InMemory
-from jaxdl.engine.evaluate import evaluate, means
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import sgd
 from jaxdl.tasks.classification import BinaryClassification, Classification
 from jaxdl.tasks.regression import Regression
+from jaxdl.train.evaluate import evaluate, means
+from tests.programs import one_program
 
-BATCHES = (1, 7, 64, 150)
 SIZE = 150
+BATCHES = (1, 7, 64)
 
 
 def arrays(kind):
@@ -48,49 +49,81 @@ TASKS = {
     "binary": BinaryClassification(model(1)),
     "regression": Regression(model(1), center=100.0, scale=30.0),
 }
+DEFAULT = [(kind, 7) for kind in TASKS if kind != "integers"] + [("ignored", 1)]
+ROWS = [
+    pytest.param(kind, batch, marks=() if (kind, batch) in DEFAULT else pytest.mark.slow)
+    for kind in TASKS
+    for batch in BATCHES
+]
 
 
-def evaluated(kind, batch):
+@cache
+def prepared(kind, batch):
     data = InMemory({"train": arrays(kind), "test": arrays(kind)}, batch)
-    exp = Experiment(data=data, task=TASKS[kind], optimizer=sgd(0.1), steps=1)
-    prepared = prepare(exp)
-    program = prepared.program
-    fixed = prepare(replace(exp, data=InMemory(data.splits, 64))).program.init(
-        {}
-    )  # the same weights for each batch size
-    return evaluate(program, exp.task, {}, (fixed.params, fixed.model_state), "test"), exp, fixed
+    return prepare(Experiment(data=data, task=TASKS[kind], optimizer=sgd(0.1), steps=1))
 
 
-@pytest.mark.parametrize("kind", TASKS)
-def test_does_not_depend_on_the_batch_size(kind):
-    results = [evaluated(kind, batch)[0] for batch in BATCHES]
-    whole = results[-1]
+@cache
+def weights(kind):
+    """The same for each batch size."""
+    state = prepared(kind, SIZE).program.init({})
+    return jax.device_get((state.params, state.model_state))
+
+
+@cache
+def evaluated(kind, batch):
+    return evaluate(prepared(kind, batch).program, TASKS[kind], {}, weights(kind), "test")
+
+
+@pytest.mark.parametrize(("kind", "batch"), ROWS)
+def test_does_not_depend_on_the_batch_size(kind, batch):
+    whole, other = evaluated(kind, SIZE), evaluated(kind, batch)
     assert len(whole.targets) == SIZE
-    for other in results[:-1]:
-        assert other.metrics.keys() == whole.metrics.keys()
-        for name, value in whole.metrics.items():
-            assert other.metrics[name] == pytest.approx(value, rel=2e-6, abs=1e-7), name
-        assert other.report.keys() == whole.report.keys()
-        for name, value in whole.report.items():
-            np.testing.assert_allclose(other.report[name], value, rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(other.targets, arrays(kind)["y"])  # in the stored order
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), other.outputs, whole.outputs)
+    assert other.metrics.keys() == whole.metrics.keys()
+    for name, value in whole.metrics.items():
+        assert other.metrics[name] == pytest.approx(value, rel=2e-6, abs=1e-7), name
+    assert other.report.keys() == whole.report.keys()
+    for name, value in whole.report.items():
+        np.testing.assert_allclose(other.report[name], value, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(other.targets, arrays(kind)["y"])  # in the stored order
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), other.outputs, whole.outputs)
+
+
+WEIGHTED = {"weighted": (0.2, 1.0, 5.0)}
+
+
+def logits(kind):
+    params, state = weights(kind)
+    apply = lambda params, state, x: TASKS[kind].model.apply({"params": params, **state}, x, train=False)
+    return one_program(apply, params, state, arrays(kind)["x"])
 
 
 @pytest.mark.parametrize("kind", ["integers", "ignored", "weighted", "soft"])
+def test_loss_is_cross_entropy_over_the_whole_set(kind):
+    """As PyTorch documents it: a mean weighted by the class weights, without the rows that are ignored."""
+    z, y = logits(kind).astype(float), arrays(kind)["y"]
+    log = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    if kind == "soft":
+        expected = -(y * log).sum(-1).mean()
+    else:
+        weight = np.where(y >= 0, np.array(WEIGHTED.get(kind, (1.0, 1.0, 1.0)))[np.maximum(y, 0)], 0.0)
+        expected = -(weight * log[np.arange(SIZE), np.maximum(y, 0)]).sum() / weight.sum()
+    assert evaluated(kind, 7).metrics["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("kind", ["integers", "ignored", "weighted", "soft"])
 def test_loss_is_pytorchs_over_the_whole_set(kind):
     torch = pytest.importorskip("torch")
-    result, exp, state = evaluated(kind, 7)
-    a = arrays(kind)
-    logits = exp.task.model.apply({"params": state.params, **state.model_state}, a["x"], train=False)
-    y = torch.tensor(a["y"]) if kind == "soft" else torch.tensor(a["y"]).long()
-    weight = torch.tensor((0.2, 1.0, 5.0)) if kind == "weighted" else None
-    theirs = torch.nn.functional.cross_entropy(torch.tensor(np.array(logits)), y, weight=weight)
-    assert result.metrics["loss"] == pytest.approx(theirs.item(), rel=1e-5)
+    y = torch.tensor(arrays(kind)["y"])
+    weight = torch.tensor(WEIGHTED[kind]) if kind in WEIGHTED else None
+    z = torch.tensor(logits(kind))
+    theirs = torch.nn.functional.cross_entropy(z, y if kind == "soft" else y.long(), weight=weight)
+    assert evaluated(kind, 7).metrics["loss"] == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_report_and_means_agree():
-    result, _, _ = evaluated("ignored", 7)
+    result = evaluated("ignored", 7)
     counted = arrays("ignored")["y"] >= 0
     assert result.metrics["examples"] == counted.sum()
     labels = result.outputs["label"][counted]
@@ -100,10 +133,9 @@ def test_report_and_means_agree():
 
 def test_an_unknown_split_is_named():
     data = InMemory({"train": arrays("integers")}, 8)
-    prepared = prepare(Experiment(data=data, task=TASKS["integers"], optimizer=sgd(0.1), steps=1))
-    state = prepared.program.init({})
+    program = prepare(Experiment(data=data, task=TASKS["integers"], optimizer=sgd(0.1), steps=1)).program
     with pytest.raises(ValueError, match="split = 'test' is not one of train"):
-        evaluate(prepared.program, TASKS["integers"], {}, (state.params, state.model_state), "test")
+        evaluate(program, TASKS["integers"], {}, weights("ignored"), "test")
 
 
 def test_means_divide_once():
@@ -113,9 +145,9 @@ def test_means_divide_once():
 
 
 def test_nan_weights_have_no_metrics_and_no_report():
-    _, exp, state = evaluated("integers", 64)
-    broken = jax.tree.map(lambda a: a * np.nan, state.params)
-    result = evaluate(prepare(exp).program, exp.task, {}, (broken, state.model_state), "test")
+    params, state = weights("ignored")
+    broken = jax.tree.map(lambda a: a * np.float32(np.nan), params)
+    result = evaluate(prepared("ignored", 7).program, TASKS["ignored"], {}, (broken, state), "test")
     assert np.isnan(result.metrics["loss"])
     assert np.isnan(result.metrics["accuracy"])  # argmax of NaN is class 0, which is sometimes right
     assert not result.report

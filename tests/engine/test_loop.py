@@ -16,9 +16,12 @@ from jaxdl.engine.loop import Diverged, Limits, next_edge
 from jaxdl.engine.signals import Interruption
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
-from jaxdl.record.checkpoint import Checkpoints
+from jaxdl.record.checkpoint import Checkpoints, digest
 from jaxdl.record.log import read
 from jaxdl.tasks.classification import Classification
+
+pytestmark = pytest.mark.programs(40, "whole trainings")
+quietly = pytest.mark.usefixtures("no_report")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,7 @@ def lines_of(run, kind):
     return [line for line in run.history if line["kind"] == kind]
 
 
+@quietly
 def test_what_is_written_when(tiny, tmp_path):
     lines = []
     run = api.train(
@@ -60,6 +64,7 @@ def test_what_is_written_when(tiny, tmp_path):
     assert lines_of(run, "train")[-1]["parameter_norm"] == pytest.approx(float(norm), rel=1e-6)
 
 
+@quietly
 def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
     one = api.train(tiny.config(), run=tmp_path, limits=Limits(log_every=1), quiet=True)
     ten = api.train(tiny.config(), run=tmp_path, limits=Limits(log_every=10), quiet=True)
@@ -70,6 +75,7 @@ def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, one.state.params, ten.state.params)  # an option changes no result
 
 
+@quietly
 def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
     run = api.train(tiny.config(lr=0.05), run=tmp_path, quiet=True)
     checkpoints = Checkpoints(run.folder / "checkpoints")
@@ -78,13 +84,12 @@ def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
     assert checkpoints.best == best
     assert checkpoints.steps()[-1] == 24
     digests = {line["step"]: line["digest"] for line in lines_of(run, "checkpoint")}
-    from jaxdl.record.checkpoint import digest
-
     assert digests[24] == digest(run.state)
     state, _, _ = checkpoints.restore(run.prepared.shapes, best)
     assert digests[best] == digest(state)
 
 
+@quietly
 def test_checkpoint_every(tiny, tmp_path):
     run = api.train(tiny.config(), run=tmp_path, quiet=True, limits=Limits(checkpoint_every=9))
     assert {9, 18, 24} <= {line["step"] for line in lines_of(run, "checkpoint")}
@@ -93,6 +98,7 @@ def test_checkpoint_every(tiny, tmp_path):
 # -- early stopping in a run -------------------------------------------------------------------------------------------
 
 
+@quietly
 def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
     exp = tiny.config(patience=2, min_delta=2.0)  # no accuracy improves by 2: the first evaluation stays the best
     run = api.train(exp, run=tmp_path, quiet=True)
@@ -109,6 +115,8 @@ def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, last.weights[0], run.state.params)
 
 
+@pytest.mark.slow
+@quietly
 def test_an_unknown_metric_is_named(tiny, tmp_path):
     exp = replace(tiny.config(), stop=EarlyStopping(metric="acuracy", mode="max"), origin=None)
     with pytest.raises(ValueError, match=r"'acuracy'.*accuracy"):
@@ -129,6 +137,7 @@ class Breaking(Classification):
         return jnp.where(step >= self.at, jnp.nan, loss), rest
 
 
+@quietly
 def test_nan_stops_the_run_and_keeps_the_good_checkpoint(tiny, tmp_path):
     exp = replace(tiny.config(steps=100), task=Breaking(MLP(features=(8,), classes=3), at=14), origin=None)
     with pytest.raises(Diverged) as caught:
@@ -155,6 +164,7 @@ def test_a_run_that_explodes_is_a_divergence_not_a_broken_report(tiny, tmp_path)
 # -- signals -----------------------------------------------------------------------------------------------------------
 
 
+@quietly
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_tells_how_to_go_on(tiny, tmp_path, capfd, number):
     before = signal.getsignal(number)

@@ -1,6 +1,7 @@
 """Less memory, the same step: recomputation by block, and micro-batches that know which rows they are."""
 
 from dataclasses import replace
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -8,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import train
-from jaxdl.engine.step import gradient, init_state
+from jaxdl.api import train
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.models.vision import run
 from jaxdl.tasks.classification import Classification
-from jaxdl.tracing import recompute_block, recomputing, row_numbers, rows_from
+from jaxdl.train.step import gradient, init_state
+from jaxdl.types import recompute_block, recomputing, row_numbers, rows_from
+from tests.programs import one_program
 
 
 class Block(nn.Module):
@@ -39,14 +41,26 @@ def by_hand(tiny, model, **changes):
     return replace(tiny.config(), origin=None, stop=None, task=Classification(model=model), **changes)
 
 
-def loss_and_gradient(exp):
-    state = init_state(exp)
-    batch = {**{k: jnp.asarray(v[:16]) for k, v in exp.data.splits["train"].items()}, "mask": jnp.ones(16)}
+def loss_and_gradient(exp, state, batch):
+    return gradient(exp, exp.task.phases[0], state, batch, jax.random.key(5), None)[:2]
 
-    def both(state, batch):
-        return gradient(exp, exp.task.phases[0], state, batch, jax.random.key(5), None)[:2]
 
-    return jax.make_jaxpr(both)(state, batch), jax.jit(both)(state, batch)
+def first_batch(exp):
+    return {**{k: v[:16] for k, v in exp.data.splits["train"].items()}, "mask": np.ones(16, np.float32)}
+
+
+def of_both(tiny, model):
+    """The jaxprs of loss and gradient without and with recomputation, and what they give."""
+    exps = [by_hand(tiny, model, remat=remat) for remat in (False, True)]
+    batch = first_batch(exps[0])
+    shapes = jax.eval_shape(lambda: init_state(exps[0]))
+    jaxprs = [jax.make_jaxpr(partial(loss_and_gradient, exp))(shapes, batch) for exp in exps]
+
+    def both(batch):
+        state = init_state(exps[0])
+        return [loss_and_gradient(exp, state, batch) for exp in exps]
+
+    return jaxprs, one_program(both, batch)
 
 
 def remats(jaxpr):
@@ -55,8 +69,7 @@ def remats(jaxpr):
 
 
 def test_a_model_with_blocks_recomputes_each(tiny):
-    plain, (loss, grads) = loss_and_gradient(by_hand(tiny, Blocks()))
-    lean, (lean_loss, lean_grads) = loss_and_gradient(by_hand(tiny, Blocks(), remat=True))
+    (plain, lean), ((loss, grads), (lean_loss, lean_grads)) = of_both(tiny, Blocks())
     assert remats(plain) == []
     assert len(remats(lean)) == 4  # one region a block, in the backward pass
     np.testing.assert_allclose(loss, lean_loss, rtol=1e-6)
@@ -65,10 +78,7 @@ def test_a_model_with_blocks_recomputes_each(tiny):
 
 
 def test_a_model_without_blocks_keeps_its_products(tiny):
-    _, (loss, grads) = loss_and_gradient(by_hand(tiny, MLP(features=(8,), classes=3, rate=0.3)))
-    lean, (lean_loss, lean_grads) = loss_and_gradient(
-        by_hand(tiny, MLP(features=(8,), classes=3, rate=0.3), remat=True)
-    )
+    (_, lean), ((loss, grads), (lean_loss, lean_grads)) = of_both(tiny, MLP(features=(8,), classes=3, rate=0.3))
     assert len(remats(lean)) == 1
     inside = next(e for e in lean.jaxpr.eqns if e.primitive.name in ("checkpoint", "remat", "remat2")).params["jaxpr"]
     products = [e.primitive.name for e in inside.eqns if e.primitive.name == "dot_general"]
@@ -99,11 +109,12 @@ def test_what_is_carried_by_row_cannot_be_cut(tiny):
     exp = by_hand(tiny, MLP(features=(8,), classes=3, norm=BatchNorm), accumulate=2)
     exp = replace(exp, task=replace(exp.task, reduce={"batch_stats": "example"}))
     with pytest.raises(ValueError, match="accumulate = 2 cannot cut 'batch_stats', which carries on every row"):
-        loss_and_gradient(exp)
+        jax.eval_shape(lambda batch: loss_and_gradient(exp, init_state(exp), batch), first_batch(exp))
 
 
-def test_batch_statistics_of_micro_batches_are_said(tiny, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
+@pytest.mark.slow
+@pytest.mark.programs(40, "a whole training")
+def test_batch_statistics_of_micro_batches_are_said(tiny, tmp_path, capfd, no_report):
     exp = by_hand(tiny, MLP(features=(8,), classes=3, norm=BatchNorm), accumulate=2, steps=2)
     train(exp, run=tmp_path, quiet=True)
     assert "note: batch statistics are those of micro-batches of 8, not of 16" in capfd.readouterr().err

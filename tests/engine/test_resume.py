@@ -7,16 +7,19 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import chex
 import jax
-import numpy as np
 import pytest
 
-from jaxdl import api, with_overrides
-from jaxdl.engine.loop import Limits
+from jaxdl import api
+from jaxdl.api import with_overrides
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import comparable, read
+from jaxdl.train.loop import Limits
+from tests.tables import rows
 
+pytestmark = [pytest.mark.programs(40, "whole trainings"), pytest.mark.usefixtures("no_report")]
 LIMITS = Limits(log_every=10)
 
 
@@ -26,9 +29,7 @@ def experiment(tiny, **knobs):
 
 
 def same(a, b):
-    a, b = (s.replace(key=jax.random.key_data(s.key)) for s in (a, b))
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    jax.tree.map(np.testing.assert_array_equal, a, b)
+    chex.assert_trees_all_equal(*(jax.device_get(s.replace(key=jax.random.key_data(s.key))) for s in (a, b)))
 
 
 def same_log(a, b):
@@ -36,12 +37,15 @@ def same_log(a, b):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny, tmp_path_factory):
+def undisturbed(tiny, tmp_path_factory, no_report):
     return api.train(experiment(tiny), run=tmp_path_factory.mktemp("undisturbed"), limits=LIMITS, quiet=True)
 
 
-# on every grid; on none (no multiple of log_every or eval_every); twice; before the first edge
-@pytest.mark.parametrize("stops", [(30,), (17,), (12, 23), (1,)], ids=str)
+STOPS = {"on every grid": (30,), "on none": (17,), "twice": (12, 23), "before the first edge": (1,)}
+"""Multiples of log_every and eval_every, or not."""
+
+
+@rows(STOPS, default=["on none", "twice"], name="stops")
 def test_a_resumed_run_is_the_run(tiny, tmp_path, undisturbed, stops):
     run = None
     for stop in (*stops, None):
@@ -146,7 +150,7 @@ def test_killed_and_resumed(tiny, tiny_file, tmp_path, undisturbed):
     """kill -9 in the middle of a step of the log; another process goes on."""
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from jaxdl import api; from jaxdl.experiment import load_config; from jaxdl.engine.loop import Limits\n"
+        "from jaxdl import api; from jaxdl.experiment import load_config; from jaxdl.train.loop import Limits\n"
         f"exp = api.with_overrides(load_config({str(tiny_file)!r})(steps=40, lr=0.03, rate=0.3), {{'ema': 0.9}})\n"
         "def kill(line):\n"
         "    if line['step'] >= 30: os.kill(os.getpid(), 9)\n"

@@ -13,16 +13,17 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import load, train
-from jaxdl.engine.loop import Limits
+from jaxdl.api import load, train
 from jaxdl.experiment import ExperimentError
 from jaxdl.optim import schedule_free_adamw
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.leaves import digest
 from jaxdl.record.log import comparable, read
+from jaxdl.train.loop import Limits
 
 HERE = Path(__file__).parent
 ROOT = str(HERE.parents[1])
+pytestmark = [pytest.mark.programs(40, "whole trainings"), pytest.mark.usefixtures("no_report")]
 EVERY_TEN = Limits(log_every=10, checkpoint_every=10)
 
 
@@ -30,20 +31,14 @@ def last_digest(run):
     return [line["digest"] for line in read(run) if line["kind"] == "checkpoint"][-1]
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    """Plots are not what these tests are about."""
-    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
-
-
 @pytest.fixture(scope="module")
-def undisturbed(tiny, tmp_path_factory):
-    """40 steps with checkpoints at 30 and 40."""
-    return train(tiny.config(steps=40), run=tmp_path_factory.mktemp("runs"), limits=EVERY_TEN, quiet=True).folder
+def undisturbed(tiny, tmp_path_factory, no_report):
+    """24 steps, of which 20 and 24 are kept."""
+    return train(tiny.config(), run=tmp_path_factory.mktemp("runs"), limits=EVERY_TEN, quiet=True).folder
 
 
 # -- killed ------------------------------------------------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.night
 def test_twenty_kills_leave_no_trace(tmp_path):
     words = [sys.executable, str(HERE / "survival_child.py"), str(tmp_path / "killed"), "0"]
     env = {**os.environ, "PYTHONPATH": ROOT}
@@ -51,7 +46,7 @@ def test_twenty_kills_leave_no_trace(tmp_path):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["kills"] >= 20
-    assert told["torn"] >= 1  # some of them hit a save
+    assert told["torn"] >= 5  # every other kill is aimed at a save, which may end just before
     assert told["status"] == 0, done.stderr
     program = "import sys, survival_child as child; from pathlib import Path; child.work(Path(sys.argv[1]))"
     calm = [sys.executable, "-c", program, str(tmp_path / "calm")]
@@ -63,19 +58,20 @@ def test_twenty_kills_leave_no_trace(tmp_path):
 
 
 # -- preempted ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_a_resume_ends_with_the_same_bits(number, undisturbed, tiny, tmp_path, no_report, capfd):
-    def send(line):
-        if line["kind"] == "train" and line["step"] == 20:
-            os.kill(os.getpid(), number)
+def test_a_signal_saves_and_a_resume_ends_with_the_same_bits(undisturbed, tiny, tmp_path, capfd):
+    """SIGTERM; test_resume.py does the same with Ctrl-C."""
 
-    run = train(tiny.config(steps=40), run=tmp_path, limits=EVERY_TEN, quiet=True, callback=send)
+    def send(line):
+        if line["kind"] == "train" and line["step"] == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = train(tiny.config(), run=tmp_path, limits=EVERY_TEN, quiet=True, callback=send)
     assert run.outcome.reason == "interrupted"
-    assert run.outcome.signal == number
-    assert int(run.state.step) == 20
-    assert Checkpoints(run.folder / "checkpoints").steps()[-1] == 20
+    assert run.outcome.signal == signal.SIGTERM
+    assert int(run.state.step) == 10
+    assert Checkpoints(run.folder / "checkpoints").steps()[-1] == 10
     assert "to go on: python -m jaxdl train --resume" in capfd.readouterr().err
-    again = train(tiny.config(steps=40), resume=run.folder, limits=EVERY_TEN, quiet=True)
+    again = train(tiny.config(), resume=run.folder, limits=EVERY_TEN, quiet=True)
     assert again.outcome.reason == "finished"
     assert last_digest(run.folder) == last_digest(undisturbed)
     assert comparable(read(run.folder)) == comparable(read(undisturbed))
@@ -90,7 +86,7 @@ def test_the_command_line_leaves_with_75(tiny_file, tmp_path):
             assert running.poll() is None
             time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
-        said = running.communicate(timeout=120)[1]
+        said = running.communicate(timeout=600)[1]
     finally:
         running.kill()
     assert running.returncode == 75, said
@@ -107,33 +103,34 @@ def damaged(path, how):
         path.write_bytes(data)
 
 
-def test_whatever_file_of_a_checkpoint_is_damaged_the_run_recovers(undisturbed, tiny, tmp_path, no_report, capfd):
+@pytest.mark.slow
+def test_whatever_file_of_a_checkpoint_is_damaged_the_run_recovers(undisturbed, tiny, tmp_path, capfd):
     """Every file once, flipped or truncated in turn (tests/record/test_checkpoint.py does both to all)."""
-    newest = undisturbed / "checkpoints" / "40"
+    newest = undisturbed / "checkpoints" / "24"
     names = sorted(path.relative_to(newest) for path in newest.rglob("*") if path.is_file() and path.stat().st_size)
     assert len(names) >= 5
     for i, name in enumerate(names):
         run, how = tmp_path / f"{i}", "truncated" if i % 2 else "flipped"
         shutil.copytree(undisturbed, run)
-        damaged(run / "checkpoints" / "40" / name, how)
-        again = train(tiny.config(steps=40), resume=run, limits=EVERY_TEN, quiet=True)
+        damaged(run / "checkpoints" / "24" / name, how)
+        again = train(tiny.config(), resume=run, limits=EVERY_TEN, quiet=True)
         said = capfd.readouterr().err
-        assert "checkpoint damaged (step 40: " in said, f"{name} {how}"
-        assert "using step 30 instead" in said
+        assert "checkpoint damaged (step 24: " in said, f"{name} {how}"
+        assert "using step 20 instead" in said
         assert again.outcome.reason == "finished"
         assert last_digest(run) == last_digest(undisturbed), f"{name} {how}"
         assert comparable(read(run)) == comparable(read(undisturbed))
-        assert [fine for _, fine, _ in Checkpoints(run / "checkpoints").verify()] == [True, True]  # 40 is written again
+        assert [fine for _, fine, _ in Checkpoints(run / "checkpoints").verify()] == [True, True]  # 24 is written again
 
 
 # -- no space ----------------------------------------------------------------------------------------------------------
 FULL = """
 import resource, sys
-from jaxdl import train
-from jaxdl.cli.errors import guarded
+from jaxdl.api import train
+from jaxdl.commands.errors import guarded
 from jaxdl.experiment import load_config
 from jaxdl.record import log
-from jaxdl.engine.loop import Limits
+from jaxdl.train.loop import Limits
 
 def fill(line):
     if line["kind"] == "train" and line["step"] == 20:
@@ -147,7 +144,7 @@ sys.exit(guarded(lambda: train(config(steps=40, width=512), run=sys.argv[2], lim
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [20_000, 2_000])
-def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file, tmp_path, no_report):
+def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file, tmp_path):
     """Files may suddenly not grow any more, as if the disk were full: not those of arrays, or not even the log."""
     words = [sys.executable, "-c", FULL, str(tiny_file), str(tmp_path), str(room)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": ROOT})
@@ -167,16 +164,16 @@ def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file,
 
 
 # -- longer than planned -----------------------------------------------------------------------------------------------
-def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, tmp_path, no_report):
-    from jaxdl.runs.provenance import with_overrides
+def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, tmp_path):
+    from jaxdl.provenance import with_overrides
 
     old = load(undisturbed, config=tiny.config)
-    exp = with_overrides(tiny.config(steps=12, lr=0.0), {"init_from": str(undisturbed)})
+    exp = with_overrides(tiny.config(lr=0.0), {"init_from": str(undisturbed)})
     run = train(exp, run=tmp_path, quiet=True)  # a learning rate of 0: what it began with is what it ends with
     for a, b in zip(jax.tree.leaves(old.weights), jax.tree.leaves(run.state.params), strict=True):
         np.testing.assert_array_equal(a, b)
     assert json.loads((run.folder / "config.json").read_text())["recorded"]["init_from"] == str(undisturbed)
-    with pytest.raises(ExperimentError, match="cannot resume with other settings: steps was 40, now 80"):
+    with pytest.raises(ExperimentError, match="cannot resume with other settings: steps was 24, now 80"):
         train(tiny.config(steps=80), resume=undisturbed, quiet=True)
     with pytest.raises(ExperimentError, match="its parameters do not fit this model"):
         train(with_overrides(tiny.config(width=9), {"init_from": str(undisturbed)}), run=tmp_path, quiet=True)
@@ -186,13 +183,12 @@ def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undistu
     """Schedule-free AdamW evaluates an average that starts at the first parameters: those of the old run."""
     from dataclasses import replace
 
+    from jaxdl.api import initialised_from
     from jaxdl.prepared import prepare
-
-    from jaxdl import initialised_from
 
     exp = replace(tiny.config(), origin=None, init_from=str(undisturbed), optimizer=schedule_free_adamw(0.01))
     prepared = prepare(exp)
     state = initialised_from(exp, prepared, prepared.program.init({}))
     old = load(undisturbed, config=tiny.config).weights[0]
-    for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(exp.eval_weights(state)[0]), strict=True):
+    for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(exp.eval_params(state)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6, rtol=0)

@@ -1,10 +1,11 @@
 """The losses beside PyTorch and pytorch-metric-learning: one table, read by the tests and by this script.
 
 `python tests/golden/losses.py` writes `losses.npz`: for every case the oracle's values, in float64, and the gradient of
-their sum (weighted 1, 2, 3, ...) with respect to the first input. The tests compare with the file everywhere, and run
-the oracles again where PyTorch is installed.
+their sum (weighted 1, 2, 3, ...) with respect to the first input; and a digest of its inputs, so that a file made for
+other inputs is noticed without PyTorch. The tests compare with the file; `-m parity` runs the oracles again.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -334,6 +335,12 @@ def ramp(values: Any) -> np.ndarray:
     return np.arange(1, values.size + 1, dtype=np.float32).reshape(values.shape)
 
 
+def digest(name: str) -> str:
+    """Of a case's inputs, with their types and shapes."""
+    parts = [(x.dtype.str, x.shape, np.ascontiguousarray(x).tobytes()) for x in CASES[name].inputs]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
 def ask(name: str) -> tuple[np.ndarray, np.ndarray]:
     """The oracle's values and gradient, in float64."""
     import torch
@@ -347,6 +354,5 @@ def ask(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 if __name__ == "__main__":
-    np.savez_compressed(
-        FILE, **{f"{name}.{part}": x for name in CASES for part, x in zip("vg", ask(name), strict=True)}
-    )
+    arrays = {f"{name}.{part}": x for name in CASES for part, x in zip("vg", ask(name), strict=True)}
+    np.savez_compressed(FILE, **arrays, inputs=np.array([f"{name} {digest(name)}" for name in CASES]))

@@ -1,8 +1,8 @@
-"""Ten steps of other people's optimizers and forty values of PyTorch's schedules: makes `optim.npz`.
+"""Ten steps of other people's optimizers, PyTorch's schedules, plateau and clipping: makes `optim.npz`.
 
     pip install torch==2.13.0 timm schedulefree prodigyopt && python tests/golden/optim.py
 
-The cases of `torch.optim` are also run live by tests/optim; those of the other packages only here (made with timm 1.0.31,
+What PyTorch gives is also run live by tests/optim with `-m parity`; the other packages only here (timm 1.0.31,
 schedulefree 1.4.1, prodigyopt 1.1.2). The kernel is decayed, the bias is not.
 """
 
@@ -17,9 +17,13 @@ START = {"kernel": random.randn(4, 3).astype("f4"), "bias": random.randn(3).asty
 NOISE = [{name: random.randn(*w.shape).astype("f4") for name, w in START.items()} for _ in range(STEPS)]
 
 
-def gradient(params, t):
+def pull(noise, params):
     """Noise plus a pull to zero, so that an error in the parameters feeds back."""
-    return {name: NOISE[t][name] + 0.3 * w for name, w in params.items()}
+    return {name: noise[name] + 0.3 * w for name, w in params.items()}
+
+
+def gradient(params, t):
+    return pull(NOISE[t], params)
 
 
 def falling(t):
@@ -167,10 +171,50 @@ def schedule_case(name):
     return np.array(values)
 
 
+# arguments of PyTorch's ReduceLROnPlateau, of which `min_lr` is our `min_scale` for a rate of 1
+PLATEAU = [{"factor": 0.5, "patience": 2, "threshold": 1e-3} | more for more in ({}, {"cooldown": 3})]
+PLATEAU += [PLATEAU[0] | {"patience": 0, "min_lr": 0.05}]
+LOSSES = np.random.RandomState(1).rand(60).astype("f4") + np.linspace(1, 0.5, 60, dtype="f4")
+
+
+def plateau_case(settings):
+    import torch
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    plateau, rates = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, eps=0.0, **settings), []
+    for loss in LOSSES:
+        plateau.step(float(loss))
+        rates.append(optimizer.param_groups[0]["lr"])
+    return np.array(rates)
+
+
+CLIP = [{"norm": 1.0}, {"norm": 100.0}, {"value": 0.3}]
+
+
+def clip_case(limits):
+    """START as a gradient, clipped."""
+    import torch
+
+    weights = {name: torch.nn.Parameter(torch.tensor(w)) for name, w in START.items()}
+    for w in weights.values():
+        w.grad = w.detach().clone()
+    if "norm" in limits:
+        torch.nn.utils.clip_grad_norm_(weights.values(), limits["norm"])
+    else:
+        torch.nn.utils.clip_grad_value_(weights.values(), limits["value"])
+    return {name: w.grad.numpy() for name, w in weights.items()}
+
+
+def torch_arrays():
+    """Everything by PyTorch alone."""
+    arrays = {f"{name}/{key}": a for name in TORCH for key, a in torch_case(name).items()}
+    arrays |= {f"schedule/{name}": schedule_case(name) for name in SCHEDULES}
+    arrays |= {f"plateau/{i}": plateau_case(settings) for i, settings in enumerate(PLATEAU)}
+    return arrays | {f"clip/{i}/{key}": a for i, limits in enumerate(CLIP) for key, a in clip_case(limits).items()}
+
+
 if __name__ == "__main__":
     path = Path(__file__).with_suffix(".npz")
-    arrays = {f"{name}/{key}": a for name in TORCH for key, a in torch_case(name).items()}
-    arrays |= {f"{name}/{key}": a for name in PACKAGES for key, a in package_case(name).items()}
-    arrays |= {f"schedule/{name}": schedule_case(name) for name in SCHEDULES}
+    arrays = torch_arrays() | {f"{name}/{key}": a for name in PACKAGES for key, a in package_case(name).items()}
     np.savez_compressed(path, **arrays)
     print(f"{path}: {len(arrays)} arrays, {path.stat().st_size} bytes", file=sys.stderr)

@@ -9,123 +9,177 @@ import optax
 import pytest
 
 from jaxdl.losses import classification as C
+from tests.programs import one_program
 
-X = jax.random.normal(jax.random.key(0), (5, 4)) * 3
-Y = jnp.array([0, 3, 1, 2, 2])
-YES = jnp.array([[1.0, 0, 0, 1]] * 5)
-ONE_HOT = jax.nn.one_hot(Y, 4)
+RANDOM = np.random.default_rng(0)
+X = 3 * RANDOM.normal(size=(5, 4)).astype("f4")
+Y = np.array([0, 3, 1, 2, 2])
+YES = np.float32([[1, 0, 0, 1]] * 5)
+ONE_HOT = np.eye(4, dtype="f4")[Y]
 
 
 def test_integers_and_one_hot_rows_agree_in_every_loss_that_takes_both():
-    for loss in (C.cross_entropy, C.focal_loss, C.poly_cross_entropy):
-        np.testing.assert_allclose(loss(X, Y), loss(X, ONE_HOT), rtol=2e-6)
-    np.testing.assert_allclose(C.cross_entropy(X, ONE_HOT.astype(int)), C.cross_entropy(X, Y), rtol=2e-6)
-    weights = jnp.array([1.0, 2, 3, 4])
-    np.testing.assert_allclose(C.class_weight(Y, weights), C.class_weight(ONE_HOT, weights))
+    losses = (C.cross_entropy, C.focal_loss, C.poly_cross_entropy)
+    weights = np.float32([1, 2, 3, 4])
+
+    def both(x):
+        pairs = [(loss(x, Y), loss(x, ONE_HOT)) for loss in losses]
+        pairs += [(C.cross_entropy(x, Y), C.cross_entropy(x, ONE_HOT.astype(int)))]
+        return [*pairs, (C.class_weight(Y, weights), C.class_weight(ONE_HOT, weights))]
+
+    *pairs, classes = one_program(both, X)
+    for integers, rows in pairs:
+        np.testing.assert_allclose(integers, rows, rtol=2e-6)
+    np.testing.assert_allclose(classes[0], weights[Y])
+    np.testing.assert_allclose(*classes)
 
 
 def test_focal_is_cross_entropy_when_nothing_fades():
-    np.testing.assert_allclose(C.focal_loss(X, Y, gamma=0.0), C.cross_entropy(X, Y), rtol=1e-6)
-    plain = C.sigmoid_focal_loss(X, YES, gamma=0.0, alpha=None)
-    np.testing.assert_allclose(plain, C.binary_cross_entropy(X, YES), rtol=1e-6)
-    np.testing.assert_allclose(C.poly_cross_entropy(X, Y, epsilon=0.0), C.cross_entropy(X, Y), rtol=1e-6)
-    np.testing.assert_allclose(C.kl_divergence(X, jax.nn.softmax(X)), 0, atol=1e-6)
+    def everything(x):
+        cross, yes = C.cross_entropy(x, Y), C.binary_cross_entropy(x, YES)
+        return [
+            (C.focal_loss(x, Y, gamma=0.0), cross),
+            (C.sigmoid_focal_loss(x, YES, gamma=0.0, alpha=None), yes),
+            (C.poly_cross_entropy(x, Y, epsilon=0.0), cross),
+        ], C.kl_divergence(x, jax.nn.softmax(x))
+
+    pairs, divergence = one_program(everything, X)
+    for faded, plain in pairs:
+        np.testing.assert_allclose(faded, plain, rtol=1e-6)
+    np.testing.assert_allclose(divergence, 0, atol=1e-6)
 
 
 def test_optax_agrees_where_it_has_the_loss():
-    np.testing.assert_allclose(
-        C.cross_entropy(X, ONE_HOT, smoothing=0.1),
-        optax.softmax_cross_entropy(X, optax.smooth_labels(ONE_HOT, 0.1)),
-        rtol=2e-6,
-    )
-    np.testing.assert_allclose(
-        C.sigmoid_focal_loss(X, YES), optax.sigmoid_focal_loss(X, YES, alpha=0.25, gamma=2.0), rtol=1e-5, atol=1e-7
-    )
+    def everything(x):
+        return (
+            C.cross_entropy(x, ONE_HOT, smoothing=0.1),
+            optax.softmax_cross_entropy(x, optax.smooth_labels(ONE_HOT, 0.1)),
+            C.sigmoid_focal_loss(x, YES),
+            optax.sigmoid_focal_loss(x, YES, alpha=0.25, gamma=2.0),
+        )
+
+    smooth, smooth_optax, focal, focal_optax = one_program(everything, X)
+    np.testing.assert_allclose(smooth, smooth_optax, rtol=2e-6)
+    np.testing.assert_allclose(focal, focal_optax, rtol=1e-5, atol=1e-7)
 
 
 def test_two_classes_are_a_binary_answer():
-    two = jnp.stack([jnp.zeros(5), X[:, 0]], axis=1)
-    np.testing.assert_allclose(C.cross_entropy(two, Y % 2), C.binary_cross_entropy(X[:, 0], Y % 2), rtol=2e-6)
-    from_p = C.binary_cross_entropy_from_probabilities(jax.nn.sigmoid(X), YES)
-    np.testing.assert_allclose(from_p, C.binary_cross_entropy(X, YES), rtol=1e-4)
-    smooth = C.binary_cross_entropy(X, YES, smoothing=0.2)
-    np.testing.assert_allclose(smooth, C.binary_cross_entropy(X, 0.8 * YES + 0.1), rtol=1e-6)
+    def everything(x):
+        two = jnp.stack([jnp.zeros(5), x[:, 0]], axis=1)
+        return (
+            (C.cross_entropy(two, Y % 2), C.binary_cross_entropy(x[:, 0], Y % 2)),
+            (C.binary_cross_entropy_from_probabilities(jax.nn.sigmoid(x), YES), C.binary_cross_entropy(x, YES)),
+            (C.binary_cross_entropy(x, YES, smoothing=0.2), C.binary_cross_entropy(x, 0.8 * YES + 0.1)),
+        )
+
+    of_two, from_probabilities, smooth = one_program(everything, X)
+    # atol: the softmax rounds 1 + exp(-7), of which the smallest of these losses is the logarithm
+    np.testing.assert_allclose(*of_two, rtol=2e-6, atol=1.2e-7)
+    np.testing.assert_allclose(*from_probabilities, rtol=1e-4)
+    np.testing.assert_allclose(*smooth, rtol=1e-6)
 
 
 def test_probabilities_of_exactly_zero_and_one_stay_finite():
-    p, y = jnp.array([0.0, 1.0, 0.0, 1.0]), jnp.array([0, 1, 1, 0])
-    value, gradient = jax.value_and_grad(lambda p: C.binary_cross_entropy_from_probabilities(p, y).sum())(p)
+    p, y = np.float32([0, 1, 0, 1]), np.array([0, 1, 1, 0])
+    value, gradient = one_program(
+        jax.value_and_grad(lambda p: C.binary_cross_entropy_from_probabilities(p, y).sum()), p
+    )
     np.testing.assert_allclose(value, 200)
     assert np.isfinite(gradient).all()
 
 
 def test_an_ignored_label_has_neither_loss_nor_gradient_nor_weight():
-    labels = Y.at[1].set(-100)
-    for loss in (C.cross_entropy, C.focal_loss):
-        assert loss(X, labels)[1] == 0
-        gradient = jax.jit(jax.grad(lambda x, loss=loss: loss(x, labels).sum()))(X)
+    labels = np.where(np.arange(5) == 1, -100, Y)
+
+    def everything(x):
+        losses = [
+            (f(x, labels), jax.grad(lambda x, f=f: f(x, labels).sum())(x)) for f in (C.cross_entropy, C.focal_loss)
+        ]
+        weight = C.class_weight(labels, np.full(4, 2, "f4"))
+        return losses, C.cross_entropy(x, labels - 7, ignore=-107), C.valid_labels(labels), weight
+
+    losses, renamed, valid, weight = one_program(everything, X)
+    for values, gradient in losses:
+        assert values[1] == 0
         np.testing.assert_array_equal(np.abs(gradient).sum(1) > 0, [True, False, True, True, True])
-    assert C.cross_entropy(X, labels - 7, ignore=-107)[1] == 0
-    assert C.valid_labels(labels).tolist() == [1, 0, 1, 1, 1]
-    assert C.class_weight(labels, jnp.ones(4) * 2).tolist() == [2, 0, 2, 2, 2]
+    assert renamed[1] == 0
+    assert valid.tolist() == [1, 0, 1, 1, 1]
+    assert weight.tolist() == [2, 0, 2, 2, 2]
 
 
 def test_a_class_masked_by_minus_infinity_costs_nothing():
-    masked = X.at[:, 3].set(-jnp.inf)
-    labels = jnp.array([0, 1, 2, 0, 1])
-    for loss in (C.cross_entropy, C.focal_loss):
-        for y in (labels, jax.nn.one_hot(labels, 4)):
-            value, gradient = jax.value_and_grad(lambda x, loss=loss, y=y: loss(x, y).sum())(masked)
-            np.testing.assert_allclose(value, loss(X[:, :3], labels).sum(), rtol=1e-6)
-            assert np.isfinite(gradient).all()
+    masked, labels = X.copy(), np.array([0, 1, 2, 0, 1])
+    masked[:, 3] = -np.inf
+
+    def everything(x):
+        return [
+            (jax.value_and_grad(lambda x, loss=loss, y=y: loss(x, y).sum())(x), loss(x[:, :3], labels).sum())
+            for loss in (C.cross_entropy, C.focal_loss)
+            for y in (labels, np.eye(4, dtype="f4")[labels])
+        ]
+
+    for (value, gradient), without in one_program(everything, masked):
+        np.testing.assert_allclose(value, without, rtol=1e-6)
+        assert np.isfinite(gradient).all()
 
 
 def test_the_focal_bias_says_yes_with_the_given_probability():
-    np.testing.assert_allclose(jax.nn.sigmoid(C.focal_bias(0.03)), 0.03, rtol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-one_program(C.focal_bias, 0.03))), 0.03, rtol=1e-6)
 
 
 def test_dice_of_equal_and_of_disjoint_regions():
-    region = jnp.array([[1.0, 1, 0, 0]])
-    np.testing.assert_allclose(C.dice(region, region), 0)
-    np.testing.assert_allclose(C.dice(region, 1 - region, smooth=0.0), 1)
+    region = np.float32([[1, 1, 0, 0]])
+    equal, disjoint = one_program(lambda r: (C.dice(r, r), C.dice(r, 1 - r, smooth=0.0)), region)
+    np.testing.assert_allclose(equal, 0)
+    np.testing.assert_allclose(disjoint, 1)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(jnp.zeros(5), "float32"), (jnp.zeros((5, 3)), "distribution"), (jnp.zeros((5, 4, 1), int), "logits")],
+    [(np.zeros(5, "f4"), "float32"), (np.zeros((5, 3)), "distribution"), (np.zeros((5, 4, 1), int), "logits")],
 )
 def test_labels_of_another_kind_are_refused_by_name(labels, message):
     with pytest.raises(ValueError, match=message):
-        C.cross_entropy(X, labels)
+        jax.eval_shape(lambda x: C.cross_entropy(x, labels), X)
 
 
 def test_weights_of_another_length_are_refused():
     with pytest.raises(ValueError, match="weights has shape"):
-        C.cross_entropy(X, Y, weights=jnp.ones(3))
+        jax.eval_shape(lambda x: C.cross_entropy(x, Y, weights=np.ones(3)), X)
 
 
-@pytest.mark.filterwarnings("ignore")  # of onnx, while it builds its cases
-def test_matches_the_onnx_cases_of_softmax_cross_entropy():
+def onnx_cases():
+    """(name, inputs, expected output, reduction, ignored label) of ONNX's cases of the operator, up to three axes."""
     helper = pytest.importorskip("onnx").helper
     suite = importlib.import_module("onnx.backend.test.case.node")
     importlib.import_module("onnx.backend.test.case.node.softmax_cross_entropy_loss")  # which registers its cases
-    checked = 0
     for case in suite._NodeTestCases:
         node = case.model.graph.node[0]
         if len(case.model.graph.node) > 1 or node.op_type != "SoftmaxCrossEntropyLoss":
             continue
         settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        reduction, ignore = settings.get("reduction", b"mean"), settings.get("ignore_index", -100)
         (inputs, outputs), *_ = case.data_sets
-        if inputs[0].ndim > 3:  # more spatial axes check nothing new
-            continue
-        logits, labels = np.moveaxis(inputs[0], 1, -1), jnp.asarray(inputs[1])
-        weights = jnp.asarray(inputs[2]) if len(inputs) > 2 else None
-        values = C.cross_entropy(jnp.asarray(logits), labels, weights=weights, ignore=ignore)
+        if inputs[0].ndim <= 3:  # more spatial axes check nothing new
+            yield case.name, inputs, outputs[0], settings.get("reduction", b"mean"), settings.get("ignore_index", -100)
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")  # of onnx, while it builds its cases
+def test_matches_the_onnx_cases_of_softmax_cross_entropy():
+    cases = list(onnx_cases())
+    assert len(cases) >= 10
+
+    def ours(inputs, reduction, ignore):
+        logits, labels, *weights = inputs
+        weights = weights[0] if weights else None
+        values = C.cross_entropy(jnp.moveaxis(logits, 1, -1), labels, weights=weights, ignore=ignore)
         divisor = (
             C.valid_labels(labels, ignore=ignore) if weights is None else C.class_weight(labels, weights, ignore=ignore)
         )
-        got = {b"none": values, b"sum": values.sum(), b"mean": values.sum() / divisor.sum()}[reduction]
-        np.testing.assert_allclose(got, outputs[0], rtol=2e-6, err_msg=case.name)
-        checked += 1
-    assert checked >= 10
+        return {b"none": values, b"sum": values.sum(), b"mean": values.sum() / divisor.sum()}[reduction]
+
+    got = one_program(
+        lambda all: [ours(x, *case[3:]) for x, case in zip(all, cases, strict=True)], [c[1] for c in cases]
+    )
+    for value, (name, _, expected, *_) in zip(got, cases, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=2e-6, err_msg=name)

@@ -43,6 +43,7 @@ def test_retrieval_follows_the_definitions(chunk):
         assert out[name] == pytest.approx(value, rel=1e-12), name
 
 
+@pytest.mark.parity
 def test_retrieval_agrees_with_pytorch_metric_learning():
     torch = pytest.importorskip("torch")
     accuracy = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")

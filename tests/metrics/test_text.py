@@ -47,6 +47,7 @@ def test_bleu_is_the_committed_one():
         assert ours == pytest.approx(case["bleu"], rel=1e-9), case["note"]
 
 
+@pytest.mark.parity
 def test_bleu_is_sacrebleus():
     sacrebleu = pytest.importorskip("sacrebleu")
     for seed in range(5):
@@ -57,6 +58,16 @@ def test_bleu_is_sacrebleus():
     assert text.bleu(["a b c d e"], ["v w x y z"]) == sacrebleu.corpus_bleu(["a b c d e"], [["v w x y z"]]).score == 0
 
 
+def test_error_rates_are_the_edits_of_the_corpus_over_its_length():
+    p, t = corpus(9)
+    for metric, split in ((text.word_error_rate, str.split), (text.character_error_rate, list)):
+        pairs = [(tuple(split(a)), tuple(split(b))) for a, b in zip(p, t, strict=True)]
+        expected = sum(by_definition(a, b) for a, b in pairs) / sum(len(b) for _, b in pairs)
+        assert metric(p, t) == pytest.approx(expected, rel=1e-12)
+        assert 0.1 < expected < 1
+
+
+@pytest.mark.parity
 def test_error_rates_are_jiwers():
     jiwer = pytest.importorskip("jiwer")
     p, t = corpus(9)

@@ -1,17 +1,18 @@
 """Which parameters are decayed, scaled, frozen: on a tree as our models have it."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from jaxdl import optim, parameters
 from jaxdl.optim import groups
+from tests.programs import one_program
+from tests.tables import rows
 
 
 def array(*shape):
-    return jnp.ones(shape)
+    return np.ones(shape, "f4")
 
 
 def block():
@@ -63,35 +64,51 @@ def test_matching():
     }
 
 
-@pytest.mark.parametrize("constructor", [optim.adamw, optim.lion, optim.muon, optim.adan, optim.prodigy, optim.sgd])
+def moved(updates):
+    return names(jax.tree.map(lambda u: bool((u != 0).any()), updates))
+
+
+def first_updates(tx, gradients):
+    """The updates of TREE by one program; the transformation is made where it is traced."""
+    return one_program(lambda gradients, params: tx.update(gradients, tx.init(params), params)[0], gradients, TREE)
+
+
+@rows(
+    {f.__name__: f for f in (optim.adamw, optim.lion, optim.muon, optim.adan, optim.prodigy, optim.sgd)},
+    default=["adamw", "sgd"],
+    name="constructor",
+)
 def test_decay_is_masked_in(constructor):
     """With no gradient only what is decayed moves."""
-    tx = constructor(0.1, decay=0.5)
-    zeros = jax.tree.map(jnp.zeros_like, TREE)
-    updates, _ = tx.update(zeros, tx.init(TREE), TREE)
-    assert names(jax.tree.map(lambda u: bool(jnp.any(u != 0)), updates)) == names(optim.decayed(TREE))
+    zeros = jax.tree.map(np.zeros_like, TREE)
+    assert moved(first_updates(constructor(0.1, decay=0.5), zeros)) == names(optim.decayed(TREE))
 
 
 def test_scale_groups_is_a_learning_rate_each():
-    tx = optax.chain(optim.adamw(0.1, decay=0.3), optim.scale_groups({"^head": 0.5, "kernel": 2.0}))
-    updates, _ = tx.update(TREE, tx.init(TREE), TREE)
-    for factor, where in (
-        (0.5, ("head", "kernel")),
-        (2.0, ("block_0", "mlp", "kernel")),
-        (1.0, ("block_1", "mlp", "bias")),
-    ):
-        alone = optim.adamw(0.1 * factor, decay=0.3)
-        expected, _ = alone.update(TREE, alone.init(TREE), TREE)
-        for key in where:
-            expected, updates_here = expected[key], updates[key] if key == where[0] else updates_here[key]
-        np.testing.assert_allclose(updates_here, expected, rtol=1e-6)
+    scaled = optax.chain(optim.adamw(0.1, decay=0.3), optim.scale_groups({"^head": 0.5, "kernel": 2.0}))
+    factors = {"head/kernel": 0.5, "block_0/mlp/kernel": 2.0, "block_1/mlp/bias": 1.0}
+    small = {name: {"kernel": array(2, 3), "bias": array(3)} for name in ("head", "block_0", "block_1")}
+
+    def everything(params):
+        return [
+            tx.update(params, tx.init(params), params)[0]
+            for tx in (scaled, *(optim.adamw(0.1 * factor, decay=0.3) for factor in factors.values()))
+        ]
+
+    updates, *alone = one_program(
+        everything, {key: {"mlp": value} for key, value in small.items()} | {"head": small["head"]}
+    )
+    for path, expected in zip(factors, alone, strict=True):
+        got = updates
+        for key in path.split("/"):
+            got, expected = got[key], expected[key]
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
     with pytest.raises(ValueError, match="'haed' matches no parameter"):
-        optim.scale_groups({"haed": 2.0}).init(TREE)
+        jax.eval_shape(optim.scale_groups({"haed": 2.0}).init, TREE)
 
 
 def test_scale_layers():
-    tx = optim.scale_layers(0.5, depth=2)
-    updates, _ = tx.update(TREE, tx.init(TREE))
+    updates = first_updates(optim.scale_layers(0.5, depth=2), TREE)
 
     def scale(tree):
         return {float(u.max()) for u in jax.tree.leaves(tree)}
@@ -104,10 +121,13 @@ def test_scale_layers():
 
 def test_scale_stages():
     """A stage at half the rate of the next, whatever the family calls them; a traced rate; 1 changes nothing."""
-    names = ("positions", "block1", "block2", "norm", "head")
-    params = {name: jnp.ones(2) for name in names}
-    tx = optim.groups.scale_stages(jnp.float32(0.5))
-    updates, _ = tx.update(params, tx.init(params))
+    params = {name: array(2) for name in ("positions", "block1", "block2", "norm", "head")}
+
+    def scaled(params, rate):
+        tx = optim.groups.scale_stages(rate)
+        return tx.update(params, tx.init(params))[0], optim.groups.scale_stages(1.0).update(params, None)[0]
+
+    updates, same = one_program(scaled, params, np.float32(0.5))
     assert {name: float(u[0]) for name, u in updates.items()} == {
         "positions": 1 / 16,
         "block1": 1 / 8,
@@ -115,21 +135,17 @@ def test_scale_stages():
         "norm": 1 / 2,
         "head": 1,
     }
-    same, _ = optim.groups.scale_stages(1.0).update(params, None)
     assert {float(u[0]) for u in same.values()} == {1.0}
 
 
 def test_freeze():
     tx = optim.freeze(optim.adamw(0.1), "^block_", "embed")
-    state = tx.init(TREE)
-    updates, _ = tx.update(TREE, state, TREE)
-    moved = names(jax.tree.map(lambda u: bool(jnp.any(u != 0)), updates))
-    assert moved == {
+    assert moved(first_updates(tx, TREE)) == {
         name for name in names(optim.everything(TREE)) if not name.startswith("block_") and "embed" not in name
     }
-    sizes = sum(leaf.size for leaf in jax.tree.leaves(state))
+    sizes = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(tx.init, TREE)))
     trained = sum(p.size for p in jax.tree.leaves({k: TREE[k] for k in ("stacked", "temperature", "head")}))
     assert sizes == 2 * trained + 3  # two moments, two counters, the learning rate
     for patterns, message in ((("nothing",), "matches no parameter"), ((".",), "matches every parameter")):
         with pytest.raises(ValueError, match=message):
-            optim.freeze(optim.sgd(0.1), *patterns).init(TREE)
+            jax.eval_shape(optim.freeze(optim.sgd(0.1), *patterns).init, TREE)

@@ -13,6 +13,7 @@ import pytest
 
 from jaxdl import optim
 from jaxdl.optim import schedules
+from tests.programs import one_program
 
 GOLDEN_PATH = Path(__file__).parents[1] / "golden" / "optim.py"
 golden = runpy.run_path(str(GOLDEN_PATH))
@@ -37,11 +38,17 @@ def values(schedule, length=LENGTH):
     return jax.vmap(schedule)(jnp.arange(length))
 
 
+def rates(*made, length=LENGTH):
+    """The rates of schedules, by one program."""
+    return one_program(lambda: [values(schedule, length) for schedule in made])
+
+
 @pytest.mark.parametrize("name", SAME_AS)
 def test_golden(name):
-    np.testing.assert_allclose(values(SAME_AS[name]), EXPECTED[f"schedule/{name}"], rtol=3e-6, atol=1e-7)
+    np.testing.assert_allclose(rates(SAME_AS[name])[0], EXPECTED[f"schedule/{name}"], rtol=3e-6, atol=1e-7)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", SAME_AS)
 def test_torch_live(name):
     pytest.importorskip("torch")
@@ -69,37 +76,47 @@ def test_every_number_is_traceable(name):
     make, knobs = getattr(schedules, name), {"peak": 0.5, **TABLE[name]}
     numbers = {p.name for p in inspect.signature(make).parameters.values() if "Array" in str(p.annotation)}
     assert numbers == set(knobs)
-    traced = jax.jit(lambda **knobs: values(make(**knobs)))(**knobs)
-    plain = values(make(**knobs))
+    sweep = lambda peaks: jax.vmap(lambda peak: values(make(**{**knobs, "peak": peak})))(peaks)
+    traced, plain, swept = one_program(
+        lambda traced, peaks: (values(make(**traced)), values(make(**knobs)), sweep(peaks)), knobs, np.float32([0.5, 1])
+    )
     np.testing.assert_allclose(traced, plain, rtol=2e-5, atol=1e-7)  # a power of a traced base is one of exp and log
-    swept = jax.vmap(lambda peak: values(make(**{**knobs, "peak": peak})))(jnp.array([0.5, 1.0]))
     np.testing.assert_allclose(swept[0], plain, rtol=2e-6, atol=1e-7)
+    assert np.abs(swept[1] - swept[0]).max() > 0.4
     assert traced.shape == (LENGTH,)
-    assert make(**knobs)(3).dtype == make(**knobs)(jnp.int32(3)).dtype == jnp.float32
+    for count in (3, jnp.int32(3)):
+        assert jax.eval_shape(lambda count=count: make(**knobs)(count)).dtype == jnp.float32
     assert np.isfinite(traced).all()
     assert traced.max() <= 0.5 + 1e-6
 
 
 def test_multistep_is_traceable():
-    rates = jax.jit(lambda p, r, a, b: values(schedules.multistep(p, milestones=(a, b), rate=r)))(0.5, 0.3, 5, 20)
-    np.testing.assert_allclose(rates, EXPECTED["schedule/multistep"], rtol=3e-6)
+    make = lambda p, r, a, b: values(schedules.multistep(p, milestones=(a, b), rate=r))
+    np.testing.assert_allclose(one_program(make, 0.5, 0.3, 5, 20), EXPECTED["schedule/multistep"], rtol=3e-6)
 
 
 def test_warmup_cosine_is_a_line_and_a_wave():
-    rates = values(schedules.warmup_cosine(1.0, steps=40, warmup=4, end=0.2))
-    np.testing.assert_allclose(rates[:5], [0.2, 0.4, 0.6, 0.8, 1.0], rtol=1e-6)  # no step is lost
-    np.testing.assert_allclose(rates[22], 0.6, rtol=1e-6)
-    wave = [0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi * (t - 4) / 36)) for t in range(4, 40)]
-    np.testing.assert_allclose(rates[4:], wave, rtol=3e-6)
     theirs = optax.warmup_cosine_decay_schedule(0.0, 1.0, 4, 40, end_value=0.2)
-    ours = schedules.warmup_cosine(1.0, steps=40, warmup=4, end=0.2, start=0.0)
-    np.testing.assert_allclose(values(ours), values(theirs), rtol=3e-6, atol=1e-7)
+    ours, from_zero, theirs = rates(
+        schedules.warmup_cosine(1.0, steps=40, warmup=4, end=0.2),
+        schedules.warmup_cosine(1.0, steps=40, warmup=4, end=0.2, start=0.0),
+        theirs,
+    )
+    np.testing.assert_allclose(ours[:5], [0.2, 0.4, 0.6, 0.8, 1.0], rtol=1e-6)  # no step is lost
+    np.testing.assert_allclose(ours[22], 0.6, rtol=1e-6)
+    wave = [0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi * (t - 4) / 36)) for t in range(4, 40)]
+    np.testing.assert_allclose(ours[4:], wave, rtol=3e-6)
+    np.testing.assert_allclose(from_zero, theirs, rtol=3e-6, atol=1e-7)
 
 
 def test_default_warmup_is_a_twentieth():
-    ours = values(schedules.warmup_cosine(1.0, steps=40))
-    np.testing.assert_array_equal(ours, values(schedules.warmup_cosine(1.0, steps=40, warmup=2)))
-    assert schedules.warmup_cosine(1.0, steps=3)(0) == 1.0  # a short run has none
+    default, of_two, short = rates(
+        schedules.warmup_cosine(1.0, steps=40),
+        schedules.warmup_cosine(1.0, steps=40, warmup=2),
+        schedules.warmup_cosine(1.0, steps=3),
+    )
+    np.testing.assert_array_equal(default, of_two)
+    assert short[0] == 1.0  # a short run has none
 
 
 def test_inverse_sqrt_is_the_transformers():
@@ -107,53 +124,60 @@ def test_inverse_sqrt_is_the_transformers():
     warmup, dim = 8, 64
     paper = [dim**-0.5 * min(t**-0.5, t * warmup**-1.5) for t in range(1, LENGTH + 1)]
     peak = dim**-0.5 * warmup**-0.5
-    ours = values(schedules.inverse_sqrt(peak, warmup=warmup, start=0.0), LENGTH + 1)[1:]
-    np.testing.assert_allclose(ours, paper, rtol=3e-6)
+    (ours,) = rates(schedules.inverse_sqrt(peak, warmup=warmup, start=0.0), length=LENGTH + 1)
+    np.testing.assert_allclose(ours[1:], paper, rtol=3e-6)
 
 
 def test_warmup_stable_decay_is_a_trapezoid():
-    rates = values(schedules.warmup_stable_decay(1.0, steps=20, warmup=4, decay=5, end=0.5), 25)
-    np.testing.assert_allclose(rates[4:16], 1.0)
-    np.testing.assert_allclose(rates[15:21], [1.0, 0.9, 0.8, 0.7, 0.6, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(rates[20:], 0.5)
+    (ours,) = rates(schedules.warmup_stable_decay(1.0, steps=20, warmup=4, decay=5, end=0.5), length=25)
+    np.testing.assert_allclose(ours[4:16], 1.0)
+    np.testing.assert_allclose(ours[15:21], [1.0, 0.9, 0.8, 0.7, 0.6, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(ours[20:], 0.5)
 
 
 def test_restarts_shrink():
-    rates = values(schedules.cosine_restarts(1.0, period=10, shrink=0.5))
-    np.testing.assert_allclose(rates[::10], [1.0, 0.5, 0.25, 0.125], rtol=1e-6)
+    (ours,) = rates(schedules.cosine_restarts(1.0, period=10, shrink=0.5))
+    np.testing.assert_allclose(ours[::10], [1.0, 0.5, 0.25, 0.125], rtol=1e-6)
     with pytest.raises(ValueError, match="growth=0"):
         schedules.cosine_restarts(1.0, period=10, growth=0)
 
 
-@pytest.mark.parametrize("settings", [{}, {"cooldown": 3}, {"patience": 0, "min_scale": 0.05}])
-def test_plateau_equals_torch(settings):
-    torch = pytest.importorskip("torch")
-    losses = np.random.RandomState(1).rand(60).astype("f4") + np.linspace(1, 0.5, 60, dtype="f4")
-    settings = {"factor": 0.5, "patience": 2, "threshold": 1e-3} | settings
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = {"min_lr" if key == "min_scale" else key: value for key, value in settings.items()}
-    plateau, expected = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, eps=0.0, **theirs), []
-    for loss in losses:
-        plateau.step(float(loss))
-        expected.append(optimizer.param_groups[0]["lr"])
+PLATEAU = golden["PLATEAU"]
+
+
+@pytest.mark.parametrize("case", range(len(PLATEAU)))
+def test_plateau_is_torchs(case):
+    settings, expected = dict(PLATEAU[case]), EXPECTED[f"plateau/{case}"]
+    settings = {"min_scale" if key == "min_lr" else key: value for key, value in settings.items()}
     tx = optax.chain(optim.sgd(1.0), optim.reduce_on_plateau(**settings))
 
     def step(state, loss):
         updates, state = tx.update(jnp.ones(()), state, jnp.zeros(()), value=loss)
         return state, (-updates, optim.current_learning_rate(state))
 
-    _, (ours, reported) = jax.lax.scan(step, tx.init(jnp.zeros(())), jnp.asarray(losses))
-    assert len(set(expected)) > 3
+    scan = lambda losses: jax.lax.scan(step, tx.init(jnp.zeros(())), losses)[1]
+    ours, reported = one_program(scan, golden["LOSSES"])
+    assert len(set(expected.tolist())) > 3
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
     np.testing.assert_allclose(reported, expected, rtol=1e-6)
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("case", range(len(PLATEAU)))
+def test_torchs_plateau_live(case):
+    pytest.importorskip("torch")
+    np.testing.assert_allclose(EXPECTED[f"plateau/{case}"], golden["plateau_case"](PLATEAU[case]), rtol=1e-9)
+
+
 def test_plateau_averages_observations():
     tx = optim.reduce_on_plateau(factor=0.5, patience=0, every=3)
-    state, scales = tx.init(None), []
-    for value in (1.0, 2.0, 3.0, 0.0, 2.0, 4.1, 0.0, 0.0, 0.0):  # means 2.0, 2.03 (worse), 0 (better)
+    observed = np.float32([1.0, 2.0, 3.0, 0.0, 2.0, 4.1, 0.0, 0.0, 0.0])  # means 2.0, 2.03 (worse), 0 (better)
+
+    def step(state, value):
         _, state = tx.update(jnp.ones(()), state, value=value)
-        scales.append(float(state.scale))
-    assert scales == [1.0] * 5 + [0.5] * 4
+        return state, state.scale
+
+    scales = one_program(lambda observed: jax.lax.scan(step, tx.init(None), observed)[1], observed)
+    assert scales.tolist() == [1.0] * 5 + [0.5] * 4
     with pytest.raises(ValueError, match="value="):
-        tx.update(jnp.ones(()), state)
+        jax.eval_shape(lambda: tx.update(jnp.ones(()), tx.init(None)))

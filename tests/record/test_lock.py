@@ -20,6 +20,7 @@ with locked(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_the_second_is_refused_until_the_first_is_killed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -33,6 +34,7 @@ def test_the_second_is_refused_until_the_first_is_killed(tmp_path):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
 
 
+@pytest.mark.programs(40, "whole trainings")
 def test_a_run_is_locked_while_it_trains_and_free_afterwards(tiny, tmp_path):
     def again(line):
         if line["kind"] == "eval":

@@ -135,6 +135,7 @@ def test_the_git_commit_and_whether_it_was_changed(tmp_path, source):
     assert environment(source)["git"] == {**git, "dirty": True}
 
 
+@pytest.mark.slow
 def test_the_command_line_can_be_pasted(tmp_path):
     code = "import json; from jaxdl.record.run import environment; print(json.dumps(environment()))"
     out = subprocess.run([sys.executable, "-c", code, "--lr", "a b"], capture_output=True, text=True, check=True).stdout
