@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl import api
-from jaxdl.api import load, train, with_overrides
-from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
-from jaxdl.provenance import as_typed, rebuild
+from jaxdl import Experiment, api, load, train, with_overrides
+from jaxdl.engine.loop import Diverged, Limits
+from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.record.log import read
-from jaxdl.train.loop import Diverged, Limits
+from jaxdl.runs.provenance import as_typed, rebuild
 
 pytestmark = pytest.mark.programs(
     35, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
@@ -67,7 +66,6 @@ def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
     with pytest.raises(ExperimentError, match="trained from a notebook: give its config"):
         load(run.folder)
 
-    @experiment
     def config():
         return exp
 

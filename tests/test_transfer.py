@@ -9,19 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxdl.prepared import prepare
 
-from jaxdl import transfer
-from jaxdl.api import train
+from jaxdl import train, transfer
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import freeze, groups, sgd
-from jaxdl.prepared import prepare
 from jaxdl.pretrained.folder import import_weights, save_torch, shapes_of
 from jaxdl.pretrained.preprocess import Preprocess
-from jaxdl.provenance import check
+from jaxdl.runs.provenance import check
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.loop import Limits
 from tests.programs import one_program
 
 pytestmark = pytest.mark.programs(15, "first states, and weights put into them")

@@ -3,7 +3,6 @@
 import textwrap
 
 import pytest
-
 from tests.commands.test_errors import FILE, call, refused, write
 
 pytestmark = pytest.mark.programs(20, "a run of its own file, trained and evaluated")

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 
+from jaxdl import Experiment, prepare
 from jaxdl.__main__ import main
-from jaxdl.api import prepare
-from jaxdl.commands.lr_find import at_steps, peak_steps, ramp_of, suggest
-from jaxdl.commands.trial import trial
-from jaxdl.experiment import Experiment, ExperimentError, experiment, load_config
+from jaxdl.cli.lr_find import at_steps, peak_steps, ramp_of, suggest
+from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.optim import current_learning_rate, sgd
+from jaxdl.runs.trial import trial
 from tests.programs import one_program
 
 pytestmark = pytest.mark.programs(
@@ -66,7 +66,6 @@ def test_the_suggestion_ignores_noise_at_the_start():
     assert 0.1 < lowest < 1
 
 
-@experiment
 def stubborn(*, lr: float = 0.1, widths: float = 1.5) -> Experiment:
     """`widths` decides a shape."""
     return replace(load_config(TINY)(width=int(8 * widths), lr=0.1), optimizer=sgd(lr))
@@ -100,7 +99,7 @@ def test_the_command_writes_a_plot_and_prints_a_flag(tmp_path, capsys, monkeypat
 
 
 def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
-    from jaxdl.api import train
+    from jaxdl import train
 
     recorded = train(config(seed=3), run=tmp_path, quiet=True)
     jax.tree.map(np.testing.assert_array_equal, *jax.device_get((trial(config(seed=3)).weights, recorded.weights)))
@@ -109,7 +108,7 @@ def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_stopped_gives_no_result(config, number, monkeypatch):
     """Half a training would stand in a table, or judge pictures, as if it were whole."""
-    monkeypatch.setattr("jaxdl.commands.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr("jaxdl.runs.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=number.name):
         trial(config(seed=3))

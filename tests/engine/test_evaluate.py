@@ -6,15 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.api import prepare
+from jaxdl import prepare
 from jaxdl.data.stream import InMemory
+from jaxdl.engine.evaluate import evaluate, means
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import sgd
 from jaxdl.tasks.classification import BinaryClassification, Classification
 from jaxdl.tasks.regression import Regression
-from jaxdl.train.evaluate import evaluate, means
 from tests.programs import one_program
 
 SIZE = 150

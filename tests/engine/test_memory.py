@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.api import train
+from jaxdl import train
+from jaxdl.engine.step import gradient, init_state
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.models.vision import run
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.step import gradient, init_state
-from jaxdl.types import recompute_block, recomputing, row_numbers, rows_from
+from jaxdl.tracing import recompute_block, recomputing, row_numbers, rows_from
 from tests.programs import one_program
 
 

@@ -12,17 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.api import prepare
+from jaxdl import Experiment, prepare
 from jaxdl.augment import image
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment
+from jaxdl.engine.loop import Diverged, Limits, fit
+from jaxdl.engine.population import MODES, Group, Population, group, member
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adam, adamw, sgd
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.loop import Diverged, Limits, fit
-from jaxdl.train.population import MODES, Group, Population, group, member
-from jaxdl.train.stopping import EarlyStopping
 from jaxdl.types import Phase
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +61,6 @@ def pictures():
     return InMemory({"train": rows(48), "validation": rows(18)}, 8, name="stripes")
 
 
-@experiment
 def cnn(*, lr: float = 1e-2, rate: float = 0.2, min_delta: float = 0.0, seed: int = 0) -> Experiment:
     return Experiment(
         data=pictures(),
@@ -129,7 +127,6 @@ def points():
     return InMemory({"train": {"x": x[:48]}, "validation": {"x": x[48:]}}, 16, name="points")
 
 
-@experiment
 def gan(*, lr: float = 1e-2, rate: float = 0.0, min_delta: float = 0.0, seed: int = 0) -> Experiment:
     return Experiment(
         data=points(),

@@ -11,12 +11,11 @@ import chex
 import jax
 import pytest
 
-from jaxdl import api
-from jaxdl.api import with_overrides
+from jaxdl import api, with_overrides
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import comparable, read
-from jaxdl.train.loop import Limits
 from tests.tables import rows
 
 pytestmark = [pytest.mark.programs(40, "whole trainings"), pytest.mark.usefixtures("no_report")]
@@ -150,7 +149,7 @@ def test_killed_and_resumed(tiny, tiny_file, tmp_path, undisturbed):
     """kill -9 in the middle of a step of the log; another process goes on."""
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from jaxdl import api; from jaxdl.experiment import load_config; from jaxdl.train.loop import Limits\n"
+        "from jaxdl import api; from jaxdl.experiment import load_config; from jaxdl.engine.loop import Limits\n"
         f"exp = api.with_overrides(load_config({str(tiny_file)!r})(steps=40, lr=0.03, rate=0.3), {{'ema': 0.9}})\n"
         "def kill(line):\n"
         "    if line['step'] >= 30: os.kill(os.getpid(), 9)\n"

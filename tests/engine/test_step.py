@@ -11,15 +11,14 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import optim
-from jaxdl.api import prepare, with_overrides
+from jaxdl import optim, prepare, with_overrides
 from jaxdl.data.stream import InMemory, rows_of_step
+from jaxdl.engine.loop import nothing as zeros
+from jaxdl.engine.step import init_state, rehearse
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
-from jaxdl.train.loop import nothing as zeros
-from jaxdl.train.step import init_state, rehearse
 from jaxdl.types import Phase
 from tests.programs import one_program
 

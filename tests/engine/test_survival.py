@@ -13,13 +13,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.api import load, train
+from jaxdl import load, train
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
 from jaxdl.optim import schedule_free_adamw
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.leaves import digest
 from jaxdl.record.log import comparable, read
-from jaxdl.train.loop import Limits
 
 HERE = Path(__file__).parent
 ROOT = str(HERE.parents[1])
@@ -126,11 +126,11 @@ def test_whatever_file_of_a_checkpoint_is_damaged_the_run_recovers(undisturbed, 
 # -- no space ----------------------------------------------------------------------------------------------------------
 FULL = """
 import resource, sys
-from jaxdl.api import train
-from jaxdl.commands.errors import guarded
+from jaxdl import train
+from jaxdl.cli.errors import guarded
 from jaxdl.experiment import load_config
 from jaxdl.record import log
-from jaxdl.train.loop import Limits
+from jaxdl.engine.loop import Limits
 
 def fill(line):
     if line["kind"] == "train" and line["step"] == 20:
@@ -165,7 +165,7 @@ def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file,
 
 # -- longer than planned -----------------------------------------------------------------------------------------------
 def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, tmp_path):
-    from jaxdl.provenance import with_overrides
+    from jaxdl.runs.provenance import with_overrides
 
     old = load(undisturbed, config=tiny.config)
     exp = with_overrides(tiny.config(lr=0.0), {"init_from": str(undisturbed)})
@@ -183,8 +183,9 @@ def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undistu
     """Schedule-free AdamW evaluates an average that starts at the first parameters: those of the old run."""
     from dataclasses import replace
 
-    from jaxdl.api import initialised_from
     from jaxdl.prepared import prepare
+
+    from jaxdl import initialised_from
 
     exp = replace(tiny.config(), origin=None, init_from=str(undisturbed), optimizer=schedule_free_adamw(0.01))
     prepared = prepare(exp)
