@@ -125,12 +125,19 @@ class Task:
         """What `report` reads; more than `predict` where the report of an evaluation needs it."""
         return self.predict(params, model_state, batch, key)
 
+    def illustrate(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """More outputs for `report`, of the first batch of a split alone: what is costly and drawn for a few examples."""
+        return {}
+
     def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
         """New examples, as many as the batch has rows; for tasks that are `generative`."""
         raise NotImplementedError(f"{type(self).__name__} makes no examples")
 
     targets: tuple[str, ...] = ("y",)
     """The entries of a batch that `report` gets: of one its array, of several a dictionary."""
+
+    report_every: int = 1
+    """Of how many evaluations during training one has a report; the others have the means alone. The last one has it."""
 
     def report(self, outputs: Any, targets: Any) -> dict[str, Any]:
         """On the host, over a whole split: numbers that are no means, and what is shown (`jaxdl.reports`)."""

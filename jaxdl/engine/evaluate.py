@@ -40,31 +40,50 @@ def means(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: np.where(w > 0, s / np.where(w > 0, w, 1), np.nan).tolist() for name, (s, w) in pairs.items()}
 
 
-def evaluate(program: Program, weights: Variables, split: str) -> Evaluation:
-    """Evaluate weights on a whole split. The result does not depend on the batch size beyond rounding."""
-    sums, gathered = collect(program, weights, split)
-    return conclude(program.exp.task, split, sums, gathered)
+def evaluate(program: Program, weights: Variables, split: str, *, report: bool = True) -> Evaluation:
+    """Evaluate weights on a whole split. The result does not depend on the batch size beyond rounding.
+
+    Without `report` it has the means alone: nothing is predicted, gathered or drawn.
+    """
+    if not report:
+        return Evaluation(split, means(totals_of(program, weights, split)), {}, None, None)
+    return conclude(program.exp.task, split, *collect(program, weights, split))
 
 
 def evaluate_members(program: Program, weights: Variables, split: str) -> list[Evaluation]:
     """The same for every member of a population."""
-    sums, gathered = collect(program, weights, split, members=True)
-    task = program.exp.task
-    count = len(next(iter(sums.values()))[0])
-    return [conclude(task, split, *jax.tree.map(lambda a, m=m: a[m], (sums, gathered))) for m in range(count)]
+    found = collect(program, weights, split, members=True)
+    task, count = program.exp.task, len(next(iter(found[0].values()))[0])
+    return [conclude(task, split, *jax.tree.map(lambda a, m=m: a[m], found)) for m in range(count)]
 
 
-def collect(program: Program, weights: Variables, split: str, *, members: bool = False) -> tuple[Any, Any]:
-    """Sums and weights over a split, and the outputs, targets of its examples in order (after the members' axis)."""
+def totals_of(program: Program, weights: Variables, split: str) -> Any:
+    """Sums and weights of the metrics over a split."""
     totals: Any = None
+    before = 0
+    for count, source in program.data.eval_sources(split):
+        sums = program.metrics(weights, program.place(source), jnp.arange(count), jnp.int32(before))
+        totals, before = added(totals, sums), before + count * program.data.batch
+    return totals
+
+
+def added(totals: Any, sums: Any) -> Any:
+    """Sums of a further source, in float64 on the host."""
+    sums = jax.tree.map(lambda a: np.asarray(a, np.float64), jax.device_get(sums))
+    return sums if totals is None else jax.tree.map(np.add, totals, sums)
+
+
+def collect(program: Program, weights: Variables, split: str, *, members: bool = False) -> tuple[Any, Any, Any]:
+    """Sums and weights over a split, the outputs and targets of its examples in order (after the members' axis), and what the
+    task illustrates."""
+    totals, shown = None, None
     kept: list[Any] = []
     first = 1 if members else 0
     before = 0
     for count, source in program.data.eval_sources(split):
-        sums, gathered = program.evaluate(weights, program.place(source), jnp.arange(count), jnp.int32(before))
-        sums = jax.tree.map(lambda a: np.asarray(a, np.float64), jax.device_get(sums))
-        totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-        gathered = jax.device_get(gathered)
+        sums, gathered, some = program.evaluate(weights, program.place(source), jnp.arange(count), jnp.int32(before))
+        totals, gathered = added(totals, sums), jax.device_get(gathered)
+        shown = jax.device_get(some) if shown is None else shown
         mask = gathered.pop("mask")
         real = (mask[0] if members else mask).reshape(-1) > 0
         before += len(real)
@@ -74,10 +93,10 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
             return np.compress(real, merged, axis=first)
 
         kept.append(jax.tree.map(flat, gathered))
-    return totals, jax.tree.map(lambda *parts: np.concatenate(parts, axis=first), *kept)
+    return totals, jax.tree.map(lambda *parts: np.concatenate(parts, axis=first), *kept), shown
 
 
-def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
+def conclude(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> Evaluation:
     """The task's report on the gathered outputs, beside its metrics.
 
     A diverged model, whose loss is not finite, has NaN for every metric: no accuracy by luck, argmax of NaN is a class, too.
@@ -92,7 +111,7 @@ def conclude(task: Task, split: str, sums: Any, gathered: Any) -> Evaluation:
     count = sum(int(np.size(a) - np.isfinite(a).sum()) for a in leaves)
     try:
         with np.errstate(invalid="ignore" if count else "warn"):
-            report = task.report(outputs, targets)
+            report = task.report({**outputs, **shown} if shown else outputs, targets)
     except (ValueError, ArithmeticError) as error:
         if not count:
             raise

@@ -218,7 +218,8 @@ def _assess(
     beat(step, "evaluating")
     weights = program.weights(state)
     if program.members is None:
-        evaluation = evaluate(program, weights, split)
+        number, every = -(-step // program.exp.evaluation_step), program.exp.task.report_every
+        evaluation = evaluate(program, weights, split, report=number % every == 0 or step == program.exp.steps)
         result, noted = evaluation.metrics, evaluation.note
         events.pictures(step, evaluation.report)
     else:

@@ -66,8 +66,12 @@ class Program(Traced):
         return self.function("norms")(self.knobs, state)
 
     def evaluate(self, weights: Variables, source: Any, index: Any, before: Any) -> Any:
-        """(sums and weights of the metrics, outputs with targets and masks) over the batches `index` of a source."""
+        """(sums and weights of the metrics, outputs with targets and masks, what is illustrated) over batches of a source."""
         return self.function("evaluate")(self.knobs, weights, source, index, before)
+
+    def metrics(self, weights: Variables, source: Any, index: Any, before: Any) -> Any:
+        """The sums and weights of the metrics alone."""
+        return self.function("metrics")(self.knobs, weights, source, index, before)
 
     def predict(self, weights: Variables, batch: Batch) -> Any:
         """The task's predictions for one raw batch."""
@@ -122,6 +126,9 @@ class Program(Traced):
 
     def _evaluate_function(self) -> Compiled:
         return self.plan.compile(self.each(self.one_evaluate, source=2, index=3, before=4))
+
+    def _metrics_function(self) -> Compiled:
+        return self.plan.compile(self.each(self.one_metrics, source=2, index=3, before=4))
 
     def _predict_function(self) -> Compiled:
         return self.plan.compile(self.each(self.one_predict, batch=2))

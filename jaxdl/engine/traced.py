@@ -196,24 +196,44 @@ class Traced:
     def one_norms(self, knobs: Knobs, state: TrainState) -> Array:
         return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(state.params)))
 
-    def one_evaluate(self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array) -> Any:
-        """Sums and weights of the metrics over the batches `index`, and all outputs with their targets and masks. There is one
-        key, and rows are numbered on (from `before`): what a task draws for a row does not depend on the batch size."""
+    def one_evaluate(
+        self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array, report: bool = True
+    ) -> Any:
+        """Sums and weights of the metrics over the batches `index`; with `report` also all outputs with their targets and masks,
+        and what the task illustrates. There is one key, and rows are numbered on (from `before`): what a task draws for a row
+        does not depend on the batch size."""
         params, model_state = as_computed(exp := self.build(knobs), weights)
-        observe = exp.task.observe
+        key, names = jax.random.key(0), exp.task.targets
+
+        def batch_at(i: Array) -> Batch:
+            return prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
 
         def body(i: Array) -> tuple[Any, Any]:
-            batch = prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
-            key = jax.random.key(0)
+            batch = batch_at(i)
             with self.plan.sequence(), rules_of(exp), rows_from(before + i * batch["mask"].shape[0]):
                 _, (_, metrics) = exp.task.objective(params, model_state, batch, key, jnp.int32(0), train=False)
-                outputs = observe(params, model_state, batch, key)
-            names = exp.task.targets
+                outputs = exp.task.observe(params, model_state, batch, key) if report else None
+            if not report:
+                return metrics, None
             targets = batch.get(names[0]) if len(names) == 1 else {name: batch.get(name) for name in names}
             return metrics, {"outputs": cast(outputs, "float32"), "targets": targets, "mask": batch["mask"]}
 
+        def illustrated() -> Any:
+            with self.plan.sequence(), rows_from(0):
+                return cast(exp.task.illustrate(params, model_state, batch_at(index[0]), key), "float32")
+
         metrics, gathered = jax.lax.map(body, index)
-        return jax.tree.map(lambda a: a.sum(0), metrics), gathered
+        metrics = jax.tree.map(lambda a: a.sum(0), metrics)
+        if not report:
+            return metrics
+        shapes = jax.eval_shape(illustrated)
+        nothing = lambda: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+        shown = jax.lax.cond(before == 0, illustrated, nothing) if shapes else {}
+        return metrics, gathered, shown
+
+    def one_metrics(self, knobs: Knobs, weights: Variables, source: Any, index: Array, before: Array) -> Any:
+        """The metrics alone."""
+        return self.one_evaluate(knobs, weights, source, index, before, report=False)
 
     def one_predict(self, knobs: Knobs, weights: Variables, batch: Batch) -> Any:
         weights = as_computed(exp := self.build(knobs), weights)

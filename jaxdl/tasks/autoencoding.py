@@ -101,22 +101,21 @@ class Autoencoding(Task):
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`code` and `reconstruction` of every example."""
-        return self._told(batch["x"], Coder(self.model, params, model_state, key, False))[0]
-
-    def _told(self, x: Array, coder: Coder) -> tuple[dict[str, Array], Array]:
-        """What `predict` says, and the code as the decoder reads it."""
+        x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
         z, about = coder.encode(x)
-        told = {"code": z.astype(jnp.float32), "reconstruction": self.likelihood.mean(coder.decode(z, x))}
-        return told | {name: about[name] for name in ("index",) if name in about}, z
+        found = {"code": z.astype(jnp.float32), "reconstruction": self.likelihood.mean(coder.decode(z, x))}
+        return found | {name: about[name] for name in ("index",) if name in about}
 
     def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """The same and what the report needs. Row r of every batch decodes latent r of the same few: `sample` of a fixed draw,
-        `traversal` of steps along each latent."""
+        """The same and the input."""
+        return {**self.predict(params, model_state, batch, key), "input": batch["x"].astype(jnp.float32)}
+
+    def illustrate(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """Decoded latents, one a row: `sample` of a fixed draw, `traversal` of steps along each latent."""
         x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
-        told, z = self._told(x, coder)
-        shown = {"sample": self.sampled(z), **self.steps(z)}
-        shown = {name: self.likelihood.mean(coder.decode(latent, x)) for name, latent in shown.items()}
-        return told | shown | {"input": x.astype(jnp.float32), "row": jnp.arange(len(x))}
+        z, _ = coder.encode(x)
+        latents = {"sample": self.sampled(z), **self.steps(z)}
+        return {name: self.likelihood.mean(coder.decode(latent, x)) for name, latent in latents.items()}
 
     def sampled(self, z: Array) -> Array:
         """Latents to decode where there is no prior: a normal fitted to the codes of the batch."""
@@ -162,7 +161,7 @@ class Autoencoding(Task):
         x = outputs["input"]
         if x.ndim != 4 or x.shape[-1] not in (1, 3):
             return {}
-        rows = min(SIDE * SIDE, 1 + int(outputs["row"].max()))  # the latents of a batch, before they come again
+        rows = min(SIDE * SIDE, len(outputs["sample"]))
         pairs = [a[i : i + SIDE] for i in range(0, min(32, len(x)), SIDE) for a in (x, outputs["reconstruction"])]
         shown = {"reconstructions": np.concatenate(pairs), "samples": outputs["sample"][:rows]}
         if "traversal" in outputs:
