@@ -159,7 +159,7 @@ def _train(
         checkpoints = Checkpoints(folder.checkpoints, mode=mode, notify=progress.say)
         if resume is not None and checkpoints.steps():
             state, _, step = checkpoints.restore(prepared.shapes)
-            progress.start = step
+            progress.begin(step)
         else:
             state, step = prepared.program.init(dict(prepared.traced)), 0
             state = initialised_from(exp, prepared, state, progress.say)
@@ -218,6 +218,7 @@ def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Pro
     from jaxdl.record.report import write_report
 
     outcome, exp = result.outcome, result.experiment
+    assert outcome is not None, "a report is of a run that took place"
     beat(int(np.max(outcome.state.step)), "reporting")
     ended = outcome.reason in ("finished", "stopped early")
     evaluations = [result.evaluate(split) for split in exp.data.splits if split != "train"] if ended else []

@@ -166,7 +166,7 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
             raise TypeError(f"{file}: {config.__name__} must return an Experiment, got {type(exp).__name__}")
         return replace(exp, origin=Origin(config, dict(bound.arguments), home=tokenizers.home()))
 
-    remembered.plain = config
+    remembered.plain = config  # pyright: ignore[reportAttributeAccessIssue]  (a function has no declared attributes)
     return remembered
 
 
@@ -206,7 +206,7 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
     config = getattr(module, "config", None)
     if not callable(config):
         raise ExperimentError(f"{path} has no function `config`: write `def config(*, lr: float = 1e-3) -> Experiment`")
-    return experiment(config)
+    return experiment(typing.cast(Callable[..., Experiment], config))
 
 
 def line_in(path: str | Path, error: BaseException) -> int | str:

@@ -25,7 +25,7 @@ import jax
 from jaxdl import runtime
 from jaxdl.experiment import RECORDED, ExperimentError, experiment
 from jaxdl.members import Config, config_of, groups_of, histories, points_of
-from jaxdl.provenance import check, docstring_of, source_of, with_overrides
+from jaxdl.provenance import check, docstring_of, knobs_of, source_of, with_overrides
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import preload
 from jaxdl.record.lock import locked
@@ -91,7 +91,7 @@ def sweep(
     if not points or not swept:
         raise ExperimentError("nothing to sweep: give a knob several values, as in {'seed': range(8)}")
     check_knobs(config, [*swept, *knobs])
-    points = [dict(config(**{**knobs, **point}).origin.knobs) for point in points]  # and every value is checked
+    points = [knobs_of(config(**{**knobs, **point})) for point in points]  # and every value is checked
     first = with_overrides(config(**points[0]), overrides)
     if not first.data.resident and first.data_seed is None:
         overrides = {**overrides, "data_seed": int(points[0].get("seed", 0))}  # streams are read once, for all members
@@ -164,7 +164,7 @@ def plan(
     groups, reasons = [], {}
     for static, members in group(points):
         exp = with_overrides(config(**points[members[0]]), overrides)
-        traced, problems = traceable(exp, exp.origin.knobs)
+        traced, problems = traceable(exp, knobs_of(exp))
         reasons |= {name: problems[name] for name in swept if name in problems}
         reasons |= {name: KINDS.get(type(static[name]), "it is a choice") for name in swept if name in static}
         for _, inner in group([points[i] for i in members], list(traced)):
