@@ -220,7 +220,7 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
     config = getattr(module, "config", None)
     if not callable(config):
         raise ExperimentError(f"{path} has no function `config`: write `def config(*, lr: float = 1e-3) -> Experiment`")
-    return config
+    return typing.cast(Callable[..., Experiment], config)
 
 
 def line_in(path: str | Path, error: BaseException) -> int | str:

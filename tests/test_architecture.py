@@ -90,7 +90,9 @@ def test_every_part_has_its_level():
     parts = {part(path) for path in FILES}
     assert parts == MAY_IMPORT.keys() | set(TOP), "a part has its line in MAY_IMPORT, or its place in TOP"
     order = [*MAY_IMPORT, *TOP]
-    above = [(one, other) for one, below in MAY_IMPORT.items() for other in below if order.index(other) > order.index(one)]
+    above = [
+        (one, other) for one, below in MAY_IMPORT.items() for other in below if order.index(other) > order.index(one)
+    ]
     assert not above
 
 

@@ -36,7 +36,10 @@ class Line(Data):
 
     batch, name = 8, "a line"
     splits = {  # noqa: RUF012 (the contract says Mapping)
-        part: {"x": np.linspace(0, 1, n, dtype=np.float32)[:, None], "y": 2 * np.linspace(0, 1, n, dtype=np.float32) - 1}
+        part: {
+            "x": np.linspace(0, 1, n, dtype=np.float32)[:, None],
+            "y": 2 * np.linspace(0, 1, n, dtype=np.float32) - 1,
+        }
         for part, n in (("train", 32), ("validation", 9))
     }
 

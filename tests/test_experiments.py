@@ -1,7 +1,8 @@
 """Every file in experiments/: it says where it comes from, documents its knobs, and trains for two steps.
 
-Sets that are not bundled are read from a folder of small random files in the formats people have. By default all are
-traced and a few run; the two steps of the others, which are mostly compilation, run under `slow`.
+Sets that are not bundled are read from a folder of small random files in the formats people have. By default one of each
+kind is traced; all of them train under `slow`, on models of few layers, for two steps are mostly compilation; `night`
+traces each at its own size.
 """
 
 import ast
@@ -18,15 +19,14 @@ from PIL import Image
 from jaxdl import api, runtime
 from jaxdl.cli.options import check_signature
 from jaxdl.data.speech import write_wav
-from jaxdl.engine.loop import Limits
+from jaxdl.engine.evaluate import evaluate
 from jaxdl.experiment import load_config
 from jaxdl.models import inception_v3
 from jaxdl.models.efficientnet import B0
 from jaxdl.models.mobilenet import V2
-from jaxdl.record.log import read
 
 EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
-AT_SCALE = {
+LARGE = {
     "cifar10_resnet18": ({"width": 8}, {"stages": (1, 1)}),
     "cifar10_sngan": ({"width": 8, "critic_width": 8}, {}),
     "cifar10_vit": ({"width": 32, "depth": 1, "heads": 2}, {}),
@@ -41,9 +41,62 @@ AT_SCALE = {
     "imagenet_vit_s16": ({"image": 32, "width": 32, "depth": 1, "heads": 2}, {}),
     "imagenette_resnet50": ({"image": 32, "width": 8}, {"stages": (1, 1)}),
     "lfw_verification": ({"width": 8, "dim": 16, "image_size": 16}, {"stages": (1, 1)}),
+    "librispeech_conformer": ({"width": 16, "layers": 1}, {}),
+    "wmt14_transformer_base": (
+        {"longest": 20, "buckets": 1},
+        {"config": {"width": 16, "depth": 1, "heads": 2, "hidden": 16}},
+    ),
 }
-"""Knobs, and fields of the model, with which an experiment trains for two steps here; it is traced as it is."""
-BY_DEFAULT = ("digits_mlp", "digits_cnn", "breast_cancer_mlp", "diabetes_mlp")
+"""Large experiments: knobs, and fields of the model, with which they are traced and trained here; `night` traces them whole."""
+SMALL = {
+    "back_translation": {"width": 8},
+    "char_lm": {"width": 16, "depth": 1, "heads": 2, "context": 16},
+    "contrast_small_batch_norm": {"width": 16},
+    "digits_autoencoder": {"width": 2, "hidden": 16},
+    "digits_gan": {"width": 16, "latent": 4},
+    "digits_metric": {"dim": 8},
+    "digits_resnet": {"width": 4},
+    "digits_simclr": {"dim": 16, "projection": 8},
+    "digits_vae": {"width": 2, "hidden": 16, "importance": 2},
+    "digits_vit": {"width": 16, "depth": 1, "heads": 2},
+    "finetune_folder": {"model": "cifar_resnet20", "crop": 32},
+    "fashion_mnist_dcgan": {"width": 4, "latent": 4},
+    "fashion_mnist_resnet": {"width": 4},
+    "fashion_mnist_vqvae": {"width": 8, "codes": 16, "dim": 4},
+    "mnist_vae": {"width": 2, "hidden": 16, "importance": 2},
+    "number_words": {"width": 16},
+    "omniglot_metric": {"dim": 8},
+    "ring_gan": {"width": 16, "depth": 2},
+    "speech_commands": {"width": 16, "layers": 1},
+    "spoken_digits": {"width": 16, "layers": 1},
+    "sunspots_lstm": {"hidden": 8},
+    "text_classification": {"width": 8, "time": 32},
+    "translate": {"width": 16, "depth": 1, "heads": 2, "buckets": 1, "beams": 1},
+}
+"""The same for those whose own sizes are only slower; what is in neither table is small."""
+TRACED = (
+    "breast_cancer_mlp", "char_lm", "cifar10_resnet18", "cifar10_vit", "contrast_imbalance", "diabetes_mlp", "digits_cnn",
+    "digits_mlp", "digits_vae", "etth1_forecast", "faces", "imagenet_mobilenet_v2", "ring_gan", "speech_commands",
+    "translate",
+)  # fmt: skip
+"""One for each kind of data, task and model, by default."""
+TRAINED = ("digits_mlp", "diabetes_mlp")
+"""And the two that train by default."""
+
+FAST_TO_COMPILE = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Without LLVM's passes and MLIR's emitters: 0.8 CPU seconds for the step of digits_cnn, where level 1 takes 3.4."""
+
+
+def each(*default, otherwise=pytest.mark.slow):
+    """Every experiment, of which these by default."""
+    assert not set(default) - {path.stem for path in EXPERIMENTS}
+    marks = {path: () if path.stem in default else otherwise for path in EXPERIMENTS}
+    return pytest.mark.parametrize("path", [pytest.param(p, id=p.stem, marks=marks[p]) for p in EXPERIMENTS])
+
 
 every = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
 
@@ -138,20 +191,33 @@ FILES = {
 """experiment -> knob -> file of the folder, where a knob names a file that is not bundled."""
 
 
-SMALLER = {
-    "librispeech_conformer": {"width": 16, "layers": 1, "batch": 4},
-    "wmt14_transformer_base": {"longest": 20, "buckets": 1},
-}
-"""experiment -> knobs of the two steps, where they would take a minute at their own size; what is traced is the whole."""
-
-
 def built(path, folder, **knobs):
     """The experiment with its own knobs, small where they only say how much."""
     config = load_config(path)
     parameters = inspect.signature(config).parameters
     files = {name: str(folder / file) for name, file in FILES.get(path.stem, {}).items()}
-    small = {"folder": str(folder), "batch": 16, "workers": 0, "classifier_epochs": 1, **files, **knobs}
-    return config(**{name: value for name, value in small.items() if name in parameters})
+    few = {"folder": str(folder), "batch": 16, "workers": 0, "classifier_epochs": 1, **files, **knobs}
+    return config(**{name: value for name, value in few.items() if name in parameters})
+
+
+@pytest.fixture
+def small(folder, monkeypatch):
+    """path -> the experiment with its own recipe on a model of few layers and units."""
+    monkeypatch.setattr(inception_v3, "V3", {name: inception_v3.V3[name] for name in ("5b", "6a")})
+    monkeypatch.setattr(runtime, "compiler_options", lambda: FAST_TO_COMPILE)
+
+    def make(path):
+        knobs, model = LARGE.get(path.stem, (SMALL.get(path.stem, {}), {}))
+        exp = built(path, folder, batch=4 if path.stem in LARGE else 16, **knobs)
+        if not model:
+            return exp
+        whole = exp.task.model
+        if "config" in model:  # sizes of a Transformer; its vocabulary stays
+            model = {"config": whole.config.but(**model["config"])}
+        task = replace(exp.task, model=whole.clone(**model))
+        return replace(exp, task=task, origin=replace(exp.origin, overrides={"task": task}))
+
+    return make
 
 
 @every
@@ -173,10 +239,8 @@ def test_every_knob_is_typed_has_a_default_and_is_documented(path):
         assert f"{name}:" in text or f"{name}, " in text or f", {name}" in text, f"{name} is not documented"
 
 
-@every
-def test_its_step_can_be_traced(path, folder):
-    """Shapes of one initialization and one step, without compiling anything; the learning rate is a traced knob."""
-    exp = built(path, folder)
+def traced(exp):
+    """Its program, of which shapes of one initialization and one step say: the learning rate is a traced knob."""
     prepared = api.prepare(exp)
     assert sum(leaf.size for leaf in jax.tree.leaves(prepared.shapes.params)) > 0
     assert prepared.traced, "no knob of it can be swept"
@@ -184,57 +248,45 @@ def test_its_step_can_be_traced(path, folder):
     assert "lr" not in floats or "lr" in prepared.traced
     exp.task.check(exp.data.splits["train"]["y"])
     assert exp.data.split, "the report says how the splits were made"
+    return prepared
 
 
-def two_steps(path, folder, tmp_path):
-    exp = built(path, folder, **SMALLER.get(path.stem, {}))
-    run = api.train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
-    assert int(run.state.step) == 2
-    losses = [line for line in read(run.folder) if line["kind"] == "train"]
-    assert len(losses) == 2
-    assert all(np.isfinite(value) for line in losses for value in line.values() if isinstance(value, float))
-    assert int(run.state.skipped) == 0
-    result = run.evaluate("validation")
-    assert exp.select[0] in result.metrics
-    assert (run.folder / "report.md").is_file()
+@pytest.mark.parametrize("path", [path for path in EXPERIMENTS if path.stem in TRACED], ids=lambda p: p.stem)
+def test_its_step_can_be_traced(path, small):
+    """Without compiling anything; the others are traced where they train, below."""
+    traced(small(path))
 
 
-SCALED = [path for path in EXPERIMENTS if path.stem in AT_SCALE]
-QUICK = [path for path in EXPERIMENTS if path.stem in BY_DEFAULT]
+@each("imagenet_alexnet", otherwise=pytest.mark.night)
+def test_its_step_can_be_traced_at_its_own_size(path, folder):
+    traced(built(path, folder))
 
 
-@pytest.mark.parametrize("path", QUICK, ids=lambda p: p.stem)
-def test_trains_for_two_steps(path, folder, tmp_path):
-    two_steps(path, folder, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", [path for path in EXPERIMENTS if path not in (*QUICK, *SCALED)], ids=lambda p: p.stem)
-def test_the_others_train_for_two_steps(path, folder, tmp_path):
-    two_steps(path, folder, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", SCALED, ids=lambda p: p.stem)
-def test_those_at_scale_train_for_two_steps(path, folder, monkeypatch):
-    """Their recipe on few layers, without LLVM's optimization passes; evaluation and reports are the same for all."""
-    monkeypatch.setattr(runtime, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
-    monkeypatch.setattr(inception_v3, "V3", {name: inception_v3.V3[name] for name in ("5b", "6a")})
-    knobs, fields = AT_SCALE[path.stem]
-    exp = built(path, folder, batch=4, **knobs)
-    task = replace(exp.task, model=exp.task.model.clone(**fields)) if fields else exp.task
-    exp = replace(exp, origin=None, task=task)
-    program, step = api.prepare(exp).program, np.int32(1)
-    state = program.init({})
+@pytest.mark.programs(25, "two steps and an evaluation; of a GAN, the classifier that judges it is trained, too")
+@each(*TRAINED)
+def test_trains_for_two_steps(path, small):
+    """Its recipe moves the parameters, every number is finite, and what is not large is evaluated, too."""
+    exp = small(path)
+    prepared = traced(exp)
+    program, knobs, exp = prepared.program, dict(prepared.traced), prepared.experiment
+    state = program.init(knobs)
     before = jax.device_get(state.params)
+    draws = max(phase.repeats for phase in exp.task.phases)
     for i in range(2):
-        state, view = program.chunk({}, state, program.place(exp.data.source(i, i + 1, 0)), step, np.int32(10))
+        source = program.place(exp.data.source(i * draws, (i + 1) * draws, 0))
+        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(10))
     view = jax.device_get(view)
     assert (view["step"], view["skipped"]) == (2, 0)
     assert all(np.isfinite(total / weight) for total, weight in view["metrics"].values())
-    changed = [(a != b).any() for a, b in zip(*map(jax.tree.leaves, (before, state.params)), strict=True)]
+    after = jax.device_get(state.params)
+    changed = [(a != b).any() for a, b in zip(*map(jax.tree.leaves, (before, after)), strict=True)]
     assert np.mean(changed) > 0.9
+    if path.stem not in LARGE:
+        weights = program.weights(knobs, state)
+        result = evaluate(program, exp.task, knobs, weights, "validation")
+        assert np.isfinite(result.metrics[exp.select[0]])
 
 
 def test_there_are_experiments():
-    assert {*BY_DEFAULT, "mnist_mlp", "mnist_cnn"} <= {path.stem for path in EXPERIMENTS}
+    names = {path.stem for path in EXPERIMENTS}
+    assert {"mnist_mlp", "mnist_cnn", *TRACED, *TRAINED, *LARGE, *SMALL, *FILES} <= names

@@ -4,13 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from jaxdl.prepared import prepare
 
 from jaxdl import Experiment, formats, load, train
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.experiment import load_config
-from jaxdl.runs.provenance import following, rebuild
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 OLD = Path(__file__).parent / "museum" / "format-1" / "paused"
 
@@ -41,17 +42,23 @@ def test_an_old_select_is_obeyed_as_it_is(tiny):
     with pytest.raises(ValueError, match="'confidence' states no direction"):
         config()
     recorded = {"knobs": {"lr": 0.02, "seed": 1}, "recorded": {}, "select": ["confidence", "min"]}
-    exp = rebuild(config, recorded)
-    assert exp.select == ("confidence", "min")
-    assert exp.origin.build({"lr": 0.5}).select == ("confidence", "min")  # also where it is built again, inside a trace
+    setup = Setup.from_json(config, recorded)
+    assert setup.build().select == ("confidence", "min")
+    assert setup.build({"lr": 0.5}).select == ("confidence", "min")  # also where it is built again, inside a trace
+    assert setup.with_values({"seed": 2}).build().select == ("confidence", "min")
+    assert formats.current() == formats.Rules()  # and nothing is left behind for the next experiment
 
 
 def test_old_and_new_rules_are_two_programs(tiny):
-    exp = tiny.config()
-    old = following(exp, formats.Rules(1, exp.select))
-    assert prepare(exp).program is prepare(exp).program
-    assert prepare(old).program is not prepare(exp).program
-    assert following(old, old.follows) is old
+    """What is compiled is found again by the text of the step: another average is another text."""
+
+    def text(rules):
+        program = prepare(Setup.of(tiny.config, {"ema": 0.9}, rules=rules))
+        chunk, count = program.function("chunk"), np.int32(1)
+        return chunk.lower(program.knobs, program.shapes, program.source_shapes, count, count).as_text()
+
+    now, old = text(formats.TODAY), text(formats.Rules(1, ("accuracy", "max")))
+    assert text(formats.TODAY) == now != old
 
 
 def test_an_old_run_says_so_in_one_line_when_it_is_loaded_and_resumed(capsys, tmp_path):
@@ -60,9 +67,9 @@ def test_an_old_run_says_so_in_one_line_when_it_is_loaded_and_resumed(capsys, tm
     assert len(said) == 1
     assert "is a run of format 1 and keeps the rules of then" in said[0]
     copy = shutil.copytree(OLD, tmp_path / "paused")
-    exp = load_config(copy / "experiment.py")(**json.loads((copy / "config.json").read_text())["knobs"])
-    assert exp.follows == formats.Rules()
-    run = train(exp, resume=copy, quiet=True)  # an experiment that was made anew follows the run it goes on with
+    config = load_config(copy / "experiment.py")
+    assert config().follows == formats.Rules()
+    run = train(config, resume=copy, quiet=True)  # a function of today follows the run it goes on with
     assert run.experiment.follows == formats.Rules(1, ("loss", "min"))
     assert sum("format 1" in line for line in capsys.readouterr().err.splitlines()) == 1
     assert "format" not in json.loads((copy / "config.json").read_text())

@@ -13,13 +13,10 @@ from jaxdl.experiment import ExperimentError, Unguarded, load_config
 HEAD = '''"""A plain script."""
 from functools import cache
 import numpy as np
-from jaxdl import load, train
-from jaxdl.runs.trial import trial
+from jaxdl import Experiment, load, main, sweep, train, trial
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
-from jaxdl.runs.sweep import sweep
 from jaxdl.tasks.classification import Classification
 
 print("--- executed")
@@ -32,8 +29,8 @@ def config(*, lr: float = 1e-2, seed: int = 0) -> Experiment:
 
 '''
 CALLS = {
-    "train(config())": "train(...)",
-    "trial(config())": "trial(...)",
+    "train(config)": "train(...)",
+    "trial(config)": "trial(...)",
     "sweep(config, {'lr': [0.1, 0.2]})": "sweep(...)",
     "load('runs/x')": "load(...)",
     "main(config)": "main(config)",
@@ -58,7 +55,7 @@ def test_a_file_that_calls_while_it_is_read_is_refused_in_one_line(call, tmp_pat
 
 def test_a_call_inside_a_function_of_the_file_is_told_by_the_line_that_calls(tmp_path):
     file = tmp_path / "nested.py"
-    file.write_text(HEAD + "def work():\n    train(config())\n\n\nwork()\n")
+    file.write_text(HEAD + "def work():\n    train(config)\n\n\nwork()\n")
     with pytest.raises(Unguarded, match=rf"nested.py:{len(HEAD.splitlines()) + 2} calls train"):
         load_config(file)
 
@@ -66,7 +63,7 @@ def test_a_call_inside_a_function_of_the_file_is_told_by_the_line_that_calls(tmp
 def test_the_original_is_named_where_a_copy_is_read(tmp_path):
     copy, source = tmp_path / "experiment.py", tmp_path / "plain.py"
     for file in (copy, source):
-        file.write_text(HEAD + "train(config())\n")
+        file.write_text(HEAD + "train(config)\n")
     with pytest.raises(Unguarded, match=r"plain\.py:\d"):
         load_config(copy, beside=str(source))
 
@@ -84,7 +81,7 @@ def test_a_script_that_trains_and_loads_is_executed_once(tmp_path):
     """Another process, since it is about `__main__`: the run's copy of the script is the script that runs."""
     script = tmp_path / "plain.py"
     script.write_text(
-        HEAD + "run = train(config(), quiet=True)\nprint('label', load(run.folder).predict(x[:3])['label'])\n"
+        HEAD + "run = train(config, quiet=True)\nprint('label', load(run.folder).predict(x[:3])['label'])\n"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(jaxdl.__file__).parents[1])}
     command = [sys.executable, script.name]

@@ -4,13 +4,15 @@ import jax
 import numpy as np
 import optax
 import pytest
-from jaxdl.prepared import prepare, rows_for
-from jaxdl.train.placement import placed
 
 from jaxdl import Experiment
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.parallel import Plan
+from jaxdl.engine.placement import placed
 from jaxdl.models.mlp import MLP
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.run import Run, rows_for
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
@@ -25,7 +27,7 @@ def config(*, width: int = 8, lr: float = 1e-2, seed: int = 0) -> Experiment:
 
 def test_programs_of_one_data_set_share_its_copy():
     """Two widths are two programs; the arrays they read are the same buffers."""
-    one, two = (prepare(config(width=width)).program for width in (3, 5))
+    one, two = (prepare(Setup.of(config, {"width": width})) for width in (3, 5))
     assert one is not two
     source = DATA.source(0, 1, 0)
     a, b = one.place(source), two.place(source)
@@ -55,18 +57,18 @@ def test_the_copy_goes_with_the_last_that_uses_it():
 
 def test_few_examples_are_few_rows(monkeypatch):
     """The program sees 1 row for one example and 4 for three; the answers are those of a whole batch."""
-    prepared = prepare(config())
-    weights = jax.device_get(prepared.program.init({"lr": np.float32(0.1), "seed": np.int32(0)}))
-    weights = weights.params, weights.model_state
-    whole, seen, plain = prepared.predict(weights, X), [], prepared.program.predict
+    setup = Setup.of(config, {})
+    program = prepare(setup)
+    run = Run(setup, program, program.init())
+    whole, seen, plain = run.predict(X), [], program.predict
 
-    def watched(knobs, weights, batch):
+    def watched(weights, batch):
         seen.append(batch["x"].shape[0])
-        return plain(knobs, weights, batch)
+        return plain(weights, batch)
 
-    monkeypatch.setitem(vars(prepared.program), "predict", watched)
+    monkeypatch.setattr(program, "predict", watched)
     for count in (1, 3):
-        few = prepared.predict(weights, X[:count])["probability"]
+        few = run.predict(X[:count])["probability"]
         np.testing.assert_allclose(few, whole["probability"][:count], rtol=1e-5)
     assert seen == [1, 4]
 

@@ -57,12 +57,13 @@ def padding_pairs(
     if isinstance(padding, str):
         if padding not in MODES:
             raise UserError(f"padding={padding!r}: take one of {', '.join(MODES)}, an integer or (low, high) pairs")
-        return tuple((d * (k - 1) // 2,) * 2 for k, d in zip(kernel, dilation, strict=True))
+        half = [d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True)]
+        return tuple((h, h) for h in half)
     pairs = (padding,) * rank if isinstance(padding, int) else tuple(padding)
     pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in pairs)
     if len(pairs) != rank or any(len(p) != 2 or min(p) < 0 for p in pairs):
         raise UserError(f"padding={padding!r}: give one integer >= 0, {rank} of them, or {rank} (low, high) pairs")
-    return pairs
+    return tuple((low, high) for low, high in pairs)
 
 
 def convolution_output_size(

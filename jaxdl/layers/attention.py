@@ -118,12 +118,12 @@ def dot_product_attention(
     """
     if softcap is None and _has_kernel(q, k, v):
         whole = lambda x: jnp.broadcast_to(x, (*x.shape[:2], q.shape[1], k.shape[1]))
-        given = {name: None if x is None else whole(x) for name, x in (("bias", bias), ("mask", mask))}
+        given: dict[str, Any] = {n: None if x is None else whole(x) for n, x in (("bias", bias), ("mask", mask))}
         y = jax.nn.dot_product_attention(q, k, v, **given, scale=scale, is_causal=causal, implementation="cudnn")
         if mask is None:
             return y
-        seen = both(mask, causal_mask(positions_of(q), positions_of(k)) if causal else None)
-        return jnp.where(seen.any(-1, keepdims=True).swapaxes(1, 2), y, 0)
+        seen = both(mask, causal_mask(positions_of(q), positions_of(k))) if causal else mask
+        return jnp.where(jnp.asarray(seen).any(-1, keepdims=True).swapaxes(1, 2), y, 0)
     weights = attention_weights(q, k, mask=mask, bias=bias, causal=causal, scale=scale, softcap=softcap)
     return weighted_values(weights, v)
 

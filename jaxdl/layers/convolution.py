@@ -23,7 +23,7 @@ from jaxdl.types import UserError
 
 Sizes = int | Sequence[int]
 Initializer = Callable[..., Any]
-KernelMap = Callable[[], nn.Module] | None
+KernelMap = Callable[..., nn.Module] | None
 """Makes the module that a layer's kernel goes through, called `(kernel, *, train)`: `SpectralNorm`, `WeightNorm`,
 `partial(DropConnect, rate=0.5)`."""
 
@@ -83,7 +83,7 @@ def convolve(
     strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
     pads = padding_pairs(padding, size, strides, dilation, x.shape[1:-1])
     if padding in ("reflect", "circular", "replicate"):
-        mode = {"circular": "wrap", "replicate": "edge"}.get(padding, padding)
+        mode = {"circular": "wrap", "replicate": "edge"}.get(str(padding), str(padding))
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=mode), ((0, 0),) * rank
     g = Geometry(x.shape[1:-1], size, strides, pads, dilation, groups)
     if min(g.outputs) < 1:

@@ -11,11 +11,12 @@ inside `scan` and `while`: 20x), strided `dx` (multiplies mostly zeros: 2x), dep
 On GPUs and TPUs the plain forms are right; `convolution.py` chooses.
 """
 
+import operator
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from itertools import product
 from math import gcd, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +127,7 @@ def _depthwise_forward(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     """Σ over taps of the shifted input times one weight per channel; channel c makes outputs c·m ... c·m + m - 1."""
     x = _padded(g, x)
     channels, many = x.shape[-1], w.shape[-1] // x.shape[-1]
-    y = 0
+    y: Any = 0
     for t, window in taps(g):
         tap = x[:, *window]
         if many > 1:
@@ -153,7 +154,8 @@ def input_gradient(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:
     # depthwise, `many` outputs for each channel: the sum over them of one depthwise transpose each
     many = w.shape[-1] // channels
     dy, w = dy.reshape(*dy.shape[:-1], channels, many), w.reshape(*w.shape[:-1], channels, many)
-    return sum(_by_phases(g, dy[..., j], w[..., j]) for j in range(many))
+    parts = (_by_phases(g, dy[..., j], w[..., j]) for j in range(many))
+    return reduce(operator.add, parts)
 
 
 def _by_phases(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:

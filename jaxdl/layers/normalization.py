@@ -94,7 +94,7 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
     per_row = 1
     for size in x.shape[1:-1]:
         per_row *= size
-    n = total(jnp.asarray(x.shape[0], jnp.float32) if mask is None else weight.sum()) * per_row
+    n = total(jnp.asarray(x.shape[0], jnp.float32) if weight is None else weight.sum()) * per_row
     n = jnp.maximum(n, 1)
 
     def mean(v: Array) -> Array:

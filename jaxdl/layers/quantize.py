@@ -52,6 +52,7 @@ class VectorQuantizer(nn.Module):
     def __call__(self, h: Vectors, *, train: bool) -> tuple[Vectors, dict[str, Array]]:
         exact = h.astype(jnp.float32)
         size = (self.codes, h.shape[-1])
+        count = total = None
         if self.decay is None:
             table = self.param("codes", self.codes_init, size, jnp.float32).astype(jnp.float32)
         else:
@@ -62,7 +63,7 @@ class VectorQuantizer(nn.Module):
             table = total.value / self.smoothed(count.value)[:, None]
         index = nearest(jax.lax.stop_gradient(exact), table)
         quantized = table[index]
-        if self.decay is not None and train and not self.is_initializing():
+        if count is not None and total is not None and train and not self.is_initializing():
             n, m = self.assigned(jax.lax.stop_gradient(exact), index)
             decay = jnp.asarray(self.decay, jnp.float32)
             count.value = decay * count.value + (1 - decay) * n

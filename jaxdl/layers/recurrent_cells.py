@@ -8,8 +8,10 @@ Gates lie side by side in PyTorch's order: i f g o and r z n. Where PyTorch has 
 one; `recurrent_weights.py` converts.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
@@ -102,7 +104,7 @@ class Cell:
         return standardize(v, (-1,), 1e-5)
 
     def _sum(self, p: Parameters, x: Array, h: Array) -> Array:
-        z = sum(self._products(p, x, h)) if self.norm else jnp.concatenate([x, h], -1) @ p["joint"]
+        z = reduce(operator.add, self._products(p, x, h)) if self.norm else jnp.concatenate([x, h], -1) @ p["joint"]
         return z + _rows(p["bias"], z)
 
 

@@ -38,9 +38,9 @@ def from_torch(
             apart = 2 * cell.hidden
             entry["bias"] = np.concatenate([b_x[:apart] + b_h[:apart], b_x[apart:]])
             entry["recurrent_bias"] = b_h[apart:].copy()
-        if getattr(cell, "project", None):
+        if project := getattr(cell, "project", None):
             if f"weight_hr_{theirs}" not in state:
-                raise UserError(f"state has no weight_hr_{theirs}: project={cell.project} is PyTorch's proj_size")
+                raise UserError(f"state has no weight_hr_{theirs}: project={project} is PyTorch's proj_size")
             entry["projection"] = np.asarray(state[f"weight_hr_{theirs}"], np.float32).T.copy()
         params[ours] = entry
     return params

@@ -5,7 +5,7 @@
 Names follow torchvision where it has the model and timm elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -54,7 +54,7 @@ class Entry:
     """How many arrays of tokens the model reads; 0: an image."""
 
 
-def _images(size: int, source: str, builds: dict[str, Callable[..., nn.Module]]) -> dict[str, Entry]:
+def _images(size: int, source: str, builds: Mapping[str, Callable[..., nn.Module]]) -> dict[str, Entry]:
     return {name: Entry(build, (size, size, 3), source) for name, build in builds.items()}
 
 

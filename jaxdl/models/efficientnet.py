@@ -108,7 +108,7 @@ class EfficientNet(nn.Module):
                     name=f"stage{i}_block{j}",
                     **options,
                 )
-                x = seen[block.name] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"stage{i}_block{j}"] = run(block, x, train=train, remat=self.remat)
                 done += 1
             seen[f"stage{i}"] = x
         x = seen["last"] = ConvNorm(divisible(self.last * ends), **options, name="last")(x, train=train)

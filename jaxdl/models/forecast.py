@@ -127,7 +127,7 @@ class PatchTST(nn.Module):
         tokens = Dense(self.width, use_bias=False, name="patches")(pieces.reshape(batch * channels, -1, self.patch))
         tokens = Dropout(self.rate)(Sinusoidal()(tokens, positions_of(tokens)), train=train)
         options: dict[str, Any] = dict(width=self.width, depth=self.depth, heads=self.heads, hidden=self.hidden)
-        rates = dict(rate=self.rate, attention_rate=self.rate, mlp_rate=self.rate)
+        rates: dict[str, Any] = dict(rate=self.rate, attention_rate=self.rate, mlp_rate=self.rate)
         tokens = Stack(Config(act=gelu, **options, **rates), name="stack")(tokens, train=train)
         tokens = BatchNorm(name="norm")(tokens, train=train)
         flat = Dropout(self.rate)(tokens.reshape(batch, channels, -1), train=train)

@@ -33,7 +33,7 @@ def leaky(x: Array) -> Array:
 
 def one_hot(y: Labels, classes: int | None, like: Array) -> Array:
     """Labels as rows of `classes` numbers; ValueError where a conditional model got none."""
-    if y is None:
+    if y is None or classes is None:
         raise UserError(f"classes = {classes}: a conditional model wants the labels as its second argument")
     return jax.nn.one_hot(y, classes, dtype=like.dtype)
 
@@ -112,7 +112,7 @@ class DCGANGenerator(nn.Module):
         start, wide = side // 2**times, self.width * 2 ** (times - 1)
 
         def normed(h: Array) -> Array:
-            if self.classes is None:
+            if self.classes is None or y is None:
                 return nn.relu(BatchNorm()(h, train=train))
             return nn.relu(ConditionalBatchNorm(self.classes)(h, y, train=train))
 
@@ -144,9 +144,8 @@ class DCGANCritic(nn.Module):
     def __call__(self, x: Examples, y: Labels = None, *, train: bool) -> Logits:
         shared = {"kernel_map": self.kernel_map, "kernel_init": normal}
         for i in range(doublings(x.shape[1])):
-            free = self.norm is None
-            x = Conv(self.width * 2**i, 4, 2, 1, use_bias=free, **shared)(x, train=train)
-            if i and not free:
+            x = Conv(self.width * 2**i, 4, 2, 1, use_bias=self.norm is None, **shared)(x, train=train)
+            if i and self.norm is not None:
                 x = self.norm()(x, train=train)
             x = leaky(x)
         h = x.reshape(x.shape[0], -1)

@@ -86,7 +86,7 @@ class ResNetGenerator(nn.Module):
     @nn.compact
     def __call__(self, z: Noise, y: Labels = None, *, train: bool) -> Examples:
         def norm(h: Array) -> Array:
-            if self.classes is None:
+            if self.classes is None or y is None:
                 return BatchNorm()(h, train=train)
             return ConditionalBatchNorm(self.classes)(h, y, train=train)
 

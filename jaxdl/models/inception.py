@@ -5,7 +5,7 @@ v1   Szegedy et al. 2014, arXiv:1409.4842    `inception_v3.py` has v3
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ class Auxiliary(nn.Module):
     classes: int
     unit: Callable[..., nn.Module] = Unit
     pool: Callable[[Images], Images] = partial(adaptive_avg_pool, sizes=4)
-    start: Callable[[int], dict] = dict
+    start: Callable[..., dict[str, Any]] = dict
     width: int = 128
     hidden: int = 1024
     rate: Rate = 0.7
@@ -158,7 +158,7 @@ class GoogLeNet(nn.Module):
             module = Module(widths, self.five, unit, name=f"inception{name}")
             x = seen[name] = run(module, x, train=train, remat=self.remat)
             if name in aux and (train or features or self.is_initializing()):
-                sizes = {"width": self.aux_sizes[0], "hidden": self.aux_sizes[1]}
+                sizes: dict[str, Any] = {"width": self.aux_sizes[0], "hidden": self.aux_sizes[1]}
                 head = Auxiliary(self.classes, unit, self.aux_pool, self.start, **sizes, name=aux[name])
                 seen[aux[name]] = head(x, train=train)
             if name == "3b":

@@ -5,6 +5,7 @@ Source: Szegedy et al. 2015, arXiv:1512.00567, in torchvision's form (which is T
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from jaxdl.models.inception import Unit, inception_norm, normal
 from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run, uniform_bias
 from jaxdl.types import UserError
 
-Path = Sequence[tuple]
+Path = Sequence[Any]
 """A branch: (name, features, kernel, strides, padding) of each convolution, one after the other."""
 
 
@@ -109,7 +110,7 @@ class Branches(nn.Module):
         outputs, sizes = [], lambda features: max(1, int(features * self.share))
         for kind, path in self.paths.items():
             y = {"average": lambda: avg_pool(x, 3, 1, 1), "maximum": lambda: max_pool(x, 3, 2)}.get(kind, lambda: x)()
-            split = list(path).index("|") if "|" in path else len(path)
+            split = [*path].index("|") if "|" in path else len(path)
             for name, features, *geometry in path[:split]:
                 y = self.unit(sizes(features), *geometry, name=name)(y, train=train)
             ends = [
@@ -141,7 +142,7 @@ class InceptionV3(nn.Module):
         check_image(x, 75, "InceptionV3")
         unit = partial(Unit, act=self.act, norm=self.norm, kernel_init=normal(0.1))
 
-        def stem(name: str, width: int, *geometry: object) -> Images:
+        def stem(name: str, width: int, *geometry: Any) -> Images:
             return unit(max(1, int(width * self.share)), *geometry, name=name)(x, train=train)
 
         x = stem("1a", 32, 3, 2, "valid")
@@ -156,7 +157,7 @@ class InceptionV3(nn.Module):
             if name == "6e" and self.aux and (train or features or self.is_initializing()):
                 seen["aux1"] = Auxiliary(self.classes, unit, self.share, name="aux1")(x, train=train)
         x = seen["pooled"] = global_avg_pool(x)
-        start = {"kernel_init": normal(0.1), "bias_init": uniform_bias(x.shape[-1])}
+        start: dict[str, Any] = {"kernel_init": normal(0.1), "bias_init": uniform_bias(x.shape[-1])}
         logits = Dense(self.classes, **start, name="head")(Dropout(self.rate)(x, train=train))
         return (logits, seen) if features else logits
 
@@ -178,5 +179,5 @@ class Auxiliary(nn.Module):
         x = self.unit(first, name="conv1")(avg_pool(x, 5, 3), train=train)
         x = self.unit(second, 5, 1, "valid", kernel_init=normal(0.01), name="conv2")(x, train=train)
         x = global_avg_pool(x)
-        start = {"kernel_init": normal(0.001), "bias_init": uniform_bias(x.shape[-1])}
+        start: dict[str, Any] = {"kernel_init": normal(0.001), "bias_init": uniform_bias(x.shape[-1])}
         return Dense(self.classes, **start, name="head")(x)

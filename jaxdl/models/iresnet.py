@@ -7,7 +7,7 @@ The scale of the last norm stays 1: lengths do not count, the loss looks at angl
 Source: Duta et al. 2020, arXiv:2004.04989; Deng et al. 2018, arXiv:1801.07698, section 3.1; sizes as insightface's arcface_torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -19,7 +19,7 @@ from jaxdl.layers.convolution import Conv
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm
-from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, fan_in_uniform, run, uniform_bias
+from jaxdl.models.vision import Images, Norm, Seen, check_image, fan_in_uniform, run, uniform_bias
 from jaxdl.types import UserError
 
 narrow = nn.initializers.normal(0.1)
@@ -30,12 +30,16 @@ def prelu_each(x: Images, *, name: str) -> Images:
     return PReLU(per_channel=True, name=name)(x)
 
 
+Named = Callable[..., Images]
+"""An activation with parameters, which therefore takes a name: `act(x, name=...)`."""
+
+
 class Block(nn.Module):
     """norm, 3x3, norm, activation, 3x3 (with the stride), norm; a 1x1 convolution and a norm where the shape changes."""
 
     features: int
     strides: int = 1
-    act: Act = prelu_each
+    act: Named = prelu_each
     norm: Norm = BatchNorm
 
     @nn.compact
@@ -63,7 +67,7 @@ class IResNet(nn.Module):
     stages: Sequence[int] = (3, 4, 14, 3)
     width: int = 64
     classes: int = 512
-    act: Act = prelu_each
+    act: Named = prelu_each
     norm: Norm = BatchNorm
     rate: Rate = 0.0
     remat: bool = False
@@ -80,7 +84,7 @@ class IResNet(nn.Module):
             for j in range(1, blocks + 1):
                 options = {"act": self.act, "norm": self.norm, "name": f"stage{i}_block{j}"}
                 block = Block(self.width * 2 ** (i - 1), 2 if j == 1 else 1, **options)
-                x = seen[block.name] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"stage{i}_block{j}"] = run(block, x, train=train, remat=self.remat)
             seen[f"stage{i}"] = x
         x = self.norm(name="norm")(x, train=train)
         x = seen["pooled"] = Dropout(self.rate)(x, train=train).reshape(x.shape[0], -1)

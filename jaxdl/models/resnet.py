@@ -13,6 +13,7 @@ enters, `shortcut` how x follows where the shape changes, `squeeze` adds squeeze
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -138,7 +139,7 @@ class Residual(nn.Module):
     act: Act = relu
     norm: Norm = BatchNorm
     shortcut: Callable[..., nn.Module] | None = Projection
-    squeeze: Callable[[int], nn.Module] | None = None
+    squeeze: Callable[..., nn.Module] | None = None
     preactivation: bool = False
     zero_last: bool = False
     drop_path: Rate = 0.0
@@ -150,7 +151,7 @@ class Residual(nn.Module):
         for i, (out, kernel, step, groups) in enumerate(self.layers, 1):
             if self.preactivation:
                 y = self.act(self.norm(name=f"norm{i}")(y, train=train))
-                if i == 1 and changes:
+                if i == 1 and changes and self.shortcut is not None:
                     x = self.shortcut(features, strides, norm=None, name="shortcut")(y, train=train)
             y = Conv(out, kernel, step, groups=groups, use_bias=False, kernel_init=he_fan_out, name=f"conv{i}")(y)
             if not self.preactivation:
@@ -160,14 +161,14 @@ class Residual(nn.Module):
                 y = y if last else self.act(y)
         if self.squeeze is not None:
             y = self.squeeze(features, name="squeeze")(y, train=train)
-        if not self.preactivation and changes:
+        if not self.preactivation and changes and self.shortcut is not None:
             x = self.shortcut(features, strides, norm=self.norm, name="shortcut")(x, train=train)
         if self.shortcut is not None:
             y = x + DropPath(self.drop_path)(y, train=train)
         return y if self.preactivation else self.act(y)
 
 
-def squeeze_sixteenth(channels: int, **names: str) -> nn.Module:
+def squeeze_sixteenth(channels: int, **names: Any) -> nn.Module:
     """Squeeze-and-excitation with a sixteenth of the channels between, rounded to a multiple of 8 (timm's SE-ResNets)."""
     return SqueezeExcite(divisible(channels / 16), **names)
 
@@ -211,7 +212,7 @@ class ResNet(nn.Module):
                 layers = self.block(self.width * 2 ** (i - 1), 2 if i > 1 and j == 1 else 1)
                 rate = self.drop_path * (done / max(depth - 1, 1))
                 block = Residual(layers, zero_last=self.zero_last, drop_path=rate, **options, name=f"stage{i}_block{j}")
-                x = seen[block.name] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"stage{i}_block{j}"] = run(block, x, train=train, remat=self.remat)
                 done += 1
             seen[f"stage{i}"] = x
         if self.preactivation:

@@ -206,8 +206,8 @@ class Transcriber(nn.Module):
         self, x: Frames, lengths: Lengths | None = None, *, train: bool
     ) -> tuple[Float[Array, "batch frames classes"], Lengths]:
         lengths = jnp.full(len(x), x.shape[1]) if lengths is None else lengths
-        y, lengths = self.encoder(x, lengths, train=train)
-        return Dense(self.classes, name="head")(Dropout(self.rate)(y, train=train)), lengths
+        y, real_frames = self.encoder(x, lengths, train=train)
+        return Dense(self.classes, name="head")(Dropout(self.rate)(y, train=train)), real_frames
 
 
 class SpeechClassifier(nn.Module):
@@ -223,6 +223,6 @@ class SpeechClassifier(nn.Module):
     @nn.compact
     def __call__(self, x: Frames, lengths: Lengths | None = None, *, train: bool) -> Float[Array, "batch classes"]:
         lengths = jnp.full(len(x), x.shape[1]) if lengths is None else lengths
-        y, lengths = self.encoder(x, lengths, train=train)
-        mean = real(y, lengths).sum(1) / jnp.maximum(lengths, 1)[:, None].astype(y.dtype)
+        y, frames = self.encoder(x, lengths, train=train)
+        mean = real(y, frames).sum(1) / jnp.maximum(frames, 1)[:, None].astype(y.dtype)
         return Dense(self.classes, name="head")(Dropout(self.rate)(mean, train=train))

@@ -48,7 +48,7 @@ class Embedding(nn.Module):
         x = self.embedding[tokens]
         if c.embed_scale is not None:
             x = x * jnp.asarray(c.embed_scale, x.dtype)
-        if c.types:
+        if self.type_embedding is not None:
             x = x + self.type_embedding[jnp.zeros_like(tokens) if types is None else types]
         if self.position is not None:
             x = self.position(x, positions_of(x) if positions is None else positions)

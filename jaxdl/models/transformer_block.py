@@ -150,6 +150,7 @@ class Block(nn.Module):
 
         x = self._branch(x, attend, self.norm_attention, False)
         if self.cross:
+            assert memory is not None, "a block that looks across is called with what it looks at"
             k, v = memory.read()
             x = self._branch(
                 x, lambda x: self.cross_attention.read(x, k, v, mask=memory_mask), self.norm_cross_attention, False

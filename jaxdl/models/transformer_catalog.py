@@ -27,12 +27,12 @@ MARIAN, VASWANI = "Junczys-Dowmunt et al. 2018, arXiv:1804.00344", "Vaswani et a
 class Sequences(NamedTuple):
     """`build(**options)` makes the model; `length` is that of the sequences it was made for."""
 
-    build: Callable[..., nn.Module]
+    build: partial[nn.Module]
     length: int
     source: str
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]  (a tuple's own counts its elements)
         """How many arrays of tokens the model reads."""
         return 2 if self.build.args[0] is EncoderDecoder else 1
 

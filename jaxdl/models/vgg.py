@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -48,7 +49,7 @@ class VGG(nn.Module):
             x, inside = (nn.remat(stage) if recompute_block() or self.remat else stage)(self, x)
             seen |= {**inside, f"stage{i}": x}
         x = adaptive_avg_pool(x, self.grid).reshape(x.shape[0], -1)
-        start = {"kernel_init": nn.initializers.normal(0.01)}
+        start: dict[str, Any] = {"kernel_init": nn.initializers.normal(0.01)}
         x = seen["dense1"] = self.act(Dense(self.hidden, **start, name="dense1")(x))
         x = Dropout(self.rate)(x, train=train)
         x = seen["pooled"] = self.act(Dense(self.hidden, **start, name="dense2")(x))

@@ -6,7 +6,7 @@ arXiv:2106.04560 (attention pooling), Touvron et al. 2021, arXiv:2103.17239 (lay
 """
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -168,13 +168,13 @@ class ViT(nn.Module):
         self._check(x)
         hidden = self.hidden or 4 * self.width
         x = Conv(self.width, self.patch, self.patch, "valid", name="patches")(x)
-        grid, x = x.shape[1:3], x.reshape(x.shape[0], -1, self.width)
+        grid, x = (x.shape[1], x.shape[2]), x.reshape(x.shape[0], -1, self.width)
         x = self._with_positions(x, grid)
         x = Dropout(self.rate)(x, train=train)
         seen = {"patches": x}
         for i in range(1, self.depth + 1):
             rate = self.drop_path * ((i - 1) / max(self.depth - 1, 1))
-            rates = {"rate": self.rate, "attention_rate": self.attention_rate, "drop_path": rate}
+            rates: dict[str, Any] = {"rate": self.rate, "attention_rate": self.attention_rate, "drop_path": rate}
             block = Block(self.heads, hidden, self.act, self.norm, self.scale, **rates, name=f"block{i}")
             x = seen[f"block{i}"] = run(block, x, train=train, remat=self.remat)
         x = seen["tokens"] = self.norm(name="norm")(x, train=train)

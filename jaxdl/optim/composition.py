@@ -25,8 +25,8 @@ def compose(*parts: optax.GradientTransformation) -> optax.GradientTransformatio
     def widen(tree: Any) -> Any:
         return jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), tree)
 
-    def update(grads, state, params=None, **extra):
-        return chain.update(widen(grads), state, None if params is None else widen(params), **extra)
+    def update(updates, state, params=None, **extra):
+        return chain.update(widen(updates), state, None if params is None else widen(params), **extra)
 
     return optax.GradientTransformationExtraArgs(lambda params: chain.init(widen(params)), update)
 
@@ -34,7 +34,7 @@ def compose(*parts: optax.GradientTransformation) -> optax.GradientTransformatio
 class LearningRateState(NamedTuple):
     """The number of updates so far and the learning rate of the latest (before the first: of the first)."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     value: Float[Array, ""]
 
 
@@ -44,7 +44,7 @@ def start_rate(lr: Rate) -> LearningRateState:
     return LearningRateState(count, rate_at(lr, count))
 
 
-def rate_at(lr: Rate, count: Int[Array, ""]) -> Float[Array, ""]:
+def rate_at(lr: Rate, count: Knob) -> Float[Array, ""]:
     """The learning rate of update number `count`, of a schedule or a number."""
     return jnp.asarray(lr(count) if callable(lr) else lr, jnp.result_type(float))
 
@@ -123,7 +123,8 @@ def clip(*, norm: Knob | None = None, value: Knob | None = None) -> optax.Gradie
 
     def clipped(grads, params):
         if value is not None:
-            grads = jax.tree.map(lambda g: jnp.clip(g, -value, value), grads)
+            low, high = -value, value
+            grads = jax.tree.map(lambda g: jnp.clip(g, low, high), grads)
         if norm is not None:
             length = optax.tree.norm(grads)
             shrink = jnp.where(length > norm, norm / jnp.where(length > 0, length, 1), 1)

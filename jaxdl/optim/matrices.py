@@ -58,10 +58,10 @@ def muon(
 
         return jax.tree.map(one, updates)
 
-    ema = optax.GradientTransformation(
-        lambda params: optax.TraceState(optax.tree.zeros_like(params)),
-        lambda grads, state, params=None: _averaged(grads, state.trace, b, nesterov),
-    )
+    def averaged(updates, state, params=None):
+        return _averaged(updates, state.trace, b, nesterov)
+
+    ema = optax.GradientTransformation(lambda params: optax.TraceState(optax.tree.zeros_like(params)), averaged)
     return compose(
         optax.partition(
             {"muon": optax.chain(ema, optax.stateless(orthogonal_step)), "adam": scale_by_adam(b1, b2, eps)},
@@ -102,7 +102,7 @@ def orthogonalize(
 class FactoredState(NamedTuple):
     """Mean squares of `adafactor`: of rows and columns for matrices, of every element (`full`) for the rest."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     rows: Any
     columns: Any
     full: Any
@@ -136,7 +136,7 @@ def adafactor(
         full = jax.tree.map(lambda p: jnp.zeros_like(p, shape=(1,) if p.ndim > 1 else p.shape), params)
         return FactoredState(jnp.zeros((), jnp.int32), rows, columns, full)
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         t = state.count + 1
         new = jnp.power(t.astype(jnp.result_type(float)), -decay_power)
 
@@ -146,15 +146,15 @@ def adafactor(
         def mean(g, axis):
             return jnp.mean(g * g, axis, keepdims=True)
 
-        rows = jax.tree.map(lambda r, g: mix(r, mean(g, -1)) if g.ndim > 1 else r, state.rows, grads)
-        columns = jax.tree.map(lambda c, g: mix(c, mean(g, -2)) if g.ndim > 1 else c, state.columns, grads)
-        full = jax.tree.map(lambda f, g: f if g.ndim > 1 else mix(f, g * g), state.full, grads)
+        rows = jax.tree.map(lambda r, g: mix(r, mean(g, -1)) if g.ndim > 1 else r, state.rows, updates)
+        columns = jax.tree.map(lambda c, g: mix(c, mean(g, -2)) if g.ndim > 1 else c, state.columns, updates)
+        full = jax.tree.map(lambda f, g: f if g.ndim > 1 else mix(f, g * g), state.full, updates)
 
         def step(g, r, c, f):
             v = r * c / jnp.maximum(jnp.mean(r, -2, keepdims=True), eps) if g.ndim > 1 else f
             return g / jnp.sqrt(jnp.maximum(v, eps * eps))
 
-        return jax.tree.map(step, grads, rows, columns, full), FactoredState(t, rows, columns, full)
+        return jax.tree.map(step, updates, rows, columns, full), FactoredState(t, rows, columns, full)
 
     return compose(
         optax.GradientTransformation(init, update),

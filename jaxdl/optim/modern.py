@@ -43,7 +43,7 @@ def lion(
 class NAdamState(NamedTuple):
     """Moments of `nadam` and the product of its momenta so far."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     product: Float[Array, ""]
     mu: Any
     nu: Any
@@ -72,18 +72,18 @@ def nadam(
         zeros = optax.tree.zeros_like
         return NAdamState(jnp.zeros((), jnp.int32), jnp.ones((), jnp.result_type(float)), zeros(params), zeros(params))
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         t = state.count + 1
         now = b1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
         ahead = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
         product = (state.product * now).astype(state.product.dtype)
-        m, v = average(state.mu, grads, b1), average(state.nu, squared(grads), b2)
+        m, v = average(state.mu, updates, b1), average(state.nu, squared(updates), b2)
         of_g, of_m = (1 - now) / (1 - product), ahead / (1 - ahead * product)
 
         def step(g, m, v):
             return (of_g * g + of_m * m) / (jnp.sqrt(v / unbias(b2, t)) + eps)
 
-        return jax.tree.map(step, grads, m, v), NAdamState(t, product, m, v)
+        return jax.tree.map(step, updates, m, v), NAdamState(t, product, m, v)
 
     scale_by_nadam = optax.GradientTransformation(init, update)
     return compose(scale_by_nadam, optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
@@ -92,7 +92,7 @@ def nadam(
 class AdanState(NamedTuple):
     """Moments of the gradient, of its change, of both squared; the previous gradient."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     m: Any
     v: Any
     n: Any
@@ -124,14 +124,14 @@ def adan(
         zeros = [optax.tree.zeros_like(params) for _ in range(4)]
         return AdanState(jnp.zeros((), jnp.int32), *zeros)
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         t = state.count + 1
-        change = jax.tree.map(lambda g, old: jnp.where(t == 1, 0, g - old), grads, state.previous)
-        m, v = average(state.m, grads, b1), average(state.v, change, b2)
-        n = average(state.n, squared(jax.tree.map(lambda g, d: g + b2 * d, grads, change)), b3)
+        change = jax.tree.map(lambda g, old: jnp.where(t == 1, 0, g - old), updates, state.previous)
+        m, v = average(state.m, updates, b1), average(state.v, change, b2)
+        n = average(state.n, squared(jax.tree.map(lambda g, d: g + b2 * d, updates, change)), b3)
         c1, c2, c3 = unbias(b1, t), unbias(b2, t), unbias(b3, t)
         step = jax.tree.map(lambda m, v, n: (m / c1 + b2 * v / c2) / (jnp.sqrt(n / c3) + eps), m, v, n)
-        return step, AdanState(t, m, v, n, grads)
+        return step, AdanState(t, m, v, n, updates)
 
     scale_by_adan = optax.GradientTransformation(init, update)
     return compose(scale_by_adan, optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
@@ -174,19 +174,19 @@ def prodigy(
 
     def init(params):
         d0 = jnp.asarray(initial, jnp.result_type(float))
-        zeros = [optax.tree.zeros_like(params) for _ in range(3)]
+        mu, nu, total = (optax.tree.zeros_like(params) for _ in range(3))
         begin = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
         rate = start_rate(lr)
-        return ProdigyState(rate._replace(value=rate.value * d0), d0, jnp.zeros_like(d0), *zeros, begin)
+        return ProdigyState(rate._replace(value=rate.value * d0), d0, jnp.zeros_like(d0), mu, nu, total, begin)
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         d, eta = state.distance, rate_at(lr, state.rate.count)
         weight = (d / initial) * d * eta
-        travelled = optax.tree.vdot(grads, optax.tree.sub(state.start, params))
+        travelled = optax.tree.vdot(updates, optax.tree.sub(state.start, params))
         numerator = b3 * state.numerator + weight * travelled
-        scaled = jax.tree.map(lambda g: d * g, grads)
+        scaled = jax.tree.map(lambda g: d * g, updates)
         mu, nu = average(state.mu, scaled, b1), average(state.nu, squared(scaled), b2)
-        total = jax.tree.map(lambda s, g: b3 * s + weight * g, state.total, grads)
+        total = jax.tree.map(lambda s, g: b3 * s + weight * g, state.total, updates)
         size = optax.tree.norm(total, ord=1)
         estimate = jnp.where(size > 0, growth * numerator / jnp.where(size > 0, size, 1), d)
         distance = jnp.maximum(d, estimate)

@@ -203,10 +203,10 @@ def lamb(
 def scale_by_sum_of_squares(initial: Knob, eps: Knob, *, inside: bool) -> optax.GradientTransformation:
     """AdaGrad's step; `inside`: ε under the root (optax's `scale_by_rss` knows only that)."""
 
-    def update(grads, state, params=None):
-        total = jax.tree.map(lambda s, g: s + g * g, state.sum_of_squares, grads)
+    def update(updates, state, params=None):
+        total = jax.tree.map(lambda s, g: s + g * g, state.sum_of_squares, updates)
         root = (lambda s: jnp.sqrt(s + eps)) if inside else (lambda s: jnp.sqrt(s) + eps)
-        return jax.tree.map(lambda g, s: g / root(s), grads, total), optax.ScaleByRssState(total)
+        return jax.tree.map(lambda g, s: g / root(s), updates, total), optax.ScaleByRssState(total)
 
     return optax.GradientTransformation(
         lambda params: optax.ScaleByRssState(optax.tree.full_like(params, initial)), update
@@ -219,9 +219,9 @@ def scale_by_adam(
     """Adam's step. In the "tf" form ε is added before v is corrected: √v + ε instead of √v̂ + ε."""
     corrected_eps = known_preset(preset, {"torch": False, "tf": True})
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         t = state.count + 1
-        m, v = average(state.mu, grads, b1), average(state.nu, squared(grads), b2)
+        m, v = average(state.mu, updates, b1), average(state.nu, squared(updates), b2)
         c1, c2 = unbias(b1, t), unbias(b2, t)
         small = eps / jnp.sqrt(c2) if corrected_eps else eps
         step = jax.tree.map(lambda m, v: m / c1 / (jnp.sqrt(v / c2) + small), m, v)
@@ -257,5 +257,5 @@ def _descend(direction, lr, decay, mask, coupled, after=()):
     return compose(*parts, scale_by_learning_rate(lr), *after)
 
 
-def _given(value, default):
+def _given(value: Knob | None, default: Knob) -> Knob:
     return default if value is None else value

@@ -69,7 +69,7 @@ def schedule_free(lr: Rate, *, b1: Knob = 0.9, power: Knob = 2.0) -> optax.Gradi
 class SecondMomentState(NamedTuple):
     """Adam's state without a first moment."""
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     nu: Any
 
     @classmethod
@@ -100,10 +100,10 @@ def schedule_free_adamw(
     When to use: the length of the run is not known ahead. Source: Defazio et al. 2024, arXiv:2405.15682, algorithm 1.
     """
 
-    def second_moment(grads, state, params=None):
+    def second_moment(updates, state, params=None):
         t = state.count + 1
-        nu = average(state.nu, squared(grads), b2)
-        step = jax.tree.map(lambda g, v: g / (jnp.sqrt(v / unbias(b2, t)) + eps), grads, nu)
+        nu = average(state.nu, squared(updates), b2)
+        step = jax.tree.map(lambda g, v: g / (jnp.sqrt(v / unbias(b2, t)) + eps), updates, nu)
         return step, SecondMomentState(t, nu)
 
     return compose(

@@ -219,7 +219,7 @@ class PlateauState(NamedTuple):
     bad: Int[Array, ""]
     cooldown: Int[Array, ""]
     total: Float[Array, ""]
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
 
 
 def reduce_on_plateau(

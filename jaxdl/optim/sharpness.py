@@ -27,10 +27,10 @@ def sam(
     """
     inner = optax.with_extra_args_support(tx)
 
-    def update(grads: Any, state: Any, params: Any = None, *, grad_fn: Any = None, **extra: Any):
+    def update(updates: Any, state: Any, params: Any = None, *, grad_fn: Any = None, **extra: Any):
         if grad_fn is None or params is None:
-            raise UserError("sam needs tx.update(grads, state, params, grad_fn=lambda params, i: gradient)")
-        wide = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), grads)
+            raise UserError("sam needs tx.update(updates, state, params, grad_fn=lambda params, i: gradient)")
+        wide = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), updates)
         slope = jax.tree.map(lambda g, w: abs(w) * g, wide, params) if adaptive else wide
         length = rho / (optax.tree.norm(slope) + 1e-12)
         uphill = jax.tree.map(lambda s, w: length * (abs(w) * s if adaptive else s), slope, params)

@@ -62,7 +62,7 @@ class Checkpoints:
         self,
         folder: str | os.PathLike,
         *,
-        mode: Literal["max", "min"] = "max",
+        mode: str = "max",
         keep: int = 2,
         notify: Callable[[str], None] | None = None,
     ):

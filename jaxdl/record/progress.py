@@ -46,6 +46,10 @@ class Progress:
     def __exit__(self, *exc: Any) -> None:
         self.bar.__exit__(*exc)
 
+    def begin(self, step: int) -> None:
+        """A resumed run starts at this step."""
+        self.bar.update(self.task, completed=step)
+
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Means since the last line of the log."""
         now = time.perf_counter()

@@ -127,7 +127,7 @@ def _train(
         checkpoints = Checkpoints(folder.checkpoints, mode=mode, notify=progress.say)
         if resumed and checkpoints.steps():
             state, _, step = checkpoints.restore(program.shapes)
-            progress.start = step
+            progress.begin(step)
         else:
             state, step = initialised_from(program, program.init(), progress.say), 0
         if old := formats.note(setup.rules, folder.folder):

@@ -82,7 +82,7 @@ class Adversarial(Task):
     def init(self, key: Key, batch: Batch) -> Variables:
         x, labels = batch["x"], self.labels(batch)
         noise = jnp.zeros((x.shape[0], self.latent), x.dtype)
-        keys = dict(zip(("generator", "critic"), jax.random.split(key), strict=True))
+        keys: dict[str, Key] = dict(zip(("generator", "critic"), jax.random.split(key), strict=True))
         inputs = {"generator": noise, "critic": x}
         made = jax.eval_shape(lambda: self._first(keys["generator"], noise, *labels))
         if made.shape != x.shape:

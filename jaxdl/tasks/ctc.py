@@ -88,7 +88,7 @@ class Transcription(Task):
 
     def text(self, tokens: Any) -> str:
         """What a row of tokens reads as."""
-        return self.separator.join(self.symbols[i] for i in np.asarray(tokens).tolist() if i > 0)
+        return self.separator.join(str(self.symbols[i]) for i in np.asarray(tokens).tolist() if i > 0)
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         """Word and character error rates, the share of exact transcripts, and of a few recordings what a picture needs."""

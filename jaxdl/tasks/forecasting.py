@@ -64,7 +64,8 @@ class Forecasting(Task):
 
     def unit(self, like: Array) -> tuple[Array, Array]:
         """`center` and `scale` in the shape of values `(batch, horizon, targets)`."""
-        return tuple(jnp.broadcast_to(jnp.asarray(v, jnp.float32), like.shape) for v in (self.center, self.scale))
+        center, scale = (jnp.broadcast_to(jnp.asarray(v, jnp.float32), like.shape) for v in (self.center, self.scale))
+        return center, scale
 
     def split(self, outputs: Array) -> tuple[Array, Array]:
         """Outputs `(batch, horizon, targets · levels)` as forecasts `(…, targets)` and quantiles `(…, targets, levels)`."""

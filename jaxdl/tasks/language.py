@@ -122,7 +122,7 @@ class NextToken(Task):
         """ValueError where an input is no token of the model."""
         vocab = getattr(self.model, "vocab", None) or getattr(getattr(self.model, "config", None), "vocab", None)
         bad = [] if vocab is None else tokens[(tokens < 0) | (tokens >= vocab)]
-        if len(bad):
+        if vocab is not None and len(bad):
             raise UserError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab{more}; got {bad[0]}")
 
 

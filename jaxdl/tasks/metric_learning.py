@@ -235,10 +235,11 @@ def of_all_devices(tree: Any) -> Any:
 
 def of_this_device(a: Array) -> Array:
     """This device's part of what was computed of all rows: so that each counts once in the sum over devices."""
-    if device() is None:
+    number = device()
+    if number is None:
         return a
     rows = len(a) // jax.lax.axis_size("data")
-    return jax.lax.dynamic_slice_in_dim(a, device() * rows, rows)
+    return jax.lax.dynamic_slice_in_dim(a, number * rows, rows)
 
 
 def share(count: Array) -> Array:

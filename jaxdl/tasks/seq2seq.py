@@ -4,8 +4,10 @@ The model arrives as a value: `Seq2Seq` or `EncoderDecoder`, called as `model(so
 `start` and `step` that `jaxdl.decode` needs.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import jax
@@ -123,7 +125,7 @@ class Translation(Task):
         loss, pair = weighted_mean(nll, mask)
         right = (jnp.argmax(logits, -1) == y) & (y != (-1 if self.target.unknown is None else self.target.unknown))
         metrics = {"loss": pair, "token_accuracy": weighted_mean(right.astype(jnp.float32), mask)[1]}
-        if covering:
+        if covering and self.coverage is not None:
             looked = cross_attention(new["intermediates"]).astype(jnp.float32)
             again, metrics["coverage"] = weighted_mean(coverage_loss(looked, mask), mask)
             loss = loss + self.coverage * again
@@ -184,7 +186,7 @@ class Translation(Task):
         written, wanted = ([self.target.decode(row) for row in rows] for rows in (outputs["tokens"], targets))
         pair = self.marked(written, "⁇"), self.marked(wanted, "�")  # what nobody knows is not the same
         right = np.array([a == b for a, b in zip(*pair, strict=True)])
-        numbers = {
+        numbers: dict[str, Any] = {
             "exact_match": float(right.mean()),
             "wer": reports.word_error_rate(*pair),
             "cer": reports.character_error_rate(*pair),
@@ -244,4 +246,4 @@ def cross_attention(intermediates: Any) -> Float[Array, "batch time source"]:
     ]
     if not found:
         raise UserError("attention or coverage is asked for, but the model has no attention over the source")
-    return sum(found) / len(found)
+    return reduce(operator.add, found) / len(found)

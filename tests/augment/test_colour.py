@@ -1,5 +1,6 @@
 """Changes of colour against Pillow (8 bits: equal up to its rounding), matplotlib and SciPy (floats)."""
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
@@ -7,6 +8,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy.ndimage import gaussian_filter
 
 from jaxdl.augment import colour
+from tests.programs import one_program
 
 RANDOM = np.random.default_rng(2)
 LEVELS = (RANDOM.beta(2, 4, (40, 48, 3)) * 200 + 20).astype(np.uint8)
@@ -40,37 +42,54 @@ OPS = {
 }
 
 
+@pytest.fixture(scope="module")
+def changed():
+    """What every operation makes of the picture, in one program."""
+    return one_program(lambda image: {name: ours(image) for name, (ours, _, _) in OPS.items()}, PICTURE)
+
+
 @pytest.mark.parametrize("name", OPS)
-def test_pillow(name):
-    ours, theirs, atol = OPS[name]
-    np.testing.assert_allclose(ours(PICTURE), np.asarray(theirs(PILLOW)) / 255, rtol=0, atol=atol)
+def test_pillow(name, changed):
+    _, theirs, atol = OPS[name]
+    np.testing.assert_allclose(changed[name], np.asarray(theirs(PILLOW)) / 255, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("turns", [0.0, 0.1, -0.3, 0.5])
-def test_hue(turns):
-    np.testing.assert_allclose(colour.rgb_to_hsv(PICTURE), rgb_to_hsv(PICTURE), rtol=0, atol=1e-6)
-    shifted = (rgb_to_hsv(PICTURE) + np.array([turns, 0, 0])) % np.array([1, 2, 2])
-    np.testing.assert_allclose(colour.hue_image(PICTURE, turns), hsv_to_rgb(shifted), rtol=0, atol=2e-6)
+def test_hue():
+    turns = np.float32([0.0, 0.1, -0.3, 0.5])
+    hsv, shifted = one_program(
+        lambda image, turns: (colour.rgb_to_hsv(image), jax.vmap(colour.hue_image, (None, 0))(image, turns)),
+        *(PICTURE, turns),
+    )
+    np.testing.assert_allclose(hsv, rgb_to_hsv(PICTURE), rtol=0, atol=1e-6)
+    for ours, turn in zip(shifted, (0.0, 0.1, -0.3, 0.5), strict=True):
+        theirs = hsv_to_rgb((rgb_to_hsv(PICTURE) + np.array([turn, 0, 0])) % np.array([1, 2, 2]))
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize(("sigma", "radius"), [(0.6, 2), (1.5, 3), (4.0, 5)])
-def test_blur(sigma, radius):
-    want = gaussian_filter(PICTURE, sigma, mode="mirror", radius=radius, axes=(0, 1))
-    np.testing.assert_allclose(colour.blur_image(PICTURE, sigma, radius=radius), want, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(colour.blur_image(PICTURE, 0.0, radius=radius), PICTURE)
+def test_blur():
+    cases = [(0.6, 2), (1.5, 3), (4.0, 5)]  # σ and radius
+    sigmas = np.float32([[sigma, 0.0] for sigma, _ in cases])
+    found = one_program(
+        lambda image, sigmas: [
+            [colour.blur_image(image, sigma, radius=radius) for sigma in row]
+            for row, (_, radius) in zip(sigmas, cases, strict=True)
+        ],
+        *(PICTURE, sigmas),
+    )
+    for (blurred, same), (sigma, radius) in zip(found, cases, strict=True):
+        want = gaussian_filter(PICTURE, sigma, mode="mirror", radius=radius, axes=(0, 1))
+        np.testing.assert_allclose(blurred, want, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(same, PICTURE)
 
 
 def test_grey_images_keep_their_colour():
     grey = PICTURE[..., :1]
-    for change in (
-        lambda i: colour.saturation_image(i, 0.3),
-        lambda i: colour.hue_image(i, 0.2),
-        colour.grayscale_image,
-    ):
-        np.testing.assert_allclose(change(grey), grey, rtol=0, atol=1e-7)
+    changes = (lambda i: colour.saturation_image(i, 0.3), lambda i: colour.hue_image(i, 0.2), colour.grayscale_image)
+    for out in one_program(lambda image: [change(image) for change in changes], grey):
+        np.testing.assert_allclose(out, grey, rtol=0, atol=1e-7)
 
 
 def test_flat_images_stay():
     flat = np.full((6, 5, 3), 0.2, np.float32)
-    for change in (colour.autocontrast_image, colour.equalize_image):
-        np.testing.assert_allclose(change(flat), flat, rtol=0, atol=1e-7)
+    for out in one_program(lambda image: (colour.autocontrast_image(image), colour.equalize_image(image)), flat):
+        np.testing.assert_allclose(out, flat, rtol=0, atol=1e-7)

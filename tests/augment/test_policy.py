@@ -1,13 +1,13 @@
 """Policies: each operation is the plain function at the published strength; each image draws its own."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.augment import colour, geometry, policy
+from tests.programs import one_program
 
-PICTURE = jnp.asarray(np.round(np.random.default_rng(0).random((12, 10, 3)) * 255) / 255, jnp.float32)
+PICTURE = (np.round(np.random.default_rng(0).random((12, 10, 3)) * 255) / 255).astype(np.float32)
 
 # operation -> the plain function at magnitude 9 of 30 in RandAugment's space
 AT_NINE = {
@@ -31,25 +31,33 @@ AT_NINE = {
 @pytest.fixture(scope="module")
 def outputs():
     """Every operation of the space, both signs, in one program."""
-    numbers = jnp.arange(len(policy.RAND_SPACE))
 
-    def run(sign):
-        return jax.vmap(lambda n: policy.apply_operation(PICTURE, n, 0.3, sign, policy.RAND_SPACE))(numbers)
+    def run(image, numbers, signs):
+        apply = lambda sign, n: policy.apply_operation(image, n, 0.3, sign, policy.RAND_SPACE)
+        return jax.vmap(lambda sign: jax.vmap(lambda n: apply(sign, n))(numbers))(signs)
 
-    return jax.jit(jax.vmap(run))(jnp.array([1.0, -1.0]))
+    return one_program(run, PICTURE, np.arange(len(policy.RAND_SPACE)), np.float32([1, -1]))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """What the plain functions give, and a shear."""
+    shear = lambda image: geometry.warp_image(image, policy.MOVES["shear_x"](image, 0.4))
+    functions = AT_NINE | {"shear by 0.4": shear}
+    return one_program(lambda image: {name: function(image) for name, function in functions.items()}, PICTURE)
 
 
 @pytest.mark.parametrize("name", policy.RAND_SPACE)
-def test_operation(name, outputs):
+def test_operation(name, outputs, plain):
     number = list(policy.RAND_SPACE).index(name)
-    np.testing.assert_allclose(outputs[0, number], AT_NINE[name](PICTURE), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(outputs[0, number], plain[name], rtol=0, atol=1e-5)
     signless = name in policy.UNSIGNED
     assert np.array_equal(outputs[0, number], outputs[1, number]) == signless
 
 
-def test_shear_is_about_the_centre():
+def test_shear_is_about_the_centre(plain):
     """A shear by ½ moves the row d below the middle by d/2: two rows below, one pixel."""
-    out = geometry.warp_image(PICTURE, policy.MOVES["shear_x"](PICTURE, 0.4))
+    out = plain["shear by 0.4"]
     np.testing.assert_allclose(
         out[8, :-1], PICTURE[8, 1:], rtol=0, atol=1e-5
     )  # centre of row 8 is 2.5 below: 2.5 · 0.4
@@ -68,8 +76,8 @@ def test_spaces():
 @pytest.mark.slow
 def test_auto_augment_rates():
     """A policy of one pair happens with its probabilities: both, one, or neither."""
-    x = jnp.broadcast_to(PICTURE, (300, *PICTURE.shape))
-    out = jax.jit(policy.auto_augment("invert .5 0, solarize .25 9"))(jax.random.key(0), {"x": x})["x"]
+    x = np.broadcast_to(PICTURE, (300, *PICTURE.shape))
+    out = one_program(policy.auto_augment("invert .5 0, solarize .25 9"), jax.random.key(0), {"x": x})["x"]
     inverted = 1 - PICTURE  # solarize at threshold 0 is the same, so both together give the image back
     share = np.mean([np.allclose(o, inverted, atol=1e-6) for o in out])
     assert abs(share - (0.5 * 0.75 + 0.5 * 0.25)) < 4 * 0.5 / np.sqrt(300)
@@ -78,6 +86,6 @@ def test_auto_augment_rates():
 @pytest.mark.slow
 def test_aug_mix_is_convex():
     """The weights of image and chains sum to 1: at tiny strengths a flat image stays, but for the border of the warps."""
-    x = jnp.full((32, 8, 8, 3), 128 / 255)  # a level that four bits can tell
-    out = jax.jit(policy.aug_mix(severity=1e-3))(jax.random.key(0), {"x": x})["x"]
+    x = np.full((32, 8, 8, 3), 128 / 255, np.float32)  # a level that four bits can tell
+    out = one_program(policy.aug_mix(severity=1e-3), jax.random.key(0), {"x": x})["x"]
     np.testing.assert_allclose(out[:, 1:-1, 1:-1], 128 / 255, rtol=0, atol=1e-5)

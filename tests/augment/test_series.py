@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxdl.augment import series
+from tests.programs import one_program
 
 KEY = jax.random.key(0)
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 RANDOM = np.random.default_rng(0)
 TIME = 29
 SERIES = RANDOM.normal(size=(TIME, 3)).astype(np.float32)
@@ -17,15 +17,23 @@ RAMP = np.arange(TIME, dtype=np.float32)[:, None]
 
 def run(augment, one=SERIES, rows=300):
     x = np.broadcast_to(one, (rows, *one.shape))
-    return np.asarray(jax.jit(augment, compiler_options=QUICK)(KEY, {"x": x})["x"])
+    return one_program(augment, KEY, {"x": x})["x"]
 
 
 def test_resample():
     position = RANDOM.uniform(-3, TIME + 3, 50).astype(np.float32)
     want = np.stack([np.interp(position, np.arange(TIME), channel) for channel in SERIES.T], -1)
-    np.testing.assert_allclose(series.resample(SERIES, position), want, rtol=0, atol=2e-6)
-    np.testing.assert_array_equal(series.resample(SERIES, jnp.arange(TIME)), SERIES)
-    np.testing.assert_array_equal(series.resample(SERIES[:1], jnp.arange(3.0)), np.repeat(SERIES[:1], 3, 0))
+    between, same, single = one_program(
+        lambda x, position: (
+            series.resample(x, position),
+            series.resample(x, jnp.arange(TIME)),
+            series.resample(x[:1], jnp.arange(3.0)),
+        ),
+        *(SERIES, position),
+    )
+    np.testing.assert_allclose(between, want, rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(same, SERIES)
+    np.testing.assert_array_equal(single, np.repeat(SERIES[:1], 3, 0))
 
 
 @pytest.mark.parametrize("points", [4, 6])
@@ -36,34 +44,36 @@ def test_smooth_curve_is_a_cubic(points):
         return 2 - t + 3 * t**2 - 1.5 * t**3
 
     values = cubic(np.linspace(0, 1, points))[:, None].astype(np.float32)
-    np.testing.assert_allclose(
-        series.smooth_curve(values, TIME)[:, 0], cubic(np.linspace(0, 1, TIME)), rtol=0, atol=1e-6
+    curve = one_program(lambda values: series.smooth_curve(values, TIME), values)
+    np.testing.assert_allclose(curve[:, 0], cubic(np.linspace(0, 1, TIME)), rtol=0, atol=1e-6)
+
+
+def test_permute_segments():
+    order, numbers = np.array([2, 0, 1, 4, 3]), (1, 2, 3, 5)
+    found, short = one_program(
+        lambda x, order, reverse: (
+            [series.permute_segments(x, order, segments) for segments in numbers],
+            series.permute_segments(x[:3], reverse, 5),  # more segments than steps
+        ),
+        *(SERIES, order, np.array([4, 3, 2, 1, 0])),
     )
-
-
-@pytest.mark.parametrize("segments", [1, 2, 3, 5])
-def test_permute_segments(segments):
-    order = np.array([2, 0, 1, 4, 3])
-    parts = np.array_split(SERIES, segments)
-    want = np.concatenate([parts[i] for i in np.argsort(order[:segments])])
-    np.testing.assert_array_equal(series.permute_segments(SERIES, jnp.array(order), segments), want)
-
-
-def test_permute_more_segments_than_steps():
-    out = series.permute_segments(SERIES[:3], jnp.array([4, 3, 2, 1, 0]), 5)
-    np.testing.assert_array_equal(out, SERIES[:3][::-1])
+    for out, segments in zip(found, numbers, strict=True):
+        parts = np.array_split(SERIES, segments)
+        want = np.concatenate([parts[i] for i in np.argsort(order[:segments])])
+        np.testing.assert_array_equal(out, want)
+    np.testing.assert_array_equal(short, SERIES[:3][::-1])
 
 
 def test_warp_time_reads_at_the_integral_of_speed():
     """Speed 1 + t on [0, 1] reads at (t + t²/2) / 1.5."""
     t = np.linspace(0, 1, TIME, dtype=np.float32)
-    out = series.warp_time(RAMP, jnp.asarray(1 + t))[:, 0] / (TIME - 1)
+    out = one_program(series.warp_time, RAMP, 1 + t)[:, 0] / (TIME - 1)
     np.testing.assert_allclose(out, (t + t**2 / 2) / 1.5, rtol=0, atol=1e-6)
 
 
 def test_warp_window():
     """[8, 16] of 28 at speed 2 lasts 4 of 24: the slopes are 24/28 outside and twice that inside."""
-    out = np.asarray(series.warp_window(RAMP, 8.0, 8.0, 2.0))[:, 0]
+    out = one_program(series.warp_window, RAMP, 8.0, 8.0, 2.0)[:, 0]
     t = np.arange(TIME) * 24 / 28
     np.testing.assert_allclose(out, np.interp(t, [0, 8, 12, 24], [0, 8, 16, 28]), rtol=0, atol=1e-5)
 
@@ -73,12 +83,16 @@ def test_quantize_and_pool():
     grid = np.linspace(low, high, 5)  # (levels, channels)
     nearest = np.abs(SERIES[None] - grid[:, None]).argmin(0)
     want = np.take_along_axis(grid, nearest, 0)
-    np.testing.assert_allclose(series.quantize_series(SERIES, 5), want, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(series.quantize_series(np.ones((4, 1)), 5), 1)
+    quantized, flat, pooled = one_program(
+        lambda x, flat: (series.quantize_series(x, 5), series.quantize_series(flat, 5), series.pool_series(x, 4)),
+        *(SERIES, np.ones((4, 1), np.float32)),
+    )
+    np.testing.assert_allclose(quantized, want, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(flat, 1)
     want = np.concatenate(
         [np.repeat(SERIES[i : i + 4].mean(0)[None], len(SERIES[i : i + 4]), 0) for i in range(0, TIME, 4)]
     )
-    np.testing.assert_allclose(series.pool_series(SERIES, 4), want, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(pooled, want, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("time", [28, 29])
@@ -168,13 +182,13 @@ def test_spec_augment_masks_bands():
 
 def test_spec_augment_stays_within_the_lengths():
     """With `length` in the batch, bands of time lie within it, no wider than their share of it."""
-    lengths = jnp.array([30, 10] * 100)
+    lengths = np.array([30, 10] * 100, np.int32)
     augment = series.spec_augment(99, 0, time_masks=1, frequency_masks=0, share=0.5, value=-1.0)
-    out = augment(jax.random.key(0), {"x": jnp.ones((200, 40, 2)), "length": lengths})
-    hit = np.asarray(out["x"])[..., 0] < 0
-    assert out["length"] is lengths
+    out = one_program(augment, KEY, {"x": np.ones((200, 40, 2), np.float32), "length": lengths})
+    hit = out["x"][..., 0] < 0
+    np.testing.assert_array_equal(out["length"], lengths)
     for length, most in ((30, 15), (10, 5)):
-        rows = hit[np.asarray(lengths) == length]
+        rows = hit[lengths == length]
         assert not rows[:, length:].any()
         assert rows.sum(1).max() == most
         assert rows[:, 0].any()

@@ -1,14 +1,16 @@
 """Edits of token sequences against the same edits of Python lists, their rates, and byte-pair dropout."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.augment import text
+from tests.programs import one_program
 
 KEY = jax.random.key(0)
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 BEGIN, END, MASK = 1, 2, 3
 RANDOM = np.random.default_rng(0)
 ROWS, TIME = 200, 24
@@ -24,8 +26,8 @@ SAFE = {"keep": (BEGIN, END)}
 
 
 def run(augment, batch=BATCH):
-    out = jax.jit(augment, compiler_options=QUICK)(KEY, batch)
-    return np.asarray(out["x"]), np.asarray(out.get("length"))
+    out = one_program(augment, KEY, batch)
+    return out["x"], out["length"]
 
 
 def is_subsequence(short, long):
@@ -37,33 +39,45 @@ def near(share, p, n=WORDS):
     assert abs(share - p) < 4 * np.sqrt(p * (1 - p) / n)
 
 
-@pytest.mark.parametrize(
-    "augment",
-    [
-        text.mask(0.4, mask_id=MASK, **SAFE),
-        text.cutoff(0.4, mask_id=MASK, **SAFE),
-        text.synonyms(TABLE, 0.4, **SAFE),
-        text.swap(0.4, **SAFE),
-        text.delete(0.4, **SAFE),
-        text.insert(0.4, vocab=(10, 50), **SAFE),
-    ],
-)
-def test_padding_and_kept_tokens(augment):
-    """Padding stays behind the length, begin and end stay where they belong; no length: counted, and not invented."""
-    x, length = run(augment)
+EDITS = {
+    "mask": lambda p: text.mask(p, mask_id=MASK, **SAFE),
+    "cutoff": lambda p: text.cutoff(p, mask_id=MASK, **SAFE),
+    "synonyms": lambda p: text.synonyms(TABLE, p, **SAFE),
+    "swap": lambda p: text.swap(p, **SAFE),
+    "delete": lambda p: text.delete(p, **SAFE),
+    "insert": lambda p: text.insert(p, vocab=(10, 50), **SAFE),
+}
+SHARES = (0.4, 0.15, 0.5, 0.3, 1.0)
+
+
+@cache
+def edited(name):
+    """p -> tokens and lengths of an edit at each of SHARES, in one program."""
+    out = one_program(lambda p, batch: jax.lax.map(lambda p: EDITS[name](p)(KEY, batch), p), np.float32(SHARES), BATCH)
+    return {p: (x, length) for p, x, length in zip(SHARES, out["x"], out["length"], strict=True)}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_padding_and_kept_tokens(name):
+    """Padding stays behind the length, begin and end stay where they belong."""
+    x, length = edited(name)[0.4]
     for row, n in zip(x, length, strict=True):
         assert (row[:n] != 0).all()
         assert (row[n:] == 0).all()
         assert row[0] == BEGIN
         assert row[n - 1] == END or n == TIME  # an insertion may push it out
-    counted = jax.jit(augment, compiler_options=QUICK)(KEY, {"x": X})
-    np.testing.assert_array_equal(counted["x"], x)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "delete")) for n in EDITS])
+def test_a_length_that_is_not_given_is_counted_and_not_invented(name):
+    counted = one_program(lambda p, batch: EDITS[name](p)(KEY, batch), np.float32(0.4), {"x": X})
+    np.testing.assert_array_equal(counted["x"], edited(name)[0.4][0])
     assert set(counted) == {"x"}
 
 
 @pytest.mark.parametrize("p", [0.15, 0.5])
 def test_mask_rate(p):
-    x, length = run(text.mask(p, mask_id=MASK, **SAFE))
+    x, length = edited("mask")[p]
     near((x == MASK).sum() / WORDS, p)
     np.testing.assert_array_equal(np.where(x == MASK, X, x), X)
     np.testing.assert_array_equal(length, LENGTH)
@@ -100,7 +114,7 @@ def test_swap_moves_a_share():
 
 
 def test_delete():
-    x, length = run(text.delete(0.3, **SAFE))
+    x, length = edited("delete")[0.3]
     assert all(is_subsequence(new[:m], old[:n]) for new, m, old, n in zip(x, length, X, LENGTH, strict=True))
     near((LENGTH - length).sum() / WORDS, 0.3)
     x, length = run(text.delete(1.0))
@@ -111,7 +125,7 @@ def test_delete():
     )  # a random one is spared
 
 
-@pytest.mark.parametrize("source", [{"vocab": (300, 400)}, {"table": TABLE}])
+@pytest.mark.parametrize("source", [{"vocab": (300, 400)}, pytest.param({"table": TABLE}, marks=pytest.mark.slow)])
 def test_insert(source):
     room = {"x": np.pad(X, ((0, 0), (0, TIME))), "length": LENGTH}
     x, length = run(text.insert(0.4, **source, **SAFE), room)
@@ -125,8 +139,11 @@ def test_insert(source):
         1.0 if "vocab" in source else np.mean([(old[1 : n - 1] % 2).mean() for old, n in zip(X, LENGTH, strict=True)])
     )
     assert abs(new.sum() / WORDS - 0.4 * share) < 0.05
-    cut, length = run(text.insert(1.0, **source, keep=()), BATCH)
-    assert (length <= TIME).all()
+
+
+def test_insertions_beyond_the_end_are_cut():
+    cut, length = edited("insert")[1.0]
+    assert (length == np.minimum(TIME, LENGTH + (LENGTH - 2))).all()  # behind every token but the first and the last
     assert cut.shape == X.shape
 
 
@@ -144,7 +161,7 @@ def test_back_translation_there_and_back():
     def back(keys, x):
         return flip(keys, jnp.where(x > 0, x - 1000, 0))
 
-    assert (np.asarray(there(None, jnp.asarray(X)))[:, 0] == END + 1000).all()
+    assert (one_program(lambda x: there(None, x), X)[:, 0] == END + 1000).all()
     x, length = run(text.back_translate(there, back, 1.0))
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(length, LENGTH)
@@ -168,9 +185,9 @@ def test_paraphrase_fits_the_answer(time_out):
 @pytest.mark.parametrize("time", [4, 6, 8])
 def test_a_paraphrase_that_is_cut_still_ends(time):
     """The end token (2 here) stays last; an answer that has none is cut anywhere."""
-    answers = jnp.array([[5, 6, 7, 8, 9, END], [5, 6, END, 0, 0, 0], [5, 6, 7, 8, 9, 9]])
-    batch = {"x": jnp.ones((3, time), int), "length": jnp.full(3, time)}
-    new = text.paraphrase(lambda keys, x: answers, 1.0)(KEY, batch)
+    answers = np.array([[5, 6, 7, 8, 9, END], [5, 6, END, 0, 0, 0], [5, 6, 7, 8, 9, 9]])
+    batch = {"x": np.ones((3, time), np.int32), "length": np.full(3, time, np.int32)}
+    new = one_program(text.paraphrase(lambda keys, x: answers, 1.0), KEY, batch)
     wanted = {
         4: [[5, 6, 7, END], [5, 6, END, 0], [5, 6, 7, 9]],
         6: answers.tolist(),

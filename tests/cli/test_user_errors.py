@@ -7,9 +7,9 @@ import pytest
 
 import jaxdl
 from jaxdl.cli.errors import guarded
-from jaxdl.cli.train import call
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.checkpoint import CheckpointError
+from jaxdl.setup import Setup
 from jaxdl.types import MissingPackage, UserError, UserTypeError
 
 PACKAGE = Path(jaxdl.__file__).parent
@@ -57,9 +57,9 @@ def test_a_config_that_raises_is_told_with_its_line_unless_the_defect_is_ours():
         raise RuntimeError("no such thing")
 
     with pytest.raises(ExperimentError, match=r"test_user_errors\.py:\d+ config raises RuntimeError: no such thing"):
-        call(config, {"seed": 0})
+        Setup.of(config, {"seed": 0}).build()
     with pytest.raises(ValueError, match="unpack") as caught:
-        call(lambda *, seed: inside("a, b = 1, 2, 3")(), {"seed": 0})
+        Setup.of(lambda *, seed: inside("a, b = 1, 2, 3")(), {"seed": 0}).build()
     assert not isinstance(caught.value, UserError)
 
 

@@ -2,11 +2,13 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.data.buckets import Buckets, edges_of, lengths_of
+from tests.programs import one_program
 
 
 def data(n=90, batch=4, buckets=3, window=2, **more):
@@ -96,10 +98,10 @@ def test_evaluation_is_in_the_stored_order():
     d = data(23, batch=4)
     ((count, source),) = d.eval_sources("validation")
     assert count == 6
-    batches = [d.eval_batch({k: jnp.asarray(v) for k, v in source.items()}, i) for i in range(count)]
-    rows = np.concatenate([b["x"][np.asarray(b["mask"]) > 0, 0] for b in batches])
+    batches = one_program(lambda source: jax.lax.map(lambda i: d.eval_batch(source, i), jnp.arange(count)), source)
+    rows = batches["x"][batches["mask"] > 0, 0]
     assert rows.tolist() == list(range(1, 24))
-    assert batches[0]["x"].shape[1] == source["x"].shape[1]
+    assert batches["x"].shape[2] == source["x"].shape[1]
 
 
 def test_says_what_is_wrong():

@@ -9,8 +9,10 @@ from PIL import Image
 from jaxdl.data.identities import identities, streamed_faces, trained, unseen_digits
 from jaxdl.data.pairs import read_pairs
 from jaxdl.data.stream import balanced
+from tests.programs import one_program
 
 RANDOM = np.random.default_rng(0)
+names_of = lambda data, part: {data.classes[y] for y in data.splits[part]["y"]}
 
 
 def photograph(path, side=8):
@@ -30,10 +32,6 @@ def crowd(tmp_path_factory):
     return people(tmp_path_factory.mktemp("crowd"), [f"p{i:02d}" for i in range(20)])
 
 
-def names_of(data, part):
-    return {data.classes[y] for y in data.splits[part]["y"]}
-
-
 def test_identities_are_split_whole_and_the_trained_come_first(crowd):
     data = identities(crowd, batch=6)
     parts = {part: names_of(data, part) for part in ("train", "validation", "test")}
@@ -46,15 +44,15 @@ def test_identities_are_split_whole_and_the_trained_come_first(crowd):
         "every seed; no identity is in two parts"
     )
     assert identities(crowd, batch=6).splits is data.splits or identities(crowd, batch=6) is data
-    grey = identities(crowd, batch=6, size=4, channels=1, invert=True)
+    grey, plain = (identities(crowd, batch=6, size=4, channels=1, invert=invert) for invert in (True, False))
     assert grey.splits["test"]["x"].shape == (9, 4, 4, 1)
     assert grey.split.endswith("; images brought to 4x4")
-    plain = identities(crowd, batch=6, size=4, channels=1)
-    for data in (grey, plain):
-        scaled = data.standardise(data.prepare({"x": data.splits["train"]["x"]}))["x"]
-        assert (float(scaled.mean()), float(scaled.std())) == pytest.approx((0, 1), abs=1e-4)
-    raw = {"x": plain.splits["test"]["x"]}
-    np.testing.assert_allclose(grey.prepare(raw)["x"], 1 - plain.prepare(raw)["x"], atol=1e-6)
+    splits = [{part: {"x": d.splits[part]["x"]} for part in ("train", "test")} for d in (plain, grey)]
+    run = lambda d, s: (d.standardise(d.prepare(s["train"])), d.prepare(s["test"]))
+    (scaled, given), (scaled_grey, inverted) = one_program(lambda *s: (run(plain, s[0]), run(grey, s[1])), *splits)
+    for x in (scaled["x"], scaled_grey["x"]):
+        assert (x.mean(), x.std()) == pytest.approx((0, 1), abs=1e-4)
+    np.testing.assert_allclose(inverted["x"], 1 - given["x"], atol=1e-6)
 
 
 def test_groups_are_split_whole(tmp_path):

@@ -4,14 +4,13 @@ import shutil
 from multiprocessing import active_children
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxdl.data import decoding, images
 from jaxdl.data.stream import rows_of_step
+from tests.programs import one_program
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("bird", "cat", "dog")
@@ -125,7 +124,7 @@ def test_a_window_of_several_draws(painted):
     source = data.source(4, 6, 0)
     assert source["x"].shape == data.blank_source()["x"].shape == (3, 4, 8, 8, 3)
     for draw in (4, 5):
-        batch = jax.jit(data.train_batch)(source, 0, jnp.int32(draw))
+        batch = one_program(data.train_batch, source, 0, np.int32(draw))
         np.testing.assert_array_equal(batch["x"], alone.source(draw, draw + 1, 0)["x"][0])
     assert not source["x"][0].any()
     with pytest.raises(ValueError, match="window = 3: this task draws 4 batches a step"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxdl.data import prepare
+from tests.programs import one_program
 
 
 @pytest.mark.parametrize("n", [20, 101, 1000])
@@ -52,7 +53,7 @@ def test_statistics_standardise_the_rows_they_come_from(dtype):
     x = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3)).astype(dtype)
     x[..., 2] = 7
     scale, standardise = prepare.Scale(255.0), prepare.statistics(x, maximum=255.0)
-    out = np.asarray(standardise(scale({"x": x, "y": 1}))["x"])
+    out = one_program(lambda x: standardise(scale({"x": x, "y": 1}))["x"], x)
     np.testing.assert_allclose(out[..., :2].mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(out[..., :2].std((0, 1, 2)), 1, rtol=1e-5)
     np.testing.assert_allclose(out[..., 2], 0, atol=1e-6)
@@ -62,7 +63,7 @@ def test_statistics_standardise_the_rows_they_come_from(dtype):
 
 def test_standardise_keeps_the_precision_and_is_equal_to_its_twin():
     standardise = prepare.Standardise((1.0, 2.0), (0.5, 4.0))
-    out = standardise({"x": jnp.array([[2.0, 2.0]], jnp.bfloat16)})["x"]
+    out = one_program(lambda x: standardise({"x": x})["x"], np.array([[2.0, 2.0]], jnp.bfloat16))
     assert out.dtype == jnp.bfloat16
     assert out.tolist() == [[2.0, 0.0]]
     assert standardise == prepare.Standardise((1.0, 2.0), (0.5, 4.0))

@@ -2,11 +2,13 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.data import series
+from tests.programs import one_program
 
 LINE = np.arange(40.0)
 OPTIONS = dict(lookback=4, horizon=3, batch=5)
@@ -40,15 +42,14 @@ def test_no_part_leaks_into_another():
 
 def test_a_step_gathers_the_windows_and_an_epoch_has_each_once():
     data = series.windows(LINE, parts=(32, 4, 4), **OPTIONS)  # 26 windows, batches of 5
-    source = {"series": jnp.asarray(data.source(0, 1, 0)["series"])}
-    firsts = []
-    for step in range(26):  # five epochs
-        batch = data.train_batch(source, 3, step)
-        x, y = np.asarray(batch["x"])[..., 0], np.asarray(batch["y"])[..., 0]
-        np.testing.assert_array_equal(np.concatenate([x, y], 1), x[:, :1] + np.arange(7))
-        firsts += x[:, 0].astype(int).tolist()
-    assert np.bincount(firsts).tolist() == [5] * 26
-    np.testing.assert_array_equal(data.train_batch(source, 3, 7)["x"], data.train_batch(source, 3, 7)["x"])
+    steps = np.array([*range(26), 7], np.int32)  # five epochs, and one step again
+    batches = one_program(
+        lambda source: jax.lax.map(lambda step: data.train_batch(source, 3, step), steps), dict(data.source(0, 1, 0))
+    )
+    x, y = batches["x"][..., 0], batches["y"][..., 0]
+    np.testing.assert_array_equal(np.concatenate([x, y], 2), x[:, :, :1] + np.arange(7))
+    assert np.bincount(x[:26, :, 0].astype(int).ravel()).tolist() == [5] * 26
+    np.testing.assert_array_equal(x[26], x[7])
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 8, 13])
@@ -56,11 +57,10 @@ def test_evaluation_sees_every_window_once_in_order(batch):
     data = series.windows(LINE, lookback=4, horizon=3, batch=batch, parts=(20, 10, 10))
     ((count, source),) = data.eval_sources("test")
     assert source is next(iter(data.eval_sources("test")))[1], "one object, so that it is put on the device once"
-    batches = [data.eval_batch({"series": jnp.asarray(source["series"])}, i) for i in range(count)]
-    mask = np.concatenate([b["mask"] for b in batches]) > 0
+    every = lambda source: jax.lax.map(lambda i: data.eval_batch(source, i), jnp.arange(count))
+    batches = one_program(every, {"series": source["series"]})
     for key in ("x", "y"):
-        got = np.concatenate([b[key] for b in batches])[mask]
-        np.testing.assert_array_equal(got, data.splits["test"][key])
+        np.testing.assert_array_equal(batches[key][batches["mask"] > 0], data.splits["test"][key])
 
 
 GAP = np.where(LINE == 22, np.nan, LINE)

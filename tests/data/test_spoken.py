@@ -1,12 +1,12 @@
 """Sequences put together from single recordings: what they hold, where they come from, and that they are the same again."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.data import speech, spoken
 from jaxdl.data.spectrogram import PAD
+from tests.programs import one_program
 
 
 def constant(values, size=400):
@@ -14,11 +14,16 @@ def constant(values, size=400):
     return spoken.bank([np.full(size + 10 * i, v, np.int16) for i, v in enumerate(values)], range(1, len(values) + 1))
 
 
+def many(composer, seed, count, bank):
+    """That many sequences of one seed."""
+    compose = lambda key, bank: jax.vmap(composer, (0, None))(jax.random.split(key, count), bank)
+    return one_program(compose, jax.random.key(seed), dict(bank))
+
+
 def test_a_sequence_holds_its_symbols_in_order_with_silence_between():
     bank = constant([1000, 2000, 3000])
     composer = spoken.Composer(4000, 1000, longest=4, gap=(0.1, 0.2), gain=(0.0, 0.0), noise=(-200.0, -190.0))
-    compose = jax.jit(jax.vmap(composer, (0, None)))
-    x, y = (np.asarray(a) for a in compose(jax.random.split(jax.random.key(0), 32), dict(bank)))
+    x, y = many(composer, 0, 32, bank)
     assert set((y > 0).sum(1)) == {1, 2, 3, 4}
     for sound, symbols in zip(x, y, strict=True):
         real = sound[sound != PAD]
@@ -35,8 +40,8 @@ def test_a_sequence_holds_its_symbols_in_order_with_silence_between():
 
 def test_symbols_that_do_not_fit_are_left_out():
     composer = spoken.Composer(900, 1000, shortest=4, longest=4, gap=(0.1, 0.2))
-    x, y = composer(jax.random.key(1), dict(constant([1000, 2000])))
-    assert (np.asarray(y) > 0).tolist() == [True, False, False, False]
+    x, y = one_program(composer, jax.random.key(1), dict(constant([1000, 2000])))
+    assert (y > 0).tolist() == [True, False, False, False]
     assert x.shape == (900,)
 
 
@@ -51,15 +56,15 @@ def test_a_sequence_has_a_symbol():
 def test_gain_speed_and_noise_are_drawn_in_their_range():
     bank = constant([1000])
     composer = spoken.Composer(1000, 1000, longest=1, gain=(-6.0, 6.0), noise=(-60.0, -60.0), speed=(0.8, 1.25))
-    x, _ = jax.jit(jax.vmap(composer, (0, None)))(jax.random.split(jax.random.key(2), 64), dict(bank))
-    x = np.where(np.asarray(x) == PAD, 0, x).astype(float)
+    x, _ = many(composer, 2, 64, bank)
+    x = np.where(x == PAD, 0, x).astype(float)
     loud = x > 200  # the noise stays below √3·33
     assert loud.sum(1).min() < 340
     assert 450 < loud.sum(1).max() <= 500
     heights = np.array([row[mask].mean() for row, mask in zip(x, loud, strict=True)])
     assert 490 < heights.min() < 600
     assert 1700 < heights.max() < 2010
-    hiss = np.asarray(spoken.noise(jax.random.key(0), 10001))
+    hiss = one_program(lambda key: spoken.noise(key, 10001), jax.random.key(0))
     assert hiss.shape == (10001,)
     assert abs(hiss.mean()) < 0.03
     assert hiss.std() == pytest.approx(1, abs=0.02)
@@ -83,15 +88,16 @@ def test_tones_are_where_the_keys_have_them():
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tones):
-    draw = jax.jit(lambda source, seed, step: tones.train_batch(source, seed, step))
-    source = dict(tones.source(0, 1, 0))
-    a, b, c, d = (draw(source, *at) for at in ((0, 3), (0, 3), (0, 4), (1, 3)))
-    assert np.array_equal(a["x"], b["x"])
-    for other in (c, d):
-        assert not np.array_equal(a["x"], other["x"])
-    assert a["x"].shape == (4, 12800)  # 3 · (0.2 + 0.25) + 0.25 seconds
-    assert a["x"].dtype == jnp.int16
-    assert int(a["y"].max()) <= 12
+    at = np.int32([(0, 3), (0, 3), (0, 4), (1, 3)])  # seed and step
+    draw = lambda source: jax.lax.map(lambda at: tones.train_batch(source, at[0], at[1]), at)
+    batches = one_program(draw, dict(tones.source(0, 1, 0)))
+    a, b, *others = batches["x"]
+    assert np.array_equal(a, b)
+    for other in others:
+        assert not np.array_equal(a, other)
+    assert a.shape == (4, 12800)  # 3 · (0.2 + 0.25) + 0.25 seconds
+    assert a.dtype == np.int16
+    assert batches["y"].max() <= 12
 
 
 def test_splits_are_fixed_and_share_no_line(tones):

@@ -10,17 +10,20 @@ import pytest
 from jaxdl.data import text as texts
 from jaxdl.data.tokenizers import BPE, Characters
 from jaxdl.models.transformer import Config, Decoder
+from tests.programs import one_program
 
 TEXT = "".join(chr(97 + (i * i + i // 7) % 23) for i in range(1000))
 TOKENIZER = Characters.of(TEXT)
 
 
 def rows_of(data, split):
-    return [
-        {k: np.asarray(v) for k, v in data.eval_batch(source, i).items()}
-        for n, source in data.eval_sources(split)
-        for i in range(n)
-    ]
+    """The batches of an evaluation."""
+    found = []
+    for count, source in data.eval_sources(split):
+        every = jax.vmap(data.eval_batch, (None, 0))
+        batches = one_program(every, dict(source), np.arange(count))
+        found += [{name: value[i] for name, value in batches.items()} for i in range(count)]
+    return found
 
 
 @pytest.mark.parametrize("contiguous", [False, True])
@@ -39,31 +42,33 @@ def test_evaluation_reads_every_target_once_in_order(contiguous):
     assert "900 train / 100 validation" in data.split
 
 
+def steps(data, seed, count):
+    """The first batches of training."""
+    draw = lambda source: jax.lax.map(lambda step: data.train_batch(source, seed, step), jnp.arange(count))
+    return one_program(draw, dict(data.source(0, 1, 0)))
+
+
 def test_windows_begin_everywhere_once_an_epoch():
     data = texts.windows(TEXT[:100], TOKENIZER, batch=4, context=10)
     tokens = TOKENIZER.encode(TEXT[:90])
-    source = {k: jnp.asarray(v) for k, v in data.source(0, 1, 0).items()}
-    np.testing.assert_array_equal(source["tokens"], tokens)
-    step = jax.jit(lambda s: data.train_batch(source, 3, s))
-    batches = [step(jnp.int32(i)) for i in range(20)]
-    windows = [tuple(row) for batch in batches for row in np.concatenate([batch["x"], batch["y"][:, -1:]], 1).tolist()]
+    np.testing.assert_array_equal(data.source(0, 1, 0)["tokens"], tokens)
+    batches = steps(data, 3, 20)
+    windows = [tuple(row) for row in np.concatenate([batches["x"], batches["y"][..., -1:]], 2).reshape(-1, 11).tolist()]
     wanted = [tuple(tokens[i : i + 11].tolist()) for i in range(80)]
     assert sorted(windows) == sorted(wanted)
-    assert batches[0]["characters"].tolist() == [10.0] * 4
+    assert batches["characters"][0].tolist() == [10.0] * 4
 
 
 def test_a_row_of_a_stream_continues_the_row_of_the_step_before():
     data = texts.windows(TEXT, TOKENIZER, batch=3, context=10, contiguous=True)
-    source = {k: jnp.asarray(v) for k, v in data.source(0, 1, 0).items()}
     assert data.steps_per_epoch == 29  # 899 targets are 89 whole windows
-    step = jax.jit(lambda s: data.train_batch(source, 0, s))
-    batches = [step(jnp.int32(i)) for i in range(65)]
-    seen = np.concatenate([b["x"] for b in batches], 1)
+    batches = steps(data, 0, 65)
+    seen = np.concatenate(batches["x"], 1)
     whole = TOKENIZER.encode(TEXT[:870])
     for r, row in enumerate(seen):
         wanted = np.roll(whole, -r * 290)
         np.testing.assert_array_equal(row, np.concatenate([wanted, wanted])[: len(row)])
-    np.testing.assert_array_equal(batches[4]["y"][:, -1], batches[5]["x"][:, 0])
+    np.testing.assert_array_equal(batches["y"][4, :, -1], batches["x"][5, :, 0])
 
 
 def test_characters_of_a_coarser_tokenizer():
@@ -96,14 +101,19 @@ def test_packed_documents_are_all_there_and_apart(whole):
         )
 
 
+@pytest.mark.slow
 def test_a_packed_document_is_read_as_if_it_were_alone():
     documents = [np.array([1, 2, 3]), np.array([4, 5, 6, 1])]
     rows = texts.pack(documents, 8)
-    model = Decoder(Config(vocab=7, width=8, depth=2, heads=2, hidden=16, order="first"))
-    params = model.init(jax.random.key(0), rows["x"], train=False)
-    packed = model.apply(params, rows["x"], segments=rows["segments"], positions=rows["positions"], train=False)
-    for number, document in enumerate(documents, 1):
-        alone = model.apply(params, document[None], train=False)[0]
+    model = Decoder(Config(vocab=7, width=8, depth=1, heads=2, hidden=8, order="first"))
+
+    def run(rows, *documents):
+        params = model.init(jax.random.key(0), rows["x"], train=False)
+        packed = model.apply(params, rows["x"], segments=rows["segments"], positions=rows["positions"], train=False)
+        return packed, [model.apply(params, document[None], train=False)[0] for document in documents]
+
+    packed, apart = one_program(run, dict(rows), *documents)
+    for number, alone in enumerate(apart, 1):
         np.testing.assert_allclose(packed[rows["segments"] == number], alone, rtol=2e-5, atol=2e-6)
 
 

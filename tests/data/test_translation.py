@@ -109,6 +109,7 @@ def test_parts_make_up_every_number_word(language, column):
     assert len(tokenizer.encode(number_table()[9999][column])) < 20
 
 
+@pytest.mark.parity
 def test_number_words_are_num2words():
     num2words = pytest.importorskip("num2words").num2words
     for n in (0, 21, 71, 99, 101, 342, 1000, 1100, 4071, 9999):

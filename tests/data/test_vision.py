@@ -8,6 +8,7 @@ import pytest
 import sklearn.datasets
 
 from jaxdl.data import vision
+from tests.programs import one_program
 
 PARTS = ("train", "validation", "test")
 
@@ -31,9 +32,10 @@ def test_digits_are_those_of_scikit_learn():
     assert data.splits["train"]["x"].dtype == np.uint8
     assert [data.size(part) for part in PARTS] == [1258, 270, 269]
     assert rows(joined(data, "x"), joined(data, "y")) == rows(peer.images.astype(np.uint8), peer.target)
-    batch = data.prepare({"x": data.splits["train"]["x"]})
-    assert (float(batch["x"].min()), float(batch["x"].max())) == (0.0, 1.0)
-    out = np.asarray(data.standardise(batch)["x"])
+    prepared, out = one_program(
+        lambda x: ((batch := data.prepare({"x": x}))["x"], data.standardise(batch)["x"]), data.splits["train"]["x"]
+    )
+    assert (prepared.min(), prepared.max()) == (0.0, 1.0)
     np.testing.assert_allclose((out.mean(), out.std()), (0, 1), atol=1e-5)
     assert vision.digits(batch=32) is data
 

@@ -1,12 +1,13 @@
 """CTC decoding: against the sum over all paths, of which tiny cases have few enough."""
 
+from functools import partial
 from itertools import product
 
-import jax
 import numpy as np
 import pytest
 
 from jaxdl.decode.ctc import collapse, greedy, prefix_beam
+from tests.programs import one_program
 
 
 def meaning(path):
@@ -23,6 +24,11 @@ def by_brute_force(p):
     return sorted(total.items(), key=lambda item: -item[1])
 
 
+def softmax(z):
+    e = np.exp(np.asarray(z, np.float64))
+    return e / e.sum(-1, keepdims=True)
+
+
 def rows(tokens):
     return [tuple(int(s) for s in row if s) for row in tokens]
 
@@ -30,18 +36,20 @@ def rows(tokens):
 def test_collapse_is_its_definition_for_every_short_path():
     paths = np.array(list(product(range(3), repeat=4)), np.int32)
     whole = np.full(len(paths), 4)
-    assert rows(collapse(paths, whole)) == [meaning(path) for path in paths]
-    assert rows(collapse(paths, whole - 1)) == [meaning(path[:3]) for path in paths]
-    assert rows(collapse(paths, whole, longest=1)) == [meaning(path)[:1] for path in paths]
+    run = lambda paths, whole: (collapse(paths, whole), collapse(paths, whole - 1), collapse(paths, whole, longest=1))
+    every, cut, first = one_program(run, paths, whole)
+    assert rows(every) == [meaning(path) for path in paths]
+    assert rows(cut) == [meaning(path[:3]) for path in paths]
+    assert rows(first) == [meaning(path)[:1] for path in paths]
 
 
 def test_a_wide_enough_search_finds_every_transcript_with_its_probability():
     """Different lengths in one batch; 31 transcripts of at most 4 frames and 2 symbols, so nothing is pruned."""
     logits = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32) * 1.5
     lengths = np.array([4, 3, 2, 4, 1, 0])
-    found, score = jax.jit(lambda z, n: prefix_beam(z, n, width=40))(logits, lengths)
+    found, score = one_program(partial(prefix_beam, width=40), logits, lengths)
     for z, n, tokens, log_p in zip(logits, lengths, found, score, strict=True):
-        p = np.asarray(jax.nn.softmax(z[:n]), np.float64)
+        p = softmax(z[:n])
         expected = by_brute_force(p) if n else [((), 1.0)]
         used = np.asarray(log_p) > -1e29
         got = dict(zip(rows(tokens[used]), np.exp(np.asarray(log_p[used], np.float64)), strict=True))
@@ -56,12 +64,11 @@ def test_a_narrow_search_beats_the_best_path():
     """By the sum over all paths, on the whole; and it never counts a path twice."""
     logits = np.random.default_rng(1).normal(size=(16, 4, 3)).astype(np.float32)
     lengths = np.full(16, 4)
-    best = greedy(logits, lengths)
-    found, score = prefix_beam(logits, lengths, width=3)
+    best, (found, score) = one_program(lambda z, n: (greedy(z, n), prefix_beam(z, n, width=3)), logits, lengths)
     assert (np.diff(score, axis=1) <= 0).all()
     ours, theirs = [], []
     for z, path, tokens, log_p in zip(logits, best, found, score, strict=True):
-        exact = dict(by_brute_force(np.asarray(jax.nn.softmax(z), np.float64)))
+        exact = dict(by_brute_force(softmax(z)))
         assert all(np.exp(s) <= exact[t] + 1e-6 for t, s in zip(rows(tokens), log_p, strict=True))
         ours.append(exact[rows(tokens)[0]])
         theirs.append(exact[rows(path[None])[0]])
@@ -76,13 +83,14 @@ def test_padding_frames_change_nothing():
     lengths = np.array([6, 4])
     other = logits.copy()
     other[1, 4:] = 50 * np.random.default_rng(3).normal(size=(2, 4))
-    assert np.array_equal(greedy(logits, lengths), greedy(other, lengths))
-    for a, b in zip(prefix_beam(logits, lengths, width=4), prefix_beam(other, lengths, width=4), strict=True):
+    run = lambda n, *logits: [(greedy(z, n), *prefix_beam(z, n, width=4)) for z in logits]
+    for a, b in zip(*one_program(run, lengths, logits, other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_without_a_frame_nothing_was_said():
-    found, score = prefix_beam(np.zeros((1, 0, 3), np.float32), np.array([0]), width=2)
+    nothing = np.zeros((1, 0, 3), np.float32)
+    found, score = one_program(partial(prefix_beam, width=2), nothing, np.array([0]))
     assert found.shape == (1, 2, 1)
     assert float(score[0, 0]) == 0
     with pytest.raises(ValueError, match="longest=0: leave room for one symbol"):

@@ -1,15 +1,15 @@
 """A crash costs a minute: a checkpoint is written by the clock, also between evaluations."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from jaxdl.prepared import prepare
 
 from jaxdl.engine.loop import Limits, fit
 from jaxdl.record.checkpoint import Checkpoints
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 
 class Kept:
@@ -39,17 +39,14 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def program(tiny):
-    exp = replace(tiny.config(), eval_every=24, origin=None)
-    return exp, prepare(exp)
+    return prepare(Setup.of(tiny.config, {"eval_every": 24}))
 
 
 def run(program, folder: Path, seconds: float):
-    exp, prepared = program
     kept = Kept()
     limits = Limits(log_every=1)  # one step a chunk
     with Checkpoints(folder) as checkpoints:
-        state = prepared.program.init({})
-        fit(prepared.program, exp, {}, state, events=kept, checkpoints=checkpoints, limits=limits, clock=Clock(seconds))
+        fit(program, program.init(), events=kept, checkpoints=checkpoints, limits=limits, clock=Clock(seconds))
         metrics = {step: checkpoints.meta(step)["metric"] for step in checkpoints.steps()}
     return [line["step"] for line in kept.lines if line["kind"] == "checkpoint"], metrics
 
@@ -67,12 +64,11 @@ def test_within_a_minute_the_evaluation_alone_saves(program, tmp_path):
 
 
 def test_such_a_checkpoint_goes_on_to_the_same_end(program, tmp_path):
-    exp, prepared = program
     steps, _ = run(program, tmp_path, seconds=7.0)
     with Checkpoints(tmp_path) as checkpoints:
         between = [step for step in checkpoints.steps() if step != 24][-1]
-        state, _, _ = checkpoints.restore(prepared.shapes, between)
-        whole, _, _ = checkpoints.restore(prepared.shapes, 24)
-    outcome = fit(prepared.program, exp, {}, state, events=Kept(), limits=Limits(log_every=1))
+        state, _, _ = checkpoints.restore(program.shapes, between)
+        whole, _, _ = checkpoints.restore(program.shapes, 24)
+    outcome = fit(program, state, events=Kept(), limits=Limits(log_every=1))
     assert between in steps
     jax.tree.map(np.testing.assert_array_equal, outcome.state.params, whole.params)

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from jaxdl.prepared import prepare
 
 from jaxdl import optim
 from jaxdl.engine import average
+from jaxdl.engine.program import Program
 from jaxdl.formats import Rules
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
@@ -101,12 +101,12 @@ def test_a_run_of_format_1_keeps_its_rule():
 def normed(tiny):
     """An experiment with batch norm, and its states over four steps."""
     task = Classification(MLP(features=(8,), classes=3, norm=BatchNorm))
-    exp = replace(tiny.config(), task=task, ema=0.9, stop=None, optimizer=optim.adamw(0.05), origin=None)
-    prepared = prepare(exp)
-    states = [prepared.program.init({})]
+    exp = replace(tiny.config(), task=task, ema=0.9, stop=None, optimizer=optim.adamw(0.05))
+    program = Program(exp)
+    states = [program.init()]
     for step in range(4):
-        source = prepared.program.place(exp.data.source(step, step + 1, 0))
-        after, _ = prepared.program.chunk({}, jax.tree.map(lambda a: a.copy(), states[-1]), source, 1, 10)
+        source = program.place(exp.data.source(step, step + 1, 0))
+        after, _ = program.chunk(jax.tree.map(lambda a: a.copy(), states[-1]), source, np.int32(1), np.int32(10))
         states.append(after)
     return exp, [jax.device_get(one.replace(key=None)) for one in states]
 
@@ -124,7 +124,7 @@ def test_in_a_run_the_average_is_its_formula(normed):
 
 
 def test_schedule_free_is_evaluated_at_its_average_with_the_statistics_as_they_are(tiny):
-    exp = replace(tiny.config(), stop=None, optimizer=optim.schedule_free_adamw(0.1), origin=None)
+    exp = replace(tiny.config(), stop=None, optimizer=optim.schedule_free_adamw(0.1))
     raw, z = {"w": np.float32(5.0)}, {"w": np.float32(-4.0)}
     opt_state = jax.tree.map(np.asarray, exp.optimizer.init(z))
     stats = {"batch_stats": {"mean": np.float32(2.0)}}

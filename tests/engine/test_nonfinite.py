@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import api
+from jaxdl import train
 from jaxdl.engine.evaluate import conclude
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.tasks.classification import Classification
@@ -27,13 +27,13 @@ def entropy(outputs, targets):
 
 
 def concluded(report, outputs, sums=SUMS):
-    return conclude(task(report), "validation", sums, {"outputs": outputs, "y": np.zeros(4)})
+    return conclude(task(report), "validation", sums, {"outputs": outputs, "targets": np.zeros(4)}, {})
 
 
 def test_one_infinite_score_costs_the_report_alone():
     found = concluded(entropy, {"probability": np.array([0.1, -np.inf, 0.2, 0.3])})
     assert found.metrics == {"loss": 0.75, "accuracy": 0.5}
-    (note,) = found.report["notes"]
+    (note,) = found.report["notes"].lines
     assert note == found.note
     assert "no report of the validation split: 1 value" in note
     assert "probabilities must be finite" in note
@@ -90,16 +90,16 @@ class Unreported(Masked):
 
 
 def test_a_run_keeps_its_metrics_and_goes_on(tiny, tmp_path):
-    exp = replace(tiny.config(steps=12), stop=None, task=Masked(tiny.config().task.model), origin=None)
-    run = api.train(exp, run=tmp_path, quiet=True)
+    exp = replace(tiny.config(steps=12), stop=None, task=Masked(tiny.config().task.model))
+    run = train(lambda: exp, run=tmp_path, quiet=True)
     lines = [line for line in run.history if line["kind"] == "eval"]
     assert all(np.isfinite([line["accuracy"], line["loss"], line["f1"]]).all() for line in lines)
 
 
 def test_a_run_selected_by_a_report_that_cannot_be_made_says_so_and_goes_on(tiny, tmp_path):
     exp = tiny.config(steps=12)
-    exp = replace(exp, stop=EarlyStopping(metric="f1"), task=Unreported(exp.task.model), origin=None)
-    run = api.train(exp, run=tmp_path, quiet=True)
+    exp = replace(exp, stop=EarlyStopping(metric="f1"), task=Unreported(exp.task.model))
+    run = train(lambda: exp, run=tmp_path, quiet=True)
     assert run.outcome.reason == "finished"
     notes = [line["note"] for line in run.history if line["kind"] == "note"]
     assert len(notes) == 2

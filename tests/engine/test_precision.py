@@ -2,16 +2,17 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
-from jaxdl.prepared import prepare
 
 from jaxdl.cli.export import exported_function
 from jaxdl.data.stream import InMemory
+from jaxdl.engine.program import Program
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
@@ -29,14 +30,14 @@ def products(jaxpr):
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def prepared(request, tiny):
+def program(request, tiny):
     task = Classification(MLP(features=(8,), classes=3, norm=BatchNorm))
-    return prepare(replace(tiny.config(), task=task, precision=request.param, origin=None))
+    return Program(replace(tiny.config(), task=task, precision=request.param))
 
 
-def traced(prepared):
+def traced(program):
     """name -> (jaxpr of the function, shapes of its result)."""
-    program, data = prepared.program, prepared.experiment.data
+    data = program.data
     weights = jax.eval_shape(program.one_weights, {}, program.shapes)
     batch = {"x": jnp.asarray(data.example()["x"]), "mask": jnp.ones(data.batch)}
     _, source = next(iter(data.eval_sources("validation")))
@@ -48,33 +49,29 @@ def traced(prepared):
     return {name: jax.make_jaxpr(call, return_shape=True)(*arguments) for name, (call, *arguments) in calls.items()}
 
 
-def test_every_product_is_of_the_declared_precision(prepared):
-    precision = prepared.experiment.precision
-    for name, (jaxpr, _) in traced(prepared).items():
+def test_every_product_is_of_the_declared_precision(program):
+    precision = program.exp.precision
+    for name, (jaxpr, _) in traced(program).items():
         assert products(jaxpr.jaxpr) == {(precision, precision)}, name
 
 
-def test_what_comes_out_is_float32(prepared):
-    made = traced(prepared)
-    _, gathered = made["evaluate"][1]
+def test_what_comes_out_is_float32(program):
+    made = traced(program)
+    _, gathered, _ = made["evaluate"][1]
     for outputs in (gathered["outputs"], made["predict"][1]):
         kinds = {str(leaf.dtype) for leaf in jax.tree.leaves(outputs)}
         assert kinds == {"float32", "int32"}
-    weights = prepared.program.shapes.params, prepared.program.shapes.model_state
+    weights = program.shapes.params, program.shapes.model_state
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(weights)} == {"float32"}
 
 
-def test_what_is_exported_computes_so_too(prepared):
-    class Trained:
-        experiment = prepared.experiment
-        weights = jax.eval_shape(prepared.program.one_weights, {}, prepared.program.shapes)
-
-    Trained.prepared = prepared
-    exported, _ = exported_function(Trained)
+def test_what_is_exported_computes_so_too(program):
+    weights = jax.eval_shape(program.one_weights, {}, program.shapes)
+    exported, _ = exported_function(SimpleNamespace(program=program, experiment=program.exp, weights=weights))
     text = exported.mlir_module()
     lines = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
     assert lines
-    short = {"float32": "f32", "bfloat16": "bf16"}[prepared.experiment.precision]
+    short = {"float32": "f32", "bfloat16": "bf16"}[program.exp.precision]
     for line in lines:
         operands = re.search(r": \((tensor<[^>]*>), (tensor<[^>]*>)\) ->", line)
         assert all(kind.endswith(f"x{short}>") for kind in operands.groups()), line
@@ -95,9 +92,8 @@ def test_what_a_task_gives_in_bfloat16_is_float32_outside(tiny):
         task=Raw(MLP(features=(4,), classes=3)),
         precision="bfloat16",
         stop=None,
-        origin=None,
     )
-    program = prepare(exp).program
+    program = Program(exp)
     weights = jax.eval_shape(program.one_weights, {}, program.shapes)
     _, shapes = jax.make_jaxpr(program.one_predict, return_shape=True)(
         {}, weights, {"x": rows["x"], "mask": np.ones(8)}

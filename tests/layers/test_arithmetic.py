@@ -26,33 +26,43 @@ def grid(n, seed):
             n -= 1
 
 
-def test_convolution_output_size_is_pytorchs():
-    torch = pytest.importorskip("torch")
-    for size, k, s, p, d in grid(200, 0):
-        y = torch.nn.functional.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, k), stride=s, padding=p, dilation=d)
-        assert convolution_output_size(size, k, s, p, d) == y.shape[-1], (size, k, s, p, d)
+def test_convolution_output_size_is_pytorchs(oracle):
+    @oracle
+    def theirs(torch):
+        zeros, conv = torch.zeros, torch.nn.functional.conv1d
+        rows = [
+            conv(zeros(1, 1, size), zeros(1, 1, k), stride=s, padding=p, dilation=d)
+            for size, k, s, p, d in grid(200, 0)
+        ]
+        return {"sizes": [y.shape[-1] for y in rows]}
+
+    assert [convolution_output_size(*row) for row in grid(200, 0)] == theirs["sizes"].tolist()
 
 
-def test_ceil_mode_is_pytorchs():
-    torch = pytest.importorskip("torch")
-    different = 0
-    for size, k, s, p, d in grid(300, 1):
-        y = torch.nn.functional.max_pool1d(torch.zeros(1, 1, size), k, s, p, d, ceil_mode=True)
-        assert convolution_output_size(size, k, s, p, d, ceil_mode=True) == y.shape[-1], (size, k, s, p, d)
-        different += y.shape[-1] != convolution_output_size(size, k, s, p, d)
-    assert different > 30
+def test_ceil_mode_is_pytorchs(oracle):
+    @oracle
+    def theirs(torch):
+        zeros, pool = torch.zeros, torch.nn.functional.max_pool1d
+        return {"sizes": [pool(zeros(1, 1, row[0]), *row[1:], ceil_mode=True).shape[-1] for row in grid(300, 1)]}
+
+    ours = [convolution_output_size(*row, ceil_mode=True) for row in grid(300, 1)]
+    assert ours == theirs["sizes"].tolist()
+    assert sum(y != convolution_output_size(*row) for y, row in zip(ours, grid(300, 1), strict=True)) > 30
 
 
-def test_transposed_output_size_is_pytorchs_and_undoes_the_convolution():
-    torch = pytest.importorskip("torch")
-    for size, k, s, p, d in grid(200, 2):
-        extra = size % max(s, d)
-        out = transposed_output_size(size, k, s, p, d, extra)
-        if out < 1:
-            continue
-        x, w = torch.zeros(1, 1, size), torch.zeros(1, 1, k)
-        y = torch.nn.functional.conv_transpose1d(x, w, stride=s, padding=p, dilation=d, output_padding=extra)
-        assert out == y.shape[-1]
+def test_transposed_output_size_is_pytorchs_and_undoes_the_convolution(oracle):
+    rows = [(*row, row[0] % max(row[2], row[4])) for row in grid(200, 2)]
+    rows = [row for row in rows if transposed_output_size(*row) >= 1]
+    assert len(rows) > 150
+
+    @oracle
+    def theirs(torch):
+        zeros, conv = torch.zeros, torch.nn.functional.conv_transpose1d
+        options = lambda s, p, d, extra: {"stride": s, "padding": p, "dilation": d, "output_padding": extra}
+        return {"sizes": [conv(zeros(1, 1, n), zeros(1, 1, k), **options(*o)).shape[-1] for n, k, *o in rows]}
+
+    assert [transposed_output_size(*row) for row in rows] == theirs["sizes"].tolist()
+    for (size, k, s, p, d, extra), out in zip(rows, theirs["sizes"].tolist(), strict=True):
         if extra < s:
             assert convolution_output_size(out, k, s, p, d) == size
 

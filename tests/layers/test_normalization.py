@@ -1,11 +1,13 @@
 """Normalisation against PyTorch and by the property that defines each."""
 
-from functools import partial
+from functools import cache, partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.errors import ModifyScopeVariableError
 
 from jaxdl.layers.convolution import Conv
 from jaxdl.layers.dense import Dense
@@ -19,6 +21,9 @@ from jaxdl.layers.normalization import (
     WeightNorm,
     moments,
 )
+from tests.programs import one_program
+
+KEY = jax.random.key(0)
 
 
 def data(shape=(6, 5, 4, 8), seed=0):
@@ -26,223 +31,259 @@ def data(shape=(6, 5, 4, 8), seed=0):
 
 
 def started(layer, x):
-    """Variables with random scale and bias, so that a test sees them."""
-    variables = layer.init(jax.random.key(0), x, train=False)
-    params = variables.get("params", {})
-    leaves, tree = jax.tree.flatten(params)
-    leaves = [a + 0.5 * jax.random.normal(jax.random.key(i), a.shape) for i, a in enumerate(leaves)]
-    return {**variables, "params": jax.tree.unflatten(tree, leaves)}
+    """Variables with random scale and bias around where they start, so that a test sees them."""
+    shapes = jax.eval_shape(partial(layer.init, train=False), KEY, x)
+    random = np.random.default_rng(1)
+    ones = lambda path, a: np.full(a.shape, path[-1].key in ("scale", "var"), a.dtype)
+    variables = jax.tree_util.tree_map_with_path(ones, shapes)
+    noisy = lambda a: a + 0.5 * random.normal(size=a.shape).astype(a.dtype)
+    return {**variables, "params": jax.tree.map(noisy, variables.get("params", {}))}
 
 
 def first(a):
     return np.moveaxis(a, -1, 1)
 
 
-def copied(module, params):
-    torch = pytest.importorskip("torch")
+def last(a):
+    return np.moveaxis(a, 1, -1)
+
+
+def copied(torch, module, params):
     with torch.no_grad():
         for name, value in params.items():
-            getattr(module, {"scale": "weight"}.get(name, name)).copy_(torch.tensor(np.asarray(value)))
+            getattr(module, {"scale": "weight"}.get(name, name)).copy_(torch.tensor(value))
     return module
 
 
-def pytorch_norm(name):
-    torch = pytest.importorskip("torch")
-    return {
-        "layer": lambda: torch.nn.LayerNorm(8),
-        "rms": lambda: torch.nn.RMSNorm(8, eps=1e-6),
-        "group": lambda: torch.nn.GroupNorm(4, 8),
-        "instance": lambda: torch.nn.InstanceNorm2d(8),
-    }[name]()
-
-
 NORMS = {"layer": LayerNorm(), "rms": RMSNorm(), "group": GroupNorm(groups=4), "instance": InstanceNorm()}
+EVERY = {**NORMS, "batch": BatchNorm()}
+PYTORCHS = {
+    "layer": lambda nn: nn.LayerNorm(8),
+    "rms": lambda nn: nn.RMSNorm(8, eps=1e-6),
+    "group": lambda nn: nn.GroupNorm(4, 8),
+    "instance": lambda nn: nn.InstanceNorm2d(8),
+}
+
+
+@cache
+def facts(name):
+    """Of one norm in training: the output, its gradient, that of a part of the batch, that of bfloat16."""
+    layer, x = EVERY[name], data()
+
+    def run(variables, x):
+        apply = lambda x: layer.apply(variables, x, train=True, mutable=["batch_stats"])
+        narrow = x.astype(jnp.bfloat16)
+        (narrow_y, new), (wide_y, _) = apply(narrow), apply(narrow.astype(jnp.float32))
+        out = {"narrow": narrow_y, "new": new, "wide": wide_y}
+        if name != "batch":
+            gradient = jax.grad(lambda x: (apply(x)[0] ** 3).sum())(x)
+            out |= {"y": apply(x)[0], "dx": gradient, "part": apply(x[:2])[0]}
+        return out
+
+    return one_program(run, started(layer, x), x)
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_equals_pytorch(name):
-    torch = pytest.importorskip("torch")
-    x, layer = data(), NORMS[name]
-    variables = started(layer, x)
-    module = copied(pytorch_norm(name), variables["params"])
+def test_equals_pytorch(name, oracle):
     channels_last = name in ("layer", "rms")
-    t = torch.tensor(x if channels_last else first(x), requires_grad=True)
-    y = module(t)
-    y.pow(3).sum().backward()
-    to = np.asarray if channels_last else partial(np.moveaxis, source=1, destination=-1)
 
-    def loss(x):
-        return (layer.apply(variables, x, train=True) ** 3).sum()
-
-    np.testing.assert_allclose(layer.apply(variables, x, train=True), to(y.detach().numpy()), rtol=1e-5, atol=1e-5)
-    dx = to(t.grad.numpy())
-    np.testing.assert_allclose(jax.jit(jax.grad(loss))(x), dx, rtol=0, atol=1e-5 * np.abs(dx).max())
-
-
-def test_batch_norm_is_pytorchs_in_training_and_evaluation():
-    torch = pytest.importorskip("torch")
-    layer, x = BatchNorm(), data()
-    variables = started(layer, x)
-    module = copied(torch.nn.BatchNorm2d(8), variables["params"])
-    for i in range(3):
-        x = data(seed=i)
-        t = torch.tensor(first(x), requires_grad=True)
+    @oracle
+    def theirs(torch):
+        module = copied(torch, PYTORCHS[name](torch.nn), started(NORMS[name], data())["params"])
+        t = torch.tensor(data() if channels_last else first(data()), requires_grad=True)
         y = module(t)
         y.pow(3).sum().backward()
+        return {"y": y, "dx": t.grad}
 
-        def loss(params, x, variables=variables):
-            y, new = layer.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
-            return (y**3).sum(), (y, new)
+    to = np.asarray if channels_last else last
+    np.testing.assert_allclose(facts(name)["y"], to(theirs["y"]), rtol=1e-5, atol=1e-5)
+    dx = to(theirs["dx"])
+    np.testing.assert_allclose(facts(name)["dx"], dx, rtol=0, atol=1e-5 * np.abs(dx).max())
 
-        (dparams, dx), (mine, new) = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(variables["params"], x)
-        variables = {**variables, **new}
-        np.testing.assert_allclose(first(mine), y.detach().numpy(), rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(first(dx), t.grad.numpy(), rtol=0, atol=1e-5 * t.grad.abs().max().item())
-        for name, grad in (("scale", module.weight.grad), ("bias", module.bias.grad)):
-            np.testing.assert_allclose(dparams[name], grad.numpy(), rtol=1e-5, atol=1e-3)
-        module.zero_grad()
-    stats = variables["batch_stats"]
-    np.testing.assert_allclose(stats["mean"], module.running_mean.numpy(), rtol=1e-6)
-    np.testing.assert_allclose(stats["var"], module.running_var.numpy(), rtol=1e-6)
-    module.eval()
-    expected = module(torch.tensor(first(x))).detach().numpy()
-    np.testing.assert_allclose(first(layer.apply(variables, x, train=False)), expected, rtol=1e-5, atol=1e-5)
+
+def test_batch_norm_is_pytorchs_in_training_and_evaluation(oracle):
+    layer, start = BatchNorm(), started(BatchNorm(), data())
+
+    @oracle
+    def theirs(torch):
+        module, said = copied(torch, torch.nn.BatchNorm2d(8), start["params"]), {}
+        for i in range(3):
+            t = torch.tensor(first(data(seed=i)), requires_grad=True)
+            y = module(t)
+            y.pow(3).sum().backward()
+            said |= {f"{i}/y": y, f"{i}/dx": t.grad, f"{i}/scale": module.weight.grad, f"{i}/bias": module.bias.grad}
+            module.weight.grad = module.bias.grad = None
+        module.eval()
+        evaluated = module(torch.tensor(first(data(seed=2))))
+        return said | {"mean": module.running_mean, "var": module.running_var, "evaluated": evaluated}
+
+    def loss(params, stats, x):
+        y, new = layer.apply({"params": params, **stats}, x, train=True, mutable=["batch_stats"])
+        return (y**3).sum(), (y, new)
+
+    def run(variables, batches):
+        def step(stats, x):
+            gradients, (y, new) = jax.grad(loss, (0, 2), has_aux=True)(variables["params"], stats, x)
+            return new, (gradients, y)
+
+        stats, seen = jax.lax.scan(step, {"batch_stats": variables["batch_stats"]}, batches)
+        return stats["batch_stats"], seen, layer.apply({**variables, **stats}, batches[-1], train=False)
+
+    stats, ((dparams, dx), y), evaluated = one_program(run, start, np.stack([data(seed=i) for i in range(3)]))
+    for i in range(3):
+        np.testing.assert_allclose(first(y[i]), theirs[f"{i}/y"], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(first(dx[i]), theirs[f"{i}/dx"], rtol=0, atol=1e-5 * np.abs(theirs[f"{i}/dx"]).max())
+        for name in ("scale", "bias"):
+            np.testing.assert_allclose(dparams[name][i], theirs[f"{i}/{name}"], rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(stats["mean"], theirs["mean"], rtol=1e-6)
+    np.testing.assert_allclose(stats["var"], theirs["var"], rtol=1e-6)
+    np.testing.assert_allclose(first(evaluated), theirs["evaluated"], rtol=1e-5, atol=1e-5)
 
 
 def test_running_statistics_keep_the_momentum_and_the_unbiased_variance():
-    x = data((50, 8))
-    _, new = BatchNorm(momentum=0.75).init_with_output(jax.random.key(0), x, train=False)
-    _, new = BatchNorm(momentum=0.75).apply(new, x, train=True, mutable=["batch_stats"])
-    np.testing.assert_allclose(new["batch_stats"]["mean"], 0.25 * x.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(new["batch_stats"]["var"], 0.75 + 0.25 * x.var(0, ddof=1), rtol=1e-5)
+    layer, x = BatchNorm(momentum=0.75), data((50, 8))
+
+    def run(x):
+        _, start = layer.init_with_output(KEY, x, train=False)
+        return layer.apply(start, x, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+
+    new = one_program(run, x)
+    np.testing.assert_allclose(new["mean"], 0.25 * x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(new["var"], 0.75 + 0.25 * x.var(0, ddof=1), rtol=1e-5)
 
 
 def test_synchronised_over_the_axis_data():
     """Four devices with a quarter of the batch each: outputs, statistics and gradients of the whole batch."""
     layer, x = BatchNorm(), data((8, 3, 8))
-    variables = started(layer, x)
+    parts = x.reshape(4, 2, 3, 8)
 
-    def run(x):
-        return layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    def run(variables, x, parts):
+        apply = lambda x: layer.apply(variables, x, train=True, mutable=["batch_stats"])
+        loss = lambda x: (apply(x)[0] ** 3).sum()
+        total = lambda x: jax.vmap(loss, axis_name="data")(x).sum()
+        return {
+            "whole": (*apply(x), jax.grad(loss)(x)),
+            "parts": (*jax.vmap(apply, axis_name="data")(parts), jax.grad(total)(parts)),
+            "alone": jax.vmap(apply)(parts)[0],
+        }
 
-    def loss(x):
-        return (run(x)[0] ** 3).sum()
-
-    whole, stats = run(x)
-    parts, part_stats = jax.jit(jax.vmap(run, axis_name="data"))(x.reshape(4, 2, 3, 8))
-    np.testing.assert_allclose(parts.reshape(x.shape), whole, rtol=1e-5, atol=1e-5)
+    got = one_program(run, started(layer, x), x, parts)
+    (whole, stats, gradient), (y, part_stats, of_parts) = got["whole"], got["parts"]
+    np.testing.assert_allclose(y.reshape(x.shape), whole, rtol=1e-5, atol=1e-5)
     for a, b in zip(jax.tree.leaves(part_stats), jax.tree.leaves(stats), strict=True):
         np.testing.assert_allclose(a, np.broadcast_to(b, a.shape), rtol=1e-6)
-    alone, _ = jax.jit(jax.vmap(run))(x.reshape(4, 2, 3, 8))
-    assert float(jnp.abs(alone.reshape(x.shape) - whole).max()) > 0.1
-    total = jax.jit(jax.grad(lambda x: jax.vmap(loss, axis_name="data")(x).sum()))(x.reshape(4, 2, 3, 8))
-    np.testing.assert_allclose(total.reshape(x.shape), jax.jit(jax.grad(loss))(x), rtol=1e-4, atol=1e-4)
+    assert np.abs(got["alone"].reshape(x.shape) - whole).max() > 0.1
+    np.testing.assert_allclose(of_parts.reshape(x.shape), gradient, rtol=1e-4, atol=1e-4)
 
 
 def test_masked_rows_count_nowhere():
-    x = data((6, 3, 8))
+    layer, x = BatchNorm(), data((6, 3, 8))
     padded = np.concatenate([x, np.full((2, 3, 8), 1e3, np.float32)])
     mask = np.array([1.0] * 6 + [0.0] * 2, np.float32)
-    for a, b in zip(moments(padded, mask), moments(x), strict=True):
+
+    def run(variables, x, padded, mask):
+        apply = partial(layer.apply, variables, train=True, mutable=["batch_stats"])
+        y, new = apply(padded, mask=mask)
+        return (moments(padded, mask), y[:6], new), (moments(x), *apply(x))
+
+    (found, y, new), (expected_moments, expected, stats) = one_program(run, started(layer, x), x, padded, mask)
+    for a, b in zip(found, expected_moments, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
-    layer = BatchNorm()
-    variables = started(layer, x)
-    y, new = layer.apply(variables, padded, train=True, mask=mask, mutable=["batch_stats"])
-    expected, stats = layer.apply(variables, x, train=True, mutable=["batch_stats"])
-    np.testing.assert_allclose(y[:6], expected, rtol=1e-5, atol=1e-5)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), new, stats)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(new, stats, rtol=1e-6)
 
 
 def test_variance_survives_a_large_mean():
-    x = 1e4 + data((64, 8)).astype(np.float64)
-    _, var, _ = moments(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(var, x.astype(np.float32).astype(np.float64).var(0), rtol=1e-4)
+    x = (1e4 + data((64, 8)).astype(np.float64)).astype(np.float32)
+    _, var, _ = one_program(moments, x)
+    np.testing.assert_allclose(var, x.astype(np.float64).var(0), rtol=1e-4)
 
 
 def test_frozen_uses_running_statistics_and_learns_nothing():
-    x = data()
-    variables = started(BatchNorm(), x)
-    frozen = BatchNorm(frozen=True)
-    y = frozen.apply(variables, x, train=True)  # nothing mutable is needed
-    np.testing.assert_array_equal(y, BatchNorm().apply(variables, x, train=False))
-    grads = jax.grad(lambda p: frozen.apply({**variables, "params": p}, x, train=True).sum())(variables["params"])
-    assert all(float(jnp.abs(g).max()) == 0 for g in jax.tree.leaves(grads))
+    x, frozen = data(), BatchNorm(frozen=True)
+
+    def run(variables, x):
+        y = frozen.apply(variables, x, train=True)  # nothing mutable is needed
+        total = lambda p: frozen.apply({**variables, "params": p}, x, train=True).sum()
+        return y, BatchNorm().apply(variables, x, train=False), jax.grad(total)(variables["params"])
+
+    y, expected, grads = one_program(run, started(BatchNorm(), x), x)
+    np.testing.assert_array_equal(y, expected)
+    assert all(np.abs(g).max() == 0 for g in jax.tree.leaves(grads))
 
 
-@pytest.mark.parametrize("layer", [*NORMS.values(), BatchNorm()], ids=[*NORMS, "batch"])
-def test_bfloat16_keeps_its_type_and_float32_its_statistics(layer):
-    x = jnp.asarray(data(), jnp.bfloat16)
-    variables = layer.init(jax.random.key(0), x, train=False)
-    y, new = layer.apply(variables, x, train=True, mutable=["batch_stats"])
-    assert y.dtype == jnp.bfloat16
-    assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(new))
-    wide = layer.apply(variables, x.astype(jnp.float32), train=True, mutable=["batch_stats"])[0]
-    np.testing.assert_allclose(y.astype(jnp.float32), wide, rtol=1e-2, atol=1e-2)
+@pytest.mark.parametrize("name", EVERY)
+def test_bfloat16_keeps_its_type_and_float32_its_statistics(name):
+    got = facts(name)
+    assert got["narrow"].dtype == jnp.bfloat16
+    assert all(a.dtype == np.float32 for a in jax.tree.leaves(got["new"]))
+    np.testing.assert_allclose(got["narrow"].astype(np.float32), got["wide"], rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", NORMS)
 def test_only_batch_norm_depends_on_the_rest_of_the_batch(name):
-    x, layer = data(), NORMS[name]
-    variables = started(layer, x)
-    np.testing.assert_allclose(
-        layer.apply(variables, x, train=True)[:2], layer.apply(variables, x[:2], train=True), rtol=1e-6, atol=1e-6
-    )
+    np.testing.assert_allclose(facts(name)["y"][:2], facts(name)["part"], rtol=1e-6, atol=1e-6)
 
 
 def test_batch_norm_in_training_needs_mutable_statistics():
-    x = data()
-    variables = started(BatchNorm(), x)
-    from flax.errors import ModifyScopeVariableError
-
     with pytest.raises(ModifyScopeVariableError):
-        BatchNorm().apply(variables, x, train=True)
+        jax.eval_shape(partial(BatchNorm().apply, train=True), started(BatchNorm(), data()), data())
 
 
 def test_weight_norm_starts_as_the_kernel_and_then_has_length_scale():
-    x = data((4, 8))
     layer = Dense(5, kernel_map=WeightNorm)
-    params = layer.init(jax.random.key(0), x)["params"]
-    plain = Dense(5).apply({"params": {k: params[k] for k in ("kernel", "bias")}}, x)
-    np.testing.assert_allclose(layer.apply({"params": params}, x), plain, rtol=1e-5)
-    scaled = {**params, "kernel": 7 * params["kernel"], "kernel_map": {"scale": 2 * params["kernel_map"]["scale"]}}
-    np.testing.assert_allclose(layer.apply({"params": scaled}, x), 2 * plain, rtol=1e-5)
+
+    def run(x):
+        p = layer.init(KEY, x)["params"]
+        plain = Dense(5).apply({"params": {k: p[k] for k in ("kernel", "bias")}}, x)
+        scaled = {**p, "kernel": 7 * p["kernel"], "kernel_map": {"scale": 2 * p["kernel_map"]["scale"]}}
+        return plain, layer.apply({"params": p}, x), layer.apply({"params": scaled}, x)
+
+    plain, start, scaled = one_program(run, data((4, 8)))
+    np.testing.assert_allclose(start, plain, rtol=1e-5)
+    np.testing.assert_allclose(scaled, 2 * plain, rtol=1e-5)
 
 
 def test_spectral_norm_finds_the_largest_singular_value():
     x = data((1, 6, 6, 4))
     layer = Conv(8, kernel_map=partial(SpectralNorm, steps=1))
-    variables = layer.init(jax.random.key(0), x)
-    run = jax.jit(lambda v: layer.apply(v, x, train=True, mutable=["spectral_stats"])[1])
-    for _ in range(60):
-        variables = {**variables, **run(variables)}
-    assert jax.tree.map(jnp.shape, variables["spectral_stats"]) == {"kernel_map": {"u": (8,), "v": (36,)}}
-    kernel = variables["params"]["kernel"]
-    state = {"spectral_stats": variables["spectral_stats"]["kernel_map"]}
-    normalised = SpectralNorm().apply(state, kernel, train=False)
+
+    def run(x):
+        start = layer.init(KEY, x)
+        step = lambda _, v: {**v, **layer.apply(v, x, train=True, mutable=["spectral_stats"])[1]}
+        end = jax.lax.fori_loop(0, 60, step, start)
+        kernel, stats = end["params"]["kernel"], end["spectral_stats"]
+        state = {"spectral_stats": stats["kernel_map"]}
+        return stats, kernel, SpectralNorm().apply(state, kernel, train=False)
+
+    stats, kernel, normalised = one_program(run, x)
+    assert jax.tree.map(np.shape, stats) == {"kernel_map": {"u": (8,), "v": (36,)}}
     assert np.linalg.svd(normalised.reshape(-1, 8), compute_uv=False)[0] == pytest.approx(1, abs=1e-4)
     assert np.linalg.svd(kernel.reshape(-1, 8), compute_uv=False)[0] > 1.1
 
 
-def test_spectral_norm_is_pytorchs():
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    module = torch.nn.utils.spectral_norm(torch.nn.Linear(6, 4, bias=False))
-    w, u = module.weight_orig.detach().numpy().T, module.weight_u.numpy().copy()
-    module(torch.ones(1, 6))
-    module.weight.square().mul(torch.arange(24.0).reshape(4, 6)).sum().backward()
-    weights = np.arange(24.0, dtype=np.float32).reshape(4, 6).T
-    state = {"spectral_stats": {"u": u, "v": np.zeros(6, np.float32)}}
+def test_spectral_norm_is_pytorchs(oracle):
+    @oracle
+    def theirs(torch):
+        module = torch.nn.utils.spectral_norm(torch.nn.Linear(6, 4, bias=False))
+        start = {"w": module.weight_orig.detach().clone(), "u": module.weight_u.clone()}
+        module(torch.ones(1, 6))
+        module.weight.square().mul(torch.arange(24.0).reshape(4, 6)).sum().backward()
+        return start | {"y": module.weight, "new": module.weight_u, "gradient": module.weight_orig.grad}
 
-    def loss(w):
+    weights = np.arange(24.0, dtype=np.float32).reshape(4, 6).T
+    state = {"spectral_stats": {"u": theirs["u"], "v": np.zeros(6, np.float32)}}
+
+    def loss(w, state):
         y, new = SpectralNorm().apply(state, w, train=True, mutable=["spectral_stats"])
         return (jnp.square(y) * weights).sum(), (y, new)
 
-    grad, (y, new) = jax.grad(loss, has_aux=True)(jnp.asarray(w))
-    np.testing.assert_allclose(y, module.weight.detach().numpy().T, rtol=1e-5)
-    np.testing.assert_allclose(new["spectral_stats"]["u"], module.weight_u.numpy(), rtol=1e-5)
-    np.testing.assert_allclose(grad, module.weight_orig.grad.numpy().T, rtol=1e-4, atol=1e-4)
+    grad, (y, new) = one_program(jax.grad(loss, has_aux=True), theirs["w"].T, state)
+    np.testing.assert_allclose(y, theirs["y"].T, rtol=1e-5)
+    np.testing.assert_allclose(new["spectral_stats"]["u"], theirs["new"], rtol=1e-5)
+    np.testing.assert_allclose(grad, theirs["gradient"].T, rtol=1e-4, atol=1e-4)
 
 
 def test_group_norm_says_which_groups_divide():
     with pytest.raises(ValueError, match="groups=3 does not divide 8 channels"):
-        GroupNorm(groups=3).init(jax.random.key(0), data())
+        jax.eval_shape(GroupNorm(groups=3).init, KEY, data())

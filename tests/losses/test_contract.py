@@ -65,7 +65,7 @@ LOSSES = {
     "gaussian_nll": Row(pair(L.gaussian_nll, -14.0), (4, 2), (TARGETS,), {"floor": 1e-6}),
     "student_t_nll": Row(pair(L.student_t_nll), (4, 2), (TARGETS,), {"df": 4.0}),
     "contrastive": Row(L.contrastive, (4,), (YES,), {"margin": 1.0}),
-    "contrastive_linear": Row(L.contrastive_linear, (4,), (1 - YES,), {"positive_margin": 0.1, "negative_margin": 1.0}),
+    "contrastive_linear": Row(L.contrastive_linear, (4,), (YES,), {"positive_margin": 0.1, "negative_margin": 1.0}),
     "triplet": Row(L.triplet, (4, 3), (np.zeros((4, 3)), np.ones((4, 3))), {"margin": 1.0}),
     "paired_contrastive": Row(L.paired_contrastive, (4, 3), (WHO,), {"margin": 4.0}, {"mask": MASK}),
     "mined_triplet": Row(L.mined_triplet, (4, 3), (WHO,), {"margin": 3.0}),

@@ -19,10 +19,11 @@ from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import Group, Population, member
 from jaxdl.layers.normalization import SpectralNorm
-from jaxdl.losses.adversarial import hinge, least_squares, wasserstein
+from jaxdl.losses.adversarial import hinge
 from jaxdl.metrics.generation import OnModes
-from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
+from jaxdl.models.gan import MLPCritic, MLPGenerator
 from jaxdl.tasks.adversarial import Adversarial
+from tests.programs import one_program
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,11 +73,17 @@ def config(
     )
 
 
-def advance(exp, n, state=None):
-    ready = prepare(exp)
-    program, knobs = ready.program, dict(ready.traced)
-    state = program.init(knobs) if state is None else jax.tree.map(jnp.copy, state)
-    return program.chunk(knobs, state, program.place(exp.data.source(0, n, 0)), np.int32(n), np.int32(9))[0]
+@cache
+def ready(**options):
+    """An experiment's programs, compiled once; knobs of numbers are theirs to be called with."""
+    return prepare(config(**options))
+
+
+def advance(prepared, n, **knobs):
+    """The state after n steps."""
+    program, knobs = prepared.program, {**prepared.traced, **knobs}
+    source = program.place(prepared.experiment.data.source(0, max(n, 1), 0))
+    return program.chunk(knobs, program.init(knobs), source, np.int32(n), np.int32(9))[0]
 
 
 def flat(tree):
@@ -89,10 +96,9 @@ def flat(tree):
 
 def test_a_player_moves_nothing_but_its_own():
     """Without a learning rate a player stands still; the statistics of spectral norm are the critic's."""
-    start = advance(config(), 0)
-    moved = {}
-    for who, knobs in {"generator": {"critic_lr": 0.0}, "critic": {"lr": 0.0}}.items():
-        after = advance(config(**knobs), 3)
+    start, moved = advance(ready(), 0), {}
+    for who, knob in {"generator": "critic_lr", "critic": "lr"}.items():
+        after = advance(ready(), 3, **{knob: np.float32(0.0)})
         moved[who] = {
             name: (flat(after.params[name]) != flat(start.params[name])).any() for name in ("generator", "critic")
         }
@@ -114,17 +120,16 @@ def test_the_penalties_are_theirs():
     plain = replace(
         exp.task, generator=MLPGenerator(features=()), critic=linear, conditional=False, penalty=None, r1=None
     )
-    batch = exp.data.train_batch(exp.data.splits["train"], 0, jnp.int32(0))
 
-    @jax.jit
     def losses():
+        batch = exp.data.train_batch(exp.data.splits["train"], 0, jnp.int32(0))
         params, state = plain.init(jax.random.key(0), batch)
         tasks = [replace(plain, **options) for options in ({}, {"penalty": 3.0}, {"r1": 3.0})]
         arguments = (params, state, batch, jax.random.key(1), jnp.int32(0))
         norm = jnp.linalg.norm(params["critic"]["Dense_0"]["kernel"])
         return norm, [task.criticise(*arguments, train=True)[0] for task in tasks]
 
-    norm, (bare, penalty, r1) = losses()
+    norm, (bare, penalty, r1) = one_program(losses)
     assert float(penalty - bare) == pytest.approx(3 * (float(norm) - 1) ** 2, rel=1e-4)
     assert float(r1 - bare) == pytest.approx(1.5 * float(norm) ** 2, rel=1e-4)
 
@@ -133,7 +138,7 @@ def test_the_penalties_are_theirs():
 def test_micro_batches_change_nothing():
     """Noise and mixtures belong to rows of the whole batch."""
     exp = config(spectral=False)
-    whole, cut = advance(exp, 2), advance(with_overrides(exp, {"accumulate": 4}), 2)
+    whole, cut = advance(prepare(exp), 2), advance(prepare(with_overrides(exp, {"accumulate": 4})), 2)
     np.testing.assert_allclose(flat(cut.params), flat(whole.params), atol=1e-5, rtol=0)
 
 
@@ -151,7 +156,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     state, evaluated = whole.state, whole.weights[0]
     np.testing.assert_array_equal(flat(evaluated["critic"]), flat(state.params["critic"]))
     assert (flat(evaluated["generator"]) != flat(state.params["generator"])).any()
-    np.testing.assert_array_equal(flat(evaluated["generator"]), flat(state.ema["params"]["generator"]))
+    np.testing.assert_array_equal(flat(evaluated["generator"]), flat(state.ema["generator"]))
     # what is told: a film of points, a result, and what is wrong with a generator of 20 steps
     assert sorted(p.name for p in (whole.folder / "samples").iterdir()) == ["points-000010.png", "points-000020.png"]
     text = (whole.folder / "report.md").read_text()
@@ -170,19 +175,17 @@ def test_a_member_of_a_sweep_is_the_run_alone():
     log = type("Log", (), {"line": lambda *a: None, "progress": lambda *a: None, "pictures": lambda *a: None})()
     state = whole.fit(whole.init(), log, None, Limits(stop_at=10)).state
     for row, knobs in enumerate(rows):
-        np.testing.assert_allclose(
-            flat(member(state, row).params), flat(advance(config(**knobs), 10).params), atol=1e-4
-        )
+        alone = advance(prepare(config(**knobs)), 10)
+        np.testing.assert_allclose(flat(member(state, row).params), flat(alone.params), atol=1e-4)
 
 
 def test_the_evaluation_does_not_depend_on_the_batch():
     """Every row of a split has noise of its own, by its number."""
-    results, state = [], advance(config(), 2)
+    state = ready().program.init(dict(ready().traced))
+    results, weights = [], (state.params, state.model_state)
     for batch in (16, 7):
-        exp = config(batch=batch)
-        ready = prepare(exp)
-        found = evaluate(ready.program, exp.task, dict(ready.traced), (state.params, state.model_state), "validation")
-        results.append(found)
+        made = ready() if batch == 16 else ready(batch=batch)
+        results.append(evaluate(made.program, made.experiment.task, dict(made.traced), weights, "validation"))
     one, two = results
     np.testing.assert_allclose(one.outputs["sample"], two.outputs["sample"], atol=1e-6)
     assert len(one.outputs["sample"]) == 40
@@ -226,99 +229,3 @@ def test_several_devices_play_the_same_game():
     assert done.returncode == 0, done.stderr[-3000:]
     apart = json.loads(done.stdout)
     assert max(apart.values()) < 1e-4, apart
-
-
-# -- what is told -----------------------------------------------------------------------------------------------------
-
-
-def outputs(made, real_logit, made_logit):
-    real = np.random.default_rng(0).normal(size=(200, 8, 8, 1))
-    return {"real": real, "sample": made, "real_logit": np.asarray(real_logit), "sample_logit": np.asarray(made_logit)}
-
-
-def test_a_sick_game_is_named():
-    task = Adversarial(None, None)
-    rng = np.random.default_rng(1)
-    fine = task.report(outputs(rng.normal(size=(200, 8, 8, 1)), rng.normal(size=200), rng.normal(size=200)), None)
-    assert "notes" not in fine
-    assert fine["samples"].shape == (64, 8, 8, 1)
-    assert fine["diversity"] == pytest.approx(1, abs=0.05)
-    one_image = np.ones((200, 8, 8, 1)) + 0.1 * rng.normal(size=(200, 8, 8, 1))
-    sick = task.report(outputs(one_image, np.full(200, 500.0), np.full(200, -500.0)), None)
-    assert [note.split(":")[0] for note in sick["notes"]] == [
-        "discriminator saturated",
-        "generator collapsed",
-        "diverging",
-    ]
-    apart = outputs(rng.normal(size=(200, 8, 8, 1)), 500 + rng.normal(size=200), 490 + rng.normal(size=200))
-    assert "notes" not in replace(task, loss=wasserstein).report(
-        apart, None
-    )  # its critic has no zero, and does not saturate
-
-
-def unlabelled():
-    data = InMemory({part: {"x": arrays["x"]} for part, arrays in points().splits.items()}, 16, name="points")
-    task = replace(config().task, generator=MLPGenerator((2,), (8,)), critic=MLPCritic((8,)), conditional=False)
-    return replace(config(), origin=None, data=data, task=task, steps=2, eval_every=1)
-
-
-@pytest.mark.slow
-def test_labels_are_not_needed(tmp_path):
-    run = api.train(unlabelled(), run=tmp_path, quiet=True)
-    assert (run.folder / "plots" / "points.png").is_file()
-    assert run.predict(points().splits["validation"]["x"])["logit"].shape == (40,)
-
-
-def test_new_examples_are_of_the_class_that_is_asked_for():
-    task = replace(config().task, generator=MLPGenerator((2,), (8,), classes=2))
-    params, state = jax.jit(
-        lambda: task.init(jax.random.key(0), {"x": jnp.zeros((4, 2)), "y": jnp.zeros(4, jnp.int32)})
-    )()
-    ask = lambda y, seed: task.sample(
-        params, state, {"x": jnp.zeros((4, 2)), "y": jnp.asarray(y, jnp.int32)}, jax.random.key(seed)
-    )
-    made = ask([0, 1, 0, 1], 0)
-    assert len(np.unique(made, axis=0)) == 4
-    np.testing.assert_array_equal(made[1], ask([1, 1, 1, 1], 0)[1])  # by seed, row and label
-    assert (np.asarray(made[0]) != ask([1, 1, 1, 1], 0)[0]).any()
-    with pytest.raises(ValueError, match="a conditional critic judges an example by its label"):
-        task.predict(params, state, {"x": jnp.zeros((4, 2))}, jax.random.key(0))
-
-
-def test_a_loss_is_a_value():
-    batch = config().data.train_batch(config().data.splits["train"], 0, jnp.int32(0))
-    tasks = [replace(config().task, loss=loss, penalty=None, r1=None) for loss in (hinge, least_squares)]
-    key, fold = jax.random.key(1), jax.random.fold_in
-
-    @jax.jit
-    def both():
-        params, state = tasks[0].init(jax.random.key(0), batch)
-
-        def play(name, *inputs):
-            return tasks[0].play(name, params, state, *inputs, batch["y"], key=key, train=False)[0]
-
-        real, made = play("critic", batch["x"]), play("critic", play("generator", tasks[0].noise(fold(key, 1), batch)))
-        found = [task.criticise(params, state, batch, key, jnp.int32(0), train=False)[0] for task in tasks]
-        return found, [task.loss.critic(real, made).mean() for task in tasks]
-
-    np.testing.assert_allclose(*both(), rtol=1e-5)
-
-
-def test_what_does_not_fit_is_refused():
-    exp = config()
-    with pytest.raises(ValueError, match=r"makes examples of shape \(3,\), the data's have \(2,\)"):
-        prepare(
-            replace(exp, origin=None, task=replace(exp.task, generator=MLPGenerator((3,), classes=2)))
-        ).program.init({})
-    deaf = replace(exp, origin=None, task=replace(exp.task, critic=MLPCritic((8,))))
-    with pytest.raises(ValueError, match="the critic has classes = None and would not hear the labels"):
-        prepare(deaf).program.init({})
-    normed, x = Adversarial(DCGANGenerator((16, 16, 1), 4), DCGANCritic(4), penalty=1.0), jnp.zeros((2, 16, 16, 1))
-    with pytest.raises(
-        ValueError, match=r"penalty = 1.0 needs the gradient at every example for itself.*take norm=None"
-    ):
-        jax.eval_shape(lambda: normed.init(jax.random.key(0), {"x": x}))
-    with pytest.raises(ValueError, match="critic_steps = 0 must be 1 or more"):
-        replace(exp.task, critic_steps=0)
-    with pytest.raises(ValueError, match="labels must lie in 0 … 1, got 2"):
-        exp.task.check(np.array([0, 2]))

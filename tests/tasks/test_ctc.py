@@ -1,13 +1,15 @@
-"""Transcription: the loss is PyTorch's, reports are jiwer's, padding counts nowhere, bad transcripts are refused."""
+"""Transcription: the loss and the edits by hand, by PyTorch and by jiwer; padding counts nowhere; what is refused."""
+
+import itertools
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.record.alignment import ctc_alignment
 from jaxdl.tasks.ctc import Transcription
+from tests.programs import one_program
 
 SYMBOLS = ("", "a", "b", "c")
 
@@ -25,76 +27,124 @@ class Given(nn.Module):
 def batch(seed=0):
     rng = np.random.default_rng(seed)
     return {
-        "x": jnp.asarray(rng.normal(size=(4, 6, 4)).astype(np.float32)),
-        "length": jnp.array([6, 4, 5, 2]),
-        "y": jnp.array([[1, 2, 2], [3, 0, 0], [2, 1, 0], [1, 1, 1]]),  # the last one has no alignment in two frames
-        "mask": jnp.ones(4),
+        "x": rng.normal(size=(4, 6, 4)).astype(np.float32),
+        "length": np.array([6, 4, 5, 2]),
+        "y": np.array([[1, 2, 2], [3, 0, 0], [2, 1, 0], [1, 1, 1]]),  # the last one has no alignment in two frames
+        "mask": np.ones(4, np.float32),
     }
 
 
-def evaluated(task, given):
-    params, state = task.init(jax.random.key(0), given)
-    loss, (_, metrics) = jax.jit(lambda b: task.objective(params, state, b, jax.random.key(0), 0, train=True))(given)
-    return float(loss), {name: float(s / w) for name, (s, w) in metrics.items()}, params, state
+PARAMS = {"scale": np.ones((1, 1, 1), np.float32)}
+TASK = Transcription(Given(), SYMBOLS)
 
 
-def test_the_loss_is_pytorchs_mean_over_possible_transcripts():
-    torch = pytest.importorskip("torch")
-    task, given = Transcription(Given(), SYMBOLS), batch()
-    loss, metrics, params, state = evaluated(task, given)
+def objective(params, batch):
+    return TASK.objective(params, {}, batch, jax.random.key(0), 0, train=True)
+
+
+def predict(task, batch):
+    return one_program(lambda b: task.predict(PARAMS, {}, b, jax.random.key(0)), batch)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Loss, metrics and gradient of a batch, and the loss of the same batch with padding, in one program."""
+    given = batch()
+    wider = dict(given, x=np.pad(given["x"], ((0, 0), (0, 3), (0, 0)), constant_values=7.0))
+    masked = {name: np.concatenate([a, a[:1]]) for name, a in wider.items()} | {"mask": np.float32([1, 1, 1, 1, 0])}
+
+    def both(params, given, masked):
+        (loss, (_, metrics)), gradient = jax.value_and_grad(objective, has_aux=True)(params, given)
+        return loss, {name: s / w for name, (s, w) in metrics.items()}, gradient, objective(params, masked)[0]
+
+    return one_program(both, PARAMS, given, masked)
+
+
+def probability(x, labels):
+    """The likelihood of a transcript in double precision: the sum over every path that collapses to it."""
+    p = np.exp(np.float64(x)) / np.exp(np.float64(x)).sum(1, keepdims=True)
+    total = 0.0
+    for path in itertools.product(range(4), repeat=len(x)):
+        collapsed = [symbol for symbol, _ in itertools.groupby(path) if symbol]
+        total += p[np.arange(len(x)), path].prod() * (collapsed == labels)
+    return total
+
+
+def test_the_loss_is_the_mean_over_possible_transcripts(found):
+    """Each is divided by the length of its transcript, as PyTorch's mean does; the impossible one is left out."""
+    given, (loss, metrics, gradient, _) = batch(), found
+    cases = zip(given["x"], given["length"], [[1, 2, 2], [3], [2, 1]], strict=False)
+    by_hand = np.mean([-np.log(probability(x[:n], labels)) / len(labels) for x, n, labels in cases])
+    assert loss == pytest.approx(by_hand, rel=1e-5)
+    assert metrics["loss"] == pytest.approx(float(loss))
+    assert metrics["impossible"] == 0.25
+    assert np.isfinite(gradient["scale"]).all()
+
+
+@pytest.mark.parity
+def test_the_loss_is_pytorchs(found):
+    torch, given = pytest.importorskip("torch"), batch()
     theirs = torch.nn.functional.ctc_loss(
-        torch.log_softmax(torch.tensor(np.asarray(given["x"])), -1).transpose(0, 1)[:, :3],
-        torch.tensor(np.asarray(given["y"]))[:3],
+        torch.log_softmax(torch.tensor(given["x"]), -1).transpose(0, 1)[:, :3],
+        torch.tensor(given["y"])[:3],
         torch.tensor([6, 4, 5]),
         torch.tensor([3, 1, 2]),
     )
-    assert loss == pytest.approx(float(theirs), rel=1e-5)
-    assert metrics["loss"] == pytest.approx(loss)
-    assert metrics["impossible"] == 0.25
-    objective = lambda p: task.objective(p, state, given, jax.random.key(0), 0, train=True)[0]
-    gradient = jax.jit(jax.grad(objective))(params)
-    assert np.isfinite(jax.tree.leaves(gradient)[0]).all()
+    assert found[0] == pytest.approx(float(theirs), rel=1e-5)
 
 
-def test_padding_counts_nowhere():
-    task, given = Transcription(Given(), SYMBOLS), batch()
-    wider = dict(given, x=jnp.pad(given["x"], ((0, 0), (0, 3), (0, 0)), constant_values=7.0))
-    masked = jax.tree.map(lambda a: jnp.concatenate([a, a[:1]]), wider) | {"mask": jnp.array([1.0, 1, 1, 1, 0])}
-    assert evaluated(task, masked)[0] == pytest.approx(evaluated(task, given)[0], rel=1e-6)
+def test_padding_counts_nowhere(found):
+    loss, _, _, padded = found
+    assert padded == pytest.approx(float(loss), rel=1e-6)
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_reports_are_jiwers(beam):
+def test_reports_count_edits(beam):
     task = Transcription(Given(), SYMBOLS, separator=" ", beam=beam)
     given = batch(1)
-    _, _, params, state = evaluated(task, given)
-    outputs = jax.tree.map(np.asarray, jax.jit(lambda b: task.predict(params, state, b, jax.random.key(0)))(given))
-    report = task.report(outputs, np.asarray(given["y"]))
-    said, wanted = ([task.text(row) for row in rows] for rows in (outputs["tokens"], np.asarray(given["y"])))
+    outputs = predict(task, given)
+    report = task.report(outputs, given["y"])
+    said, wanted = ([task.text(row) for row in rows] for rows in (outputs["tokens"], given["y"]))
     assert wanted == ["a b b", "c", "b a", "a a a"]
+    edits = sum(edit_distance(a.split(), b.split()) for a, b in zip(said, wanted, strict=True))
+    assert report["word_error_rate"] == pytest.approx(edits / 9)
+    assert report["character_error_rate"] == pytest.approx(edits / 9)  # a word is one letter
+    assert report["exact_match"] == np.mean([a == b for a, b in zip(said, wanted, strict=True)])
+
+
+def edit_distance(a, b):
+    """Levenshtein's, by its definition."""
+    if not a or not b:
+        return len(a) + len(b)
+    change = edit_distance(a[1:], b[1:]) + (a[0] != b[0])
+    return min(change, edit_distance(a[1:], b) + 1, edit_distance(a, b[1:]) + 1)
+
+
+@pytest.mark.parity
+def test_reports_are_jiwers():
+    task, given = Transcription(Given(), SYMBOLS, separator=" "), batch(1)
+    outputs = predict(task, given)
+    report = task.report(outputs, given["y"])
+    said, wanted = ([task.text(row) for row in rows] for rows in (outputs["tokens"], given["y"]))
     jiwer = pytest.importorskip("jiwer")
     assert report["word_error_rate"] == pytest.approx(jiwer.wer(wanted, said))
     bare = [[text.replace(" ", "") for text in texts] for texts in (wanted, said)]
     assert report["character_error_rate"] == pytest.approx(jiwer.cer(*bare))
-    assert report["exact_match"] == np.mean([a == b for a, b in zip(said, wanted, strict=True)])
 
 
 def test_a_perfect_model_makes_no_error(tmp_path):
     """Logits that say the transcript: every rate is 0; the picture of how it came about is drawn from the report."""
-    task = Transcription(Given(), SYMBOLS)
     y = np.array([[1, 2, 2, 0], [3, 0, 0, 0]])
     paths = np.array([[1, 0, 2, 0, 2, 2], [0, 3, 3, 0, 0, 0]])
-    given = {"x": jnp.asarray(20.0 * np.eye(4, dtype=np.float32)[paths]), "length": jnp.array([6, 5])}
-    params, state = task.init(jax.random.key(0), given)
-    outputs = jax.tree.map(np.asarray, jax.jit(lambda b: task.predict(params, state, b, jax.random.key(0)))(given))
-    report = task.report(outputs, y)
+    outputs = predict(TASK, {"x": 20 * np.eye(4, dtype=np.float32)[paths], "length": np.array([6, 5])})
+    report = TASK.report(outputs, y)
     assert {n: report[n] for n in ("word_error_rate", "character_error_rate", "exact_match")} == {
         "word_error_rate": 0,
         "character_error_rate": 0,
         "exact_match": 1,
     }
     assert report["ctc_titles"].tolist() == ["abb", "c"]
-    assert task.text(outputs["tokens"][0]) == "abb"
+    assert TASK.text(outputs["tokens"][0]) == "abb"
     parts = (report[f"ctc_{part}"] for part in ("spectrogram", "posterior", "frames", "symbols", "titles"))
     assert ctc_alignment(*parts, tmp_path / "plots" / "a.png").stat().st_size > 5000
     assert "ctc_posterior" not in Transcription(Given(), SYMBOLS, show=False).report({"tokens": outputs["tokens"]}, y)

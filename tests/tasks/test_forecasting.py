@@ -9,8 +9,7 @@ import pytest
 from jaxdl.data import series
 from jaxdl.losses.regression import absolute_error
 from jaxdl.tasks.forecasting import Forecasting
-
-KEY = jax.random.key(0)
+from tests.programs import one_program
 
 
 class Given(nn.Module):
@@ -32,9 +31,10 @@ def batch_of(n=6, lookback=5, columns=3, horizon=2, targets=2, seed=0):
     }
 
 
-def means(task, batch, train=False):
-    loss, (_, metrics) = jax.jit(lambda b: task.objective({}, {}, b, KEY, jnp.int32(0), train=train))(batch)
-    return float(loss), {name: float(s / w) for name, (s, w) in metrics.items()}
+def measured(task, batch, train=False):
+    """Loss and metrics, to be compiled."""
+    loss, (_, metrics) = task.objective({}, {}, batch, jax.random.key(0), jnp.int32(0), train=train)
+    return loss, {name: s / w for name, (s, w) in metrics.items()}
 
 
 VALUES = ((0.3, -0.1), (0.2, 0.5))
@@ -43,7 +43,10 @@ CENTER, SCALE = (100.0, -3.0), (10.0, 2.0)
 
 def test_errors_and_naive_forecasts_by_hand():
     batch, task = batch_of(), Forecasting(Given(VALUES), CENTER, SCALE, season=3)
-    loss, got = means(task, batch)
+    absolute = Forecasting(Given(VALUES), CENTER, SCALE, loss=absolute_error)
+    (loss, got), (_, trained), (distance, of_absolute) = one_program(
+        lambda batch: (measured(task, batch), measured(task, batch, train=True), measured(absolute, batch)), batch
+    )
     real = batch["mask"] > 0
     x, y = batch["x"][real].astype(np.float64), (batch["y"][real] - CENTER) / SCALE
     seasonal = np.stack([x[:, -3, :2], x[:, -2, :2]], 1)
@@ -53,16 +56,14 @@ def test_errors_and_naive_forecasts_by_hand():
         assert got[f"{name}mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
         assert got[f"{name}mae_units"] == pytest.approx(np.abs(error * SCALE).mean(), rel=1e-5)
     assert loss == pytest.approx(got["mse"])
-    _, trained = means(task, batch, train=True)
     assert sorted(trained) == ["loss", "mae", "mae_units", "mse"]
-    loss, got = means(Forecasting(Given(VALUES), CENTER, SCALE, loss=absolute_error), batch)
-    assert loss == pytest.approx(got["mae"])
-    assert "seasonal_mse" not in got
+    assert distance == pytest.approx(of_absolute["mae"])
+    assert "seasonal_mse" not in of_absolute
 
 
 def test_a_season_comes_again_and_again():
-    x = jnp.arange(5.0).reshape(1, 5, 1)
-    found = Forecasting(Given(VALUES), (0.0,), (1.0,), season=3).naive(x, 7)
+    task = Forecasting(Given(VALUES), (0.0,), (1.0,), season=3)
+    found = one_program(lambda x: task.naive(x, 7), np.arange(5, dtype=np.float32).reshape(1, 5, 1))
     assert found["seasonal"][0, :, 0].tolist() == [2, 3, 4, 2, 3, 4, 2]
     assert found["persistence"][0, :, 0].tolist() == [4] * 7
 
@@ -71,13 +72,14 @@ def test_quantiles_equal_the_pinball_loss():
     batch = batch_of(targets=1)
     levels, values = (0.1, 0.5, 0.9), ((-1.0, 0.1, 1.5), (-1.2, 0.0, 0.8))
     task = Forecasting(Given(values), (100.0,), (10.0,), levels=levels)
-    loss, got = means(task, batch)
+    (loss, got), outputs = one_program(
+        lambda batch: (measured(task, batch), task.predict({}, {}, batch, jax.random.key(0))), batch
+    )
     y = ((batch["y"] - 100) / 10)[batch["mask"] > 0]
     error = y - np.array(values)[None]
     pinball = np.maximum(np.array(levels) * error, (np.array(levels) - 1) * error)
     assert loss == pytest.approx(pinball.mean(), rel=1e-5)
     assert got["mae"] == pytest.approx(np.abs(error[..., 1]).mean(), rel=1e-5)
-    outputs = jax.tree.map(np.asarray, task.predict({}, {}, batch, KEY))
     np.testing.assert_allclose(outputs["value"][0, :, 0], [101, 100], rtol=1e-6)
     np.testing.assert_allclose(outputs["quantile"][0, :, 0], [[90, 101, 115], [88, 100, 108]], rtol=1e-6)
     report = task.report(outputs, batch["y"])
@@ -98,13 +100,12 @@ def test_an_evaluation_is_exact_for_any_batch_size():
         task = Forecasting(Given(((0.5,), (0.1,))), data.center, data.scale)
         ((count, source),) = data.eval_sources("test")
 
-        @jax.jit
-        def sums_of(i, data=data, task=task, series=source["series"]):
-            batch = data.standardise(data.eval_batch({"series": jnp.asarray(series)}, i))
-            return task.objective({}, {}, batch, KEY, jnp.int32(0), train=False)[1][1]
+        def sums_of(i, series, data=data, task=task):
+            batch = data.standardise(data.eval_batch({"series": series}, i))
+            return task.objective({}, {}, batch, jax.random.key(0), jnp.int32(0), train=False)[1][1]["mse"]
 
-        sums = [sums_of(i) for i in range(count)]
-        found.append([sum(float(s["mse"][k]) for s in sums) for k in (0, 1)])
+        run = lambda series, n=count, sums_of=sums_of: jax.lax.map(lambda i: sums_of(i, series), jnp.arange(n))
+        found.append([float(part.sum()) for part in one_program(run, source["series"])])
     assert {weight for _, weight in found} == {19.0}
     np.testing.assert_allclose([total for total, _ in found], found[0][0], rtol=1e-6)
 
@@ -113,10 +114,10 @@ def test_wrong_requests_are_named():
     with pytest.raises(ValueError, match=r"levels = \(0.1, 0.9\)"):
         Forecasting(Given(VALUES), CENTER, SCALE, levels=(0.1, 0.9))
     with pytest.raises(ValueError, match="season = 9 must lie between 0 and the lookback, 5"):
-        Forecasting(Given(VALUES), CENTER, SCALE, season=9).init(KEY, batch_of())
+        Forecasting(Given(VALUES), CENTER, SCALE, season=9).init(jax.random.key(0), batch_of())
     with pytest.raises(ValueError, match="season = -1 must lie between 0 and"):
-        Forecasting(Given(VALUES), CENTER, SCALE, season=-1).init(KEY, batch_of())
+        Forecasting(Given(VALUES), CENTER, SCALE, season=-1).init(jax.random.key(0), batch_of())
     with pytest.raises(ValueError, match=r"the model forecasts \(1, 2\) .*hold \(2, 2\)"):
-        means(Forecasting(Given(VALUES[:1]), CENTER, SCALE), batch_of())
+        jax.eval_shape(lambda: measured(Forecasting(Given(VALUES[:1]), CENTER, SCALE), batch_of()))
     with pytest.raises(ValueError, match="finite"):
         Forecasting(Given(VALUES), CENTER, SCALE).check(np.array([[np.nan]]))

@@ -12,12 +12,13 @@ from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Config, EncoderDecoder
 from jaxdl.tasks.seq2seq import Translation, cross_attention, symbol
+from tests.programs import one_program
 
 LETTERS, WIDER = (Characters.of(letters, specials=SPECIALS) for letters in ("abcd", "abcdefgh"))
 PAD, START, END = LETTERS.pad, LETTERS.start, LETTERS.end
 X = np.array([[4, 5, 6, END], [7, END, PAD, PAD], [5, 5, END, PAD]], np.int32)
 Y = np.array([[6, 5, 4, END], [7, END, PAD, PAD], [4, END, PAD, PAD]], np.int32)
-BATCH = {"x": jnp.asarray(X), "y": jnp.asarray(Y), "mask": jnp.array([1.0, 1.0, 0.0])}
+BATCH = {"x": X, "y": Y, "mask": np.float32([1, 1, 0])}
 MODELS = {
     "recurrent": Seq2Seq(
         LETTERS.size, width=4, encoder=Recurrent(GRU(6)), decoder=Recurrent(GRU(6)), alignment=Luong()
@@ -30,51 +31,72 @@ def task(model="recurrent", **more):
     return Translation(MODELS[model] if isinstance(model, str) else model, LETTERS, LETTERS, steps=5, **more)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=["recurrent", pytest.param("transformer", marks=pytest.mark.slow)])
 def learned(request):
     """A task and parameters large enough that different inputs give different outputs."""
     made = task(request.param, attention=True)
-    params, model_state = jax.jit(made.init)(jax.random.key(1), BATCH)
+    params, model_state = one_program(made.init, jax.random.key(1), BATCH)
     return made, (jax.tree.map(lambda a: 3 * a, params), model_state)
 
 
+def objective(task, weights, batch, train=False, step=0):
+    return task.objective(*weights, batch, jax.random.key(0), jnp.int32(step), train=train)
+
+
 def loss_of(task, weights, batch, train=False, step=0):
-    return jax.jit(lambda w, b: task.objective(*w, b, jax.random.key(0), jnp.int32(step), train=train))(weights, batch)
+    return one_program(lambda w, b, step: objective(task, w, b, train, step), weights, batch, step)
 
 
-def test_the_loss_is_that_of_the_formula(learned):
+@pytest.fixture(scope="module")
+def losses(learned):
+    """Of one model: logits, losses with and without smoothing, and of a batch with more padding, in one program."""
     made, weights = learned
-    loss, (_, metrics) = loss_of(made, weights, BATCH)
+    smooth = task(made.model, smoothing=jnp.float32(0.3))
     inputs = np.concatenate([np.full((3, 1), START), Y[:, :-1]], 1)
-    lengths = jnp.array([4, 2, 3])
-    logits = made.model.apply({"params": weights[0]}, BATCH["x"], jnp.asarray(inputs), lengths, train=False)
-    log_p = np.asarray(jax.nn.log_softmax(logits))
+    wider = {**BATCH, "x": np.pad(X, ((0, 0), (0, 3))), "y": np.pad(Y, ((0, 0), (0, 2)))}
+
+    def run(weights, batch, wider):
+        apply = lambda x, y: made.model.apply({"params": weights[0]}, x, y, jnp.array([4, 2, 3]), train=False)
+        return {
+            "logits": apply(batch["x"], jnp.asarray(inputs)),
+            "plain": objective(made, weights, batch),
+            "smooth": objective(smooth, weights, batch)[0],
+            "trained": [objective(task, weights, batch, train=True)[0] for task in (made, smooth)],
+            "wider": objective(made, weights, wider)[0],
+        }
+
+    return one_program(run, weights, BATCH, wider)
+
+
+def test_the_loss_is_that_of_the_formula(losses):
+    loss, (_, metrics) = losses["plain"]
+    logits = losses["logits"].astype(np.float64)
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     kept = [(r, t) for r in (0, 1) for t in range(4) if Y[r, t] != PAD]  # row 2 is masked
     by_hand = -np.mean([log_p[r, t, Y[r, t]] for r, t in kept])
     assert loss == pytest.approx(by_hand, rel=1e-5)
     assert metrics["loss"][1] == metrics["token_accuracy"][1] == len(kept) == 6
     right = sum(log_p[r, t].argmax() == Y[r, t] for r, t in kept)
     assert metrics["token_accuracy"][0] == right
-    wider = {**BATCH, "x": jnp.pad(BATCH["x"], ((0, 0), (0, 3))), "y": jnp.pad(BATCH["y"], ((0, 0), (0, 2)))}
-    assert loss_of(made, weights, wider)[0] == pytest.approx(float(loss), rel=1e-5)
+    assert losses["wider"] == pytest.approx(float(loss), rel=1e-5)
 
 
-def test_smoothing_is_for_training_only(learned):
-    made, weights = learned
-    smooth = task(made.model, smoothing=jnp.float32(0.3))
-    assert loss_of(smooth, weights, BATCH)[0] == loss_of(made, weights, BATCH)[0]
-    assert loss_of(smooth, weights, BATCH, train=True)[0] != loss_of(made, weights, BATCH, train=True)[0]
+def test_smoothing_is_for_training_only(losses):
+    assert losses["smooth"] == losses["plain"][0]
+    plain, smooth = losses["trained"]
+    assert smooth != plain
 
 
 def test_writes_what_the_model_thinks_likeliest_token_by_token(learned):
     made, weights = learned
-    out = jax.jit(lambda w, b: made.predict(*w, b, jax.random.key(0)))(weights, BATCH)
+    out = one_program(lambda w, b: made.predict(*w, b, jax.random.key(0)), weights, BATCH)
     given = np.full((3, 6), PAD)
     given[:, 0] = START
-    full = jax.jit(lambda t: made.model.apply({"params": weights[0]}, BATCH["x"], t, jnp.array([4, 2, 3]), train=False))
+    lengths = np.array([4, 2, 3])
+    full = jax.jit(lambda p, t: made.model.apply({"params": p}, X, t, jnp.asarray(lengths), train=False))
     alive, written = np.ones(3, bool), np.full((3, 5), PAD)
     for t in range(5):
-        best = np.asarray(full(jnp.asarray(given[:, :5])))[:, t].argmax(-1)
+        best = np.asarray(full(weights[0], given[:, :5]))[:, t].argmax(-1)
         written[:, t] = np.where(alive, best, PAD)
         alive &= best != END
         given[:, t + 1] = best
@@ -90,10 +112,13 @@ def test_writes_what_the_model_thinks_likeliest_token_by_token(learned):
 @pytest.mark.slow
 def test_a_wider_search_finds_nothing_less_likely():
     made = task(penalty=0.0)
-    params, state = made.init(jax.random.key(2), BATCH)
-    params = jax.tree.map(lambda a: 4 * a, params)
-    predict = lambda task: jax.jit(lambda p: task.predict(p, state, BATCH, jax.random.key(0)))(params)
-    greedy, wide = predict(made), predict(task(beams=4, penalty=0.0))
+
+    def run(batch):
+        params, state = made.init(jax.random.key(2), batch)
+        params = jax.tree.map(lambda a: 4 * a, params)
+        return [t.predict(params, state, batch, jax.random.key(0)) for t in (made, task(beams=4, penalty=0.0))]
+
+    greedy, wide = one_program(run, BATCH)
     assert (wide["score"] >= greedy["score"] - 1e-5).all()
     assert wide["tokens"].shape == greedy["tokens"].shape == (3, 5)
 
@@ -102,54 +127,71 @@ def test_a_wider_search_finds_nothing_less_likely():
 def test_two_translators_paraphrase():
     """There and back is one augmentation; with p = 0 nothing changes, with p = 1 every row is what the way back writes."""
     made = task()
-    weights = made.init(jax.random.key(3), BATCH)
-    there = made.rewriter(weights, temperature=None)
-    change = lambda p: back_translate(there, there, p, pad=PAD)(jax.random.key(0), {"x": BATCH["x"]})["x"]
-    np.testing.assert_array_equal(change(0.0), X)
-    np.testing.assert_array_equal(change(1.0), there(None, there(None, BATCH["x"]))[:, :4])
+
+    def run(x):
+        there = made.rewriter(made.init(jax.random.key(3), BATCH), temperature=None)
+        change = lambda p: back_translate(there, there, p, pad=PAD)(jax.random.key(0), {"x": x})["x"]
+        return change(0.0), change(1.0), there(None, there(None, x))
+
+    same, changed, back = one_program(run, X)
+    np.testing.assert_array_equal(same, X)
+    np.testing.assert_array_equal(changed, back[:, :4])
 
 
 def test_a_rewriter_draws_each_row_with_its_own_key(learned):
     """Another key, another paraphrase; a row's is the same wherever the row stands, so micro-batches change nothing."""
     made, weights = learned
-    rewrite = jax.jit(lambda keys, x: made.rewriter(weights, temperature=3.0)(keys, x))
-    keys, x = jax.random.split(jax.random.key(5), 32), jnp.tile(BATCH["x"][:1], (32, 1))
-    drawn = np.asarray(rewrite(keys, x))
+
+    def run(weights, x):
+        rewrite = lambda keys, x, temperature=3.0: made.rewriter(weights, temperature=temperature)(keys, x)
+        keys, same = jax.random.split(jax.random.key(5), 32), jnp.tile(x[:1], (32, 1))
+        drawn = jax.lax.map(lambda keys: rewrite(keys, same), jnp.stack([keys, keys[::-1]]))
+        return drawn, rewrite(keys[:3], x, None), rewrite(keys[:3], x, 1e-4)
+
+    (drawn, reversed_keys), likeliest, cold = one_program(run, weights, X)
     assert len(np.unique(drawn, axis=0)) > 8
-    np.testing.assert_array_equal(rewrite(keys[::-1], x), drawn[::-1])
-    likeliest, cold = (
-        jax.jit(lambda x, t=t: made.rewriter(weights, temperature=t)(keys[:3], x))(BATCH["x"]) for t in (None, 1e-4)
-    )
+    np.testing.assert_array_equal(reversed_keys, drawn[::-1])
     np.testing.assert_array_equal(cold, likeliest)
 
 
+@pytest.mark.slow
 def test_coverage_is_added_to_the_loss_of_training():
     """See et al. 2017, eq. 11 to 13: λ·Σ_j min(w_tj, Σ_(s<t) w_sj), over the same tokens."""
     model = MODELS["recurrent"].clone(alignment=Bahdanau(4, coverage=True))
     made, plain = task(model, coverage=jnp.float32(0.7)), task(model)
-    params, state = jax.jit(made.init)(jax.random.key(1), BATCH)
-    weights = (jax.tree.map(lambda a: 3 * a, params), state)
-    looks = np.asarray(jax.jit(made.weights_of)(*weights, BATCH["x"], BATCH["y"]))
+
+    def run(batch):
+        params, state = made.init(jax.random.key(1), batch)
+        weights = (jax.tree.map(lambda a: 3 * a, params), state)
+        looks = made.weights_of(*weights, batch["x"], batch["y"])
+        without = objective(plain, weights, batch, train=True)[0]
+        evaluated = objective(made, weights, batch)[0]
+        return looks, state, *objective(made, weights, batch, train=True), without, evaluated
+
+    looks, state, loss, (new, metrics), without, evaluated = one_program(run, BATCH)
     kept = [(r, t) for r in (0, 1) for t in range(4) if Y[r, t] != PAD]
     by_hand = np.mean([sum(min(looks[r, t, j], looks[r, :t, j].sum()) for j in range(4)) for r, t in kept])
-    loss, (new, metrics) = loss_of(made, weights, BATCH, train=True)
-    without = loss_of(plain, weights, BATCH, train=True)[0]
     assert by_hand > 0.1
     assert new == state
     assert loss - without == pytest.approx(0.7 * by_hand, rel=1e-4)
     assert metrics["coverage"][0] / metrics["coverage"][1] == pytest.approx(by_hand, rel=1e-4)
     assert metrics["loss"][0] / metrics["loss"][1] == pytest.approx(float(without), rel=1e-5)
-    assert loss_of(made, weights, BATCH)[0] == pytest.approx(float(without), rel=1e-5)
+    assert evaluated == pytest.approx(float(without), rel=1e-5)
 
 
 @pytest.mark.slow
 def test_scheduled_sampling_grows_with_the_step():
     made = task(sampling=lambda step: step / 10.0)
-    weights = made.init(jax.random.key(1), BATCH)
-    plain = loss_of(task(), weights, BATCH, train=True)[0]
-    assert loss_of(made, weights, BATCH, train=True, step=0)[0] == pytest.approx(float(plain), rel=1e-6)
-    assert abs(loss_of(made, weights, BATCH, train=True, step=10)[0] - plain) > 1e-4
-    assert loss_of(made, weights, BATCH, step=10)[0] == pytest.approx(float(plain), rel=1e-6)
+
+    def run(batch, steps):
+        weights = made.init(jax.random.key(1), batch)
+        sampled = jax.lax.map(lambda step: objective(made, weights, batch, True, step)[0], steps)
+        return objective(task(), weights, batch, True)[0], sampled, objective(made, weights, batch, step=10)[0]
+
+    plain, (first, later), evaluated = one_program(run, BATCH, np.array([0, 10]))
+    assert first == pytest.approx(float(plain), rel=1e-6)
+    assert abs(later - plain) > 1e-4
+    assert evaluated == pytest.approx(float(plain), rel=1e-6)
 
 
 def test_the_report():
@@ -183,13 +225,13 @@ def test_nobody_is_right_about_a_word_without_a_token():
     both = made.report({**outputs, "tokens": wanted[1:]}, wanted[1:])
     assert (both["exact_match"], both["bleu"]) == (1, pytest.approx(100))
 
-    x, y = jnp.asarray(wanted), jnp.asarray(wanted)
+    batch = {"x": wanted, "y": wanted, "mask": np.ones(2, np.float32)}
     model = Seq2Seq(words.size, width=4, encoder=Recurrent(GRU(6)), decoder=Recurrent(GRU(6)))
     made = Translation(model, words, words, steps=6)
-    params, state = jax.eval_shape(made.init, jax.random.key(0), {"x": x, "y": y})
-    params = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), params)
-    params["head"]["bias"] = params["head"]["bias"].at[words.unknown].set(9.0)  # always says <unk>
-    _, (_, metrics) = loss_of(made, (params, state), {"x": x, "y": y, "mask": jnp.ones(2)})
+    params, state = jax.eval_shape(made.init, jax.random.key(0), batch)
+    params = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), params)
+    params["head"]["bias"][words.unknown] = 9.0  # always says <unk>
+    _, (_, metrics) = loss_of(made, (params, state), batch)
     assert metrics["token_accuracy"] == (0, 3 + 5)
 
 
@@ -219,6 +261,6 @@ def test_says_what_is_wrong():
     with pytest.raises(ValueError, match="must hold the end token"):
         task().check(np.array([[4, 5]]))
     with pytest.raises(ValueError, match="no attention over the source"):
-        cross_attention({"encoder": {"weights": (jnp.zeros((1, 2, 3, 3)),)}})
+        cross_attention({"encoder": {"weights": (np.zeros((1, 2, 3, 3)),)}})
     with pytest.raises(ValueError, match="no attention over the source"):
-        cross_attention({"weights": (jnp.zeros((1, 2, 0)),)})  # a Seq2Seq without alignment
+        cross_attention({"weights": (np.zeros((1, 2, 0)),)})  # a Seq2Seq without alignment
