@@ -67,4 +67,4 @@ def trained(tiny, tmp_path_factory):
     """A finished run of the tiny experiment, for whoever only reads it."""
     from jaxdl import train
 
-    return train(tiny.config(), run=tmp_path_factory.mktemp("runs"), quiet=True)
+    return train(tiny.config, run=tmp_path_factory.mktemp("runs"), quiet=True)

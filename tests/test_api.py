@@ -41,7 +41,7 @@ def test_what_the_package_offers():
 def test_a_notebook_and_the_command_line_run_the_same(tiny, tiny_file, tmp_path, unreported):
     from jaxdl.__main__ import main
 
-    ours = train(tiny.config(lr=0.02), run=tmp_path / "a", quiet=True)
+    ours = train(tiny.config, lr=0.02, run=tmp_path / "a", quiet=True)
     assert main(["train", str(tiny_file), "--lr", "0.02", "--run", str(tmp_path / "b"), "--quiet"]) == 0
     (folder,) = (tmp_path / "b" / "tiny").iterdir()
     theirs = load(folder, "last")
@@ -60,8 +60,8 @@ def test_load_predicts_and_evaluates_as_the_run_did(trained):
 
 
 def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
-    exp = replace(tiny.config(lr=0.5), stop=None, origin=None)
-    run = train(exp, run=tmp_path, quiet=True)
+    exp = replace(tiny.config(lr=0.5), stop=None)
+    run = train(lambda: exp, run=tmp_path, quiet=True)
     accuracy = {line["step"]: line["accuracy"] for line in run.history if line["kind"] == "eval"}
     with pytest.raises(ExperimentError, match="trained from a notebook: give its config"):
         load(run.folder)
@@ -76,8 +76,8 @@ def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
 
 
 def test_weights_are_the_averaged_ones(tiny, tmp_path, unreported):
-    exp = replace(with_overrides(tiny.config(), {"ema": 0.9}), stop=None, origin=None)
-    run = train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
+    exp = replace(with_overrides(tiny.config(), {"ema": 0.9}), stop=None)
+    run = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
     equal(run.weights[0], run.state.ema)
     moved = jax.tree.map(lambda a, b: (a != b).any(), *jax.device_get((run.state.ema, run.state.params)))
     assert all(jax.tree.leaves(moved))
@@ -85,9 +85,7 @@ def test_weights_are_the_averaged_ones(tiny, tmp_path, unreported):
 
 def test_the_callback_sees_every_line(tiny, tmp_path, unreported):
     lines = []
-    run = train(
-        tiny.config(), run=tmp_path, quiet=True, callback=lambda line: lines.append((line["kind"], line["step"]))
-    )
+    run = train(tiny.config, run=tmp_path, quiet=True, callback=lambda line: lines.append((line["kind"], line["step"])))
     assert lines == [(line["kind"], line["step"]) for line in run.history]
 
 
@@ -95,7 +93,7 @@ def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
     exp = tiny.config(lr=1e38)
     lines = []
     with pytest.raises(Diverged, match="not finite in 2 steps in a row"):
-        train(exp, run=tmp_path, quiet=True, limits=Limits(max_bad=2, log_every=3), callback=lines.append)
+        train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(max_bad=2, log_every=3), callback=lines.append)
     (folder,) = (tmp_path / "tiny").iterdir()
     end = read(folder)[-1]
     assert (end["kind"], end["reason"]) == ("end", "diverged")
@@ -107,17 +105,17 @@ def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
 
 def test_init_from_another_run(tiny, trained, tmp_path, unreported):
     exp = with_overrides(tiny.config(seed=4), {"init_from": str(trained.folder), "ema": 0.5})
-    run = train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=1, log_every=1))
+    run = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=1, log_every=1))
     start = trained.weights[0]  # one step of Adam moves each parameter by about the (warming-up) learning rate
     for now in jax.device_get((run.state.params, run.state.ema)):
         assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (now, start)), strict=True)) < 0.02
-    fresh = train(tiny.config(seed=4), run=tmp_path, quiet=True, limits=Limits(stop_at=1))
+    fresh = train(tiny.config, seed=4, run=tmp_path, quiet=True, limits=Limits(stop_at=1))
     assert (
         max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (fresh.state.params, start)), strict=True)) > 0.1
     )
     other = with_overrides(tiny.config(width=5), {"init_from": str(trained.folder)})
     with pytest.raises(ExperimentError, match="its parameters do not fit this model"):
-        train(other, run=tmp_path, quiet=True)
+        train(lambda: other, run=tmp_path, quiet=True)
 
 
 def test_an_experiment_remembers_its_knobs(tiny):

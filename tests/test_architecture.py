@@ -150,9 +150,9 @@ def test_nobody_probes_a_task_or_a_data_set():
     found = []
     for path in FILES:
         for node in ast.walk(parsed(path)):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("hasattr", "getattr") and node.args:
-                if ast.unparse(node.args[0]).split(".")[-1] in ("data", "task"):
-                    found.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}")
+            called = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("hasattr", "getattr")
+            if called and ast.unparse(node.args[0]).split(".")[-1] in ("data", "task"):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}")
     assert not found
 
 

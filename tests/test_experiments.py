@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl import api, runtime
+from jaxdl import runtime
 from jaxdl.cli.options import check_signature
 from jaxdl.data.speech import write_wav
 from jaxdl.engine.evaluate import evaluate
@@ -24,6 +24,8 @@ from jaxdl.experiment import load_config
 from jaxdl.models import inception_v3
 from jaxdl.models.efficientnet import B0
 from jaxdl.models.mobilenet import V2
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
 LARGE = {
@@ -241,7 +243,7 @@ def test_every_knob_is_typed_has_a_default_and_is_documented(path):
 
 def traced(exp):
     """Its program, of which shapes of one initialization and one step say: the learning rate is a traced knob."""
-    prepared = api.prepare(exp)
+    prepared = prepare(Setup.of(lambda: exp, {}))
     assert sum(leaf.size for leaf in jax.tree.leaves(prepared.shapes.params)) > 0
     assert prepared.traced, "no knob of it can be swept"
     floats = {name for name, value in exp.origin.knobs.items() if type(value) is float}

@@ -4,12 +4,14 @@ import jax
 import numpy as np
 import optax
 import pytest
-from jaxdl.prepared import check_values, prepare
 
 from jaxdl import Experiment
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.program import traceable
 from jaxdl.models.mlp import MLP
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.run import check_values
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 
 RANDOM = np.random.default_rng(0)
@@ -52,18 +54,21 @@ def test_a_knob_that_python_looks_at_is_not_traced_and_the_reason_is_told() -> N
 
 
 def test_another_learning_rate_or_seed_finds_the_program_again() -> None:
-    assert prepare(config(lr=0.1, seed=3)).program is prepare(config(lr=0.2, seed=4)).program
+    assert (
+        prepare(Setup.of(config, {"lr": 0.1, "seed": 3})).program
+        is prepare(Setup.of(config, {"lr": 0.2, "seed": 4})).program
+    )
 
 
 @pytest.mark.parametrize("name", ["Y", "WIDTH", "data_of"])
 def test_what_config_refers_to_is_part_of_the_program(monkeypatch, name) -> None:
-    before = prepare(config())
+    before = prepare(Setup.of(config, {}))
 
     def batch_of_ten(x: np.ndarray, y: np.ndarray) -> InMemory:
         return InMemory({"train": {"x": x, "y": y}}, batch=10, name="made")
 
     monkeypatch.setitem(config.plain.__globals__, name, {"Y": 1 - Y, "WIDTH": 16, "data_of": batch_of_ten}[name])
-    after = prepare(config())
+    after = prepare(Setup.of(config, {}))
     assert after.program is not before.program
     assert after.program.data is after.experiment.data
     if name == "WIDTH":
@@ -71,12 +76,12 @@ def test_what_config_refers_to_is_part_of_the_program(monkeypatch, name) -> None
 
 
 def test_data_that_were_written_to_are_new_data() -> None:
-    before, old = prepare(config()).program, X.copy()
+    before, old = prepare(Setup.of(config, {})).program, X.copy()
     X[0] += 1
-    after = prepare(config()).program
+    after = prepare(Setup.of(config, {})).program
     X[:] = old
     assert after is not before
-    assert prepare(config()).program is before
+    assert prepare(Setup.of(config, {})).program is before
 
 
 VALUES = {
@@ -108,13 +113,13 @@ def test_inputs_that_are_the_same_in_another_type_pass() -> None:
 
 def test_no_inputs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"no inputs to predict for: their shape is \(0, 4\)"):
-        prepare(config()).predict(({}, {}), np.zeros((0, 4), np.float32))
+        prepare(Setup.of(config, {})).predict(({}, {}), np.zeros((0, 4), np.float32))
 
 
 def test_texts_are_encoded_and_decoded_by_the_data(monkeypatch) -> None:
     exp = config()
-    prepared = prepare(exp)
-    weights = prepared.program.weights(dict(prepared.traced), prepared.program.init(dict(prepared.traced)))
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    weights = prepared.program.weights(prepared.program.init())
     with pytest.raises(ValueError, match=r"inputs must be numbers .*, got text"):
         prepared.predict(weights, ["a"])
     encode = lambda self, texts: np.array([[len(t), 0, 0, 0] for t in texts], np.float32)

@@ -84,7 +84,7 @@ def test_a_network_with_a_part_of_no_size_is_refused(tiny):
             empty = self.param("empty", lambda key: jnp.zeros((3, 0)))
             return nn.Dense(3)(x) + empty.sum()
 
-    exp = replace(tiny.config(), origin=None, task=Classification(model=Closed()))
+    exp = replace(tiny.config(), task=Classification(model=Closed()))
     with pytest.raises(ExperimentError, match=r"parameter empty of shape \(3, 0\) has no elements"):
         check(exp)
 
@@ -93,13 +93,13 @@ def test_other_data_are_told_of_on_resume(tiny, tmp_path, capsys, monkeypatch):
     """The same shapes and other values, as where a file was replaced."""
     monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
     exp = tiny.config()
-    first = train(exp, run=tmp_path, limits=Limits(stop_at=8), quiet=True)
+    first = train(lambda: exp, run=tmp_path, limits=Limits(stop_at=8), quiet=True)
     changed = {name: {**arrays} for name, arrays in exp.data.splits.items()}
     changed["train"]["x"] = changed["train"]["x"] + 1
     capsys.readouterr()
-    train(exp, resume=first.folder, limits=Limits(stop_at=16), quiet=True)
+    train(lambda: exp, resume=first.folder, limits=Limits(stop_at=16), quiet=True)
     assert "not the data" not in capsys.readouterr().err
-    train(replace(exp, data=replace(exp.data, splits=changed)), resume=first.folder, quiet=True)
+    train(lambda: replace(exp, data=replace(exp.data, splits=changed)), resume=first.folder, quiet=True)
     assert "tiny: not the data this run began with; it trains on from step 16 with these" in capsys.readouterr().err
 
 

@@ -142,7 +142,7 @@ def test_a_knob_named_like_a_recorded_field_is_the_knob():
     ],
 )
 def test_a_name_or_a_value_that_is_nothing_is_refused(values, words):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ExperimentError) as error:
         Setup.of(plain, values)
     assert all(word in str(error.value) for word in words)
 

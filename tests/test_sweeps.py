@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxdl
 from jaxdl import Experiment, api, sweeps
 from jaxdl.cli import sweep as command
 from jaxdl.data.stream import InMemory, rows_of_step
@@ -146,8 +147,8 @@ def test_a_sweep_leaves_a_table_a_csv_a_report_and_pictures(done):
 def test_a_member_is_a_run_that_predicts_and_evaluates(done, tiny):
     loaded = api.load(done.folder, member=3)
     row = done.rows[3]
-    assert loaded.experiment.origin.knobs["seed"] == 1
-    assert loaded.experiment.origin.knobs["rate"] == 0.3
+    assert loaded.setup.knobs["seed"] == 1
+    assert loaded.setup.knobs["rate"] == 0.3
     found = loaded.evaluate("test").metrics
     assert found["accuracy"] == row["test_accuracy"]
     np.testing.assert_allclose(found["loss"], row["test_loss"], rtol=1e-6)
@@ -158,7 +159,7 @@ def test_a_member_is_a_run_that_predicts_and_evaluates(done, tiny):
 
 
 def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path, unreported):
-    alone = api.train(tiny.config(lr=3e-2, rate=0.3, seed=1), run=tmp_path, quiet=True)
+    alone = jaxdl.train(tiny.config, lr=3e-2, rate=0.3, seed=1, run=tmp_path, quiet=True)
     member, run = (
         json.loads(comparable(history)[-1]) for history in (api.load(done.folder, member=3).history, alone.history)
     )
@@ -172,7 +173,7 @@ MISTAKES = {
     "no such member": (lambda done, tiny: api.load(done.folder, member=8), "member 8 is not one of 0 … 7$"),
     "no such knob": (lambda done, tiny: sweep(tiny.config, {"learning_rate": (1.0, 2.0)}), "there are: steps, batch"),
     "nothing": (lambda done, tiny: sweep(tiny.config, {}), "nothing to sweep"),
-    "resumed as a run": (lambda done, tiny: api.train(tiny.config(), resume=done.folder), "sweep --resume"),
+    "resumed as a run": (lambda done, tiny: jaxdl.train(tiny.config, resume=done.folder), "sweep --resume"),
     "init_from": (lambda done, tiny: sweep(tiny.config, GRID, overrides={"init_from": "x"}), "init_from"),
 }
 
@@ -227,7 +228,7 @@ def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path, unreporte
     result = sweep(config, {"seed": (5, 6)}, run=tmp_path, how=how, quiet=True)
     assert json.loads((result.folder / "config.json").read_text())["recorded"]["data_seed"] == 5
     other = api.load(result.folder, member=1, config=config)
-    alone = api.train(api.with_overrides(config(seed=6), {"data_seed": 5}), run=tmp_path, quiet=True)
+    alone = jaxdl.train(lambda: api.with_overrides(config(seed=6), {"data_seed": 5}), run=tmp_path, quiet=True)
     for ours, theirs in zip(*map(jax.tree.leaves, (other.weights, alone.weights)), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jaxdl.prepared import prepare
 
 from jaxdl import train, transfer
 from jaxdl.engine.loop import Limits
@@ -19,7 +18,9 @@ from jaxdl.models.mlp import MLP
 from jaxdl.optim import freeze, groups, sgd
 from jaxdl.pretrained.folder import import_weights, save_torch, shapes_of
 from jaxdl.pretrained.preprocess import Preprocess
+from jaxdl.runs.prepare import prepare
 from jaxdl.runs.provenance import check
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 from tests.programs import one_program
 
@@ -118,19 +119,17 @@ def test_many_names_are_not_all_told():
 def test_the_run_of_other_classes(tiny, trained):
     """A run folder as the source, a model for five classes here: the first layer is taken, the last one starts afresh."""
     exp = tiny.config(seed=4)
-    exp = replace(
-        exp, origin=None, init_from=str(trained.folder), task=Classification(model=MLP(features=(8,), classes=5))
-    )
-    prepared, lines = prepare(exp), []
-    start = prepared.program.init({})
+    exp = replace(exp, init_from=str(trained.folder), task=Classification(model=MLP(features=(8,), classes=5)))
+    prepared, lines = prepare(Setup.of(lambda: exp, {})), []
+    start = prepared.program.init()
     state = transfer.initialised_from(exp, prepared, start, lines.append)
     old, new, before = (by_name({"params": p}) for p in (trained.weights[0], state.params, start.params))
     np.testing.assert_array_equal(new["params/Dense_0/kernel"], old["params/Dense_0/kernel"])
     np.testing.assert_array_equal(new["params/Dense_1/kernel"], before["params/Dense_1/kernel"])
     assert lines == [f"56 parameters from {trained.folder} (run), Dense_1 from seed 4"]
     again = replace(exp, task=tiny.config().task, fresh=("Dense_1/bias",))
-    prepared = prepare(again)
-    transfer.initialised_from(again, prepared, prepared.program.init({}), lines.append)
+    prepared = prepare(Setup.of(lambda: again, {}))
+    transfer.initialised_from(again, prepared, prepared.program.init(), lines.append)
     assert lines[-1].startswith("80 parameters")
     wrong = replace(again, fresh=("haed",))
     with pytest.raises(ExperimentError, match="fresh = 'haed' matches no parameter"):
@@ -138,7 +137,7 @@ def test_the_run_of_other_classes(tiny, trained):
 
 
 def test_a_source_that_is_none(tiny, tmp_path):
-    exp = replace(tiny.config(), origin=None, init_from=str(tmp_path))
+    exp = replace(tiny.config(), init_from=str(tmp_path))
     with pytest.raises(ValueError, match=r"is not a run folder: it has no config\.json, and it holds no weights\.json"):
         check(exp)
     with pytest.raises(FileNotFoundError, match="no folder of imported weights"):
@@ -155,8 +154,8 @@ def finetune(**knobs) -> Experiment:
 def begun(weights, photos):
     """The first state of `experiments/finetune_folder.py` with imported weights, and what was said."""
     exp = finetune(folder=str(photos), init_from=str(weights[0]), freeze="^(?!head/)")
-    prepared, lines = prepare(exp), []
-    start = prepared.program.init(dict(prepared.traced))
+    prepared, lines = prepare(Setup.of(lambda: exp, {})), []
+    start = prepared.program.init()
     return exp, transfer.initialised_from(exp, prepared, start, lines.append), lines
 
 
@@ -188,7 +187,7 @@ def test_imported_weights_under_another_head(begun, weights):
 def test_frozen_features_stay(begun, weights, tmp_path):
     """Parameters and the statistics of the batch norms; the head moves."""
     exp, state, _ = begun
-    run = train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
+    run = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
     equal_but_head(variables_of(run.state), weights[1])
     assert (variables_of(run.state)["params/head/bias"] != variables_of(state)["params/head/bias"]).all()
 
@@ -204,7 +203,7 @@ def test_finetune_folder_without_weights_and_with_wrong_ones(weights, photos, ti
     with pytest.raises(ValueError, match="images of 9x9 are smaller than the crop = 20"):
         transfer.as_seen(data, crop=20, mean=(0.5,) * 3, std=(0.5,) * 3)
     exp = finetune(folder=str(photos), init_from=str(weights[0]), model="cifar_resnet32")
-    prepared = prepare(exp)
+    prepared = prepare(Setup.of(lambda: exp, {}))
     with pytest.raises(
         ExperimentError, match=r"do not fit.*missing there: params/stage1_block2/conv1/kernel.* and 124 more"
     ):
@@ -214,7 +213,7 @@ def test_finetune_folder_without_weights_and_with_wrong_ones(weights, photos, ti
 def test_weights_that_saw_other_images(begun):
     """`--init-from` with an experiment that scales images in its own way: it is said."""
     exp, state, _ = begun
-    other = replace(exp, origin=None, data=replace(exp.data, standardise=lambda batch: batch))
+    other = replace(exp, data=replace(exp.data, standardise=lambda batch: batch))
     lines, taken = [], []
     program = SimpleNamespace(with_weights=lambda state, weights: taken.append(weights))  # another test compiles it
     transfer.initialised_from(other, program, state, lines.append)

@@ -7,15 +7,16 @@ import sys
 
 import jax
 import pytest
-from jaxdl.prepared import prepare
 
 from jaxdl.cli import compile as command
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 
 @pytest.fixture(scope="module")
 def rows(tiny):
     exp = tiny.config(width=32)
-    return {row.name: row for row in command.compiled(prepare(exp), exp)}
+    return {row.name: row for row in command.compiled(prepare(Setup.of(lambda: exp, {})), exp)}
 
 
 def test_every_program_of_a_run_is_compiled(rows):
@@ -27,7 +28,7 @@ def test_flops_and_memory_are_those_of_the_step(rows, tiny):
     # products of the MLP 6-32-3 on 16 rows: forward 1x, backward 2x but for the gradient of the input
     products = 2 * 16 * (6 * 32 * 2 + 32 * 3 * 3)
     assert products < rows["step"].flops < 4 * products
-    state = sum(a.size * 4 for a in jax.tree.leaves(prepare(tiny.config(width=32)).shapes.params))
+    state = sum(a.size * 4 for a in jax.tree.leaves(prepare(Setup.of(tiny.config, {"width": 32})).shapes.params))
     assert rows["step"].memory > 4 * state  # parameters, both moments, the best weights
 
 

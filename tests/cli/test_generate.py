@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import jaxdl
 from jaxdl import api
 from jaxdl.__main__ import main
 from jaxdl.cli.generate import writer
@@ -27,7 +28,7 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     (folder / "cat.txt").write_text(TEXT)
     small = {"text": str(folder / "cat.txt"), "steps": 2, "batch": 2, "context": 8, "width": 8, "depth": 1, "heads": 1}
-    run = api.train(load_config(EXPERIMENT)(**small), run=folder, quiet=True)
+    run = jaxdl.train(lambda: load_config(EXPERIMENT)(**small), run=folder, quiet=True)
     (folder / "cat.txt").write_text("the cat " * 60)  # fewer characters: the run has its own
     return run.folder
 

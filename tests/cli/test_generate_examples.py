@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl import api
+import jaxdl
 from jaxdl.__main__ import main
 from jaxdl.cli.generate_examples import labels_of
 from jaxdl.experiment import ExperimentError, load_config
@@ -17,7 +17,7 @@ EXPERIMENT = Path(__file__).parents[2] / "experiments" / "digits_vae.py"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     small = {"epochs": 1, "width": 2, "hidden": 8, "importance": 1}
-    return api.train(load_config(EXPERIMENT)(**small), run=tmp_path_factory.mktemp("runs"), quiet=True).folder
+    return jaxdl.train(lambda: load_config(EXPERIMENT)(**small), run=tmp_path_factory.mktemp("runs"), quiet=True).folder
 
 
 @pytest.mark.slow

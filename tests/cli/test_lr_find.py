@@ -8,12 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import Experiment, prepare
+from jaxdl import Experiment
 from jaxdl.__main__ import main
 from jaxdl.cli.lr_find import at_steps, peak_steps, ramp_of, suggest
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.optim import current_learning_rate, sgd
+from jaxdl.runs.prepare import prepare
 from jaxdl.runs.trial import trial
+from jaxdl.setup import Setup
 from tests.programs import one_program
 
 pytestmark = pytest.mark.programs(
@@ -30,8 +32,8 @@ def config():
 
 def test_the_schedule_is_held_at_its_peak(config):
     exp = config(lr=0.125)
-    prepared = prepare(exp)
-    state = prepared.program.init(dict(prepared.traced))
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    state = prepared.program.init()
     peaks = peak_steps(exp, state)
     tx, opt_state = exp.optimizers[""], state.opt_state[""]
 
@@ -53,8 +55,8 @@ def test_a_ramp_finds_a_rate_that_trains(config):
     assert ramp.rate[0] == pytest.approx(1e-6)
     np.testing.assert_allclose(np.diff(np.log(ramp.rate)), np.log(1e8) / 39, rtol=1e-6)
     assert 1e-4 < ramp.suggestion < ramp.lowest
-    found = trial(config(lr=ramp.suggestion)).evaluate("test").metrics["loss"]
-    assert found < trial(config(lr=ramp.suggestion / 1000)).evaluate("test").metrics["loss"]
+    found = trial(config, lr=ramp.suggestion).evaluate("test").metrics["loss"]
+    assert found < trial(config, lr=ramp.suggestion / 1000).evaluate("test").metrics["loss"]
 
 
 def test_the_suggestion_ignores_noise_at_the_start():
@@ -101,8 +103,8 @@ def test_the_command_writes_a_plot_and_prints_a_flag(tmp_path, capsys, monkeypat
 def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
     from jaxdl import train
 
-    recorded = train(config(seed=3), run=tmp_path, quiet=True)
-    jax.tree.map(np.testing.assert_array_equal, *jax.device_get((trial(config(seed=3)).weights, recorded.weights)))
+    recorded = train(config, seed=3, run=tmp_path, quiet=True)
+    jax.tree.map(np.testing.assert_array_equal, *jax.device_get((trial(config, seed=3).weights, recorded.weights)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -111,5 +113,5 @@ def test_a_trial_that_is_stopped_gives_no_result(config, number, monkeypatch):
     monkeypatch.setattr("jaxdl.runs.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=number.name):
-        trial(config(seed=3))
+        trial(config, seed=3)
     assert signal.getsignal(number) is before

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.programs(
 def run(tiny, tmp_path_factory):
     """Checkpoints at 15 and 24 between which the log has lines at 16, 18 (evaluation) and 24."""
     limits = Limits(log_every=8, checkpoint_every=15)
-    return train(tiny.config(), run=tmp_path_factory.mktemp("verify"), limits=limits, quiet=True).folder
+    return train(tiny.config, run=tmp_path_factory.mktemp("verify"), limits=limits, quiet=True).folder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxdl import Experiment, prepare, runtime, with_overrides
+from jaxdl import Experiment, runtime, with_overrides
 from jaxdl.augment import image
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate
@@ -21,6 +21,8 @@ from jaxdl.engine.parallel import Plan
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adamw
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 
 STEPS = 30
@@ -85,7 +87,7 @@ def config(*, lr: float = 1e-3, seed: int = 0) -> Experiment:
 
 def on(mesh, strategy, exp):
     plan = Plan() if mesh is None else Plan.make(mesh, strategy, exp)
-    return prepare(exp, plan)
+    return prepare(Setup.of(lambda: exp, {}), plan)
 
 
 def train(mesh, strategy, parts):

@@ -32,7 +32,9 @@ def work(runs):
     config = load_config(Path(__file__).parents[1] / "tiny.py")
     found = sorted(runs.glob("*/*/config.json"))
     train(
-        config(steps=STEPS, patience=STEPS),
+        config,
+        steps=STEPS,
+        patience=STEPS,
         run=runs,
         resume=found[0].parent if found else None,
         limits=LIMITS,

@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxdl import Experiment, prepare, runtime
+from jaxdl import Experiment, runtime
 from jaxdl.cli.compile import compiled
 from jaxdl.data.stream import InMemory
 from jaxdl.data.tokenizers import SPECIALS, Characters
@@ -26,6 +26,8 @@ from jaxdl.models.transformer_rules import rules
 from jaxdl.models.transformer_sizes import gpt2
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, sgd
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 from jaxdl.tasks.language import NextToken
 from jaxdl.tasks.seq2seq import Translation
@@ -103,7 +105,7 @@ def gpt2_small(*, lr: float = 1e-4, seed: int = 0) -> Experiment:
 
 def train(name, mesh):
     exp = {"gpt": gpt, "translator": translator, "conformer": conformer, "vit": vit}[name]()
-    prepared = prepare(exp, Plan() if mesh is None else Plan.make(mesh, "jit", exp))
+    prepared = prepare(Setup.of(lambda: exp, {}), Plan() if mesh is None else Plan.make(mesh, "jit", exp))
     program, knobs = prepared.program, dict(prepared.traced)
     state, losses = program.init(knobs), []
     source = program.place(exp.data.source(0, STEPS, 0))
@@ -128,7 +130,7 @@ def train(name, mesh):
 
 def ahead():
     exp = gpt2_small()
-    prepared = prepare(exp, Plan.make("data=2,model=4", "jit", exp))
+    prepared = prepare(Setup.of(lambda: exp, {}), Plan.make("data=2,model=4", "jit", exp))
     kept = jax.tree.leaves((prepared.shapes.params, prepared.shapes.opt_state))
     share = sum(np.prod(a.sharding.shard_shape(a.shape), dtype=np.int64) for a in kept if hasattr(a, "sharding"))
     row = next(row for row in compiled(prepared, exp) if row.name == "step")

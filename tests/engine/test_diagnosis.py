@@ -25,9 +25,9 @@ class Poisoned(Classification):
 @pytest.mark.slow
 def test_a_nan_is_traced_to_its_operation(tiny, tmp_path):
     exp = tiny.config(steps=12)
-    exp = replace(exp, origin=None, task=Poisoned(model=exp.task.model))
+    exp = replace(exp, task=Poisoned(model=exp.task.model))
     with jax.debug_nans(True), pytest.raises(Diverged) as caught:
-        train(exp, run=tmp_path, quiet=True)
+        train(lambda: exp, run=tmp_path, quiet=True)
     said = str(caught.value)
     assert "step 5: " in said
     assert "nan" in said.lower()

@@ -6,13 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import prepare
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate, means
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import sgd
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import BinaryClassification, Classification
 from jaxdl.tasks.regression import Regression
 from tests.programs import one_program
@@ -60,13 +61,13 @@ ROWS = [
 @cache
 def prepared(kind, batch):
     data = InMemory({"train": arrays(kind), "test": arrays(kind)}, batch)
-    return prepare(Experiment(data=data, task=TASKS[kind], optimizer=sgd(0.1), steps=1))
+    return prepare(Setup.of(lambda: Experiment(data=data, task=TASKS[kind], optimizer=sgd(0.1), steps=1), {}))
 
 
 @cache
 def weights(kind):
     """The same for each batch size."""
-    state = prepared(kind, SIZE).program.init({})
+    state = prepared(kind, SIZE).program.init()
     return jax.device_get((state.params, state.model_state))
 
 
@@ -133,7 +134,9 @@ def test_report_and_means_agree():
 
 def test_an_unknown_split_is_named():
     data = InMemory({"train": arrays("integers")}, 8)
-    program = prepare(Experiment(data=data, task=TASKS["integers"], optimizer=sgd(0.1), steps=1)).program
+    program = prepare(
+        Setup.of(lambda: Experiment(data=data, task=TASKS["integers"], optimizer=sgd(0.1), steps=1), {})
+    ).program
     with pytest.raises(ValueError, match="split = 'test' is not one of train"):
         evaluate(program, TASKS["integers"], {}, weights("ignored"), "test")
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxdl
 from jaxdl import api
 from jaxdl.engine.loop import Diverged, Limits, next_edge
 from jaxdl.engine.signals import Interruption
@@ -45,8 +46,8 @@ def lines_of(run, kind):
 @quietly
 def test_what_is_written_when(tiny, tmp_path):
     lines = []
-    run = api.train(
-        tiny.config(),
+    run = jaxdl.train(
+        tiny.config,
         run=tmp_path,
         limits=Limits(log_every=10),
         quiet=True,
@@ -66,8 +67,8 @@ def test_what_is_written_when(tiny, tmp_path):
 
 @quietly
 def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
-    one = api.train(tiny.config(), run=tmp_path, limits=Limits(log_every=1), quiet=True)
-    ten = api.train(tiny.config(), run=tmp_path, limits=Limits(log_every=10), quiet=True)
+    one = jaxdl.train(tiny.config, run=tmp_path, limits=Limits(log_every=1), quiet=True)
+    ten = jaxdl.train(tiny.config, run=tmp_path, limits=Limits(log_every=10), quiet=True)
     for name in ("loss", "gradient_norm", "learning_rate"):
         each = [line[name] for line in lines_of(one, "train")]
         expected = [np.mean(each[a:b]) for a, b in ((0, 10), (10, 20), (20, 24))]
@@ -77,7 +78,7 @@ def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
 
 @quietly
 def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
-    run = api.train(tiny.config(lr=0.05), run=tmp_path, quiet=True)
+    run = jaxdl.train(tiny.config, lr=0.05, run=tmp_path, quiet=True)
     checkpoints = Checkpoints(run.folder / "checkpoints")
     accuracy = {line["step"]: line["accuracy"] for line in lines_of(run, "eval")}
     best = max(accuracy, key=lambda step: (accuracy[step], -step))
@@ -91,7 +92,7 @@ def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
 
 @quietly
 def test_checkpoint_every(tiny, tmp_path):
-    run = api.train(tiny.config(), run=tmp_path, quiet=True, limits=Limits(checkpoint_every=9))
+    run = jaxdl.train(tiny.config, run=tmp_path, quiet=True, limits=Limits(checkpoint_every=9))
     assert {9, 18, 24} <= {line["step"] for line in lines_of(run, "checkpoint")}
 
 
@@ -101,11 +102,11 @@ def test_checkpoint_every(tiny, tmp_path):
 @quietly
 def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
     exp = tiny.config(patience=2, min_delta=2.0)  # no accuracy improves by 2: the first evaluation stays the best
-    run = api.train(exp, run=tmp_path, quiet=True)
+    run = jaxdl.train(lambda: exp, run=tmp_path, quiet=True)
     assert run.outcome.reason == "stopped early"
     assert int(run.state.step) == 18
     assert int(run.state.best.step) == 6
-    first = api.train(exp, run=tmp_path, quiet=True, limits=Limits(stop_at=6))
+    first = jaxdl.train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=6))
     jax.tree.map(np.testing.assert_array_equal, run.weights[0], first.state.params)
     assert run.evaluate("validation").metrics["accuracy"] == lines_of(run, "eval")[0]["accuracy"]
     assert lines_of(run, "end")[0]["results"]["validation"]["accuracy"] == lines_of(run, "eval")[0]["accuracy"]
@@ -118,9 +119,9 @@ def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
 @pytest.mark.slow
 @quietly
 def test_an_unknown_metric_is_named(tiny, tmp_path):
-    exp = replace(tiny.config(), stop=EarlyStopping(metric="acuracy", mode="max"), origin=None)
+    exp = replace(tiny.config(), stop=EarlyStopping(metric="acuracy", mode="max"))
     with pytest.raises(ValueError, match=r"'acuracy'.*accuracy"):
-        api.train(exp, run=tmp_path, quiet=True)
+        jaxdl.train(lambda: exp, run=tmp_path, quiet=True)
 
 
 # -- divergence --------------------------------------------------------------------------------------------------------
@@ -139,9 +140,9 @@ class Breaking(Classification):
 
 @quietly
 def test_nan_stops_the_run_and_keeps_the_good_checkpoint(tiny, tmp_path):
-    exp = replace(tiny.config(steps=100), task=Breaking(MLP(features=(8,), classes=3), at=14), origin=None)
+    exp = replace(tiny.config(steps=100), task=Breaking(MLP(features=(8,), classes=3), at=14))
     with pytest.raises(Diverged) as caught:
-        api.train(exp, run=tmp_path, quiet=True, limits=Limits(max_bad=5, checkpoint_every=12))
+        jaxdl.train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(max_bad=5, checkpoint_every=12))
     (folder,) = tmp_path.glob("*/*/")
     message = str(caught.value)
     assert "5 steps in a row, up to step 19" in message
@@ -158,7 +159,7 @@ def test_nan_stops_the_run_and_keeps_the_good_checkpoint(tiny, tmp_path):
 
 def test_a_run_that_explodes_is_a_divergence_not_a_broken_report(tiny, tmp_path):
     with pytest.raises(Diverged, match="not finite"):
-        api.train(tiny.config(lr=1e38), run=tmp_path, quiet=True, limits=Limits(max_bad=8))
+        jaxdl.train(tiny.config, lr=1e38, run=tmp_path, quiet=True, limits=Limits(max_bad=8))
 
 
 # -- signals -----------------------------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ def test_a_signal_saves_and_tells_how_to_go_on(tiny, tmp_path, capfd, number):
         if line["kind"] == "eval" and line["step"] == 12:
             signal.raise_signal(number)
 
-    run = api.train(tiny.config(), run=tmp_path, quiet=True, callback=interrupt)
+    run = jaxdl.train(tiny.config, run=tmp_path, quiet=True, callback=interrupt)
     assert (run.outcome.reason, run.outcome.signal, int(run.state.step)) == ("interrupted", number, 12)
     assert Checkpoints(run.folder / "checkpoints").steps()[-1] == 12
     assert f"to go on: python -m jaxdl train --resume {run.folder}" in capfd.readouterr().err
@@ -216,8 +217,8 @@ def test_the_log_is_strict_json(trained):
 
 
 def test_knobs_that_are_not_recorded_are_told_and_a_checkpoint_is_best_or_last(tiny, tmp_path, capfd):
-    exp = replace(tiny.config(), origin=None)
-    run = api.train(exp, run=tmp_path, limits=Limits(stop_at=2))
+    exp = tiny.config()
+    run = jaxdl.train(lambda: exp, run=tmp_path, limits=Limits(stop_at=2))
     assert "knobs are not recorded" in capfd.readouterr().err
     with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
         api.load(run.folder, checkpoint="first")

@@ -38,7 +38,7 @@ class Blocks(nn.Module):
 
 
 def by_hand(tiny, model, **changes):
-    return replace(tiny.config(), origin=None, stop=None, task=Classification(model=model), **changes)
+    return replace(tiny.config(), stop=None, task=Classification(model=model), **changes)
 
 
 def loss_and_gradient(exp, state, batch):
@@ -116,5 +116,5 @@ def test_what_is_carried_by_row_cannot_be_cut(tiny):
 @pytest.mark.programs(40, "a whole training")
 def test_batch_statistics_of_micro_batches_are_said(tiny, tmp_path, capfd, no_report):
     exp = by_hand(tiny, MLP(features=(8,), classes=3, norm=BatchNorm), accumulate=2, steps=2)
-    train(exp, run=tmp_path, quiet=True)
+    train(lambda: exp, run=tmp_path, quiet=True)
     assert "note: batch statistics are those of micro-batches of 8, not of 16" in capfd.readouterr().err

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxdl.engine.parallel import Plan, describe, parse_mesh
+from jaxdl.setup import Setup
 
 HERE = Path(__file__).parent
 MESHES = ("data", "fsdp", "data and model", "fsdp and model", "pmap")
@@ -108,7 +109,7 @@ def test_pmap_on_one_device_is_the_same_step(tiny):
 
     exp, states = tiny.config(), []
     for plan in (Plan(), Plan.make("data=1", "pmap", exp)):
-        prepared = prepare(exp, plan)
+        prepared = prepare(Setup.of(lambda: exp, {}), plan)
         program, knobs = prepared.program, dict(prepared.traced)
         source = program.place(exp.data.source(0, 3, 0))
         state, _ = program.chunk(knobs, program.init(knobs), source, np.int32(3), np.int32(9))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import Experiment, prepare
+from jaxdl import Experiment
 from jaxdl.augment import image
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.loop import Diverged, Limits, fit
@@ -21,6 +21,8 @@ from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adam, adamw, sgd
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 from jaxdl.types import Phase
 
@@ -171,7 +173,7 @@ def population(config, mode, rows=MEMBERS, devices=1):
 @cache
 def alone(config, row):
     """The runs by themselves: (state, log), or None for one that diverged."""
-    ready = prepare(config(**MEMBERS[row]))
+    ready = prepare(Setup.of(lambda: config(**MEMBERS[row]), {}))
     log, knobs = Log(), dict(ready.traced)
     try:
         outcome = fit(ready.program, ready.experiment, knobs, ready.program.init(knobs), events=log)

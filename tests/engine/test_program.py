@@ -6,10 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import Experiment, api, prepare
+import jaxdl
+from jaxdl import Experiment
 from jaxdl.engine.program import candidates
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, sgd
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 
 compiled = []
@@ -25,7 +28,7 @@ def test_floats_and_the_seed_are_candidates():
 
 
 def test_all_float_knobs_of_the_tiny_experiment_are_traced(tiny):
-    assert set(prepare(tiny.config()).traced) == {"lr", "rate", "min_delta", "seed"}
+    assert set(prepare(Setup.of(tiny.config, {})).traced) == {"lr", "rate", "min_delta", "seed"}
 
 
 KNOBS = {
@@ -38,29 +41,29 @@ KNOBS = {
 @pytest.mark.parametrize("what", KNOBS)
 def test_a_knob_that_reaches_the_host_stays_a_number(tiny, what):
     def config(*, lr: float = 0.1, host: float = 0.5, seed: int = 0) -> Experiment:
-        exp = replace(tiny.config(), origin=None, seed=seed, optimizer=adamw(lr))
+        exp = replace(tiny.config(), seed=seed, optimizer=adamw(lr))
         return replace(exp, **KNOBS[what](tiny, host))
 
     exp = config()
-    assert set(prepare(exp).traced) == {"lr", "seed"}
+    assert set(prepare(Setup.of(lambda: exp, {})).traced) == {"lr", "seed"}
 
 
 def test_a_mistake_in_the_experiment_is_not_taken_for_an_untraceable_knob(tiny):
     def config(*, lr: float = 0.1) -> Experiment:
-        return replace(tiny.config(), origin=None, task=Classification(MLP(features=(8, -1), classes=3)))
+        return replace(tiny.config(), task=Classification(MLP(features=(8, -1), classes=3)))
 
     exp = config()
     with pytest.raises(Exception, match=r"[Nn]egative|-1|shape") as caught:
-        prepare(exp)
+        prepare(Setup.of(lambda: exp, {}))
     assert not isinstance(caught.value, jax.errors.ConcretizationTypeError)
 
 
 @pytest.mark.programs(40, "a whole training")
 def test_another_learning_rate_compiles_nothing(tiny, tmp_path):
     """A whole second run, evaluation, checkpoints and report included, with other floats and another seed."""
-    api.train(tiny.config(), run=tmp_path, quiet=True)
+    jaxdl.train(tiny.config, run=tmp_path, quiet=True)
     compiled.clear()
-    run = api.train(tiny.config(lr=0.02, rate=0.3, min_delta=0.5, seed=5), run=tmp_path, quiet=True)
+    run = jaxdl.train(tiny.config, lr=0.02, rate=0.3, min_delta=0.5, seed=5, run=tmp_path, quiet=True)
     assert compiled == []
     assert int(run.state.step) == 24
     jax.jit(lambda x: x + 1)(1.0)
@@ -71,14 +74,14 @@ def test_a_knob_gives_what_it_gives_as_a_constant(tiny):
     """Traced or written into the program: the same to rounding; and a traced value does change the run."""
 
     def params(exp, knobs):
-        prepared = prepare(exp)
+        prepared = prepare(Setup.of(lambda: exp, {}))
         values = dict(prepared.traced) if knobs else {}
         state = prepared.program.init(values)
         source = prepared.program.place(exp.data.source(0, 20, 0))
         return prepared.program.chunk(values, state, source, np.int32(20), np.int32(10))[0].params
 
     traced = params(tiny.config(lr=0.03, rate=0.2, seed=3), True)
-    constant = params(replace(tiny.config(lr=0.03, rate=0.2, seed=3), origin=None), False)
+    constant = params(tiny.config(lr=0.03, rate=0.2, seed=3), False)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=3e-6), traced, constant)
     other = params(tiny.config(lr=0.031, rate=0.2, seed=3), True)
     pairs = zip(*map(jax.tree.leaves, jax.device_get((traced, other))), strict=True)
@@ -86,7 +89,7 @@ def test_a_knob_gives_what_it_gives_as_a_constant(tiny):
 
 
 def test_the_length_of_a_chunk_leaves_no_trace(tiny):
-    prepared = prepare(tiny.config())
+    prepared = prepare(Setup.of(tiny.config, {}))
     knobs = dict(prepared.traced)
     source = prepared.program.place(tiny.config().data.source(0, 12, 0))
 

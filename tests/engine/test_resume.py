@@ -11,7 +11,8 @@ import chex
 import jax
 import pytest
 
-from jaxdl import api, with_overrides
+import jaxdl
+from jaxdl import with_overrides
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.checkpoint import Checkpoints
@@ -37,7 +38,7 @@ def same_log(a, b):
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny, tmp_path_factory, no_report):
-    return api.train(experiment(tiny), run=tmp_path_factory.mktemp("undisturbed"), limits=LIMITS, quiet=True)
+    return jaxdl.train(lambda: experiment(tiny), run=tmp_path_factory.mktemp("undisturbed"), limits=LIMITS, quiet=True)
 
 
 STOPS = {"on every grid": (30,), "on none": (17,), "twice": (12, 23), "before the first edge": (1,)}
@@ -49,7 +50,9 @@ def test_a_resumed_run_is_the_run(tiny, tmp_path, undisturbed, stops):
     run = None
     for stop in (*stops, None):
         limits = replace(LIMITS, stop_at=stop)
-        run = api.train(experiment(tiny), run=tmp_path, resume=run.folder if run else None, limits=limits, quiet=True)
+        run = jaxdl.train(
+            lambda: experiment(tiny), run=tmp_path, resume=run.folder if run else None, limits=limits, quiet=True
+        )
         assert run.outcome.reason == ("paused" if stop else "finished")
         assert int(run.state.step) == (stop or 40)
     same(run.state, undisturbed.state)
@@ -65,16 +68,16 @@ def test_a_run_stopped_by_a_signal_goes_on_the_same(tiny, tmp_path, undisturbed)
         if line["kind"] == "train" and line["step"] == 20:
             signal.raise_signal(signal.SIGINT)
 
-    run = api.train(experiment(tiny), run=tmp_path, limits=LIMITS, quiet=True, callback=interrupt)
+    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, limits=LIMITS, quiet=True, callback=interrupt)
     assert run.outcome.reason == "interrupted"
-    run = api.train(experiment(tiny), run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
+    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
 
 def test_other_options_give_the_same_run(tiny, tmp_path, undisturbed):
     limits = Limits(log_every=7, checkpoint_every=5)
-    run = api.train(experiment(tiny), run=tmp_path, limits=limits, quiet=True)
+    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, limits=limits, quiet=True)
     empty = {"metrics": {}}  # what was gathered since the last line depends on the lines
     same(run.state.replace(**empty), undisturbed.state.replace(**empty))
 
@@ -82,15 +85,15 @@ def test_other_options_give_the_same_run(tiny, tmp_path, undisturbed):
 def test_early_stopping_goes_on_waiting(tiny, tmp_path):
     """Its counter is in the checkpoint: patience is not granted anew."""
     exp = experiment(tiny, patience=3, min_delta=2.0)
-    whole = api.train(exp, run=tmp_path, limits=LIMITS, quiet=True)
+    whole = jaxdl.train(lambda: exp, run=tmp_path, limits=LIMITS, quiet=True)
     assert (whole.outcome.reason, int(whole.state.step)) == ("stopped early", 24)
-    cut = api.train(exp, run=tmp_path, limits=replace(LIMITS, stop_at=18), quiet=True)
+    cut = jaxdl.train(lambda: exp, run=tmp_path, limits=replace(LIMITS, stop_at=18), quiet=True)
     assert int(cut.state.best.wait) == 2
-    cut = api.train(exp, run=tmp_path, resume=cut.folder, limits=LIMITS, quiet=True)
+    cut = jaxdl.train(lambda: exp, run=tmp_path, resume=cut.folder, limits=LIMITS, quiet=True)
     assert (cut.outcome.reason, int(cut.state.step)) == ("stopped early", 24)
     same(cut.state, whole.state)
     same_log(cut, whole)
-    again = api.train(exp, run=tmp_path, resume=cut.folder, limits=LIMITS, quiet=True)
+    again = jaxdl.train(lambda: exp, run=tmp_path, resume=cut.folder, limits=LIMITS, quiet=True)
     assert (again.outcome.reason, int(again.state.step)) == ("stopped early", 24)
     same(again.state, whole.state)
     same_log(again, whole)
@@ -99,7 +102,7 @@ def test_early_stopping_goes_on_waiting(tiny, tmp_path):
 def test_a_finished_run_resumed_stays_as_it_is(tiny, tmp_path, undisturbed):
     folder = tmp_path / "copy"
     shutil.copytree(undisturbed.folder, folder)
-    run = api.train(experiment(tiny), resume=folder, limits=LIMITS, quiet=True)
+    run = jaxdl.train(lambda: experiment(tiny), resume=folder, limits=LIMITS, quiet=True)
     assert run.outcome.reason == "finished"
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
@@ -107,22 +110,22 @@ def test_a_finished_run_resumed_stays_as_it_is(tiny, tmp_path, undisturbed):
 
 def test_a_damaged_checkpoint_is_passed_over(tiny, tmp_path, undisturbed, capfd):
     exp = experiment(tiny)
-    run = api.train(exp, run=tmp_path, limits=replace(LIMITS, stop_at=20, checkpoint_every=10), quiet=True)
+    run = jaxdl.train(lambda: exp, run=tmp_path, limits=replace(LIMITS, stop_at=20, checkpoint_every=10), quiet=True)
     checkpoints = Checkpoints(run.folder / "checkpoints")
     steps = checkpoints.steps()
     for file in (run.folder / "checkpoints" / "20").rglob("*"):
         if file.is_file() and file.stat().st_size > 100:
             file.write_bytes(b"x" * file.stat().st_size)
-    run = api.train(exp, run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
+    run = jaxdl.train(lambda: exp, run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
     assert f"using step {steps[-2]} instead" in capfd.readouterr().err
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
 
 def test_without_a_checkpoint_it_begins_again(tiny, tmp_path, undisturbed):
-    run = api.train(experiment(tiny), run=tmp_path, limits=replace(LIMITS, stop_at=10), quiet=True)
+    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, limits=replace(LIMITS, stop_at=10), quiet=True)
     shutil.rmtree(run.folder / "checkpoints")
-    run = api.train(experiment(tiny), run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
+    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
@@ -140,7 +143,7 @@ def test_a_changed_setting_is_refused(tiny, undisturbed, what):
     make, message = REFUSED[what]
     before = sorted((p, p.stat().st_mtime_ns) for p in undisturbed.folder.rglob("*") if p.is_file())
     with pytest.raises(ExperimentError, match=message):
-        api.train(make(tiny), resume=undisturbed.folder, quiet=True)
+        jaxdl.train(lambda: make(tiny), resume=undisturbed.folder, quiet=True)
     assert sorted((p, p.stat().st_mtime_ns) for p in undisturbed.folder.rglob("*") if p.is_file()) == before
 
 
@@ -160,7 +163,7 @@ def test_killed_and_resumed(tiny, tiny_file, tmp_path, undisturbed):
     (folder,) = tmp_path.glob("*/*/")
     with open(folder / "metrics.jsonl", "a") as file:
         file.write('{"kind": "train", "st')  # killed while writing
-    run = api.train(experiment(tiny), resume=folder, limits=LIMITS, quiet=True)
+    run = jaxdl.train(lambda: experiment(tiny), resume=folder, limits=LIMITS, quiet=True)
     empty = {"metrics": {}}
     same(run.state.replace(**empty), undisturbed.state.replace(**empty))
     same_log(run, undisturbed)

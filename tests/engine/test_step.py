@@ -11,13 +11,15 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import optim, prepare, with_overrides
+from jaxdl import optim, with_overrides
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.engine.loop import nothing as zeros
 from jaxdl.engine.step import init_state, rehearse
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 from jaxdl.types import Phase
 from tests.programs import one_program
@@ -25,8 +27,8 @@ from tests.programs import one_program
 
 def advance(exp, n, *, start=None):
     """The state after n steps, through the compiled program; `start` replaces the initial parameters."""
-    prepared = prepare(exp)
-    state = prepared.program.init(dict(prepared.traced))
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    state = prepared.program.init()
     if start is not None:
         state = state.replace(params=jax.device_put(start))
     return advance_with(prepared, state, n)
@@ -58,9 +60,7 @@ def by_hand(tiny, rate, **task):
     labels = exp.data.splits["train"]["y"].copy()
     labels[::5] = -100
     splits = {"train": {**exp.data.splits["train"], "y": labels}}
-    return replace(
-        exp, data=InMemory(splits, 16), task=replace(exp.task, **task), optimizer=optim.adamw(0.01), origin=None
-    )
+    return replace(exp, data=InMemory(splits, 16), task=replace(exp.task, **task), optimizer=optim.adamw(0.01))
 
 
 def test_micro_batches_change_nothing(tiny):
@@ -108,10 +108,9 @@ def guarded(tiny):
         task=Breaking(MLP(features=(8,), classes=3, norm=BatchNorm), losses=(2, 3), gradients=(5,)),
         ema=0.75,
         optimizer=optim.adamw(0.05),
-        origin=None,
     )
-    prepared = prepare(exp)
-    state, states = prepared.program.init({}), []
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    state, states = prepared.program.init(), []
     for _ in range(8):
         states.append(host(state.replace(key=None)))
         state = advance_with(prepared, state)
@@ -141,12 +140,12 @@ def test_ema_is_its_formula(guarded):
             ema = jax.tree.map(lambda e, p: 0.75 * e + 0.25 * p, ema, after.params)
         close(after.ema, ema, rtol=1e-5, atol=1e-7)
     chex.assert_trees_all_equal(prepared.experiment.eval_params(states[-1]), states[-1].ema)
-    chex.assert_trees_all_equal(prepared.program.weights({}, states[-1])[0], states[-1].ema)
+    chex.assert_trees_all_equal(prepared.program.weights(states[-1])[0], states[-1].ema)
 
 
 def test_a_chunk_ends_at_too_many_bad_steps(guarded):
     prepared, _ = guarded
-    state = advance_with(prepared, prepared.program.init({}), n=20, max_bad=2)
+    state = advance_with(prepared, prepared.program.init(), n=20, max_bad=2)
     assert (int(state.step), int(state.bad)) == (4, 2)
 
 
@@ -215,7 +214,7 @@ def test_a_phase_of_absent_parameters_is_refused():
         data=InMemory({"train": {"x": np.ones((4, 1))}}, 2), task=Wrong(), optimizer=optax.sgd(1.0), steps=1
     )
     with pytest.raises(ValueError, match=r"updates \['d'\]"):
-        prepare(exp).program.init({})
+        prepare(Setup.of(lambda: exp, {})).program.init()
 
 
 # -- precision, optimizers that look around -----------------------------------------------------------------------
@@ -229,15 +228,15 @@ def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
         return jax.nn.relu(x)
 
     model = MLP(features=(16,), classes=3, act=act, norm=BatchNorm)
-    exp = replace(tiny.config(), task=Classification(model), optimizer=optim.adamw(0.02), origin=None)
+    exp = replace(tiny.config(), task=Classification(model), optimizer=optim.adamw(0.02))
     low = replace(exp, precision="bfloat16")
-    prepared = prepare(low)
+    prepared = prepare(Setup.of(lambda: low, {}))
 
     def in_float32(arrays):
         state, batch = init_state(exp), exp.data.train_batch(arrays, 0, jnp.int32(0))
         return exp.task.objective(state.params, state.model_state, batch, state.key, jnp.int32(0), train=True)[0]
 
-    state = advance_with(prepared, prepared.program.init({}))
+    state = advance_with(prepared, prepared.program.init())
     assert seen[-1] == jnp.bfloat16
     first = mean_of(state, "loss")
     last = advance_with(prepared, state.replace(metrics=jax.tree.map(zeros, state.metrics)), n=30)
@@ -249,9 +248,9 @@ def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
 
 def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
     """SAM: the update is the gradient at p + ρ·g/‖g‖, of the same batch with the same dropout."""
-    exp = replace(tiny.config(rate=0.5), optimizer=optim.sam(optax.sgd(0.1), rho=0.3), origin=None)
-    prepared = prepare(exp)
-    start = prepared.program.init({})
+    exp = replace(tiny.config(rate=0.5), optimizer=optim.sam(optax.sgd(0.1), rho=0.3))
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    start = prepared.program.init()
 
     def by_hand(params, key, arrays):
         batch = exp.data.train_batch(arrays, 0, jnp.int32(0))
@@ -269,7 +268,7 @@ def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
 def test_reduce_on_plateau_reads_the_loss(tiny):
     """A learning rate of zero and whole batches: the loss stands still, the scale halves at steps 4, 7 and 10."""
     rule = optax.chain(optax.sgd(0.0), optim.reduce_on_plateau(patience=2, factor=0.5))
-    exp = replace(tiny.config(rate=0.0, batch=64), optimizer=rule, origin=None)
+    exp = replace(tiny.config(rate=0.0, batch=64), optimizer=rule)
     assert float(advance(exp, 12).opt_state[""][-1].scale) == 0.125
 
 

@@ -20,6 +20,7 @@ from jaxdl.optim import schedule_free_adamw
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.leaves import digest
 from jaxdl.record.log import comparable, read
+from jaxdl.setup import Setup
 
 HERE = Path(__file__).parent
 ROOT = str(HERE.parents[1])
@@ -34,7 +35,7 @@ def last_digest(run):
 @pytest.fixture(scope="module")
 def undisturbed(tiny, tmp_path_factory, no_report):
     """24 steps, of which 20 and 24 are kept."""
-    return train(tiny.config(), run=tmp_path_factory.mktemp("runs"), limits=EVERY_TEN, quiet=True).folder
+    return train(tiny.config, run=tmp_path_factory.mktemp("runs"), limits=EVERY_TEN, quiet=True).folder
 
 
 # -- killed ------------------------------------------------------------------------------------------------------------
@@ -65,13 +66,13 @@ def test_a_signal_saves_and_a_resume_ends_with_the_same_bits(undisturbed, tiny, 
         if line["kind"] == "train" and line["step"] == 10:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    run = train(tiny.config(), run=tmp_path, limits=EVERY_TEN, quiet=True, callback=send)
+    run = train(tiny.config, run=tmp_path, limits=EVERY_TEN, quiet=True, callback=send)
     assert run.outcome.reason == "interrupted"
     assert run.outcome.signal == signal.SIGTERM
     assert int(run.state.step) == 10
     assert Checkpoints(run.folder / "checkpoints").steps()[-1] == 10
     assert "to go on: python -m jaxdl train --resume" in capfd.readouterr().err
-    again = train(tiny.config(), resume=run.folder, limits=EVERY_TEN, quiet=True)
+    again = train(tiny.config, resume=run.folder, limits=EVERY_TEN, quiet=True)
     assert again.outcome.reason == "finished"
     assert last_digest(run.folder) == last_digest(undisturbed)
     assert comparable(read(run.folder)) == comparable(read(undisturbed))
@@ -113,7 +114,7 @@ def test_whatever_file_of_a_checkpoint_is_damaged_the_run_recovers(undisturbed, 
         run, how = tmp_path / f"{i}", "truncated" if i % 2 else "flipped"
         shutil.copytree(undisturbed, run)
         damaged(run / "checkpoints" / "24" / name, how)
-        again = train(tiny.config(), resume=run, limits=EVERY_TEN, quiet=True)
+        again = train(tiny.config, resume=run, limits=EVERY_TEN, quiet=True)
         said = capfd.readouterr().err
         assert "checkpoint damaged (step 24: " in said, f"{name} {how}"
         assert "using step 20 instead" in said
@@ -157,8 +158,8 @@ def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file,
     _, found, rest = done.stderr.rpartition("error: cannot write ")  # other threads may write to the same line
     assert found, done.stderr
     assert f"step {good} is the last good one" in rest.splitlines()[0], done.stderr
-    again = train(tiny.config(steps=40, width=512), resume=folder, limits=EVERY_TEN, quiet=True)
-    calm = train(tiny.config(steps=40, width=512), run=tmp_path / "calm", limits=EVERY_TEN, quiet=True)
+    again = train(tiny.config, steps=40, width=512, resume=folder, limits=EVERY_TEN, quiet=True)
+    calm = train(tiny.config, steps=40, width=512, run=tmp_path / "calm", limits=EVERY_TEN, quiet=True)
     assert digest(again.state) == digest(calm.state)
     assert comparable(read(folder)) == comparable(read(calm.folder))
 
@@ -169,14 +170,14 @@ def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, 
 
     old = load(undisturbed, config=tiny.config)
     exp = with_overrides(tiny.config(lr=0.0), {"init_from": str(undisturbed)})
-    run = train(exp, run=tmp_path, quiet=True)  # a learning rate of 0: what it began with is what it ends with
+    run = train(lambda: exp, run=tmp_path, quiet=True)  # a learning rate of 0: what it began with is what it ends with
     for a, b in zip(jax.tree.leaves(old.weights), jax.tree.leaves(run.state.params), strict=True):
         np.testing.assert_array_equal(a, b)
     assert json.loads((run.folder / "config.json").read_text())["recorded"]["init_from"] == str(undisturbed)
     with pytest.raises(ExperimentError, match="cannot resume with other settings: steps was 24, now 80"):
-        train(tiny.config(steps=80), resume=undisturbed, quiet=True)
+        train(tiny.config, steps=80, resume=undisturbed, quiet=True)
     with pytest.raises(ExperimentError, match="its parameters do not fit this model"):
-        train(with_overrides(tiny.config(width=9), {"init_from": str(undisturbed)}), run=tmp_path, quiet=True)
+        train(lambda: with_overrides(tiny.config(width=9), {"init_from": str(undisturbed)}), run=tmp_path, quiet=True)
 
 
 def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undisturbed, tiny):
@@ -187,9 +188,9 @@ def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undistu
 
     from jaxdl import initialised_from
 
-    exp = replace(tiny.config(), origin=None, init_from=str(undisturbed), optimizer=schedule_free_adamw(0.01))
-    prepared = prepare(exp)
-    state = initialised_from(exp, prepared, prepared.program.init({}))
+    exp = replace(tiny.config(), init_from=str(undisturbed), optimizer=schedule_free_adamw(0.01))
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    state = initialised_from(exp, prepared, prepared.program.init())
     old = load(undisturbed, config=tiny.config).weights[0]
     for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(exp.eval_params(state)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6, rtol=0)

@@ -40,10 +40,10 @@ def test_a_run_is_locked_while_it_trains_and_free_afterwards(tiny, tmp_path):
         if line["kind"] == "eval":
             (folder,) = tmp_path.glob("*/*")
             with pytest.raises(ValueError, match="is being trained by process"):
-                train(tiny.config(), resume=folder, quiet=True)
+                train(tiny.config, resume=folder, quiet=True)
             seen.append(line["step"])
 
     seen = []
-    run = train(tiny.config(), run=tmp_path, limits=Limits(stop_at=6), quiet=True, callback=again)
+    run = train(tiny.config, run=tmp_path, limits=Limits(stop_at=6), quiet=True, callback=again)
     assert seen == [6]
-    assert int(train(tiny.config(), resume=run.folder, quiet=True).state.step) == 24
+    assert int(train(tiny.config, resume=run.folder, quiet=True).state.step) == 24

@@ -8,7 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxdl import Experiment, api, runtime
+import jaxdl
+from jaxdl import Experiment, runtime
 from jaxdl.augment import views
 from jaxdl.augment.rows import each_row
 from jaxdl.data.stream import InMemory, balanced
@@ -18,6 +19,8 @@ from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import supervised_contrastive
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import momentum
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.metric_learning import MetricLearning
 
 STEPS = 12
@@ -65,7 +68,7 @@ def config(*, lr: float = 0.03, seed: int = 0) -> Experiment:
 
 def train(mesh, strategy):
     exp = config()
-    prepared = api.prepare(exp, Plan() if mesh is None else Plan.make(mesh, strategy, exp))
+    prepared = prepare(Setup.of(lambda: exp, {}), Plan() if mesh is None else Plan.make(mesh, strategy, exp))
     program, knobs = prepared.program, dict(prepared.traced)
     state, losses = program.init(knobs), []
     source = program.place(exp.data.source(0, STEPS, 0))
@@ -86,9 +89,9 @@ def main(out):
     runtime.configure(devices=4)
     plans = {"one": (None, "jit"), "data": ("data=4", "jit"), "pmap": ("data=4", "pmap")}
     found = {name: train(*plan) for name, plan in plans.items()}
-    through = api.train(config(), run=out / "runs", mesh="data=4", quiet=True)
-    paused = api.train(config(), run=out / "runs", mesh="data=4", quiet=True, limits=Limits(stop_at=5))
-    resumed = api.train(config(), resume=paused.folder, mesh="data=4", quiet=True)
+    through = jaxdl.train(config, run=out / "runs", mesh="data=4", quiet=True)
+    paused = jaxdl.train(config, run=out / "runs", mesh="data=4", quiet=True, limits=Limits(stop_at=5))
+    resumed = jaxdl.train(config, resume=paused.folder, mesh="data=4", quiet=True)
     found |= {"through": digest(through), "resumed": digest(resumed)}
     found["pictures"] = [path.name for path in (through.folder / "plots").iterdir()]
     found["report"] = (through.folder / "report.md").read_text()

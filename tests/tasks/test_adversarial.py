@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import Experiment, api, optim, prepare, with_overrides
+import jaxdl
+from jaxdl import Experiment, optim, with_overrides
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import Limits
@@ -22,6 +23,8 @@ from jaxdl.layers.normalization import SpectralNorm
 from jaxdl.losses.adversarial import hinge
 from jaxdl.metrics.generation import OnModes
 from jaxdl.models.gan import MLPCritic, MLPGenerator
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.adversarial import Adversarial
 from tests.programs import one_program
 
@@ -76,7 +79,7 @@ def config(
 @cache
 def ready(**options):
     """An experiment's programs, compiled once; knobs of numbers are theirs to be called with."""
-    return prepare(config(**options))
+    return prepare(Setup.of(lambda: config(**options), {}))
 
 
 def advance(prepared, n, **knobs):
@@ -138,7 +141,10 @@ def test_the_penalties_are_theirs():
 def test_micro_batches_change_nothing():
     """Noise and mixtures belong to rows of the whole batch."""
     exp = config(spectral=False)
-    whole, cut = advance(prepare(exp), 2), advance(prepare(with_overrides(exp, {"accumulate": 4})), 2)
+    whole, cut = (
+        advance(prepare(Setup.of(lambda: exp, {})), 2),
+        advance(prepare(Setup.of(lambda: with_overrides(exp, {"accumulate": 4}), {})), 2),
+    )
     np.testing.assert_allclose(flat(cut.params), flat(whole.params), atol=1e-5, rtol=0)
 
 
@@ -148,9 +154,9 @@ def test_micro_batches_change_nothing():
 @pytest.mark.slow
 def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     exp, limits = with_overrides(config(), {"ema": 0.9}), Limits(log_every=5)
-    whole = api.train(exp, run=tmp_path, limits=limits, quiet=True)
-    cut = api.train(exp, run=tmp_path, limits=replace(limits, stop_at=7), quiet=True)
-    cut = api.train(exp, run=tmp_path, resume=cut.folder, limits=limits, quiet=True)
+    whole = jaxdl.train(lambda: exp, run=tmp_path, limits=limits, quiet=True)
+    cut = jaxdl.train(lambda: exp, run=tmp_path, limits=replace(limits, stop_at=7), quiet=True)
+    cut = jaxdl.train(lambda: exp, run=tmp_path, resume=cut.folder, limits=limits, quiet=True)
     plain = lambda state: state.replace(key=jax.random.key_data(state.key))
     jax.tree.map(np.testing.assert_array_equal, plain(whole.state), plain(cut.state))
     state, evaluated = whole.state, whole.weights[0]
@@ -175,7 +181,7 @@ def test_a_member_of_a_sweep_is_the_run_alone():
     log = type("Log", (), {"line": lambda *a: None, "progress": lambda *a: None, "pictures": lambda *a: None})()
     state = whole.fit(whole.init(), log, None, Limits(stop_at=10)).state
     for row, knobs in enumerate(rows):
-        alone = advance(prepare(config(**knobs)), 10)
+        alone = advance(prepare(Setup.of(lambda: config(**knobs), {})), 10)
         np.testing.assert_allclose(flat(member(state, row).params), flat(alone.params), atol=1e-4)
 
 
@@ -204,7 +210,7 @@ jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 sys.path.insert(0, "{root}")
 from tests.tasks.test_adversarial import config, flat
-from jaxdl import prepare
+
 from jaxdl.engine.parallel import Plan
 
 def trained(*plan):

@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import optim, prepare
+from jaxdl import optim
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.experiment import Experiment
 from jaxdl.losses.adversarial import nonsaturating, wasserstein
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.adversarial import Adversarial
 from tests.tasks.test_adversarial import advance
 
@@ -112,8 +114,8 @@ def test_ten_updates_are_those_of_a_plain_pytorch_loop(game):
     eps, lr = 1e-4, {"generator": 1e-3, "critic": 2e-3}
     rates = {name: optim.adam(value, b1=0.5, eps=eps) for name, value in lr.items()}
     exp = Experiment(data=InMemory({"train": {"x": images}}, batch), task=task, optimizer=rates, steps=10, seed=seed)
-    ready = prepare(exp)
-    start = ready.program.init({})
+    ready = prepare(Setup.of(lambda: exp, {}))
+    start = ready.program.init()
     torch.manual_seed(0)
     nets = dict(zip(("generator", "critic"), make(torch.nn), strict=True))
     for name, net in nets.items():

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import api, prepare
+import jaxdl
 from jaxdl.data.stream import InMemory
 from jaxdl.losses.adversarial import hinge, least_squares, wasserstein
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.adversarial import Adversarial
 from tests.programs import one_program
 from tests.tasks.test_adversarial import config, points
@@ -44,12 +46,12 @@ def test_a_sick_game_is_named():
 def unlabelled():
     data = InMemory({part: {"x": arrays["x"]} for part, arrays in points().splits.items()}, 16, name="points")
     task = replace(config().task, generator=MLPGenerator((2,), (8,)), critic=MLPCritic((8,)), conditional=False)
-    return replace(config(), origin=None, data=data, task=task, steps=2, eval_every=1)
+    return replace(config(), data=data, task=task, steps=2, eval_every=1)
 
 
 @pytest.mark.slow
 def test_labels_are_not_needed(tmp_path):
-    run = api.train(unlabelled(), run=tmp_path, quiet=True)
+    run = jaxdl.train(lambda: unlabelled(), run=tmp_path, quiet=True)
     assert (run.folder / "plots" / "points.png").is_file()
     assert run.predict(points().splits["validation"]["x"])["logit"].shape == (40,)
 
@@ -89,11 +91,11 @@ def test_what_does_not_fit_is_refused():
     exp = config()
     with pytest.raises(ValueError, match=r"makes examples of shape \(3,\), the data's have \(2,\)"):
         prepare(
-            replace(exp, origin=None, task=replace(exp.task, generator=MLPGenerator((3,), classes=2)))
-        ).program.init({})
-    deaf = replace(exp, origin=None, task=replace(exp.task, critic=MLPCritic((8,))))
+            Setup.of(lambda: replace(exp, task=replace(exp.task, generator=MLPGenerator((3,), classes=2))), {})
+        ).program.init()
+    deaf = replace(exp, task=replace(exp.task, critic=MLPCritic((8,))))
     with pytest.raises(ValueError, match="the critic has classes = None and would not hear the labels"):
-        prepare(deaf).program.init({})
+        prepare(Setup.of(lambda: deaf, {})).program.init()
     normed, x = Adversarial(DCGANGenerator((16, 16, 1), 4), DCGANCritic(4), penalty=1.0), np.zeros((2, 16, 16, 1))
     with pytest.raises(
         ValueError, match=r"penalty = 1.0 needs the gradient at every example for itself.*take norm=None"

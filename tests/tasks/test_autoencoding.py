@@ -11,7 +11,7 @@ import pytest
 from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
 
-from jaxdl import api
+import jaxdl
 from jaxdl.data.stream import InMemory
 from jaxdl.experiment import Experiment
 from jaxdl.losses.activity import l1_activity
@@ -189,4 +189,4 @@ def test_wrong_requests_are_named():
     with pytest.raises(
         ValueError, match=r"rows, train split: a Bernoulli likelihood needs inputs in \[0, 1\].*in_unit_range"
     ):
-        api.train(exp)
+        jaxdl.train(lambda: exp)

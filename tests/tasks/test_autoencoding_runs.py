@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxdl
 from jaxdl import Experiment, api
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate
@@ -16,6 +17,8 @@ from jaxdl.metrics.reduction import pca
 from jaxdl.models.autoencoder import Autoencoder, Normal, SpatialDecoder, SpatialEncoder
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.autoencoding import QuantizedAutoencoding, VariationalAutoencoding
 from jaxdl.tasks.coder import Gaussian
 from tests.programs import one_program
@@ -56,15 +59,15 @@ def quantized(*, average: float = 0.9, lr: float = 0.01, seed: int = 0) -> Exper
 
 def begun(exp):
     """The state before the first step."""
-    prepared = api.prepare(exp)
-    return prepared.program.init(dict(prepared.traced))
+    prepared = prepare(Setup.of(lambda: exp, {}))
+    return prepared.program.init()
 
 
 @pytest.mark.slow
 def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
     found, weights = {}, None
     for batch in (8, 32):
-        prepared = api.prepare(variational(batch=batch))
+        prepared = prepare(Setup.of(lambda: variational(batch=batch), {}))
         program, task, knobs = prepared.program, prepared.experiment.task, dict(prepared.traced)
         weights = program.weights(knobs, program.init(knobs)) if weights is None else weights
         found[batch] = evaluate(program, task, knobs, weights, "validation")
@@ -89,9 +92,9 @@ def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
 
 @pytest.mark.slow
 def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
-    whole = api.train(quantized(), run=tmp_path / "a", quiet=True)
-    part = api.train(quantized(), run=tmp_path / "b", quiet=True, limits=Limits(stop_at=2))
-    part = api.train(quantized(), run=tmp_path / "b", resume=part.folder, quiet=True)
+    whole = jaxdl.train(lambda: quantized(), run=tmp_path / "a", quiet=True)
+    part = jaxdl.train(lambda: quantized(), run=tmp_path / "b", quiet=True, limits=Limits(stop_at=2))
+    part = jaxdl.train(lambda: quantized(), run=tmp_path / "b", resume=part.folder, quiet=True)
     same = jax.tree.map(
         np.array_equal, *((r.state.params, r.state.model_state, r.state.opt_state) for r in (whole, part))
     )
@@ -119,10 +122,10 @@ def test_members_of_a_sweep_over_beta_and_seeds_are_the_runs_alone():
     alone = []
     settings = [(0.5, 0), (4.0, 1)]
     for beta, seed in settings:
-        prepared = api.prepare(variational(beta=beta, seed=seed))
-        state = prepared.program.init(dict(prepared.traced))
+        prepared = prepare(Setup.of(lambda: variational(beta=beta, seed=seed), {}))
+        state = prepared.program.init()
         source = prepared.program.place(prepared.experiment.data.source(0, 6, seed))
-        state, _ = prepared.program.chunk(dict(prepared.traced), state, source, np.int32(6), np.int32(9))
+        state, _ = prepared.program.chunk(state, source, np.int32(6), np.int32(9))
         alone.append(jax.device_get(state.params))
     assert {"beta", "lr", "seed"} <= set(prepared.traced)
     knobs = {name: np.stack([value] * 2) for name, value in prepared.traced.items()}
@@ -141,7 +144,7 @@ def test_members_of_a_sweep_over_beta_and_seeds_are_the_runs_alone():
 def test_labels_are_not_needed_and_new_examples_come_of_the_prior(tmp_path):
     data = bars(8)
     data = replace(data, splits={part: {"x": arrays["x"]} for part, arrays in data.splits.items()})
-    run = api.train(replace(variational(), origin=None, data=data), run=tmp_path, quiet=True)
+    run = jaxdl.train(lambda: replace(variational(), data=data), run=tmp_path, quiet=True)
     metrics = run.evaluate("validation").metrics
     assert "trustworthiness" in metrics
     assert "knn_accuracy" not in metrics

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import api
+import jaxdl
 from jaxdl.data import text as texts
 from jaxdl.data.tokenizers import Characters
 from jaxdl.engine.loop import Limits
@@ -18,6 +18,8 @@ from jaxdl.models.rnn import LanguageModel
 from jaxdl.models.transformer import Config, Decoder
 from jaxdl.models.transformer_heads import MaskedLanguageModel
 from jaxdl.optim import sgd
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.language import IGNORE, MaskedToken, NextToken
 from jaxdl.tracing import rows_from
 from tests.programs import one_program
@@ -150,16 +152,16 @@ def stateful():
 @pytest.mark.slow
 @pytest.mark.programs(40, "a run of the loop with its log and report")
 def test_a_run_keeps_its_tokenizer_and_tells_its_perplexity(tmp_path):
-    run = api.train(stateful(), run=tmp_path, quiet=True, limits=Limits(log_every=1))
+    run = jaxdl.train(lambda: stateful(), run=tmp_path, quiet=True, limits=Limits(log_every=1))
     assert (run.folder / "tokenizer.json").is_file()
     metrics = run.evaluate("validation").metrics
     assert metrics["perplexity"] == pytest.approx(math.exp(metrics["loss"]), rel=1e-5)
 
 
 def test_training_carries_the_state():
-    program = api.prepare(stateful()).program
+    program = prepare(Setup.of(lambda: stateful(), {})).program
     source = program.place(stateful().data.source(0, 3, 0))
-    state = program.chunk({}, program.init({}), source, np.int32(3), np.int32(1))[0]
+    state = program.chunk(program.init(), source, np.int32(3), np.int32(1))[0]
     data, model = stateful().data, stateful().task.model.clone(stateful=False)
 
     def carried(params, source):
