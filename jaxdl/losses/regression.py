@@ -137,7 +137,8 @@ def student_t_nll(predictions: tuple[Values, Values], targets: Values, *, df: Ar
     mean, log_scale = predictions
     d = _error(mean, targets)
     df, log_scale = jnp.asarray(df, d.dtype), log_scale.astype(d.dtype)
-    log_z2 = 2 * (jnp.log(jnp.maximum(jnp.abs(d), jnp.finfo(d.dtype).tiny)) - log_scale) - jnp.log(df)
+    none = d == 0  # log 0 has no derivative; z is 0 there whatever σ is
+    log_z2 = jnp.where(none, -jnp.inf, 2 * (jnp.log(jnp.abs(jnp.where(none, 1, d))) - log_scale) - jnp.log(df))
     return (
         0.5 * (df + 1) * jax.nn.softplus(log_z2)  # log(1 + z²/ν) without ever forming z²
         + log_scale

@@ -68,3 +68,15 @@ def test_several_quantiles_at_once():
 def test_a_column_beside_a_row_is_refused():
     with pytest.raises(ValueError, match=r"\(4, 1\).*\(4,\)"):
         R.squared_error(np.zeros((4, 1)), np.zeros(4))
+
+
+def test_students_t_at_the_target_itself_depends_on_the_scale_alone():
+    """z = 0 whatever σ is: the loss is log σ and a constant, also where σ is far below what float32 can hold."""
+
+    at = np.float32([-1e4, -100.0, 0.0])
+    means = np.float32([1e4, 3.0, 0.0])
+    both = jax.vmap(jax.value_and_grad(lambda m, s: R.student_t_nll((m, s), jax.lax.stop_gradient(m), df=4.0), (0, 1)))
+    values, (by_mean, by_scale) = one_program(both, means, at)
+    np.testing.assert_allclose(values - at, np.full(3, 0.5 * np.log(4) + np.log(4 / 3)), rtol=1e-2)
+    np.testing.assert_array_equal(by_mean, 0)
+    np.testing.assert_array_equal(by_scale, 1)
