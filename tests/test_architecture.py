@@ -41,7 +41,7 @@ DRAWN = {f"jaxdl.record.{name}" for name in ("plots", "pictures", "draw", "repor
 """What brings matplotlib: imported where something is drawn."""
 
 LEAVES = {
-    "orbax": "record/checkpoint.py",
+    "orbax": "record/orbax_leaves.py",
     "matplotlib": "record/plots.py",
     "tensorflow_datasets": "data/tfds.py",
     "tensorboardX": "record/log.py",

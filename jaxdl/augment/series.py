@@ -37,9 +37,6 @@ def each_series(change: Callable[[Key, Series], Series]) -> Augment:
     return each_row(one)
 
 
-# --- one series, deterministic
-
-
 def resample(series: Series, position: Float[Array, "out"]) -> Float[Array, "out channels"]:
     """The series at fractional times, by straight lines between the samples; held constant beyond its ends."""
     last = series.shape[0] - 1
@@ -109,9 +106,6 @@ def randomize_phase(series: Series, phase: Float[Array, "frequencies"]) -> Serie
     spectrum = jnp.fft.rfft(series, axis=0)
     fixed = (jnp.arange(spectrum.shape[0]) == 0) | (2 * jnp.arange(spectrum.shape[0]) == time)
     return jnp.fft.irfft(spectrum * jnp.exp(1j * jnp.where(fixed, 0, phase))[:, None], time, axis=0)
-
-
-# --- values
 
 
 def scaling(sigma: float = 0.1) -> Augment:
@@ -191,9 +185,6 @@ def surrogate(strength: float = 1.0) -> Augment:
     return each_series(change)
 
 
-# --- time
-
-
 def reverse(p: float = 0.5) -> Augment:
     """Run backwards with probability `p`."""
     return each_series(lambda key, x: jnp.where(jax.random.bernoulli(key, p), x[::-1], x))
@@ -254,9 +245,6 @@ def crop(size: int) -> Augment:
         return jax.lax.dynamic_slice_in_dim(x, start, size)
 
     return each_series(change)
-
-
-# --- audio
 
 
 def spec_augment(

@@ -30,9 +30,6 @@ def positions_of(x: Array) -> Int[Array, "1 time"]:
     return jnp.arange(x.shape[1])[None]
 
 
-# -- absolute ---------------------------------------------------------------------------------------------------------
-
-
 def sinusoidal(
     positions: Int[Array, "*shape"], width: int, *, base: float = 10000.0, interleaved: bool = True
 ) -> Float[Array, "*shape width"]:
@@ -87,8 +84,6 @@ class Learned(nn.Module):
         table = self.param("position", nn.initializers.normal(0.02), (self.length, x.shape[-1]), jnp.float32)
         return x + table[jnp.maximum(positions, 0)].astype(x.dtype)
 
-
-# -- relative ---------------------------------------------------------------------------------------------------------
 
 Values = Callable[[Float[Array, "batch heads queries keys"]], Float[Array, "batch queries heads dim"]]
 

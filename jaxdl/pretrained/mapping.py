@@ -17,8 +17,6 @@ import numpy as np
 from jaxdl.models.vit import resample_positions
 from jaxdl.types import UserError
 
-# -- layouts ----------------------------------------------------------------------------------------------------------
-
 
 class Layout(NamedTuple):
     """`read` makes our array from PyTorch's, given the shape ours must have; `write` the reverse."""
@@ -64,9 +62,6 @@ def positions(extra: int) -> Layout:
         return np.concatenate([table[:extra], np.asarray(patches)])
 
     return Layout(read, lambda a: a[None])
-
-
-# -- rules ------------------------------------------------------------------------------------------------------------
 
 
 class Place(NamedTuple):
@@ -146,8 +141,6 @@ def _match(rules: Rules, path: str) -> Place | None:
             return Place(name) if isinstance(name, str) else name
     return None
 
-
-# -- whole models -----------------------------------------------------------------------------------------------------
 
 IGNORED = (r"(.*\.)?num_batches_tracked", r".*\.position_ids", r".*relative_position_index")
 """Left over in any file, and no weights."""

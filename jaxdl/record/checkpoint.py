@@ -10,8 +10,7 @@
       trash/              being deleted
 
 orbax writes and reads the arrays. The rest is ours for a reason: orbax restores flipped bits and wrong dtypes without
-a word, takes NaN for the best metric, and when it keeps "the best two" it deletes the latest. This is the only file that
-imports orbax, and it does so late (0.4 s): call `preload` to hide that behind other work.
+a word, takes NaN for the best metric, and when it keeps "the best two" it deletes the latest.
 """
 
 import json
@@ -24,15 +23,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from jaxdl.record.leaves import Leaves, Tree, check_fit, data_of, describe, digest, flatten, is_key, nest, with_data
+from jaxdl.record.leaves import Tree, check_fit, data_of, describe, digest, flatten, nest
 from jaxdl.record.manifest import find_damage, reason, write_manifest, write_synced
+from jaxdl.record.orbax_leaves import orbax, read_leaves
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.types import UserError
 
-__all__ = ["CheckpointError", "Checkpoints", "digest", "preload"]
+__all__ = ["CheckpointError", "Checkpoints", "digest"]
 
 META = "meta.json"
 
@@ -142,13 +140,13 @@ class Checkpoints:
         saving = self.folder / f"{step}.saving"
         try:
             if self._writer is None:
-                self._writer = _orbax().AsyncCheckpointer(_orbax().PyTreeCheckpointHandler())
+                self._writer = orbax().AsyncCheckpointer(orbax().PyTreeCheckpointHandler())
                 self._tidy()
             problem = self._make(saving)
             if anywhere(problem is not None):  # also: the folder exists before any process writes to it
                 raise problem or CheckpointError("another process could not make the folder")
             full = {path: data_of(leaf) for path, leaf in leaves.items() if 0 not in leaf.shape}  # orbax takes no empty
-            self._writer.save(saving / "state", args=_orbax().args.PyTreeSave(nest(full)))
+            self._writer.save(saving / "state", args=orbax().args.PyTreeSave(nest(full)))
         except Exception as error:
             raise self._failure(step, error) from None
         self._thread = threading.Thread(target=self._commit, args=(step, text), name=f"checkpoint-{step}")
@@ -246,7 +244,7 @@ class Checkpoints:
             record = self.meta(candidate)
             check_fit(record["tree"], wanted, fields, f"checkpoint {self.folder / str(candidate)}")
             try:
-                found = _read(self.folder / str(candidate) / "state", wanted)
+                found = read_leaves(self.folder / str(candidate) / "state", wanted)
             except Exception as error:
                 self._bad.add(candidate)
                 problems.append(f"step {candidate}: {reason(error)}")
@@ -281,50 +279,3 @@ class Checkpoints:
                 best = intact[0]
             intact.remove(best)
             yield best
-
-
-def preload() -> threading.Thread:
-    """Import orbax in the background; the first save or restore then does not wait for it."""
-    thread = threading.Thread(target=_orbax, name="import-orbax", daemon=True)
-    thread.start()
-    return thread
-
-
-def _orbax() -> Any:
-    import orbax.checkpoint as ocp
-    from absl import logging
-
-    logger = logging.get_absl_logger()
-    if _not_from_orbax not in logger.filters:
-        logger.addFilter(_not_from_orbax)  # it logs a traceback for every error that we report in one line
-    return ocp
-
-
-def _not_from_orbax(record: Any) -> bool:
-    return f"{os.sep}orbax{os.sep}" not in record.pathname
-
-
-def _read(path: Path, wanted: Leaves) -> Leaves:
-    ocp = _orbax()
-    structs, how = {}, {}
-    for name, leaf in wanted.items():
-        if 0 in leaf.shape:
-            continue
-        sharding = getattr(leaf, "sharding", None)
-        struct = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
-        structs[name] = jax.ShapeDtypeStruct(struct.shape, struct.dtype, sharding=sharding)
-        how[name] = (
-            ocp.RestoreArgs(restore_type=np.ndarray) if sharding is None else ocp.ArrayRestoreArgs(sharding=sharding)
-        )
-    arrays: Leaves = {}
-    if structs:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            args = ocp.args.PyTreeRestore(item=nest(structs), restore_args=nest(how), partial_restore=True)
-            arrays = flatten(reader.restore(path, args=args))
-    found = {}
-    for name, leaf in wanted.items():
-        array = arrays[name] if name in arrays else jnp.zeros(leaf.shape, data_of(leaf).dtype)
-        if isinstance(array, np.ndarray) and jnp.result_type(array) == array.dtype:  # int64 stays with NumPy
-            array = jnp.array(array)  # a copy: it may be donated
-        found[name] = with_data(leaf, array)
-    return found

@@ -29,8 +29,8 @@ from jaxdl.engine.population import Group, group
 from jaxdl.engine.program import traceable
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
-from jaxdl.record.checkpoint import preload
 from jaxdl.record.lock import locked
+from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of

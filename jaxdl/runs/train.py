@@ -21,10 +21,11 @@ from jaxdl.engine.parallel import Plan, describe
 from jaxdl.engine.program import Program
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
-from jaxdl.record.checkpoint import CheckpointError, Checkpoints, preload
+from jaxdl.record.checkpoint import CheckpointError, Checkpoints
 from jaxdl.record.lock import locked
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.manifest import reason
+from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder

@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from tests.commands.test_errors import FILE, ROOT, refused, write
+from tests.cli.test_errors import FILE, ROOT, refused, write
 
 DATA = {
     "NaN": ("x[3, 1] = np.nan", "ones, train split: inputs must be finite: there is a NaN or an infinity in row 3"),

@@ -19,7 +19,7 @@ from pathlib import Path
 from jaxdl import runtime, train
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import load_config
-from jaxdl.record.checkpoint import preload
+from jaxdl.record.orbax_leaves import preload
 
 KILLS = 20
 STEPS = 800

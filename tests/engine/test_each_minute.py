@@ -51,10 +51,30 @@ def run(program, folder: Path, seconds: float):
     return [line["step"] for line in kept.lines if line["kind"] == "checkpoint"], metrics
 
 
-def test_a_checkpoint_each_minute_between_evaluations(program, tmp_path):
-    steps, metrics = run(program, tmp_path, seconds=7.0)
+@pytest.fixture(scope="module")
+def by_the_clock(program, tmp_path_factory):
+    """A folder of checkpoints, and what `run` says of them: several readings of seven seconds are a minute."""
+    folder = tmp_path_factory.mktemp("by_the_clock")
+    return folder, *run(program, folder, seconds=7.0)
+
+
+@pytest.fixture(scope="module")
+def whole_again(program, by_the_clock):
+    """The state at the end, and that which a checkpoint between two evaluations comes to."""
+    folder, steps, _ = by_the_clock
+    with Checkpoints(folder) as checkpoints:
+        between = [step for step in checkpoints.steps() if step != 24][-1]
+        assert between in steps
+        state, _, _ = checkpoints.restore(program.shapes, between)
+        whole, _, _ = checkpoints.restore(program.shapes, 24)
+    return whole, fit(program, state, events=Kept(), limits=Limits(log_every=1)).state
+
+
+def test_a_checkpoint_each_minute_between_evaluations(by_the_clock):
+    _, steps, metrics = by_the_clock
     assert steps[-1] == 24
     assert len(steps) >= 4, "24 steps of several readings of 7 seconds are more than four minutes"
+    metrics = dict(metrics)
     assert metrics.pop(24) is not None
     assert set(metrics.values()) == {None}, "what was not evaluated is never the best"
 
@@ -63,12 +83,6 @@ def test_within_a_minute_the_evaluation_alone_saves(program, tmp_path):
     assert run(program, tmp_path, seconds=0.01)[0] == [24]
 
 
-def test_such_a_checkpoint_goes_on_to_the_same_end(program, tmp_path):
-    steps, _ = run(program, tmp_path, seconds=7.0)
-    with Checkpoints(tmp_path) as checkpoints:
-        between = [step for step in checkpoints.steps() if step != 24][-1]
-        state, _, _ = checkpoints.restore(program.shapes, between)
-        whole, _, _ = checkpoints.restore(program.shapes, 24)
-    outcome = fit(program, state, events=Kept(), limits=Limits(log_every=1))
-    assert between in steps
-    jax.tree.map(np.testing.assert_array_equal, outcome.state.params, whole.params)
+def test_such_a_checkpoint_goes_on_to_the_same_end(whole_again):
+    whole, again = whole_again
+    jax.tree.map(np.testing.assert_array_equal, again.params, whole.params)

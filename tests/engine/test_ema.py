@@ -14,7 +14,7 @@ from jaxdl.formats import Rules
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
-from jaxdl.types import TrainState
+from jaxdl.types import Task, TrainState
 
 OLD = Rules(format=1, select=("accuracy", "max"))
 DECAY = 0.25
@@ -28,7 +28,7 @@ def state(step, params, model_state, ema=None, skipped=0):
 
 
 def experiment(decay, rules=Rules(), **task):
-    return SimpleNamespace(ema=decay, follows=rules, task=SimpleNamespace(**task))
+    return SimpleNamespace(ema=decay, follows=rules, task=type("Averaged", (Task,), task)())
 
 
 def weights(value, count=0):
