@@ -1,4 +1,4 @@
-"""The arrays of a checkpoint through orbax. The only file that imports it, late (0.4 s): `preload` hides that behind other work."""
+"""The arrays of a checkpoint through orbax. The only file that imports it, late (0.4 s); `preload` hides that."""
 
 import os
 import threading
