@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxdl import Experiment, runtime, with_overrides
+from jaxdl import Experiment, runtime
 from jaxdl.augment import image
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate
@@ -73,7 +73,7 @@ def scaled(batch):
     return {**batch, "x": batch["x"].astype(np.float32) / 255}
 
 
-def config(*, lr: float = 1e-3, seed: int = 0) -> Experiment:
+def config(*, lr: float = 1e-3, seed: int = 0, rules: tuple = RULES) -> Experiment:
     return Experiment(
         data=data(),
         task=Classification(model=CNN(classes=4, features=(8, 16), norm=BatchNorm, rate=0.3)),
@@ -81,28 +81,28 @@ def config(*, lr: float = 1e-3, seed: int = 0) -> Experiment:
         augment=(image.flip(), image.crop(pad=1)),
         steps=STEPS,
         seed=seed,
-        rules=RULES,
+        rules=rules,
     )
 
 
-def on(mesh, strategy, exp):
-    plan = Plan() if mesh is None else Plan.make(mesh, strategy, exp)
-    return prepare(Setup.of(lambda: exp, {}), plan)
+def on(mesh, strategy, values):
+    """The program of `config` with changes, on a mesh."""
+    setup = Setup.of(config, values)
+    exp = setup.build()
+    return prepare(setup, Plan() if mesh is None else Plan.make(mesh, strategy, exp), exp=exp)
 
 
 def train(mesh, strategy, parts):
-    exp = with_overrides(config(), {"accumulate": parts})
-    prepared = on(mesh, strategy, exp)
-    program, knobs = prepared.program, dict(prepared.traced)
-    state, losses = program.init(knobs), []
+    program = on(mesh, strategy, {"accumulate": parts})
+    state, losses = program.init(), []
     born = [leaf.sharding for leaf in jax.tree.leaves(state.params)]
-    source = program.place(exp.data.source(0, STEPS, 0))
+    source = program.place(program.data.source(0, STEPS, 0))
     for _ in range(STEPS):
-        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(10))
+        state, view = program.chunk(state, source, np.int32(1), np.int32(10))
         view = jax.device_get(view)
         losses.append(view["metrics"]["loss"][0] / view["metrics"]["loss"][1])
         state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
-    result = evaluate(program, exp.task, knobs, program.weights(knobs, state), "validation")
+    result = evaluate(program, program.weights(state), "validation")
     first = jax.devices()[0]
     kept = jax.tree.leaves((state.params, state.opt_state))
     return {
@@ -123,9 +123,8 @@ def main(out):
         np.savez(out / f"{name}.npz", **train(*run))
     errors = {}
     for name, (mesh, strategy, changes) in WRONG.items():
-        exp = with_overrides(config(), changes)
         try:
-            _ = on(mesh, strategy, exp).program.init
+            on(mesh, strategy, changes).function("init")
         except ValueError as error:
             errors[name] = str(error)
     (out / "errors.json").write_text(json.dumps(errors))

@@ -103,21 +103,25 @@ def gpt2_small(*, lr: float = 1e-4, seed: int = 0) -> Experiment:
     return Experiment(data=data, task=NextToken(model), optimizer=adamw(lr), steps=STEPS, seed=seed, rules=rules(model))
 
 
+def on(mesh, config):
+    setup = Setup.of(config, {})
+    exp = setup.build()
+    return prepare(setup, Plan() if mesh is None else Plan.make(mesh, "jit", exp), exp=exp)
+
+
 def train(name, mesh):
-    exp = {"gpt": gpt, "translator": translator, "conformer": conformer, "vit": vit}[name]()
-    prepared = prepare(Setup.of(lambda: exp, {}), Plan() if mesh is None else Plan.make(mesh, "jit", exp))
-    program, knobs = prepared.program, dict(prepared.traced)
-    state, losses = program.init(knobs), []
-    source = program.place(exp.data.source(0, STEPS, 0))
-    text = program.chunk.lower(knobs, state, source, np.int32(1), np.int32(10)).as_text()
+    program = on(mesh, {"gpt": gpt, "translator": translator, "conformer": conformer, "vit": vit}[name])
+    state, losses = program.init(), []
+    source = program.place(program.data.source(0, STEPS, 0))
+    text = program.function("chunk").lower(program.knobs, state, source, np.int32(1), np.int32(10)).as_text()
     for _ in range(STEPS):
-        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(10))
+        state, view = program.chunk(state, source, np.int32(1), np.int32(10))
         view = jax.device_get(view)
         losses.append(view["metrics"]["loss"][0] / view["metrics"]["loss"][1])
         state = state.replace(metrics=jax.tree.map(nothing, state.metrics))
     seen = {}
     if name == "gpt":
-        seen["loss"] = evaluate(program, exp.task, knobs, program.weights(knobs, state), "validation").metrics["loss"]
+        seen["loss"] = evaluate(program, program.weights(state), "validation").metrics["loss"]
     first, kept = jax.devices()[0], jax.tree.leaves((state.params, state.opt_state))
     return seen | {
         "losses": np.asarray(losses),
@@ -129,11 +133,10 @@ def train(name, mesh):
 
 
 def ahead():
-    exp = gpt2_small()
-    prepared = prepare(Setup.of(lambda: exp, {}), Plan.make("data=2,model=4", "jit", exp))
-    kept = jax.tree.leaves((prepared.shapes.params, prepared.shapes.opt_state))
+    program = on("data=2,model=4", gpt2_small)
+    kept = jax.tree.leaves((program.shapes.params, program.shapes.opt_state))
     share = sum(np.prod(a.sharding.shard_shape(a.shape), dtype=np.int64) for a in kept if hasattr(a, "sharding"))
-    row = next(row for row in compiled(prepared, exp) if row.name == "step")
+    row = next(row for row in compiled(program) if row.name == "step")
     return {
         "share": float(share / sum(a.size for a in kept)),
         "memory": row.memory,

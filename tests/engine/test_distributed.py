@@ -13,11 +13,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import load, rebuild
+from jaxdl import load
 from jaxdl.engine import distributed
 from jaxdl.engine.distributed import STUCK, expected, launcher
 from jaxdl.experiment import load_config
 from jaxdl.record.log import comparable, read
+from jaxdl.setup import Setup
 
 WIDE = ["--width", "128", "--log-every", "10", "--checkpoint-every", "20", "--mesh", "data=2,fsdp=2"]
 
@@ -96,7 +97,7 @@ def test_two_processes_train_what_one_trains(undisturbed, tiny_file, tmp_path):
     for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
         np.testing.assert_allclose(left, right, atol=1e-4)
     assert json.loads((undisturbed / "env.json").read_text())["processes"] == 2
-    assert rebuild(config, json.loads((undisturbed / "config.json").read_text())).steps == 60
+    assert Setup.from_json(config, json.loads((undisturbed / "config.json").read_text())).build().steps == 60
     assert (undisturbed / "report.md").is_file()
 
 

@@ -59,7 +59,7 @@ ROWS = [
 
 
 @cache
-def prepared(kind, batch):
+def program(kind, batch):
     data = InMemory({"train": arrays(kind), "test": arrays(kind)}, batch)
     return prepare(Setup.of(lambda: Experiment(data=data, task=TASKS[kind], optimizer=sgd(0.1), steps=1), {}))
 
@@ -67,13 +67,13 @@ def prepared(kind, batch):
 @cache
 def weights(kind):
     """The same for each batch size."""
-    state = prepared(kind, SIZE).program.init()
+    state = program(kind, SIZE).init()
     return jax.device_get((state.params, state.model_state))
 
 
 @cache
 def evaluated(kind, batch):
-    return evaluate(prepared(kind, batch).program, TASKS[kind], {}, weights(kind), "test")
+    return evaluate(program(kind, batch), weights(kind), "test")
 
 
 @pytest.mark.parametrize(("kind", "batch"), ROWS)
@@ -134,11 +134,9 @@ def test_report_and_means_agree():
 
 def test_an_unknown_split_is_named():
     data = InMemory({"train": arrays("integers")}, 8)
-    program = prepare(
-        Setup.of(lambda: Experiment(data=data, task=TASKS["integers"], optimizer=sgd(0.1), steps=1), {})
-    ).program
+    without = prepare(Setup.of(lambda: Experiment(data=data, task=TASKS["integers"], optimizer=sgd(0.1), steps=1), {}))
     with pytest.raises(ValueError, match="split = 'test' is not one of train"):
-        evaluate(program, TASKS["integers"], {}, weights("ignored"), "test")
+        evaluate(without, weights("ignored"), "test")
 
 
 def test_means_divide_once():
@@ -150,7 +148,7 @@ def test_means_divide_once():
 def test_nan_weights_have_no_metrics_and_no_report():
     params, state = weights("ignored")
     broken = jax.tree.map(lambda a: a * np.float32(np.nan), params)
-    result = evaluate(prepared("ignored", 7).program, TASKS["ignored"], {}, (broken, state), "test")
+    result = evaluate(program("ignored", 7), (broken, state), "test")
     assert np.isnan(result.metrics["loss"])
     assert np.isnan(result.metrics["accuracy"])  # argmax of NaN is class 0, which is sometimes right
     assert not result.report

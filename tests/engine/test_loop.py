@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl import api
 from jaxdl.engine.loop import Diverged, Limits, next_edge
 from jaxdl.engine.signals import Interruption
 from jaxdl.engine.stopping import EarlyStopping
@@ -86,7 +85,7 @@ def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
     assert checkpoints.steps()[-1] == 24
     digests = {line["step"]: line["digest"] for line in lines_of(run, "checkpoint")}
     assert digests[24] == digest(run.state)
-    state, _, _ = checkpoints.restore(run.prepared.shapes, best)
+    state, _, _ = checkpoints.restore(run.program.shapes, best)
     assert digests[best] == digest(state)
 
 
@@ -101,18 +100,18 @@ def test_checkpoint_every(tiny, tmp_path):
 
 @quietly
 def test_stops_and_goes_back_to_the_best_weights(tiny, tmp_path):
-    exp = tiny.config(patience=2, min_delta=2.0)  # no accuracy improves by 2: the first evaluation stays the best
-    run = jaxdl.train(lambda: exp, run=tmp_path, quiet=True)
+    knobs = {"patience": 2, "min_delta": 2.0}  # no accuracy improves by 2: the first evaluation stays the best
+    run = jaxdl.train(tiny.config, **knobs, run=tmp_path, quiet=True)
     assert run.outcome.reason == "stopped early"
     assert int(run.state.step) == 18
     assert int(run.state.best.step) == 6
-    first = jaxdl.train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=6))
+    first = jaxdl.train(tiny.config, **knobs, run=tmp_path, quiet=True, limits=Limits(stop_at=6))
     jax.tree.map(np.testing.assert_array_equal, run.weights[0], first.state.params)
     assert run.evaluate("validation").metrics["accuracy"] == lines_of(run, "eval")[0]["accuracy"]
     assert lines_of(run, "end")[0]["results"]["validation"]["accuracy"] == lines_of(run, "eval")[0]["accuracy"]
-    loaded = api.load(run.folder)
+    loaded = jaxdl.load(run.folder)
     jax.tree.map(np.testing.assert_array_equal, loaded.weights[0], first.state.params)
-    last = api.load(run.folder, "last")
+    last = jaxdl.load(run.folder, "last")
     jax.tree.map(np.testing.assert_array_equal, last.weights[0], run.state.params)
 
 
@@ -221,4 +220,4 @@ def test_knobs_that_are_not_recorded_are_told_and_a_checkpoint_is_best_or_last(t
     run = jaxdl.train(lambda: exp, run=tmp_path, limits=Limits(stop_at=2))
     assert "knobs are not recorded" in capfd.readouterr().err
     with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
-        api.load(run.folder, checkpoint="first")
+        jaxdl.load(run.folder, checkpoint="first")

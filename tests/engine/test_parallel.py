@@ -105,14 +105,13 @@ def test_one_device_needs_no_mesh(tiny):
 @pytest.mark.programs(8, "two strategies")
 def test_pmap_on_one_device_is_the_same_step(tiny):
     """The other strategy in this process: everything but the communication."""
-    from jaxdl import prepare
+    from jaxdl.runs.prepare import prepare
 
     exp, states = tiny.config(), []
     for plan in (Plan(), Plan.make("data=1", "pmap", exp)):
-        prepared = prepare(Setup.of(lambda: exp, {}), plan)
-        program, knobs = prepared.program, dict(prepared.traced)
+        program = prepare(Setup.of(tiny.config, {}), plan)
         source = program.place(exp.data.source(0, 3, 0))
-        state, _ = program.chunk(knobs, program.init(knobs), source, np.int32(3), np.int32(9))
+        state, _ = program.chunk(program.init(), source, np.int32(3), np.int32(9))
         states.append(state)
     one, other = ([np.ravel(a) for a in (s.params["Dense_0"]["kernel"], s.params["Dense_1"]["bias"])] for s in states)
     np.testing.assert_allclose(np.concatenate(one), np.concatenate(other), atol=1e-6, rtol=0)

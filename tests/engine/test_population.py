@@ -24,7 +24,7 @@ from jaxdl.optim import adam, adamw, sgd
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
-from jaxdl.types import Phase
+from jaxdl.types import Phase, Task
 
 ROOT = Path(__file__).parents[2]
 OPTIMIZED = "xla_backend_optimization_level=0" not in os.environ["XLA_FLAGS"]
@@ -77,14 +77,10 @@ def cnn(*, lr: float = 1e-2, rate: float = 0.2, min_delta: float = 0.0, seed: in
 
 
 @dataclass(frozen=True)
-class Duel:
+class Duel(Task):
     """A generator of points and a critic of them: two phases, two optimizers, the critic twice a step."""
 
     metric = ("distance", "min")
-
-    @property
-    def reduce(self):
-        return {}
 
     @property
     def phases(self):
@@ -118,9 +114,6 @@ class Duel:
 
     def predict(self, params, model_state, batch, key):
         return self.make(params, batch, key)
-
-    def report(self, outputs, targets):
-        return {}
 
 
 @cache
@@ -166,17 +159,17 @@ def trained(config, mode):
 
 
 def population(config, mode, rows=MEMBERS, devices=1):
-    knobs = [dict(config(**row).origin.knobs) for row in rows]
-    return Population(Group.make(config(**rows[0]), range(len(rows)), knobs, list(MEMBERS[0])), devices, mode)
+    setups = [Setup.of(config, row) for row in rows]
+    points, build = [setup.knobs for setup in setups], setups[0].build
+    return Population(Group.make(build(), build, range(len(rows)), points, list(MEMBERS[0])), devices, mode)
 
 
 @cache
 def alone(config, row):
     """The runs by themselves: (state, log), or None for one that diverged."""
-    ready = prepare(Setup.of(lambda: config(**MEMBERS[row]), {}))
-    log, knobs = Log(), dict(ready.traced)
+    program, log = prepare(Setup.of(config, MEMBERS[row])), Log()
     try:
-        outcome = fit(ready.program, ready.experiment, knobs, ready.program.init(knobs), events=log)
+        outcome = fit(program, program.init(), events=log)
     except Diverged:
         return None
     return outcome.state, log.lines
@@ -264,7 +257,7 @@ import jax, numpy as np
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 3)
 sys.path[:0] = ["{root}"]
-from tests.train.test_population import Limits, Log, MEMBERS, MODES, gan, member, population, apart
+from tests.engine.test_population import Limits, Log, MEMBERS, MODES, gan, member, population, apart
 from jaxdl.record.checkpoint import Checkpoints
 
 for mode in MODES:

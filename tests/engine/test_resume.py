@@ -12,7 +12,6 @@ import jax
 import pytest
 
 import jaxdl
-from jaxdl import with_overrides
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.checkpoint import Checkpoints
@@ -23,9 +22,14 @@ pytestmark = [pytest.mark.programs(40, "whole trainings"), pytest.mark.usefixtur
 LIMITS = Limits(log_every=10)
 
 
-def experiment(tiny, **knobs):
-    """Everything that has a state: dropout, EMA, early stopping, a schedule."""
-    return with_overrides(tiny.config(**{"steps": 40, "lr": 0.03, "rate": 0.3, **knobs}), {"ema": 0.9})
+VALUES = {"steps": 40, "lr": 0.03, "rate": 0.3, "ema": 0.9}
+"""Everything that has a state: dropout, EMA, early stopping, a schedule."""
+
+
+def run_of(tiny, *, limits=LIMITS, callback=None, run="runs", resume=None, **values):
+    """A training with VALUES, of which some may be others."""
+    values = {**VALUES, **values}
+    return jaxdl.train(tiny.config, run=run, resume=resume, limits=limits, quiet=True, callback=callback, **values)
 
 
 def same(a, b):
@@ -38,7 +42,7 @@ def same_log(a, b):
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny, tmp_path_factory, no_report):
-    return jaxdl.train(lambda: experiment(tiny), run=tmp_path_factory.mktemp("undisturbed"), limits=LIMITS, quiet=True)
+    return run_of(tiny, run=tmp_path_factory.mktemp("undisturbed"))
 
 
 STOPS = {"on every grid": (30,), "on none": (17,), "twice": (12, 23), "before the first edge": (1,)}
@@ -50,9 +54,7 @@ def test_a_resumed_run_is_the_run(tiny, tmp_path, undisturbed, stops):
     run = None
     for stop in (*stops, None):
         limits = replace(LIMITS, stop_at=stop)
-        run = jaxdl.train(
-            lambda: experiment(tiny), run=tmp_path, resume=run.folder if run else None, limits=limits, quiet=True
-        )
+        run = run_of(tiny, run=tmp_path, resume=run.folder if run else None, limits=limits)
         assert run.outcome.reason == ("paused" if stop else "finished")
         assert int(run.state.step) == (stop or 40)
     same(run.state, undisturbed.state)
@@ -68,32 +70,32 @@ def test_a_run_stopped_by_a_signal_goes_on_the_same(tiny, tmp_path, undisturbed)
         if line["kind"] == "train" and line["step"] == 20:
             signal.raise_signal(signal.SIGINT)
 
-    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, limits=LIMITS, quiet=True, callback=interrupt)
+    run = run_of(tiny, run=tmp_path, callback=interrupt)
     assert run.outcome.reason == "interrupted"
-    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
+    run = run_of(tiny, run=tmp_path, resume=run.folder)
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
 
 def test_other_options_give_the_same_run(tiny, tmp_path, undisturbed):
     limits = Limits(log_every=7, checkpoint_every=5)
-    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, limits=limits, quiet=True)
+    run = run_of(tiny, run=tmp_path, limits=limits)
     empty = {"metrics": {}}  # what was gathered since the last line depends on the lines
     same(run.state.replace(**empty), undisturbed.state.replace(**empty))
 
 
 def test_early_stopping_goes_on_waiting(tiny, tmp_path):
     """Its counter is in the checkpoint: patience is not granted anew."""
-    exp = experiment(tiny, patience=3, min_delta=2.0)
-    whole = jaxdl.train(lambda: exp, run=tmp_path, limits=LIMITS, quiet=True)
+    values = {"patience": 3, "min_delta": 2.0}
+    whole = run_of(tiny, **values, run=tmp_path)
     assert (whole.outcome.reason, int(whole.state.step)) == ("stopped early", 24)
-    cut = jaxdl.train(lambda: exp, run=tmp_path, limits=replace(LIMITS, stop_at=18), quiet=True)
+    cut = run_of(tiny, **values, run=tmp_path, limits=replace(LIMITS, stop_at=18))
     assert int(cut.state.best.wait) == 2
-    cut = jaxdl.train(lambda: exp, run=tmp_path, resume=cut.folder, limits=LIMITS, quiet=True)
+    cut = run_of(tiny, **values, run=tmp_path, resume=cut.folder)
     assert (cut.outcome.reason, int(cut.state.step)) == ("stopped early", 24)
     same(cut.state, whole.state)
     same_log(cut, whole)
-    again = jaxdl.train(lambda: exp, run=tmp_path, resume=cut.folder, limits=LIMITS, quiet=True)
+    again = run_of(tiny, **values, run=tmp_path, resume=cut.folder)
     assert (again.outcome.reason, int(again.state.step)) == ("stopped early", 24)
     same(again.state, whole.state)
     same_log(again, whole)
@@ -102,48 +104,47 @@ def test_early_stopping_goes_on_waiting(tiny, tmp_path):
 def test_a_finished_run_resumed_stays_as_it_is(tiny, tmp_path, undisturbed):
     folder = tmp_path / "copy"
     shutil.copytree(undisturbed.folder, folder)
-    run = jaxdl.train(lambda: experiment(tiny), resume=folder, limits=LIMITS, quiet=True)
+    run = run_of(tiny, resume=folder)
     assert run.outcome.reason == "finished"
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
 
 def test_a_damaged_checkpoint_is_passed_over(tiny, tmp_path, undisturbed, capfd):
-    exp = experiment(tiny)
-    run = jaxdl.train(lambda: exp, run=tmp_path, limits=replace(LIMITS, stop_at=20, checkpoint_every=10), quiet=True)
+    run = run_of(tiny, run=tmp_path, limits=replace(LIMITS, stop_at=20, checkpoint_every=10))
     checkpoints = Checkpoints(run.folder / "checkpoints")
     steps = checkpoints.steps()
     for file in (run.folder / "checkpoints" / "20").rglob("*"):
         if file.is_file() and file.stat().st_size > 100:
             file.write_bytes(b"x" * file.stat().st_size)
-    run = jaxdl.train(lambda: exp, run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
+    run = run_of(tiny, run=tmp_path, resume=run.folder)
     assert f"using step {steps[-2]} instead" in capfd.readouterr().err
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
 
 def test_without_a_checkpoint_it_begins_again(tiny, tmp_path, undisturbed):
-    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, limits=replace(LIMITS, stop_at=10), quiet=True)
+    run = run_of(tiny, run=tmp_path, limits=replace(LIMITS, stop_at=10))
     shutil.rmtree(run.folder / "checkpoints")
-    run = jaxdl.train(lambda: experiment(tiny), run=tmp_path, resume=run.folder, limits=LIMITS, quiet=True)
+    run = run_of(tiny, run=tmp_path, resume=run.folder)
     same(run.state, undisturbed.state)
     same_log(run, undisturbed)
 
 
 REFUSED = {
-    "a knob": (lambda tiny: experiment(tiny, lr=0.5), "lr was 0.03, now 0.5"),
-    "two knobs": (lambda tiny: experiment(tiny, lr=0.5, width=4), "lr was 0.03, now 0.5; |width was 8, now 4"),
-    "a recorded field": (lambda tiny: with_overrides(experiment(tiny), {"ema": 0.5}), "ema was 0.9, now 0.5"),
-    "the seed": (lambda tiny: experiment(tiny, seed=1), "seed was 0, now 1"),
+    "a knob": ({"lr": 0.5}, "lr was 0.03, now 0.5"),
+    "two knobs": ({"lr": 0.5, "width": 4}, "width was 8, now 4; lr was 0.03, now 0.5"),
+    "a recorded field": ({"ema": 0.5}, "ema was 0.9, now 0.5"),
+    "the seed": ({"seed": 1}, "seed was 0, now 1"),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_changed_setting_is_refused(tiny, undisturbed, what):
-    make, message = REFUSED[what]
+    values, message = REFUSED[what]
     before = sorted((p, p.stat().st_mtime_ns) for p in undisturbed.folder.rglob("*") if p.is_file())
     with pytest.raises(ExperimentError, match=message):
-        jaxdl.train(lambda: make(tiny), resume=undisturbed.folder, quiet=True)
+        run_of(tiny, resume=undisturbed.folder, **values)
     assert sorted((p, p.stat().st_mtime_ns) for p in undisturbed.folder.rglob("*") if p.is_file()) == before
 
 
@@ -152,18 +153,18 @@ def test_killed_and_resumed(tiny, tiny_file, tmp_path, undisturbed):
     """kill -9 in the middle of a step of the log; another process goes on."""
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from jaxdl import api; from jaxdl.experiment import load_config; from jaxdl.engine.loop import Limits\n"
-        f"exp = api.with_overrides(load_config({str(tiny_file)!r})(steps=40, lr=0.03, rate=0.3), {{'ema': 0.9}})\n"
+        "import jaxdl; from jaxdl.experiment import load_config; from jaxdl.engine.loop import Limits\n"
+        f"config, limits = load_config({str(tiny_file)!r}), Limits(log_every=10, checkpoint_every=7)\n"
         "def kill(line):\n"
         "    if line['step'] >= 30: os.kill(os.getpid(), 9)\n"
-        f"api.train(exp, run={str(tmp_path)!r}, quiet=True, limits=Limits(log_every=10, checkpoint_every=7), callback=kill)\n"
+        f"jaxdl.train(config, run={str(tmp_path)!r}, quiet=True, limits=limits, callback=kill, **{VALUES!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (folder,) = tmp_path.glob("*/*/")
     with open(folder / "metrics.jsonl", "a") as file:
         file.write('{"kind": "train", "st')  # killed while writing
-    run = jaxdl.train(lambda: experiment(tiny), resume=folder, limits=LIMITS, quiet=True)
+    run = run_of(tiny, resume=folder)
     empty = {"metrics": {}}
     same(run.state.replace(**empty), undisturbed.state.replace(**empty))
     same_log(run, undisturbed)

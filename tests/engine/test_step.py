@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import optim, with_overrides
+from jaxdl import optim
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.engine.loop import nothing as zeros
 from jaxdl.engine.step import init_state, rehearse
@@ -27,18 +27,17 @@ from tests.programs import one_program
 
 def advance(exp, n, *, start=None):
     """The state after n steps, through the compiled program; `start` replaces the initial parameters."""
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    state = prepared.program.init()
+    program = prepare(Setup.of(lambda: exp, {}))
+    state = program.init()
     if start is not None:
         state = state.replace(params=jax.device_put(start))
-    return advance_with(prepared, state, n)
+    return advance_with(program, state, n)
 
 
-def advance_with(prepared, state, n=1, max_bad=100):
+def advance_with(program, state, n=1, max_bad=100):
     """The state after n more steps; the program takes the one that it is given."""
-    program, knobs = prepared.program, dict(prepared.traced)
-    source = program.place(prepared.experiment.data.source(0, n, 0))
-    return program.chunk(knobs, state, source, np.int32(n), np.int32(max_bad))[0]
+    source = program.place(program.data.source(0, n, 0))
+    return program.chunk(state, source, np.int32(n), np.int32(max_bad))[0]
 
 
 def host(tree):
@@ -78,7 +77,7 @@ def test_micro_batches_change_nothing(tiny):
 def test_rematerialisation_changes_nothing(tiny):
     """Through the whole program; test_memory.py compares the gradients."""
     exp = tiny.config(rate=0.5)
-    close(advance(with_overrides(exp, {"remat": True}), 4).params, advance(exp, 4).params, rtol=0, atol=1e-6)
+    close(advance(replace(exp, remat=True), 4).params, advance(exp, 4).params, rtol=0, atol=1e-6)
 
 
 # -- the guard ---------------------------------------------------------------------------------------------------------
@@ -109,12 +108,12 @@ def guarded(tiny):
         ema=0.75,
         optimizer=optim.adamw(0.05),
     )
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    state, states = prepared.program.init(), []
+    program = prepare(Setup.of(lambda: exp, {}))
+    state, states = program.init(), []
     for _ in range(8):
         states.append(host(state.replace(key=None)))
-        state = advance_with(prepared, state)
-    return prepared, states
+        state = advance_with(program, state)
+    return program, states
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_counts(guarded):
@@ -133,19 +132,19 @@ def test_a_step_that_is_not_finite_changes_nothing_and_counts(guarded):
 
 
 def test_ema_is_its_formula(guarded):
-    prepared, states = guarded
+    program, states = guarded
     ema = states[0].params
     for before, after in pairwise(states):
         if before.skipped == after.skipped:
             ema = jax.tree.map(lambda e, p: 0.75 * e + 0.25 * p, ema, after.params)
         close(after.ema, ema, rtol=1e-5, atol=1e-7)
-    chex.assert_trees_all_equal(prepared.experiment.eval_params(states[-1]), states[-1].ema)
-    chex.assert_trees_all_equal(prepared.program.weights(states[-1])[0], states[-1].ema)
+    chex.assert_trees_all_equal(program.exp.eval_params(states[-1]), states[-1].ema)
+    chex.assert_trees_all_equal(program.weights(states[-1])[0], states[-1].ema)
 
 
 def test_a_chunk_ends_at_too_many_bad_steps(guarded):
-    prepared, _ = guarded
-    state = advance_with(prepared, prepared.program.init(), n=20, max_bad=2)
+    program, _ = guarded
+    state = advance_with(program, program.init(), n=20, max_bad=2)
     assert (int(state.step), int(state.bad)) == (4, 2)
 
 
@@ -230,16 +229,16 @@ def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
     model = MLP(features=(16,), classes=3, act=act, norm=BatchNorm)
     exp = replace(tiny.config(), task=Classification(model), optimizer=optim.adamw(0.02))
     low = replace(exp, precision="bfloat16")
-    prepared = prepare(Setup.of(lambda: low, {}))
+    program = prepare(Setup.of(lambda: low, {}))
 
     def in_float32(arrays):
         state, batch = init_state(exp), exp.data.train_batch(arrays, 0, jnp.int32(0))
         return exp.task.objective(state.params, state.model_state, batch, state.key, jnp.int32(0), train=True)[0]
 
-    state = advance_with(prepared, prepared.program.init())
+    state = advance_with(program, program.init())
     assert seen[-1] == jnp.bfloat16
     first = mean_of(state, "loss")
-    last = advance_with(prepared, state.replace(metrics=jax.tree.map(zeros, state.metrics)), n=30)
+    last = advance_with(program, state.replace(metrics=jax.tree.map(zeros, state.metrics)), n=30)
     assert mean_of(last, "loss") < 0.6 * first
     for leaf in jax.tree.leaves((last.params, last.model_state, last.opt_state, last.metrics)):
         assert leaf.dtype in (jnp.float32, jnp.int32)
@@ -249,8 +248,8 @@ def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
 def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
     """SAM: the update is the gradient at p + ρ·g/‖g‖, of the same batch with the same dropout."""
     exp = replace(tiny.config(rate=0.5), optimizer=optim.sam(optax.sgd(0.1), rho=0.3))
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    start = prepared.program.init()
+    program = prepare(Setup.of(lambda: exp, {}))
+    start = program.init()
 
     def by_hand(params, key, arrays):
         batch = exp.data.train_batch(arrays, 0, jnp.int32(0))
@@ -262,7 +261,7 @@ def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
         return jax.tree.map(lambda p, g: p - 0.1 * g, params, elsewhere)
 
     expected = one_program(by_hand, start.params, start.key, exp.data.splits["train"])
-    close(advance_with(prepared, start).params, expected, rtol=1e-5, atol=1e-6)
+    close(advance_with(program, start).params, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_reduce_on_plateau_reads_the_loss(tiny):

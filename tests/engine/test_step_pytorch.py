@@ -1,7 +1,6 @@
 """Ten training steps through the whole program are PyTorch's."""
 
 import pytest
-from tests.train.test_step import advance, close, mean_of
 
 from jaxdl import optim
 from jaxdl.data.stream import InMemory
@@ -9,6 +8,7 @@ from jaxdl.experiment import Experiment
 from jaxdl.models.cnn import CNN
 from jaxdl.models.mlp import MLP
 from jaxdl.tasks.classification import Classification
+from tests.engine.test_step import advance, close, mean_of
 from tests.golden.ten_steps import BATCH, NETS, OPTIMIZERS, ORDER, STEPS, images, stored, ten_steps
 
 MODELS = {"mlp": MLP(features=(16,), classes=3), "cnn": CNN(features=(4, 8), classes=3)}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -20,6 +21,8 @@ from jaxdl.optim import schedule_free_adamw
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.leaves import digest
 from jaxdl.record.log import comparable, read
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.weights import initialised_from
 from jaxdl.setup import Setup
 
 HERE = Path(__file__).parent
@@ -139,7 +142,7 @@ def fill(line):
 
 log._Events.put = lambda *_: None  # TensorBoard's file
 config, limits = load_config(sys.argv[1]), Limits(log_every=10, checkpoint_every=10)
-sys.exit(guarded(lambda: train(config(steps=40, width=512), run=sys.argv[2], limits=limits, quiet=True, callback=fill)))
+sys.exit(guarded(lambda: train(config, steps=40, width=512, run=sys.argv[2], limits=limits, quiet=True, callback=fill)))
 """
 
 
@@ -166,31 +169,23 @@ def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file,
 
 # -- longer than planned -----------------------------------------------------------------------------------------------
 def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, tmp_path):
-    from jaxdl.runs.provenance import with_overrides
-
     old = load(undisturbed, config=tiny.config)
-    exp = with_overrides(tiny.config(lr=0.0), {"init_from": str(undisturbed)})
-    run = train(lambda: exp, run=tmp_path, quiet=True)  # a learning rate of 0: what it began with is what it ends with
+    # a learning rate of 0: what it began with is what it ends with
+    run = train(tiny.config, lr=0.0, init_from=str(undisturbed), run=tmp_path, quiet=True)
     for a, b in zip(jax.tree.leaves(old.weights), jax.tree.leaves(run.state.params), strict=True):
         np.testing.assert_array_equal(a, b)
     assert json.loads((run.folder / "config.json").read_text())["recorded"]["init_from"] == str(undisturbed)
     with pytest.raises(ExperimentError, match="cannot resume with other settings: steps was 24, now 80"):
         train(tiny.config, steps=80, resume=undisturbed, quiet=True)
     with pytest.raises(ExperimentError, match="its parameters do not fit this model"):
-        train(lambda: with_overrides(tiny.config(width=9), {"init_from": str(undisturbed)}), run=tmp_path, quiet=True)
+        train(tiny.config, width=9, init_from=str(undisturbed), run=tmp_path, quiet=True)
 
 
 def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undisturbed, tiny):
     """Schedule-free AdamW evaluates an average that starts at the first parameters: those of the old run."""
-    from dataclasses import replace
-
-    from jaxdl.prepared import prepare
-
-    from jaxdl import initialised_from
-
     exp = replace(tiny.config(), init_from=str(undisturbed), optimizer=schedule_free_adamw(0.01))
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    state = initialised_from(exp, prepared, prepared.program.init())
+    program = prepare(Setup.of(lambda: exp, {}))
+    state = initialised_from(program, program.init())
     old = load(undisturbed, config=tiny.config).weights[0]
     for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(exp.eval_params(state)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6, rtol=0)

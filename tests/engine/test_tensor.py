@@ -21,7 +21,7 @@ from jaxdl.models.vit import ViT
 from jaxdl.tracing import along_time, cutting_time
 
 HERE = Path(__file__).parent
-environment = import_module("tests.train.test_parallel").environment
+environment = import_module("tests.engine.test_parallel").environment
 CUT = {
     "gpt, fsdp=4,model=2": (8, 0.35),
     "translator, data=2,model=2": (10, 0.7),
