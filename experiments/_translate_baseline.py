@@ -60,7 +60,7 @@ def main():
         parser.error(str(error))
     if "test" not in files:
         parser.error(f"--folder {options.folder}: has no test files, on which BLEU is measured")
-    pairs = {part: translation.read_pairs(*files[part]) for part in ("train", "test")}
+    pairs = {part: translation.read_parallel(*files[part]) for part in ("train", "test")}
     word, (sources, targets) = lexicon(pairs["train"]), zip(*pairs["test"], strict=True)
     written = [" ".join(word.get(w, w) for w in words(s)) for s in sources]
     print(f"{len(sources)} sentences: the source as it stands, BLEU {bleu(sources, targets):.1f}")

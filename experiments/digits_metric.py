@@ -31,7 +31,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image, views
-from jaxdl.data.identities import trained, unseen_digits
+from jaxdl.data.identities import trained_people, unseen_digits
 from jaxdl.data.stream import balanced
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import (
@@ -113,13 +113,13 @@ def config(
         model=Projected(CNN(classes=dim, norm=BatchNorm), hidden=dim, dim=dim, norm=BatchNorm),
         embedding="representation",
         loss=within.get(loss) or against[loss],
-        classes=None if loss in within else (len(TURNS) if turned else 1) * trained(data),
+        classes=None if loss in within else (len(TURNS) if turned else 1) * trained_people(data),
         head="linear" if loss == "classifier" else "cosine",
     )
     return Experiment(
         data=data,
         augment=(
-            *((views.quarter_turns(trained(data), turns=TURNS),) if turned else ()),
+            *((views.quarter_turns(trained_people(data), turns=TURNS),) if turned else ()),
             image.affine(degrees=degrees, translate=0.1, scale=(1 - stretch, 1 + stretch), shear=degrees),
         ),
         task=task,

@@ -29,7 +29,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data.identities import identities, trained
+from jaxdl.data.identities import identities, trained_people
 from jaxdl.losses import arcface, cosface, cross_entropy
 from jaxdl.models.iresnet import iresnet
 from jaxdl.optim import clip, momentum, schedules
@@ -88,7 +88,7 @@ def config(
         task=MetricLearning(
             model=iresnet(depth, width=width, classes=dim, rate=rate),
             loss=losses[loss],
-            classes=trained(data),
+            classes=trained_people(data),
             head="linear" if loss == "classifier" else "cosine",
             mirror=True,
             metric=("verification_accuracy", "max"),

@@ -19,7 +19,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data.identities import streamed_faces, trained
+from jaxdl.data.identities import streamed_faces, trained_people
 from jaxdl.losses import arcface, cosface
 from jaxdl.models.iresnet import iresnet
 from jaxdl.optim import clip, momentum, schedules
@@ -80,7 +80,7 @@ def config(
         task=MetricLearning(
             model=iresnet(depth, width=width, classes=dim),
             loss=losses[loss],
-            classes=trained(data),
+            classes=trained_people(data),
             mirror=True,
             metric=("verification_accuracy", "max"),
         ),

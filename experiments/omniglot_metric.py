@@ -21,7 +21,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data.identities import identities, trained
+from jaxdl.data.identities import identities, trained_people
 from jaxdl.data.stream import balanced
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import arcface, cross_entropy, mined_triplet, supervised_contrastive
@@ -77,7 +77,7 @@ def config(
     task = MetricLearning(
         model=CNN(classes=dim, features=(32, 64, 64), norm=BatchNorm),
         loss=losses[loss],
-        classes=trained(data) if loss in ("arcface", "classifier") else None,
+        classes=trained_people(data) if loss in ("arcface", "classifier") else None,
         head="linear" if loss == "classifier" else "cosine",
     )
     return Experiment(

@@ -192,7 +192,7 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
     """
     path = shipped.locate(path)
     if not path.is_file():
-        raise ExperimentError(f"no experiment file {path}" + nearest(path))
+        raise ExperimentError(f"no experiment file {path}" + did_you_mean(path))
     source = Path(beside) if beside and Path(beside).is_file() else path
     running = of_main(path, source)
     if running is not None:
@@ -233,7 +233,7 @@ def line_in(path: str | Path, error: BaseException) -> int | str:
     return frames[-1].lineno or "" if frames else ""
 
 
-def nearest(path: Path) -> str:
+def did_you_mean(path: Path) -> str:
     """' (did you mean ...)' from the files beside a path that does not exist, or from the experiments that have names."""
     import difflib
 

@@ -127,14 +127,16 @@ class Setup:
 
     @property
     def source(self) -> str | None:
-        """The experiment file; None where the function comes from a notebook or a prompt."""
-        try:
-            file = inspect.getsourcefile(inspect.unwrap(self.config))
-        except TypeError:
+        """The experiment file; None where the function comes from a notebook or a prompt, or is not the `config` of its file.
+
+        A copy of the file gives back its `config` and no other function: `load` would build another experiment.
+        """
+        function = inspect.unwrap(self.config)
+        if getattr(function, "__qualname__", None) != "config":
             return None
-        return (
-            file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
-        )
+        file = inspect.getsourcefile(function)
+        kept = file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file
+        return file if kept else None
 
     @property
     def docstring(self) -> str:

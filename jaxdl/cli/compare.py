@@ -15,7 +15,7 @@ import tyro
 
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read
-from jaxdl.record.run import Run, age, find_runs, open_run, readable
+from jaxdl.record.run import RunFolder, age, find_runs, open_run, readable
 
 FINISHED = ("finished", "stopped early")
 
@@ -40,7 +40,7 @@ class Options:
 class Result:
     """What one run came to, read from its log."""
 
-    run: Run
+    run: RunFolder
     metric: str
     mode: str
     lines: list[dict[str, Any]]
@@ -91,9 +91,9 @@ def run(args: Sequence[str]) -> int:
     return 0
 
 
-def all_runs(paths: Sequence[Path]) -> list[Run]:
+def all_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """The runs named or inside the folders named, each once, the oldest first."""
-    found: list[Run] = []
+    found: list[RunFolder] = []
     for path in paths:
         if (path / "config.json").is_file() or not path.is_dir():
             found.append(open_run(path))
@@ -108,7 +108,7 @@ def all_runs(paths: Sequence[Path]) -> list[Run]:
     return sorted(once.values(), key=lambda run: age(run.folder))
 
 
-def without_sweeps(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+def without_sweeps(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[str]]:
     """The single runs, and where the tables of the sweeps are."""
     sweeps = [run.folder for run in runs if "sweep" in run.config]
     notes = []
@@ -119,7 +119,7 @@ def without_sweeps(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return [run for run in runs if "sweep" not in run.config], notes
 
 
-def with_evaluations(runs: Sequence[Run], metric: str | None, mode: str | None) -> tuple[list[Result], list[str]]:
+def with_evaluations(runs: Sequence[RunFolder], metric: str | None, mode: str | None) -> tuple[list[Result], list[str]]:
     found = [(run, result_of(run, metric, mode)) for run in runs]
     results = [result for _, result in found if result is not None]
     missing = [run.folder for run, result in found if result is None]
@@ -149,7 +149,7 @@ def chosen(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
     return [r for r in finished if newest[setting(r), r.seed] is r], notes
 
 
-def result_of(run: Run, metric: str | None, mode: str | None = None) -> Result | None:
+def result_of(run: RunFolder, metric: str | None, mode: str | None = None) -> Result | None:
     """None: there is no evaluation yet."""
     lines = read(run.metrics) if run.metrics.is_file() else []
     evals = [line for line in lines if line["kind"] == "eval"]
@@ -180,7 +180,7 @@ def result_of(run: Run, metric: str | None, mode: str | None = None) -> Result |
     )
 
 
-def settings(run: Run) -> dict[str, Any]:
+def settings(run: RunFolder) -> dict[str, Any]:
     """Knobs and recorded fields, without the seed."""
     recorded = {name: value for name, value in run.config["recorded"].items() if name not in run.config["knobs"]}
     return {name: value for name, value in {**run.config["knobs"], **recorded}.items() if name != "seed"}

@@ -7,7 +7,7 @@ import jax
 
 from jaxdl import runtime
 from jaxdl.cli.options import parse
-from jaxdl.engine.step import prepare as prepared_batch
+from jaxdl.engine.step import prepared_batch
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.inspect.flops import multiply_adds
 from jaxdl.inspect.summary import layer_table, megabytes, role_table, step_memory

@@ -26,7 +26,7 @@ def as_int32(batch: Batch) -> Batch:
     return {k: v.astype(jnp.int32) if k in ("x", "y") else v for k, v in batch.items()}
 
 
-def lengths_of(tokens: Int[np.ndarray, "n time"], pad: int) -> Int[np.ndarray, "n"]:
+def token_lengths(tokens: Int[np.ndarray, "n time"], pad: int) -> Int[np.ndarray, "n"]:
     """How many tokens stand before the padding.
 
     >>> lengths_of(np.array([[5, 6, 0], [0, 0, 0]]), 0).tolist()
@@ -101,7 +101,7 @@ class Buckets(Data):
     def members(self) -> tuple[tuple[Int[np.ndarray, "n"], int, int], ...]:
         """Of each bucket: the pairs, and the longest source and target among them and those of the shorter buckets."""
         train = self.splits["train"]
-        x, y = (lengths_of(train[key], self.pad) for key in ("x", "y"))
+        x, y = (token_lengths(train[key], self.pad) for key in ("x", "y"))
         longer = np.maximum(x, y)
         edges = edges_of(longer, self.buckets)
         parts = [np.flatnonzero((longer > low) & (longer <= high)) for low, high in pairwise([-1, *edges])]

@@ -43,7 +43,7 @@ class ImageFiles:
         return os.fsdecode(name), int(label) if self.labels.ndim == 1 else label
 
 
-def random_window(
+def crop_window(
     rng: np.random.Generator, width: int, height: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of a window of `scale` times the area and aspect `ratio` (log-uniform).
@@ -108,7 +108,7 @@ class TrainRow:
         n = len(self.records)
         index = int(permute(self.seed, np.array([position // n]), np.array([position % n]), n)[0])
         image, label = _decoded(self.records, index, self.name)
-        window = random_window(np.random.default_rng([self.seed, position]), *image.size, self.scale, self.ratio)
+        window = crop_window(np.random.default_rng([self.seed, position]), *image.size, self.scale, self.ratio)
         return {"x": resized_crop(image, window, self.size, self.interpolation), "y": np.int32(label)}
 
 

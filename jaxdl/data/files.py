@@ -219,7 +219,7 @@ def read_csv(
 
 def _column(name: str, cells: Sequence[str], lines: Sequence[int], path: Path, *, text: bool) -> np.ndarray:
     cells = ["" if cell in MISSING else cell for cell in cells]
-    values = [math.nan if cell == "" else number(cell) for cell in cells]
+    values = [math.nan if cell == "" else parsed_number(cell) for cell in cells]
     words = sum(value is None for value in values)
     if text or words == sum(cell != "" for cell in cells) > 0:
         return np.array(cells)
@@ -232,7 +232,7 @@ def _column(name: str, cells: Sequence[str], lines: Sequence[int], path: Path, *
     return np.array(values, np.float64)
 
 
-def number(cell: str) -> float | None:
+def parsed_number(cell: str) -> float | None:
     """The number that a cell shows, None if it shows none; Python reads 1_2 as 12, which no table means."""
     try:
         return None if "_" in cell else float(cell)

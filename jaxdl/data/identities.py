@@ -29,7 +29,7 @@ LEAST = 2
 """Identities that a part needs, images that an identity needs (a pair of one, a pair of two)."""
 
 
-def trained(data: vision.Images) -> int:
+def trained_people(data: vision.Images) -> int:
     """How many identities the training split has; they are numbered 0 … n-1."""
     return int(data.splits["train"]["y"].max()) + 1
 

@@ -205,7 +205,9 @@ def _streamed(path: Path, *, batch: int, image: int, workers: int | None, **opti
 
 
 @cache
-def prepared(name: str, *, batch: int, image: int = 224, workers: int | None = None, **options: Any) -> StreamedImages:
+def prepared_images(
+    name: str, *, batch: int, image: int = 224, workers: int | None = None, **options: Any
+) -> StreamedImages:
     """A set that tensorflow-datasets has prepared as array_record, read while training; the arguments as of `streamed`.
 
     Its `image` and `label` are used, and of its splits those called train, validation and test; without a validation split
@@ -223,7 +225,7 @@ def imagenet(*, folder: str | None = None, **options: Any) -> StreamedImages:
         folder: where `train` and `val` lie, with a folder for each class; None: tensorflow-datasets' `imagenet2012`.
         options: see `streamed`.
     """
-    return streamed(folder, **options) if folder else prepared("imagenet2012", **options)
+    return streamed(folder, **options) if folder else prepared_images("imagenet2012", **options)
 
 
 def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
@@ -233,7 +235,7 @@ def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
         folder: where `train` and `val` of an unpacked archive lie; None: tensorflow-datasets' `imagenette/320px-v2`.
         options: see `streamed`.
     """
-    return streamed(folder, **options) if folder else prepared("imagenette/320px-v2", **options)
+    return streamed(folder, **options) if folder else prepared_images("imagenette/320px-v2", **options)
 
 
 def _sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:

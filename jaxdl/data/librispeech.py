@@ -131,7 +131,7 @@ class Transcribed(Data):
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """`text`: what a prediction's tokens say."""
-        return {"text": speech.texts(outputs["tokens"], self.classes, "")}
+        return {"text": speech.spoken_texts(outputs["tokens"], self.classes, "")}
 
     def example(self) -> Batch:
         return {

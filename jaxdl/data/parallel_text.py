@@ -16,14 +16,14 @@ PathLike = str | Path
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
-def read_lines(path: PathLike) -> list[str]:
+def read_sentences(path: PathLike) -> list[str]:
     """The lines of a text file (`files.read_lines`) without white space around them."""
     return [line.strip() for line in files.read_lines(path)]
 
 
-def read_pairs(source: PathLike, target: PathLike) -> list[Pair]:
+def read_parallel(source: PathLike, target: PathLike) -> list[Pair]:
     """Line i of one file with line i of the other; ValueError if one of them ends first, with the line."""
-    x, y = read_lines(source), read_lines(target)
+    x, y = read_sentences(source), read_sentences(target)
     if len(x) != len(y):
         (short, n), (long, m) = sorted([(source, len(x)), (target, len(y))], key=lambda end: end[1])
         raise UserError(f"{short}: ends at line {n}, but {long} at line {m}: parallel files have one sentence a line")

@@ -75,7 +75,9 @@ class Windows(InMemory):
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
         table = timed(path, self.time)
-        values = filled(chosen(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path))
+        values = filled(
+            chosen_columns(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path)
+        )
         if len(values) < self.lookback:
             raise UserError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
         return {"x": values[-self.lookback :].astype(np.float32)[None]}
@@ -198,7 +200,7 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
         raise UserError(f"{path}: has no column of numbers")
     targets = tuple(dict.fromkeys(targets))
     names = tuple(dict.fromkeys((*targets, *names)))
-    values = chosen(table, names, source=str(path))
+    values = chosen_columns(table, names, source=str(path))
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
     data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
     return replace(data, time=time)
@@ -216,7 +218,9 @@ def sunspots(*, lookback: int, horizon: int, batch: int) -> Windows:
 # -- checks -----------------------------------------------------------------------------------------------------------
 
 
-def chosen(table: Mapping[str, np.ndarray], names: Sequence[str], *, source: str, numbers: bool = True) -> np.ndarray:
+def chosen_columns(
+    table: Mapping[str, np.ndarray], names: Sequence[str], *, source: str, numbers: bool = True
+) -> np.ndarray:
     """Columns of a table side by side; ValueError where one is missing or holds no numbers."""
     for name in names:
         if name not in table:
@@ -269,5 +273,7 @@ def timed(path: str | Path, time: str | None) -> dict[str, np.ndarray]:
     """The table of a CSV file whose column `time`, if one is named, advances steadily."""
     table = files.read_csv(path)
     if time is not None:
-        check_time(chosen(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}")
+        check_time(
+            chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}"
+        )
     return table

@@ -22,11 +22,11 @@ from jaxdl.types import UserError
 __all__ = [
     "Recordings",
     "one_row",
-    "padded",
+    "padded_samples",
     "read_wav",
     "seconds_of",
     "speech_commands",
-    "texts",
+    "spoken_texts",
     "to_int16",
     "wav_files",
     "write_wav",
@@ -36,7 +36,7 @@ Arrays = Mapping[str, Mapping[str, np.ndarray]]
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
-def padded(
+def padded_samples(
     recordings: Sequence[np.ndarray], samples: int | None = None, fill: int = PAD
 ) -> Int16[np.ndarray, "n samples"]:
     """Recordings of any lengths as rows of one, filled up with `PAD`, which is no sound, or with 0, which is silence."""
@@ -73,7 +73,7 @@ class Recordings(InMemory):
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """`text`: what a prediction's tokens say, where it has any."""
-        return {"text": texts(outputs["tokens"], self.classes, self.separator)} if "tokens" in outputs else {}
+        return {"text": spoken_texts(outputs["tokens"], self.classes, self.separator)} if "tokens" in outputs else {}
 
 
 def one_row(path: str | Path, rate: int, samples: int, fill: int = PAD) -> Int16[np.ndarray, "1 samples"]:
@@ -81,10 +81,10 @@ def one_row(path: str | Path, rate: int, samples: int, fill: int = PAD) -> Int16
     x, _ = read_wav(path, rate=rate)
     if len(x) > samples:
         raise UserError(f"{path}: lasts {len(x) / rate:.2f} s, this set's recordings at most {samples / rate:.2f} s")
-    return padded([x], samples, fill)
+    return padded_samples([x], samples, fill)
 
 
-def texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> list[str]:
+def spoken_texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> list[str]:
     """Rows of symbols, filled up with 0, as text.
 
     >>> texts(np.array([[2, 1, 0], [0, 0, 0]]), ("", "a", "b"), " ")
@@ -155,7 +155,7 @@ def _drawn(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays, tu
     if len(words) < 2:
         raise FileNotFoundError(f"{root}: needs two subfolders of wav files or more, one a class, found {len(words)}")
     y = np.array([words.index(path.parent.name) for path in listing], np.int32)
-    x = padded([to_int16(read_wav(path, rate=rate)[0]) for path in listing])
+    x = padded_samples([to_int16(read_wav(path, rate=rate)[0]) for path in listing])
     speakers = [path.name.partition("_nohash_")[0] if "_nohash_" in path.name else str(path) for path in listing]
     contents = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in x]
     rows, made = groups.split(contents, speakers, y, classes=words, source=str(root), of="speakers")
@@ -181,7 +181,7 @@ def _commands(
         raise UserError(f"{root}: no recordings for the {empty} split: its lists name files such as yes/0a7c2a8d_0.wav")
     arrays = {}
     for part, rows in parts.items():
-        x = padded([to_int16(read_wav(path, rate=rate)[0])[:rate] for path, _ in rows], rate, 0)
+        x = padded_samples([to_int16(read_wav(path, rate=rate)[0])[:rate] for path, _ in rows], rate, 0)
         labels = prepare.check_labels(np.array([y for _, y in rows]), classes=len(words), source=str(root))
         arrays[part] = {"x": x, "y": labels}
         x.flags.writeable = labels.flags.writeable = False
@@ -196,7 +196,7 @@ def _commands_of_tfds(rate: int) -> tuple[Arrays, tuple[str, ...]]:
     for part in ("train", "validation", "test"):
         records = source.as_data_source(part)
         found = [(np.asarray(record["audio"])[:rate], record["label"]) for record in records]
-        x = padded([np.clip(sound, -32767, 32767).astype(np.int16) for sound, _ in found], rate, 0)
+        x = padded_samples([np.clip(sound, -32767, 32767).astype(np.int16) for sound, _ in found], rate, 0)
         y = np.array([label for _, label in found], np.int32)
         x.flags.writeable = y.flags.writeable = False
         arrays[part] = {"x": x, "y": y}

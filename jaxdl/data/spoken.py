@@ -94,11 +94,11 @@ class Composer:
         left, right = bank["samples"][index].astype(jnp.float32), bank["samples"][index + 1].astype(jnp.float32)
         sound = jnp.where(sounds, (left + (right - left) * (read - before)) * gain[turn], 0)
         hiss = 32768 * 10 ** (draw(keys[4], self.noise) / 20)
-        sound = jnp.clip(jnp.round(sound + hiss * noise(keys[5], self.samples)), -32767, 32767)
+        sound = jnp.clip(jnp.round(sound + hiss * white_noise(keys[5], self.samples)), -32767, 32767)
         return jnp.where(t < total, sound, PAD).astype(jnp.int16), jnp.where(kept, bank["symbol"][which], 0)
 
 
-def noise(key: Any, samples: int) -> Array:
+def white_noise(key: Any, samples: int) -> Array:
     """White noise of deviation 1, uniform: four 8-bit numbers from each random word, which is all that it costs."""
     words = jax.random.bits(key, (-(-samples // 4),), jnp.uint32)
     octets = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:samples]
@@ -106,7 +106,7 @@ def noise(key: Any, samples: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Sequences(speech.Recordings):
+class SpokenSequences(speech.Recordings):
     """Sequences: those of `splits` are fixed draws, the training batches are composed anew from `recordings` at every step."""
 
     recordings: Mapping[str, Bank] | None = None
@@ -132,11 +132,11 @@ def sequences(
     split: str,
     sizes: Mapping[str, int],
     mels: int = 40,
-) -> Sequences:
+) -> SpokenSequences:
     """A data set from single recordings by split; `sizes` says how many sequences each split's fixed draw has."""
     splits = {part: _fixed(banks[part], composer, count, i) for i, (part, count) in enumerate(sizes.items())}
     listed = ", ".join(f"{len(banks[part]['size'])} {part}" for part in banks)
-    return Sequences(
+    return SpokenSequences(
         splits=splits,
         batch=batch,
         prepare=LogMel(composer.rate, mels),
@@ -188,7 +188,7 @@ def spoken_digits(
     mels: int = 40,
     count: int = 400,
     unheard: str = "",
-) -> Sequences:
+) -> SpokenSequences:
     """Sequences of digits from a folder of files {digit}_{speaker}_{number}.wav, such as the Free Spoken Digit Dataset.
 
     The last speaker (in the order of names; `unheard` names another) is the test split: a voice that was never heard. Of the
@@ -251,7 +251,7 @@ def _digits(folder: Path, listing: tuple[Path, ...], unheard: str) -> tuple[Mapp
 @cache
 def telephone_tones(
     *, batch: int = 32, longest: int = 6, lines: int = 64, each: int = 2, mels: int = 40, count: int = 300
-) -> Sequences:
+) -> SpokenSequences:
     """Sequences of telephone keys, GENERATED: each key is a row's tone and a column's together, over a bad line.
 
     A line is what a speaker is to speech: its tones are off by up to 1.5 %, the column's is up to 8 dB louder or softer, it hums,

@@ -21,7 +21,7 @@ from jaxdl.types import UserError
 
 
 @dataclass(frozen=True)
-class Encoder:
+class TableEncoder:
     """Columns of a CSV file -> rows of numbers, with what the training rows say about missing values and categories.
 
     - a missing number becomes the median of the training rows, and a further column tells that it was missing (only for
@@ -85,14 +85,14 @@ class Table(InMemory):
     target: str = ""
     center: float = 0.0
     scale: float = 1.0
-    encoder: Encoder | None = None
+    encoder: TableEncoder | None = None
     delimiter: str = ","
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The inputs of a CSV file with the columns of this set (a target column is not needed), for predictions."""
         names = self.encoder.categories if self.encoder else ()
         columns = files.read_csv(path, names=names, delimiter=self.delimiter)
-        encoder = self.encoder or Encoder(dict.fromkeys(self.columns, float("nan")), (), {})
+        encoder = self.encoder or TableEncoder(dict.fromkeys(self.columns, float("nan")), (), {})
         inputs = encoder(columns, source=str(path))
         prepare.check_inputs(inputs["x"], source=str(path), columns=encoder.names)
         return inputs
@@ -214,7 +214,7 @@ def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter
     # rows are compared as text, so that the split knows nothing of the encoding
     text = np.stack([cells.astype(str) for cells in inputs.values()], -1)
     rows, split = prepare.split_rows(text, numbers if classes else None, source=str(path))
-    encoder = Encoder.fit(inputs, rows["train"], codes=codes)
+    encoder = TableEncoder.fit(inputs, rows["train"], codes=codes)
     return _assemble(
         encoder(inputs, source=str(path)),
         numbers,
@@ -233,7 +233,7 @@ def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter
 
 def _order(name: str) -> tuple[float, str]:
     """8, 9, 10, then words."""
-    number = files.number(name)
+    number = files.parsed_number(name)
     return (math.inf if number is None else number), name
 
 

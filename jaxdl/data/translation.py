@@ -17,7 +17,7 @@ from jaxtyping import Int
 
 from jaxdl.data import files
 from jaxdl.data.buckets import Buckets
-from jaxdl.data.parallel_text import Pair, PathLike, drawn, find_files, read_lines, read_pairs
+from jaxdl.data.parallel_text import Pair, PathLike, drawn, find_files, read_parallel, read_sentences
 from jaxdl.data.stream import permute
 from jaxdl.data.tokenizers import BPE, SPECIALS, Bytes, Characters, Parts, Tokenizer, Words, kept, named, summary
 from jaxdl.types import UserError
@@ -32,8 +32,8 @@ __all__ = [
     "number_table",
     "number_tokenizers",
     "number_words",
-    "read_lines",
-    "read_pairs",
+    "read_parallel",
+    "read_sentences",
 ]
 
 Kind = Literal["bpe", "words", "characters", "bytes"]
@@ -62,7 +62,7 @@ class Parallel(Buckets):
                 why = f"has {len(tokens)} tokens, the model was trained on 1 to {self.shape[0] - 1}"
                 raise UserError(f"sentence {i} {why}: {text[:40]!r}")
             rows.append(tokens)
-        return padded(rows, self.source_tokenizer, self.shape[0])
+        return padded_tokens(rows, self.source_tokenizer, self.shape[0])
 
     def decode(self, outputs: Mapping[str, Any]) -> dict[str, list[str]]:
         """`text`: what the tokens of a prediction say."""
@@ -71,7 +71,7 @@ class Parallel(Buckets):
     def read(self, file: PathLike) -> dict[str, np.ndarray]:
         """A text file, one sentence a line, as inputs."""
         try:
-            return {"x": self.encode(read_lines(file))}
+            return {"x": self.encode(read_sentences(file))}
         except ValueError as error:
             raise UserError(str(error) if str(error).startswith(str(file)) else f"{file}: {error}") from None
 
@@ -93,7 +93,7 @@ def from_files(parts: Mapping[str, tuple[PathLike, PathLike]], *, name: str = ""
 
 @lru_cache(maxsize=4)
 def _read_parts(stamps: tuple[tuple[Any, ...], ...]) -> tuple[tuple[tuple[str, tuple[Pair, ...]], ...], str]:
-    pairs = {part: tuple(read_pairs(source, target)) for part, source, target, *_ in stamps}
+    pairs = {part: tuple(read_parallel(source, target)) for part, source, target, *_ in stamps}
     missing = [part for part in ("validation", "test") if part not in pairs]
     if not missing:
         return tuple(pairs.items()), "the files' own"
@@ -179,7 +179,7 @@ def _tokenized(
             x, y = [x[i] for i in fits], [y[i] for i in fits]
         tokens[0].extend(x)
         tokens[1].extend(y)
-        rows = {"x": padded(x, tokenizers[0]), "y": padded(y, tokenizers[1])}
+        rows = {"x": padded_tokens(x, tokenizers[0]), "y": padded_tokens(y, tokenizers[1])}
         for array in rows.values():
             array.setflags(write=False)
         splits[part] = rows
@@ -192,7 +192,7 @@ def _tokenized(
     return Parallel(splits, batch, buckets, window, source.pad, name, said, named_)
 
 
-def padded(rows: Sequence[Any], tokenizer: Tokenizer, width: int | None = None) -> Int[np.ndarray, "n width"]:
+def padded_tokens(rows: Sequence[Any], tokenizer: Tokenizer, width: int | None = None) -> Int[np.ndarray, "n width"]:
     """Rows of tokens, each with the end token behind it, padded to one width."""
     width = max((len(row) for row in rows), default=0) + 1 if width is None else width
     out = np.full((len(rows), width), tokenizer.pad, np.uint16 if tokenizer.size < 2**16 else np.int32)
@@ -213,7 +213,7 @@ def number_table() -> tuple[tuple[str, str, str], ...]:
     ('forty-two', 'zweiundvierzig', 'quarante-deux')
     """
     return tuple(
-        tuple(line.split("\t")) for line in read_lines(Path(__file__).parent / "bundled" / "number_words.tsv.gz")
+        tuple(line.split("\t")) for line in read_sentences(Path(__file__).parent / "bundled" / "number_words.tsv.gz")
     )
 
 

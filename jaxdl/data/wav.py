@@ -46,8 +46,8 @@ def read_wav(path: str | Path, *, rate: int | None = None) -> tuple[Float32[np.n
     x = decode(content, width).reshape(-1, channels).mean(1, dtype=np.float32)
     if rate is None or rate == found:
         return x, found
-    say(f"note: {path.name} has {found} Hz: it and others like it are resampled to {rate} Hz", found, rate)
-    return resample(x, found, rate), rate
+    warn_clipped(f"note: {path.name} has {found} Hz: it and others like it are resampled to {rate} Hz", found, rate)
+    return resample_audio(x, found, rate), rate
 
 
 def seconds_of(path: str | Path) -> float:
@@ -132,7 +132,7 @@ def write_wav(path: str | Path, x: np.ndarray, rate: int) -> Path:
     return Path(path)
 
 
-def resample(x: Float32[np.ndarray, "samples"], rate: int, new: int) -> Float32[np.ndarray, "samples_new"]:
+def resample_audio(x: Float32[np.ndarray, "samples"], rate: int, new: int) -> Float32[np.ndarray, "samples_new"]:
     """The same sound at another rate; what the new one cannot hold is filtered out (SciPy's polyphase filter)."""
     from scipy.signal import resample_poly  # heavy, and rarely needed
 
@@ -140,7 +140,7 @@ def resample(x: Float32[np.ndarray, "samples"], rate: int, new: int) -> Float32[
     return resample_poly(x, new // common, rate // common).astype(np.float32)
 
 
-def say(text: str, *key: int) -> None:
+def warn_clipped(text: str, *key: int) -> None:
     """One line for the user, of the first file with this `key` only."""
     if key not in _said:
         _said.add(key)

@@ -31,7 +31,7 @@ def collapse(
     return jnp.zeros((len(path), longest), path.dtype).at[rows, place].set(path, mode="drop")
 
 
-def greedy(
+def greedy_path(
     logits: Float[Array, "batch time classes"], lengths: Int[Array, "batch"], *, longest: int | None = None
 ) -> Int[Array, "batch longest"]:
     """The transcript of the likeliest path: the likeliest symbol at every frame, collapsed."""

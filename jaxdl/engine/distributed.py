@@ -170,7 +170,7 @@ def limit(seconds: float) -> float:
 
 
 @contextmanager
-def watched(seconds: float | None) -> Iterator[None]:
+def watchdog(seconds: float | None) -> Iterator[None]:
     """Inside, a run that shows no sign of life for `seconds` ends this process with exit code 86 and says where it was;
 
     and one of several processes that fails ends at once, with exit code 1.

@@ -47,14 +47,14 @@ def evaluate(program: Program, weights: Variables, split: str, *, report: bool =
     """
     if not report:
         return Evaluation(split, means(totals_of(program, weights, split)), {}, None, None)
-    return conclude(program.exp.task, split, *collect(program, weights, split))
+    return summarised(program.exp.task, split, *collect(program, weights, split))
 
 
 def evaluate_members(program: Program, weights: Variables, split: str) -> list[Evaluation]:
     """The same for every member of a population."""
     found = collect(program, weights, split, members=True)
     task, count = program.exp.task, len(next(iter(found[0].values()))[0])
-    return [conclude(task, split, *jax.tree.map(lambda a, m=m: a[m], found)) for m in range(count)]
+    return [summarised(task, split, *jax.tree.map(lambda a, m=m: a[m], found)) for m in range(count)]
 
 
 def totals_of(program: Program, weights: Variables, split: str) -> Any:
@@ -96,7 +96,7 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
     return totals, jax.tree.map(lambda *parts: np.concatenate(parts, axis=first), *kept), shown
 
 
-def conclude(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> Evaluation:
+def summarised(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> Evaluation:
     """The task's report on the gathered outputs, beside its metrics.
 
     A diverged model, whose loss is not finite, has NaN for every metric: no accuracy by luck, argmax of NaN is a class, too.

@@ -115,7 +115,7 @@ def train_group(
     stages.write()
     halvings = rungs(group.exp.steps, len(group.members), grid=group.exp.evaluation_step) if prune else []
     with MetricsLog(folder, resume=step, tensorboard=False) as log:
-        events = Events(log, progress)
+        events = GroupEvents(log, progress)
         for rung, left in [*halvings[len(stages.all) - 1 :], (None, 0)]:
             stop = limits.stop_at if rung is None else min(rung, limits.stop_at or rung)
             checkpoints = stages.checkpoints(len(stages.all) - 1)
@@ -125,7 +125,7 @@ def train_group(
                 return {}, outcome
             if rung is None or outcome.reason != "paused":
                 break
-            worst_last = ranked(np.asarray(state.best.value)[: population.size], order)
+            worst_last = ranked_members(np.asarray(state.best.value)[: population.size], order)
             staying = sorted(population.group.members[i] for i in worst_last[:left])
             rows = results(population, state, limits, pruned=rung)
             dropped = {name: row for name, row in rows.items() if int(name) not in staying}
@@ -158,14 +158,14 @@ def resumed(population: Population, stages: Stages) -> tuple[Population, TrainSt
             population = whole
 
 
-class Events:
+class GroupEvents:
     """A loop's lines to the log, its progress to whoever counts the steps of the whole sweep."""
 
     def __init__(self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None]):
         self.line, self.progress = log.line, progress
 
 
-def ranked(values: np.ndarray, order: str) -> np.ndarray:
+def ranked_members(values: np.ndarray, order: str) -> np.ndarray:
     """Indices, best first; what is not finite comes last.
 
     >>> ranked(np.array([0.5, np.nan, 0.9, -np.inf]), "max").tolist()

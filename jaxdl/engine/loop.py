@@ -241,7 +241,7 @@ def _assess(
     return (float(finite.max() if mode == "max" else finite.min()) if finite.size else None), state
 
 
-def chosen(program: Program, state: TrainState) -> Variables:
+def chosen_weights(program: Program, state: TrainState) -> Variables:
     """The weights a finished run stands for: early stopping's best, else the last (averaged where asked)."""
     last = program.weights(state)
     if state.best is None or not program.exp.stop.restore_best:

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxdl.engine.evaluate import Evaluation, evaluate_members
-from jaxdl.engine.loop import Events, Limits, Outcome, chosen, fit
+from jaxdl.engine.loop import Events, Limits, Outcome, chosen_weights, fit
 from jaxdl.engine.parallel import Plan
 from jaxdl.engine.program import Program
 from jaxdl.engine.stopping import NEVER, EarlyStopping
@@ -78,7 +78,7 @@ def group(
     return list(groups.values())
 
 
-def watched(exp: Any) -> Any:
+def with_best(exp: Any) -> Any:
     """The experiment with every member's best weights in its state, also where nothing stops early."""
     return replace(exp, stop=exp.stop or EarlyStopping(patience=NEVER, restore_best=False))
 
@@ -120,7 +120,7 @@ class Population:
 
     def __init__(self, group: Group, devices: int = 1, mode: str | None = None):
         self.group, self.devices = group, devices
-        self.exp = watched(group.exp)
+        self.exp = with_best(group.exp)
         self.size = len(group.members)
         each = -(-self.size // min(devices, self.size))
         count = -(-self.size // each)
@@ -140,7 +140,7 @@ class Population:
 
     def _program(self, mode: str) -> Program:
         build, members = self.group.build, Members(mode, self.plan.mesh)
-        return Program(self.exp, lambda knobs: watched(build(knobs)), self.knobs, self.plan, members)
+        return Program(self.exp, lambda knobs: with_best(build(knobs)), self.knobs, self.plan, members)
 
     def _fastest(self, seconds: float = 0.15, most: int = 1024) -> Program:
         """Times some steps of both forms from the initial state, twice as many until they take `seconds`.
@@ -173,7 +173,7 @@ class Population:
 
     def evaluate(self, state: TrainState, split: str) -> list[Evaluation]:
         """Every member with the weights it stands for."""
-        weights = chosen(self.program, state)
+        weights = chosen_weights(self.program, state)
         return evaluate_members(self.program, weights, split)[: self.size]
 
     def keep(self, state: TrainState, members: Sequence[int]) -> tuple["Population", TrainState]:

@@ -194,10 +194,10 @@ def problem_of(program: Program, as_numbers: TrainState) -> str:
             f"Python needs its value at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else str(error)
         )
     parts = ("params", "model_state", "opt_state", "ema", "best")
-    same = all(described(getattr(shapes, part)) == described(getattr(as_numbers, part)) for part in parts)
+    same = all(shapes_and_types(getattr(shapes, part)) == shapes_and_types(getattr(as_numbers, part)) for part in parts)
     return "" if same else "Python looks at its type or value, and builds something else"
 
 
-def described(shapes: Any) -> Any:
+def shapes_and_types(shapes: Any) -> Any:
     leaves, structure = jax.tree.flatten(shapes)
     return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]

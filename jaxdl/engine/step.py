@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxdl import parameters
@@ -39,7 +40,7 @@ def as_computed(exp: Any, weights: Variables) -> Variables:
     return cast(weights[0], exp.precision), weights[1]
 
 
-def prepare(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
+def prepared_batch(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
     """Raw batch -> what the model reads: prepare, augment (only with a key: in training), standardise, cast."""
     batch = exp.data.prepare(batch)
     if key is not None:
@@ -86,7 +87,7 @@ def rules_of(exp: Any) -> AbstractContextManager[None]:
 
 def _init_state(exp: Any) -> TrainState:
     init_key, run_key = jax.random.split(jax.random.key(exp.seed))
-    batch = prepare(exp, {name: jnp.asarray(value) for name, value in exp.data.example().items()})
+    batch = prepared_batch(exp, {name: jnp.asarray(value) for name, value in exp.data.example().items()})
     params, model_state = exp.task.init(unrolled(init_key), {**batch, "x": cast(batch["x"], "float32")})
     opt_state: dict[str, Any] = {}
     for phase in exp.task.phases:
@@ -240,7 +241,7 @@ def train_step(
             raw = batch_at(state.step * draws + r)
             first = 0 if axis is None else jax.lax.axis_index(axis) * raw["mask"].shape[0]
             with rows_from(first):
-                batch = prepare(exp, raw, jax.random.fold_in(draw_key, 0))
+                batch = prepared_batch(exp, raw, jax.random.fold_in(draw_key, 0))
             return run_phase(exp, phase, new, batch, jax.random.fold_in(draw_key, 1 + i), axis)
 
         if phase.repeats == 1:
@@ -274,9 +275,9 @@ def rehearse(exp: Any) -> TrainState:
     and have no value to look at. Returns the shapes of the first state.
     """
 
-    def once(key: Key, raw: Batch) -> tuple[TrainState, list[Array]]:
-        state = init_state(exp)
-        batch = prepare(exp, raw, key)
+    def once(raw: Batch) -> tuple[TrainState, list[Array]]:
+        state, key = init_state(exp), jax.random.key(0)
+        batch = prepared_batch(exp, raw, key)
         with rules_of(exp):
             losses = [
                 p.objective(state.params, state.model_state, batch, key, state.step, train=True)[0]
@@ -284,5 +285,4 @@ def rehearse(exp: Any) -> TrainState:
             ]
         return state, losses
 
-    raw = {name: jnp.asarray(value) for name, value in exp.data.example().items()}
-    return jax.eval_shape(once, jax.random.key(0), raw)[0]
+    return jax.eval_shape(once, {name: np.asarray(value) for name, value in exp.data.example().items()})[0]

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxdl.engine import stopping
 from jaxdl.engine.parallel import Plan
-from jaxdl.engine.step import add, as_computed, cast, init_state, prepare, rules_of, train_step
+from jaxdl.engine.step import add, as_computed, cast, init_state, prepared_batch, rules_of, train_step
 from jaxdl.tracing import rows_from
 from jaxdl.types import Array, Batch, Best, TrainState, Variables
 
@@ -206,7 +206,7 @@ class Traced:
         key, names = jax.random.key(0), exp.task.targets
 
         def batch_at(i: Array) -> Batch:
-            return prepare(exp, self.plan.constrain(self.data.eval_batch(source, i)))
+            return prepared_batch(exp, self.plan.constrain(self.data.eval_batch(source, i)))
 
         def body(i: Array) -> tuple[Any, Any]:
             batch = batch_at(i)
@@ -237,7 +237,7 @@ class Traced:
 
     def one_predict(self, knobs: Knobs, weights: Variables, batch: Batch) -> Any:
         weights = as_computed(exp := self.build(knobs), weights)
-        return cast(exp.task.predict(*weights, prepare(exp, batch), jax.random.key(0)), "float32")
+        return cast(exp.task.predict(*weights, prepared_batch(exp, batch), jax.random.key(0)), "float32")
 
     def one_stop(self, knobs: Knobs, best: Best, value: Array, step: Array, weights: Variables) -> Best:
         exp = self.build(knobs)

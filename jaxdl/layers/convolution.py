@@ -45,7 +45,7 @@ def _plain_kernel(g: Geometry, x: Array, dy: Array) -> Array:
 
 # y = forward(x, w), dx = input_gradient(dy, w), dw = kernel_gradient(x, dy): the derivatives of three bilinear maps are the
 # three maps, of the cotangent and the array that is left over.
-_forward = LinearMap("conv_forward", plain, partial(cpu.batched, cpu.forward))
+_forward = LinearMap("conv_forward", plain, partial(cpu.batched, cpu.forward_convolution))
 _input_gradient = LinearMap("conv_input_gradient", _plain_input, partial(cpu.batched, cpu.input_gradient))
 _kernel_gradient = LinearMap("conv_kernel_gradient", _plain_kernel, partial(cpu.batched, cpu.kernel_gradient))
 _forward.transposes(left=(_input_gradient, True), right=(_kernel_gradient, False))

@@ -97,13 +97,13 @@ def batched(product_of: Callable[..., jax.Array], g: Geometry) -> Callable[[jax.
 # -- forward ----------------------------------------------------------------------------------------------------------
 
 
-def forward(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
+def forward_convolution(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     if g.pointwise:
         return jnp.tensordot(_strided(g, x), w.reshape(w.shape[-2:]), 1)
     if _depthwise(g, x):
         return _depthwise_forward(g, x, w)
     if g.groups > 1:
-        return _merged(g, forward, x, w)
+        return _merged(g, forward_convolution, x, w)
     return _dense(g, x, w)
 
 
@@ -179,7 +179,7 @@ def _by_phases(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:
         low = [r - a - offset for r, a, (_, offset, _) in zip(reach, first, axes, strict=True)]
         pads = tuple((lo, n + r - o - lo) for lo, n, r, o in zip(low, rows, reach, g.outputs, strict=True))
         part = Geometry(g.outputs, kernel, (1,) * g.rank, pads, dilation, g.groups)
-        phases.append(forward(part, dy, lax.optimization_barrier(jnp.flip(small, range(g.rank)))))
+        phases.append(forward_convolution(part, dy, lax.optimization_barrier(jnp.flip(small, range(g.rank)))))
     dx = phases[0] if len(phases) == 1 else _interleave(jnp.stack(phases), g.strides)
     begin = [p[0] - a * s for p, a, s in zip(g.pads, first, g.strides, strict=True)]
     return dx[:, *(slice(b, b + n) for b, n in zip(begin, g.sizes, strict=True))]

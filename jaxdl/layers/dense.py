@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxdl.layers.convolution import Initializer, KernelMap, lecun
 
 
-def product(
+def matrix_product(
     x: Float[Array, "*batch channels"], kernel: Float[Array, "channels features"]
 ) -> Float[Array, "*batch features"]:
     """x·W over the last axis.
@@ -41,7 +41,7 @@ class Dense(nn.Module):
         if self.kernel_map is not None:
             kernel = self.kernel_map(name="kernel_map")(kernel, train=train)
         x, kernel = promote_dtype(x, kernel, dtype=None)
-        y = product(x, kernel)
+        y = matrix_product(x, kernel)
         if not self.use_bias:
             return y
         bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)

@@ -26,7 +26,7 @@ class PCA:
     components: Float[np.ndarray, "width values"]
 
     def encode(self, x: Set) -> Float[np.ndarray, "n width"]:
-        return (flat(x) - self.mean) @ self.components.T
+        return (flat_rows(x) - self.mean) @ self.components.T
 
     def decode(self, code: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n values"]:
         return self.mean + code @ self.components
@@ -39,7 +39,7 @@ def pca(x: Set, width: int) -> PCA:
     >>> fitted.decode(fitted.encode(np.array([[3.0, 6.0]]))).round(6).tolist()
     [[3.0, 6.0]]
     """
-    x = flat(x)
+    x = flat_rows(x)
     if not 1 <= width <= x.shape[1]:
         raise UserError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
     mean = x.mean(0)
@@ -55,9 +55,9 @@ def report(
 
     k-NN is judged by five-fold cross-validation inside the set: a number for comparing codes of the same examples.
     """
-    numbers = {"mse": float(np.mean((flat(x) - flat(reconstruction)) ** 2))}
+    numbers = {"mse": float(np.mean((flat_rows(x) - flat_rows(reconstruction)) ** 2))}
     few = some(len(x), ROWS)
-    x, code = flat(x)[few], flat(code)[few]
+    x, code = flat_rows(x)[few], flat_rows(code)[few]
     k = min(neighbours, (len(x) - 1) // 2)
     if k:
         numbers["trustworthiness"] = trustworthiness(x, code, neighbours=k)
@@ -97,7 +97,7 @@ def knn_accuracy(code: Set, labels: np.ndarray, *, neighbours: int = 5, folds: i
     shares = []
     for test in np.array_split(np.random.RandomState(0).permutation(len(y)), folds):  # as scikit-learn's KFold draws
         train = np.setdiff1d(np.arange(len(y)), test)
-        near = train[_by_distance(flat(code)[test], flat(code)[train])[:, :neighbours]]
+        near = train[_by_distance(flat_rows(code)[test], flat_rows(code)[train])[:, :neighbours]]
         votes = (y[near][..., None] == np.arange(len(classes))).sum(1)
         shares.append(np.mean(votes.argmax(1) == y[test]))
     return float(np.mean(shares))
@@ -107,7 +107,7 @@ def _by_distance(a: Set, b: Set, *, itself: bool = True) -> Int[np.ndarray, "n m
     """Row numbers of `b`, the nearest to each row of `a` first; without `itself`, row i comes last for row i."""
     from scipy.spatial.distance import cdist  # heavy, and only reports need it
 
-    distance = cdist(flat(a), flat(b), "sqeuclidean")
+    distance = cdist(flat_rows(a), flat_rows(b), "sqeuclidean")
     if not itself:
         np.fill_diagonal(distance, np.inf)
     return distance.argsort(1, kind="stable")
@@ -115,7 +115,7 @@ def _by_distance(a: Set, b: Set, *, itself: bool = True) -> Int[np.ndarray, "n m
 
 def plane(code: Set) -> tuple[Float[np.ndarray, "n 2"], tuple[str, str]]:
     """Codes as points of a plane, and the names of its axes: as they are, or the two directions in which they vary most."""
-    code = flat(code)
+    code = flat_rows(code)
     if code.shape[1] == 1:
         return np.concatenate([code, np.zeros_like(code)], 1), ("z1", "")
     if code.shape[1] == 2:
@@ -130,7 +130,7 @@ def independent_nll(x: Set) -> float:
     >>> print(f"{independent_nll(np.array([[0.0, 1.0], [1.0, 1.0]])):.4f}")  # log 2 + 0
     0.6931
     """
-    p = flat(x).mean(0)
+    p = flat_rows(x).mean(0)
     p = p[(p > 0) & (p < 1)]
     return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).sum())
 
@@ -144,5 +144,5 @@ def some(n: int, most: int) -> Int[np.ndarray, "rows"]:
     return np.sort(np.random.RandomState(0).permutation(n)[:most])
 
 
-def flat(x: Set) -> Float[np.ndarray, "n values"]:
+def flat_rows(x: Set) -> Float[np.ndarray, "n values"]:
     return np.asarray(x, np.float64).reshape(len(x), -1)

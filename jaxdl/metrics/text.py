@@ -54,7 +54,7 @@ def error_rate(predictions: Sequence[Tokens], targets: Sequence[Tokens]) -> floa
     >>> error_rate([["a", "b"], ["c"]], [["a", "b", "x"], ["c"]])
     0.25
     """
-    paired(predictions, targets)
+    check_pairs(predictions, targets)
     total = sum(len(target) for target in targets)
     if not total:
         raise UserError("all targets are empty: an error rate is a share of their length")
@@ -67,7 +67,7 @@ def word_error_rate(predictions: Sequence[str], targets: Sequence[str]) -> float
     >>> word_error_rate(["the cat sat"], ["the cat sat down"])
     0.25
     """
-    paired(predictions, targets)
+    check_pairs(predictions, targets)
     return error_rate([text.split() for text in predictions], [text.split() for text in targets])
 
 
@@ -82,7 +82,7 @@ def exact_match(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     >>> exact_match(["one", "two"], ["one", "too"])
     0.5
     """
-    paired(predictions, targets)
+    check_pairs(predictions, targets)
     return sum(p == t for p, t in zip(predictions, targets, strict=True)) / len(targets)
 
 
@@ -99,7 +99,7 @@ def bleu(predictions: Sequence[str], targets: Sequence[str], *, order: int = 4, 
     >>> print(f"{bleu(['the cat sat on the mat'], ['the cat sat on a mat']):.2f}")  # 5/6, 3/5, 2/4, 1/3
     53.73
     """
-    paired(predictions, targets)
+    check_pairs(predictions, targets)
     matches, totals, c, r = np.zeros(order), np.zeros(order), 0, 0
     split = tokens_13a if tokenize else str.split
     for prediction, target in zip(predictions, targets, strict=True):
@@ -135,7 +135,7 @@ def tokens_13a(text: str) -> list[str]:
     return re.sub(r"([0-9])(-)", r"\1 \2 ", text).split()
 
 
-def paired(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
+def check_pairs(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
     """`ValueError` unless there is one prediction for each target, and any."""
     if len(predictions) != len(targets) or not len(targets):
         raise UserError(f"one prediction for each target: got {len(predictions)} predictions, {len(targets)} targets")

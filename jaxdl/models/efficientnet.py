@@ -18,7 +18,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.layers.pooling import global_avg_pool
 from jaxdl.models.mobilenet import InvertedResidual
-from jaxdl.models.vision import Act, ConvNorm, Images, Norm, Seen, check_image, divisible, run
+from jaxdl.models.vision import Act, ConvNorm, Images, Norm, Seen, check_image, divisible, run_block
 from jaxdl.types import UserError
 
 # expansion, kernel, strides of the first block, features, blocks: Tan and Le 2019, table 1
@@ -108,7 +108,7 @@ class EfficientNet(nn.Module):
                     name=f"stage{i}_block{j}",
                     **options,
                 )
-                x = seen[f"stage{i}_block{j}"] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"stage{i}_block{j}"] = run_block(block, x, train=train, remat=self.remat)
                 done += 1
             seen[f"stage{i}"] = x
         x = seen["last"] = ConvNorm(divisible(self.last * ends), **options, name="last")(x, train=train)

@@ -19,7 +19,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.layers.pooling import adaptive_avg_pool, avg_pool, global_avg_pool, max_pool
 from jaxdl.models.alexnet import local_response_norm
-from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run, uniform_bias
+from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run_block, uniform_bias
 
 
 def normal(std: float) -> Initializer:
@@ -156,7 +156,7 @@ class GoogLeNet(nn.Module):
         seen, aux = {"stem": x}, {"4a": "aux1", "4d": "aux2"} if self.aux else {}
         for name, widths in self.table:
             module = Module(widths, self.five, unit, name=f"inception{name}")
-            x = seen[name] = run(module, x, train=train, remat=self.remat)
+            x = seen[name] = run_block(module, x, train=train, remat=self.remat)
             if name in aux and (train or features or self.is_initializing()):
                 sizes: dict[str, Any] = {"width": self.aux_sizes[0], "hidden": self.aux_sizes[1]}
                 head = Auxiliary(self.classes, unit, self.aux_pool, self.start, **sizes, name=aux[name])

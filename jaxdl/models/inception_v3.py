@@ -16,7 +16,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import avg_pool, global_avg_pool, max_pool
 from jaxdl.models.inception import Unit, inception_norm, normal
-from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run, uniform_bias
+from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run_block, uniform_bias
 from jaxdl.types import UserError
 
 Path = Sequence[Any]
@@ -153,7 +153,7 @@ class InceptionV3(nn.Module):
         seen = {"stem": x}
         for name, paths in V3.items():
             module = Branches(paths, unit, self.share, name=f"mixed{name}")
-            x = seen[name] = run(module, x, train=train, remat=self.remat)
+            x = seen[name] = run_block(module, x, train=train, remat=self.remat)
             if name == "6e" and self.aux and (train or features or self.is_initializing()):
                 seen["aux1"] = Auxiliary(self.classes, unit, self.share, name="aux1")(x, train=train)
         x = seen["pooled"] = global_avg_pool(x)

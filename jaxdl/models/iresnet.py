@@ -19,7 +19,7 @@ from jaxdl.layers.convolution import Conv
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.normalization import BatchNorm
-from jaxdl.models.vision import Images, Norm, Seen, check_image, fan_in_uniform, run, uniform_bias
+from jaxdl.models.vision import Images, Norm, Seen, check_image, fan_in_uniform, run_block, uniform_bias
 from jaxdl.types import UserError
 
 narrow = nn.initializers.normal(0.1)
@@ -84,7 +84,7 @@ class IResNet(nn.Module):
             for j in range(1, blocks + 1):
                 options = {"act": self.act, "norm": self.norm, "name": f"stage{i}_block{j}"}
                 block = Block(self.width * 2 ** (i - 1), 2 if j == 1 else 1, **options)
-                x = seen[f"stage{i}_block{j}"] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"stage{i}_block{j}"] = run_block(block, x, train=train, remat=self.remat)
             seen[f"stage{i}"] = x
         x = self.norm(name="norm")(x, train=train)
         x = seen["pooled"] = Dropout(self.rate)(x, train=train).reshape(x.shape[0], -1)

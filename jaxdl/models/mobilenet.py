@@ -20,7 +20,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, DropPath, Rate
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.layers.pooling import global_avg_pool
-from jaxdl.models.vision import Act, ConvNorm, Images, Norm, Seen, SqueezeExcite, check_image, divisible, run
+from jaxdl.models.vision import Act, ConvNorm, Images, Norm, Seen, SqueezeExcite, check_image, divisible, run_block
 
 # features, strides of each depthwise-separable block: Howard et al. 2017, table 1
 V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
@@ -164,7 +164,7 @@ class MobileNetV1(nn.Module):
         seen = {"stem": x}
         for i, (width, strides) in enumerate(self.table, 1):
             block = Separable(divisible(width * self.width), strides, **options, name=f"block{i}")
-            x = seen[f"block{i}"] = run(block, x, train=train, remat=self.remat)
+            x = seen[f"block{i}"] = run_block(block, x, train=train, remat=self.remat)
         x = seen["pooled"] = global_avg_pool(x)
         logits = Dense(self.classes, kernel_init=small_normal, name="head")(Dropout(self.rate)(x, train=train))
         return (logits, seen) if features else logits
@@ -202,7 +202,7 @@ class MobileNetV2(nn.Module):
                 sizes |= {"strides": strides if j == 0 else 1, "drop_path": self.drop_path * (i / depth)}
                 i += 1
                 block = InvertedResidual(**sizes, **options, name=f"block{i}")
-                x = seen[f"block{i}"] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"block{i}"] = run_block(block, x, train=train, remat=self.remat)
         width = divisible(self.last * max(1.0, self.width))
         x = seen["last"] = ConvNorm(width, **options, name="last")(x, train=train)
         x = seen["pooled"] = global_avg_pool(x)
@@ -248,7 +248,7 @@ class MobileNetV3(nn.Module):
             sizes = {"features": divisible(row.features * self.width), "expanded": expanded, "strides": row.strides}
             sizes |= {"squeeze": divisible(expanded / 4) if row.squeeze else 0, "kernel_size": row.kernel}
             sizes |= {"drop_path": self.drop_path * ((i - 1) / len(self.rows)), "act": row.act}
-            x = run(InvertedResidual(**sizes, **options, name=f"block{i}"), x, train=train, remat=self.remat)
+            x = run_block(InvertedResidual(**sizes, **options, name=f"block{i}"), x, train=train, remat=self.remat)
             seen[f"block{i}"] = x
         x = seen["last"] = ConvNorm(6 * x.shape[-1], act=self.act, **options, name="last")(x, train=train)
         x = seen["mean"] = global_avg_pool(x)

@@ -35,7 +35,7 @@ from jaxdl.models.vision import (
     divisible,
     fan_in_uniform,
     he_fan_out,
-    run,
+    run_block,
     uniform_bias,
 )
 from jaxdl.types import UserError
@@ -212,7 +212,7 @@ class ResNet(nn.Module):
                 layers = self.block(self.width * 2 ** (i - 1), 2 if i > 1 and j == 1 else 1)
                 rate = self.drop_path * (done / max(depth - 1, 1))
                 block = Residual(layers, zero_last=self.zero_last, drop_path=rate, **options, name=f"stage{i}_block{j}")
-                x = seen[f"stage{i}_block{j}"] = run(block, x, train=train, remat=self.remat)
+                x = seen[f"stage{i}_block{j}"] = run_block(block, x, train=train, remat=self.remat)
                 done += 1
             seen[f"stage{i}"] = x
         if self.preactivation:

@@ -28,7 +28,7 @@ Frames = Float[Array, "batch time channels"]
 Lengths = Int[Array, "batch"]
 
 
-def real(x: Array, lengths: Lengths) -> Array:
+def real_frames(x: Array, lengths: Lengths) -> Array:
     """x with zeros beyond the lengths, `(batch, time, ...)`."""
     seen = jnp.arange(x.shape[1])[None] < lengths[:, None]
     return jnp.where(seen.reshape(*seen.shape, *(1,) * (x.ndim - 2)), x, 0)
@@ -48,13 +48,13 @@ class Subsample(nn.Module):
 
     @nn.compact
     def __call__(self, x: Frames, lengths: Lengths) -> tuple[Frames, Lengths]:
-        x = real(x, lengths)[..., None]
+        x = real_frames(x, lengths)[..., None]
         for i in range(self.halvings):
             x = nn.relu(Conv(self.channels, 3, strides=2, padding=1, name=f"conv_{i}")(x))
             lengths = (lengths + 1) // 2
-            x = real(x, lengths)  # the bias and the ReLU made something of the padding
+            x = real_frames(x, lengths)  # the bias and the ReLU made something of the padding
         x = Dense(self.width, name="out")(x.reshape(*x.shape[:2], -1))
-        return real(x, lengths), lengths
+        return real_frames(x, lengths), lengths
 
 
 class RecurrentEncoder(nn.Module):
@@ -91,7 +91,7 @@ class ConvolutionModule(nn.Module):
     def __call__(self, x: Frames, lengths: Lengths, *, train: bool) -> Frames:
         width = x.shape[-1]
         a, gate = jnp.split(Dense(2 * width, self.use_bias, name="expand")(x), 2, -1)
-        h = real(a * jax.nn.sigmoid(gate), lengths)
+        h = real_frames(a * jax.nn.sigmoid(gate), lengths)
         left = (self.kernel - 1) // 2
         h = DepthwiseConv(
             self.kernel, padding=((left, self.kernel - 1 - left),), use_bias=self.use_bias, name="depthwise"
@@ -224,5 +224,5 @@ class SpeechClassifier(nn.Module):
     def __call__(self, x: Frames, lengths: Lengths | None = None, *, train: bool) -> Float[Array, "batch classes"]:
         lengths = jnp.full(len(x), x.shape[1]) if lengths is None else lengths
         y, frames = self.encoder(x, lengths, train=train)
-        mean = real(y, frames).sum(1) / jnp.maximum(frames, 1)[:, None].astype(y.dtype)
+        mean = real_frames(y, frames).sum(1) / jnp.maximum(frames, 1)[:, None].astype(y.dtype)
         return Dense(self.classes, name="head")(Dropout(self.rate)(mean, train=train))

@@ -24,7 +24,7 @@ T5, GATED = "Raffel et al. 2019, arXiv:1910.10683", "Shazeer 2020, arXiv:2002.05
 MARIAN, VASWANI = "Junczys-Dowmunt et al. 2018, arXiv:1804.00344", "Vaswani et al. 2017, arXiv:1706.03762"
 
 
-class Sequences(NamedTuple):
+class SequenceInput(NamedTuple):
     """`build(**options)` makes the model; `length` is that of the sequences it was made for."""
 
     build: partial[nn.Module]
@@ -48,32 +48,32 @@ def of(model: type[nn.Module], config: Callable[..., Config], **options: Any) ->
 
 
 classifier = partial(partial, of, SequenceClassifier, classes=2)
-LANGUAGE: dict[str, Sequences] = {
-    "bert_base": Sequences(partial(of, PooledEncoder, bert), 512, BERT),
-    "bert_large": Sequences(partial(of, PooledEncoder, partial(bert, "large")), 512, BERT),
-    "bert_base_mlm": Sequences(partial(of, MaskedLanguageModel, bert), 512, BERT),
-    "bert_base_classifier": Sequences(classifier(bert), 512, BERT),
-    "distilbert": Sequences(partial(of, Encoder, distilbert), 512, DISTILBERT),
-    "distilbert_mlm": Sequences(partial(of, MaskedLanguageModel, distilbert), 512, DISTILBERT),
-    "distilbert_classifier": Sequences(classifier(distilbert, act=relu), 512, DISTILBERT),
-    "gpt2": Sequences(partial(of, Decoder, gpt2), 1024, GPT2),
+LANGUAGE: dict[str, SequenceInput] = {
+    "bert_base": SequenceInput(partial(of, PooledEncoder, bert), 512, BERT),
+    "bert_large": SequenceInput(partial(of, PooledEncoder, partial(bert, "large")), 512, BERT),
+    "bert_base_mlm": SequenceInput(partial(of, MaskedLanguageModel, bert), 512, BERT),
+    "bert_base_classifier": SequenceInput(classifier(bert), 512, BERT),
+    "distilbert": SequenceInput(partial(of, Encoder, distilbert), 512, DISTILBERT),
+    "distilbert_mlm": SequenceInput(partial(of, MaskedLanguageModel, distilbert), 512, DISTILBERT),
+    "distilbert_classifier": SequenceInput(classifier(distilbert, act=relu), 512, DISTILBERT),
+    "gpt2": SequenceInput(partial(of, Decoder, gpt2), 1024, GPT2),
     **{
-        f"gpt2_{size}": Sequences(partial(of, Decoder, partial(gpt2, size)), 1024, GPT2)
+        f"gpt2_{size}": SequenceInput(partial(of, Decoder, partial(gpt2, size)), 1024, GPT2)
         for size in ("medium", "large", "xl")
     },
-    "nanogpt_char": Sequences(partial(of, Decoder, nanogpt), 256, NANOGPT),
-    "nanogpt_cpu": Sequences(partial(of, Decoder, partial(nanogpt, "cpu")), 64, NANOGPT),
+    "nanogpt_char": SequenceInput(partial(of, Decoder, nanogpt), 256, NANOGPT),
+    "nanogpt_cpu": SequenceInput(partial(of, Decoder, partial(nanogpt, "cpu")), 64, NANOGPT),
     **{
-        f"t5_{size}": Sequences(partial(of, EncoderDecoder, partial(t5, size)), 512, T5)
+        f"t5_{size}": SequenceInput(partial(of, EncoderDecoder, partial(t5, size)), 512, T5)
         for size in ("small", "base", "large")
     },
     **{
-        f"t5_v1_1_{size}": Sequences(partial(of, EncoderDecoder, partial(t5_v1_1, size)), 512, GATED)
+        f"t5_v1_1_{size}": SequenceInput(partial(of, EncoderDecoder, partial(t5_v1_1, size)), 512, GATED)
         for size in ("small", "base")
     },
-    "marian": Sequences(partial(of, EncoderDecoder, marian), 512, MARIAN),
+    "marian": SequenceInput(partial(of, EncoderDecoder, marian), 512, MARIAN),
     **{
-        f"transformer_{size}": Sequences(partial(of, EncoderDecoder, partial(transformer, size)), 512, VASWANI)
+        f"transformer_{size}": SequenceInput(partial(of, EncoderDecoder, partial(transformer, size)), 512, VASWANI)
         for size in ("base", "big")
     },
 }

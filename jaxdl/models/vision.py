@@ -110,7 +110,7 @@ class SqueezeExcite(nn.Module):
         return x * s[:, None, None, :]
 
 
-def run(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
+def run_block(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
     """`block(x, train=train)`; with `remat` only its input is kept for the backward pass, the inside computed again."""
     if not (recompute_block() or remat):
         return block(x, train=train)

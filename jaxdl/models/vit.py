@@ -20,7 +20,7 @@ from jaxdl.layers.convolution import Conv
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, DropPath, Rate
 from jaxdl.layers.normalization import LayerNorm
-from jaxdl.models.vision import Act, Images, Norm, Seen, run
+from jaxdl.models.vision import Act, Images, Norm, Seen, run_block
 from jaxdl.tracing import along_time
 from jaxdl.types import UserError
 
@@ -176,7 +176,7 @@ class ViT(nn.Module):
             rate = self.drop_path * ((i - 1) / max(self.depth - 1, 1))
             rates: dict[str, Any] = {"rate": self.rate, "attention_rate": self.attention_rate, "drop_path": rate}
             block = Block(self.heads, hidden, self.act, self.norm, self.scale, **rates, name=f"block{i}")
-            x = seen[f"block{i}"] = run(block, x, train=train, remat=self.remat)
+            x = seen[f"block{i}"] = run_block(block, x, train=train, remat=self.remat)
         x = seen["tokens"] = self.norm(name="norm")(x, train=train)
         if self.pool == "attention":
             pool = AttentionPool(self.heads, hidden, self.act, self.norm, name="pool")

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxdl.models.transformer import Encoder
 from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, SequenceClassifier
-from jaxdl.pretrained.mapping import Names, Table
+from jaxdl.pretrained.mapping import Names, NameTable
 
 ATTENTION = {"query": "self.query", "key": "self.key", "value": "self.value", "out": "output.dense"}
 
@@ -21,11 +21,11 @@ def names(model: Encoder | PooledEncoder | MaskedLanguageModel | SequenceClassif
     }
 
 
-def bert(model: Any, prefix: str, ends: tuple[str, str] = ("weight", "bias")) -> Table:
+def bert(model: Any, prefix: str, ends: tuple[str, str] = ("weight", "bias")) -> NameTable:
     layer, end = f"{prefix}encoder.layer", dict(zip(("scale", "bias"), ends, strict=True))
     guess = "cls.predictions"
     masked = isinstance(model, MaskedLanguageModel)
-    return Table(
+    return NameTable(
         {
             "embed/embedding": f"{prefix}embeddings.word_embeddings.weight",
             "embed/type_embedding": f"{prefix}embeddings.token_type_embeddings.weight",
@@ -52,10 +52,10 @@ def bert(model: Any, prefix: str, ends: tuple[str, str] = ("weight", "bias")) ->
     )
 
 
-def distilbert(model: Any, prefix: str) -> Table:
+def distilbert(model: Any, prefix: str) -> NameTable:
     layer, masked = f"{prefix}transformer.layer", isinstance(model, MaskedLanguageModel)
     parts = {"query": "q_lin", "key": "k_lin", "value": "v_lin", "out": "out_lin"}
-    return Table(
+    return NameTable(
         {
             "embed/embedding": f"{prefix}embeddings.word_embeddings.weight",
             "embed/position/position": f"{prefix}embeddings.position_embeddings.weight",

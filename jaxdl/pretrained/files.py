@@ -42,7 +42,7 @@ NESTED = ("state_dict", "model", "model_state_dict", "module", "params")
 """Where training scripts keep the weights within their checkpoints."""
 
 
-def read(path: str | Path) -> dict[str, np.ndarray]:
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """name -> array of a safetensors file, a PyTorch file (also of before 1.6), or a folder holding one of them.
 
     Hugging Face's folders may be sharded. Raises ValueError where the file is none of these or holds no tensors.
@@ -61,7 +61,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         path = found[0]
     if path.suffix == ".json":
         shards = sorted(set(json.loads(path.read_text())["weight_map"].values()))
-        return {name: array for shard in shards for name, array in read(path.parent / shard).items()}
+        return {name: array for shard in shards for name, array in read_tensors(path.parent / shard).items()}
     with path.open("rb") as file:
         head = file.read(16)
         file.seek(0)

@@ -25,7 +25,7 @@ from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, S
 from jaxdl.models.vgg import VGG
 from jaxdl.models.vit import ViT
 from jaxdl.pretrained import bert, files, gpt2, inception, mobilenet, resnet, sizes, t5, vgg, vit
-from jaxdl.pretrained.mapping import Names, Table, flat, from_torch, modules, to_torch, unflat
+from jaxdl.pretrained.mapping import Names, NameTable, leaves_by_path, modules, tensors_of, unflat, variables_of
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
 from jaxdl.types import UserError
 
@@ -91,7 +91,7 @@ def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
         raise UserError(
             f"{type(model).__name__} has no PyTorch names: take one of {', '.join(t.__name__ for t in FAMILIES)}"
         )
-    return FAMILIES[type(model)](model, modules(path for _, path in flat(shapes)))
+    return FAMILIES[type(model)](model, modules(path for _, path in leaves_by_path(shapes)))
 
 
 def load(
@@ -121,13 +121,13 @@ def load(
     Raises ValueError that lists every missing, left-over or wrongly shaped tensor; then nothing is loaded.
     """
     shapes = shapes_of(model, image)
-    tensors = files.read(path)
-    loaded = from_torch(shapes, tensors, names_of(model, shapes), naming=naming, fresh=fresh, ignore=ignore)
+    tensors = files.read_tensors(path)
+    loaded = variables_of(shapes, tensors, names_of(model, shapes), naming=naming, fresh=fresh, ignore=ignore)
     variables = jax.tree.map(jnp.asarray, loaded.variables)
-    absent = {k: v for k, v in flat(shapes).items() if k not in flat(variables)}
+    absent = {k: v for k, v in leaves_by_path(shapes).items() if k not in leaves_by_path(variables)}
     if absent:
         variables = unflat(
-            {**flat(variables), **_fresh(model, image, jax.random.key(0) if key is None else key, absent)}
+            {**leaves_by_path(variables), **_fresh(model, image, jax.random.key(0) if key is None else key, absent)}
         )
     if type(model) not in READS_TOKENS:
         preprocess = preprocess or beside(path) or usual(name, loaded.naming, (image or image_of(model))[0])
@@ -139,7 +139,7 @@ def _fresh(model: Any, image: Sequence[int] | None, key: Any, wanted: Mapping[tu
 
     @jax.jit  # only what is asked for is computed, so the model does not run
     def init(key: Any) -> dict:
-        made = flat(model.init(key, *inputs, train=False))
+        made = leaves_by_path(model.init(key, *inputs, train=False))
         return {k: made[k] for k in wanted}
 
     return init(key)
@@ -153,8 +153,8 @@ def save_torch(
     if naming not in names:
         raise UserError(f"naming={naming!r}: this model has {', '.join(names)}")
     rules = names[naming]
-    extras = rules.extras if isinstance(rules, Table) else ()  # PyTorch makes tied and computed tensors anew
-    files.write(path, {n: a for n, a in to_torch(variables, rules).items() if n not in extras})
+    extras = rules.extras if isinstance(rules, NameTable) else ()  # PyTorch makes tied and computed tensors anew
+    files.write(path, {n: a for n, a in tensors_of(variables, rules).items() if n not in extras})
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------
@@ -209,13 +209,15 @@ def import_weights(
     """
     if name not in MODELS:
         raise UserError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
-    options = {**sizes.beside(path, name), **options}
+    options = {**sizes.sizes_beside(path, name), **options}
     model, out = MODELS[name].build(**options), Path(out)
     weights = load(model, path, name=name, naming=naming, ignore=ignore)
     labels = tuple(labels) if labels else weights.labels
     weights = Weights(weights.variables, weights.naming, weights.preprocess, labels)
     out.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{collection}/{path}": np.asarray(a) for (collection, path), a in flat(weights.variables).items()}
+    arrays = {
+        f"{collection}/{path}": np.asarray(a) for (collection, path), a in leaves_by_path(weights.variables).items()
+    }
     files.write(out / "weights.safetensors", arrays, {"format": "flax"})
     record = {
         "name": name,
@@ -223,7 +225,7 @@ def import_weights(
         "naming": weights.naming,
         "preprocess": weights.preprocess and weights.preprocess.to_json(),
         "labels": labels,
-        "source": {"file": Path(path).name, "sha256": digest(Path(path)) if Path(path).is_file() else None},
+        "source": {"file": Path(path).name, "sha256": file_digest(Path(path)) if Path(path).is_file() else None},
     }
     (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n")
     tokenizer = (Path(path) if Path(path).is_dir() else Path(path).parent) / TOKENIZER
@@ -246,8 +248,8 @@ def open_weights(folder: str | Path) -> Imported:
         model = MODELS[record["name"]].build(**record["options"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'weights.json'} is damaged ({error}): import the weights again") from None
-    arrays = files.read(folder / "weights.safetensors")
-    wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in flat(shapes_of(model)).items()}
+    arrays = files.read_tensors(folder / "weights.safetensors")
+    wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in leaves_by_path(shapes_of(model)).items()}
     wrong = sorted(n for n in {*arrays, *wanted} if n not in arrays or n not in wanted or arrays[n].shape != wanted[n])
     if wrong:
         raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
@@ -258,6 +260,6 @@ def open_weights(folder: str | Path) -> Imported:
     return Imported(record["name"], model, weights, tokenizer_in(folder))
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """GPT-2 in Hugging Face's names (OpenAI's layout: `x·W`, queries, keys and values in one matrix), nanoGPT in its own."""
 
 from jaxdl.models.transformer import Decoder
-from jaxdl.pretrained.mapping import Layout, Names, Place, Table, dense, same
+from jaxdl.pretrained.mapping import Layout, Names, NameTable, Place, dense, same
 
 PARTS = {"query": 0, "key": 1, "value": 2}
 
@@ -9,16 +9,16 @@ PARTS = {"query": 0, "key": 1, "value": 2}
 def names(model: Decoder, modules: set[str]) -> Names:
     del model, modules
     return {
-        "huggingface gpt2": table("transformer.", same, -1),
-        "huggingface gpt2, bare": table("", same, -1),
-        "nanogpt": table("transformer.", dense, 0),
+        "huggingface gpt2": layout_table("transformer.", same, -1),
+        "huggingface gpt2, bare": layout_table("", same, -1),
+        "nanogpt": layout_table("transformer.", dense, 0),
     }
 
 
-def table(prefix: str, kernel: Layout, axis: int) -> Table:
+def layout_table(prefix: str, kernel: Layout, axis: int) -> NameTable:
     """`axis`: along which the three lie side by side in `c_attn`."""
     h = f"{prefix}h"
-    return Table(
+    return NameTable(
         {
             "embed/embedding": f"{prefix}wte.weight",
             "embed/position/position": f"{prefix}wpe.weight",

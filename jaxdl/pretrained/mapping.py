@@ -78,7 +78,7 @@ Names = Mapping[str, Rules]
 """naming ("torchvision", "timm", "huggingface", ...) -> rules."""
 
 
-class Table(dict):
+class NameTable(dict):
     """Rules, and what a file may hold beside the tensors they name.
 
     Args:
@@ -153,7 +153,7 @@ class Loaded(NamedTuple):
     naming: str
 
 
-def flat(variables: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+def leaves_by_path(variables: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
     """(collection, "path/of/leaf") -> leaf."""
     leaves = jax.tree_util.tree_flatten_with_path(dict(variables))[0]
     keys = [[str(part.key) for part in path] for path, _ in leaves]
@@ -171,7 +171,7 @@ def unflat(leaves: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
     return tree
 
 
-def from_torch(
+def variables_of(
     shapes: Mapping[str, Any],
     tensors: Mapping[str, np.ndarray],
     names: Names,
@@ -185,7 +185,7 @@ def from_torch(
     Leaves whose path matches a pattern in `fresh` are left out (a new head); `ignore` are patterns of tensors that may be left
     over. Raises ValueError that lists every missing, left-over and wrongly shaped tensor by name.
     """
-    tensors, wanted = _without_prefix(tensors), flat(shapes)
+    tensors, wanted = _without_prefix(tensors), leaves_by_path(shapes)
     found = {n: {k: locate(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
     if naming is not None and naming not in found:
         raise UserError(f"naming={naming!r}: this model has {', '.join(found)}")
@@ -195,7 +195,7 @@ def from_torch(
     if not fits[best]:
         known, some = ", ".join(found), ", ".join(list(tensors)[:3])
         raise UserError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
-    rules = names[best] if isinstance(names[best], Table) else Table(names[best])
+    rules = names[best] if isinstance(names[best], NameTable) else NameTable(names[best])
     tensors, wrong = _without_extras(rules, tensors)
     missing, used, out = [], set(), {}
     for key, spec in wanted.items():
@@ -224,11 +224,11 @@ def from_torch(
     return Loaded(unflat(out), best)
 
 
-def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
+def tensors_of(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
     """A PyTorch state dict (NumPy arrays) from variables. Raises ValueError for a leaf without a name."""
     out: dict[str, np.ndarray] = {}
     parts: dict[tuple[str, int], dict[int, np.ndarray]] = {}
-    for (_, path), leaf in flat(variables).items():
+    for (_, path), leaf in leaves_by_path(variables).items():
         place = locate(rules, path, np.ndim(leaf))
         if place is None:
             raise UserError(f"{path} has no name in this naming")
@@ -241,7 +241,7 @@ def to_torch(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray
             out[place.name.removesuffix("running_mean") + "num_batches_tracked"] = np.zeros((), np.int64)
     for (name, axis), pieces in parts.items():
         out[name] = np.concatenate([pieces[i] for i in sorted(pieces)], axis)
-    if isinstance(rules, Table):
+    if isinstance(rules, NameTable):
         out |= {copy: out[name] for copy, name in rules.copies.items() if name in out}
         out |= {name: table(512) for name, table in rules.fixed.items()}
     return out
@@ -266,7 +266,7 @@ def _shapes_that_fit(places: Mapping[Any, Tensor | None], wanted: Mapping[Any, A
     return sum(a is not None and a.shape == tuple(wanted[k].shape) for a, k in found)
 
 
-def _without_extras(rules: Table, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+def _without_extras(rules: NameTable, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
     """The tensors without copies and fixed tables, and what is wrong with these."""
     out, wrong = {n: a for n, a in tensors.items() if n not in rules.extras}, []
     for copy, name in rules.copies.items():

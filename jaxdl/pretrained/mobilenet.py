@@ -14,7 +14,7 @@ Where = Callable[..., str]
 # -- one block --------------------------------------------------------------------------------------------------------
 
 
-def parts(modules: set[str], block: str) -> list[str]:
+def block_parts(modules: set[str], block: str) -> list[str]:
     """Those of expand, depthwise, squeeze, project that a block has, in this order."""
     return [part for part in ("expand", "depthwise", "squeeze", "project") if f"{block}/{part}" in modules]
 
@@ -24,12 +24,12 @@ def torchvision_blocks(modules: set[str], pattern: str, block: Callable[..., str
 
     def unit(*numbers: int | str) -> str:
         *numbers, part, kind = numbers
-        index = parts(modules, block(*numbers)).index(part)
+        index = block_parts(modules, block(*numbers)).index(part)
         return f"{where(*numbers)}.block.{index}.{'01'[kind == 'norm']}"
 
     def squeeze(*numbers: int | str) -> Place:
         *numbers, which = numbers
-        index = parts(modules, block(*numbers)).index("squeeze")
+        index = block_parts(modules, block(*numbers)).index("squeeze")
         return Place(f"{where(*numbers)}.block.{index}.fc{1 if which == 'reduce' else 2}", pointwise)
 
     units = rf"{pattern}/(expand|depthwise|project)/(conv|norm)"
@@ -41,7 +41,7 @@ def timm_blocks(modules: set[str], pattern: str, block: Callable[..., str], wher
 
     def unit(*numbers: int | str) -> str:
         *numbers, part, kind = numbers
-        here = [p for p in parts(modules, block(*numbers)) if p != "squeeze"]
+        here = [p for p in block_parts(modules, block(*numbers)) if p != "squeeze"]
         if kind == "norm":
             return f"{where(*numbers)}.bn{here.index(part) + 1}"
         last = "conv_pwl" if "expand" in here else "conv_pw"
@@ -104,7 +104,7 @@ def mobilenet_v2(model: MobileNetV2, modules: set[str]) -> Names:
     unit = r"block(\d+)/(expand|depthwise|project)/(conv|norm)"
 
     def torchvision(i: int, part: str, kind: str) -> str:
-        index = parts(modules, f"block{i}").index(part)
+        index = block_parts(modules, f"block{i}").index(part)
         if part == "project":  # not wrapped
             return f"features.{i}.conv.{index + (kind == 'norm')}"
         return f"features.{i}.conv.{index}.{'01'[kind == 'norm']}"

@@ -91,7 +91,7 @@ TWINS = {"decoder_layers": "encoder_layers", "num_decoder_layers": "num_layers"}
 """What both sides of our encoder-decoders share."""
 
 
-def beside(path: str | Path, name: str) -> dict[str, Any]:
+def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
     """Options for the catalog's model `name` from `config.json` beside the weights; none without such a file.
 
     Raises ValueError where the file is about a model that computes something else: its numbers would be wrong, silently.

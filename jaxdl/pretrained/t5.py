@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.models.transformer import EncoderDecoder
-from jaxdl.pretrained.mapping import Names, Place, Table, leading
+from jaxdl.pretrained.mapping import Names, NameTable, Place, leading
 
 SIDES = {"encoder": ("attention", "mlp"), "decoder": ("attention", "cross_attention", "mlp")}
 """The branches of a block, in T5's order: its layers have numbers instead of names."""
@@ -15,7 +15,7 @@ def names(model: EncoderDecoder, modules: set[str]) -> Names:
     return {"huggingface t5": t5(model), "huggingface marian": marian(model)}
 
 
-def t5(model: EncoderDecoder) -> Table:
+def t5(model: EncoderDecoder) -> NameTable:
     config = model.config
     dense = {"up": "wi_0" if config.gate else "wi", "gate": "wi_1", "down": "wo"}
     kind = {"attention": "SelfAttention", "cross_attention": "EncDecAttention", "mlp": "DenseReluDense"}
@@ -24,7 +24,7 @@ def t5(model: EncoderDecoder) -> Table:
         return f"{side}.block.{i}.layer.{SIDES[side].index(branch)}"
 
     copies = {f"{side}.embed_tokens.weight": "shared.weight" for side in SIDES}
-    return Table(
+    return NameTable(
         {
             "embed/embedding": "shared.weight",
             r"(\w+)/relative/relative_position": lambda s: (
@@ -44,7 +44,7 @@ def t5(model: EncoderDecoder) -> Table:
     )
 
 
-def marian(model: EncoderDecoder) -> Table:
+def marian(model: EncoderDecoder) -> NameTable:
     sines = model.config.position is not None and model.config.relative is None
     norms = {"attention": "self_attn_layer_norm", "cross_attention": "encoder_attn_layer_norm"}
     kinds = {"attention": "self_attn", "cross_attention": "encoder_attn"}
@@ -53,7 +53,7 @@ def marian(model: EncoderDecoder) -> Table:
         nothing = jnp.zeros((1, length, model.config.width))
         return np.asarray(model.config.position().apply({}, nothing, jnp.arange(length)[None]))[0]
 
-    return Table(
+    return NameTable(
         {
             "embed/embedding": "model.shared.weight",
             r"(\w+)/blocks_(\d+)/(attention|cross_attention)/out": lambda s, i, b: (

@@ -12,7 +12,7 @@ MOST = 60
 """Tokens of a side that are drawn."""
 
 
-def attention_maps(
+def draw_attention(
     weights: Any, source: Any, target: Any, path: PathLike, *, columns: int = 4, titles: Sequence[str] = ()
 ) -> Path:
     """Weights `(n, target, source)` as shades, rows from top to bottom as they are written.

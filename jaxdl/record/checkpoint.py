@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import jax
 
-from jaxdl.record.leaves import Tree, check_fit, data_of, describe, digest, flatten, nest
+from jaxdl.record.leaves import Tree, check_fit, data_of, digest, flatten, leaf_record, nest
 from jaxdl.record.manifest import find_damage, reason, write_manifest, write_synced
 from jaxdl.record.orbax_leaves import orbax, read_leaves
 from jaxdl.record.processes import anywhere, is_first_process
@@ -133,7 +133,7 @@ class Checkpoints:
         """
         step = int(step)
         leaves = flatten(state)
-        tree = {path: describe(leaf) for path, leaf in leaves.items()}
+        tree = {path: leaf_record(leaf) for path, leaf in leaves.items()}
         metric = None if metric is None or not math.isfinite(metric) else float(metric)
         text = json.dumps({"step": step, "metric": metric, "meta": dict(meta or {}), "tree": tree}, indent=1)
         self.wait()

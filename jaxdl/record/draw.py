@@ -12,7 +12,7 @@ from PIL import Image
 from jaxdl import reports
 from jaxdl.record import embedding_plots, forecast_plots, plots
 from jaxdl.record.alignment import ctc_alignment
-from jaxdl.record.attention_maps import attention_maps
+from jaxdl.record.attention_maps import draw_attention
 from jaxdl.record.gallery import montage
 from jaxdl.record.latent_map import latent_map
 from jaxdl.record.points import points
@@ -50,7 +50,7 @@ def draw(value: Any, path: Path, split: Split) -> Path | None:
 
 @draw.register
 def _(value: reports.Matrix, path: Path, split: Split) -> Path:
-    return plots.confusion_matrix(value.counts, split.classes, path)
+    return plots.draw_confusion(value.counts, split.classes, path)
 
 
 @draw.register
@@ -115,7 +115,7 @@ def _(value: reports.Alignment, path: Path, split: Split) -> Path:
 
 @draw.register
 def _(value: reports.Attention, path: Path, split: Split) -> Path:
-    return attention_maps(value.weights, value.source, value.target, path)
+    return draw_attention(value.weights, value.source, value.target, path)
 
 
 @draw.register

@@ -30,7 +30,7 @@ def digest(state: Tree) -> str:
                 from jax.experimental import multihost_utils
 
                 data = multihost_utils.process_allgather(data, tiled=True)
-        total.update(repr(describe(leaf)).encode())
+        total.update(repr(leaf_record(leaf)).encode())
         total.update(np.ascontiguousarray(jax.device_get(data)).reshape(-1).view(np.uint8))
     return total.hexdigest()[:16]
 
@@ -70,7 +70,7 @@ def with_data(leaf: Any, data: Any) -> Any:
     return jax.random.wrap_key_data(data, impl=names[0])
 
 
-def describe(leaf: Any) -> list[Any]:
+def leaf_record(leaf: Any) -> list[Any]:
     """`["float32", [8, 4]]`, as JSON keeps it."""
     return [str(leaf.dtype), list(leaf.shape)]
 

@@ -28,7 +28,7 @@ def parallel_coordinates(
     best_last = np.argsort(results if mode == "max" else -results, kind="stable")
     _, rank = np.unique(results if mode == "max" else -results, return_inverse=True)  # equals share a colour
     rank = rank / max(rank.max(), 1) if rank.any() else np.ones(len(results))
-    columns = [fanned(*place([row[i] for row in rows]), rank) for i in range(len(names))]
+    columns = [fanned(*axis_positions([row[i] for row in rows]), rank) for i in range(len(names))]
     heights = (np.clip(results, low, high) - low) / ((high - low) or 1)
     columns.append((heights, [(0.0, text(low)), (1.0, text(high))]))
 
@@ -60,7 +60,7 @@ def parallel_coordinates(
     return _save(figure, path)
 
 
-def place(values: Sequence[Any]) -> tuple[np.ndarray, Ticks]:
+def axis_positions(values: Sequence[Any]) -> tuple[np.ndarray, Ticks]:
     """Where the values of one knob lie on an axis from 0 to 1, and its ticks."""
     levels = list(dict.fromkeys(sorted(values, key=order)))
     numeric = all(order(level)[0] == 0 for level in levels)

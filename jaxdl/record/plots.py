@@ -63,7 +63,7 @@ def overlay(runs: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *,
     return _save(figure, path)
 
 
-def confusion_matrix(matrix: Any, classes: Sequence[str], path: PathLike) -> Path:
+def draw_confusion(matrix: Any, classes: Sequence[str], path: PathLike) -> Path:
     """Counts by true class (rows) and predicted class (columns); the shade is the share of the row."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)

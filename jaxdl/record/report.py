@@ -12,11 +12,11 @@ from jaxdl.record import gallery, plots
 from jaxdl.record.draw import Split, draw
 from jaxdl.record.log import Line, read
 from jaxdl.record.processes import is_first_process
-from jaxdl.record.run import Run
+from jaxdl.record.run import RunFolder
 from jaxdl.reports import Notes, Rows
 
 
-def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
+def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
     """Draw the plots of a run and write its report; called when a run ends, pauses or is evaluated.
 
     `exp` is its Experiment (for the data set's sentences, class names and images, and the metric that selects);
@@ -28,7 +28,7 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
     chosen = None
     if evaluations:
         chosen = next((e for e in evaluations if e.split == "test"), evaluations[-1])
-        for name, (path, caption) in pictures(chosen, exp.data, run.plots).items():
+        for name, (path, caption) in drawn_pictures(chosen, exp.data, run.plots).items():
             shown.append((path, f"{caption} ({chosen.split} split)"))
             if (film := gallery.film(run.folder / "samples", name, run.plots / f"{name}.gif")) is not None:
                 shown.append((film, f"{caption}, evaluation after evaluation"))
@@ -53,7 +53,7 @@ def write_report(run: Run, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
     return run.report
 
 
-def report_divergence(run: Run, exp: Any, events: Any) -> None:
+def report_divergence(run: RunFolder, exp: Any, events: Any) -> None:
     """The end line and the report of a run that is given up, by the first process; nothing is evaluated."""
     if not is_first_process():
         return
@@ -63,7 +63,7 @@ def report_divergence(run: Run, exp: Any, events: Any) -> None:
     write_report(run, exp)
 
 
-def pictures(evaluation: Any, data: Any, folder: Path) -> dict[str, tuple[Path, str]]:
+def drawn_pictures(evaluation: Any, data: Any, folder: Path) -> dict[str, tuple[Path, str]]:
     """The pictures of one evaluation: name -> (file, caption)."""
     split, shown = Split.of(data, evaluation.split), {}
     for name, value in evaluation.report.items():
@@ -72,7 +72,7 @@ def pictures(evaluation: Any, data: Any, folder: Path) -> dict[str, tuple[Path, 
     return shown
 
 
-def title(run: Run) -> str:
+def title(run: RunFolder) -> str:
     """The first line of the experiment's docstring, else its name."""
     text = run.config.get("docstring")
     if not text and run.experiment.is_file():
@@ -83,7 +83,7 @@ def title(run: Run) -> str:
     return (text or run.config["experiment"]).strip().splitlines()[0].rstrip(".")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table.
 
     >>> print(table(["a", "b"], [["x|y", "1"]]))
@@ -96,7 +96,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([text[0], "|" + "---|" * len(header), *text[1:]])
 
 
-def number(value: Any) -> str:
+def shown_number(value: Any) -> str:
     """Four digits that mean something; whole numbers whole.
 
     >>> number(0.97222), number(1797.0), number(1.5e-5), number(float("nan")), number("adam"), number(None)
@@ -123,7 +123,7 @@ def duration(seconds: float) -> str:
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _outcome(run: Run, history: Sequence[Line]) -> str:
+def _outcome(run: RunFolder, history: Sequence[Line]) -> str:
     end = next((line for line in reversed(history) if line["kind"] == "end"), None)
     if end is None:
         step = history[-1]["step"] if history else 0
@@ -154,8 +154,8 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
     for numbers in columns.values():
         names += [name for name, value in numbers.items() if isinstance(value, int | float) and name != "step"]
     names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
-    rows = [[name, *(number(numbers.get(name)) for numbers in columns.values())] for name in names]
-    return table(["", *columns], rows) + "\n"
+    rows = [[name, *(shown_number(numbers.get(name)) for numbers in columns.values())] for name in names]
+    return markdown_table(["", *columns], rows) + "\n"
 
 
 def _written(value: Any) -> str:
@@ -163,7 +163,7 @@ def _written(value: Any) -> str:
     if isinstance(value, Notes):
         return "".join(f"- {line}\n" for line in value.lines)
     if isinstance(value, Rows):
-        return (f"### {value.title}\n\n" if value.title else "") + table(value.header, value.rows) + "\n"
+        return (f"### {value.title}\n\n" if value.title else "") + markdown_table(value.header, value.rows) + "\n"
     return ""
 
 
@@ -178,12 +178,14 @@ def _data(data: Any) -> str:
 
 
 def _settings(config: Mapping[str, Any]) -> str:
-    rows = [[f"`{name}`", number(value)] for name, value in config.get("knobs", {}).items()]
-    rows += [[f"`{name}`", number(value)] for name, value in config.get("recorded", {}).items() if value is not None]
-    return table(["setting", "value"], rows) + "\n" if rows else ""
+    rows = [[f"`{name}`", shown_number(value)] for name, value in config.get("knobs", {}).items()]
+    rows += [
+        [f"`{name}`", shown_number(value)] for name, value in config.get("recorded", {}).items() if value is not None
+    ]
+    return markdown_table(["setting", "value"], rows) + "\n" if rows else ""
 
 
-def _where(run: Run, history: Sequence[Line]) -> str:
+def _where(run: RunFolder, history: Sequence[Line]) -> str:
     env = run.env
     devices = ", ".join(f"{count} x {kind}" for kind, count in env["devices"].items())
     versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items() if version)
@@ -200,10 +202,10 @@ def _where(run: Run, history: Sequence[Line]) -> str:
         ["started", env["time"]],
         ["lines of the log", str(len(history))],
     ]
-    return table(["", ""], rows) + "\n"
+    return markdown_table(["", ""], rows) + "\n"
 
 
-def _commands(run: Run) -> str:
+def _commands(run: RunFolder) -> str:
     return (
         f"```bash\n{run.env['command']}   # the command of this run\n"
         f"python -m jaxdl train --resume {run.folder}   # go on, if it was stopped\n"

@@ -35,7 +35,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxd
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """A run folder and its configuration."""
 
     folder: Path
@@ -79,7 +79,7 @@ class Run:
 
 def create_run(
     root: str | os.PathLike, experiment: str, *, seed: int, config: Mapping[str, Any], source: str | os.PathLike | None
-) -> Run:
+) -> RunFolder:
     """Make `root/<experiment>/<date-time>-s<seed>/`, never one that exists, and record what will run and where.
 
     `config` is any JSON (`{"knobs": {...}, "options": {...}}`); `experiment`, `seed`, `source` (the file's absolute
@@ -105,10 +105,10 @@ def create_run(
         raise PermissionError(
             f"cannot write a run folder in {parent}: {error.strerror}; name another with --run"
         ) from None
-    return Run(folder, entry)
+    return RunFolder(folder, entry)
 
 
-def open_run(path: str | os.PathLike) -> Run:
+def open_run(path: str | os.PathLike) -> RunFolder:
     """The run in a folder; ValueError that says what is missing if it is not a run folder."""
     folder = Path(path).absolute()
     if not folder.is_dir():
@@ -125,10 +125,10 @@ def open_run(path: str | os.PathLike) -> Run:
         raise UserError(f"{path} is not a run folder: it has no config.json{hint}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a run folder: its config.json cannot be read ({error})") from None
-    return Run(folder, config)
+    return RunFolder(folder, config)
 
 
-def record_edit(run: Run, source: str | os.PathLike | None, step: int) -> bool:
+def record_edit(run: RunFolder, source: str | os.PathLike | None, step: int) -> bool:
     """Whether an experiment file is another than the one a run was trained with so far; then it is kept and recorded."""
     latest = run.edits[-1] if run.edits else run.config
     if source is None or (digest := content_hash(source)) == latest["source_hash"]:
@@ -142,7 +142,7 @@ def record_edit(run: Run, source: str | os.PathLike | None, step: int) -> bool:
     return True
 
 
-def find_runs(root: str | os.PathLike, experiment: str | None = None) -> list[Run]:
+def find_runs(root: str | os.PathLike, experiment: str | None = None) -> list[RunFolder]:
     """The runs under a folder, oldest first; of one experiment, if it is named. The last is the one to resume.
 
     A folder whose config.json cannot be read is left out, with a note on standard error.
@@ -157,7 +157,7 @@ def age(folder: Path) -> tuple[str, int, str]:
     return folder.name.split("-s")[0], _created(folder), folder.name
 
 
-def readable(folders: Iterable[Path]) -> list[Run]:
+def readable(folders: Iterable[Path]) -> list[RunFolder]:
     """The runs in folders; one that cannot be read is left out, with a note on standard error."""
     runs = []
     for folder in folders:

@@ -13,8 +13,8 @@ from jaxdl.record import sweep_plots
 from jaxdl.record.log import Line
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.parallel_coordinates import parallel_coordinates
-from jaxdl.record.report import _data, _settings, _where, duration, table, title
-from jaxdl.record.run import Run
+from jaxdl.record.report import _data, _settings, _where, duration, markdown_table, title
+from jaxdl.record.run import RunFolder
 
 Row = Mapping[str, Any]
 """One member: its number, its knobs, and what became of it (`engine/halving.py`)."""
@@ -28,7 +28,12 @@ CAPTIONS = {
 
 
 def write_sweep_report(
-    run: Run, data: Any, rows: Sequence[Row], histories: Sequence[Sequence[Line]], plan: Sequence[str], seconds: float
+    run: RunFolder,
+    data: Any,
+    rows: Sequence[Row],
+    histories: Sequence[Sequence[Line]],
+    plan: Sequence[str],
+    seconds: float,
 ) -> tuple[str, dict[str, Path]]:
     """Write results.csv, the plots and report.md of a sweep. Returns the table of its settings and its pictures.
 
@@ -44,7 +49,7 @@ def write_sweep_report(
     write_synced(run.folder / "results.csv", as_csv(rows, swept))
     groups = settings(rows, varying(rows, swept), mode)
     listed = settings_table(groups, metric, mode)
-    shown = draw(groups, histories, metric, mode, run.plots)
+    shown = draw_sweep(groups, histories, metric, mode, run.plots)
     steps = sum(row["step"] for row in rows)
     best = next((row for row in ranked(rows, mode) if row["best"] is not None), None)
     named = varying(rows, swept, seeds=True)
@@ -124,7 +129,7 @@ def settings_table(groups: Sequence[tuple[dict[str, Any], list[Row]]], metric: s
                 endings(rows),
             ]
         )
-    return table(head, lines)
+    return markdown_table(head, lines)
 
 
 def endings(rows: Sequence[Row]) -> str:
@@ -167,7 +172,7 @@ def as_csv(rows: Sequence[Row], swept: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def _best(row: Row, knobs: Sequence[str], metric: str, run: Run) -> str:
+def _best(row: Row, knobs: Sequence[str], metric: str, run: RunFolder) -> str:
     chosen = ", ".join(f"{name} {sweep_plots.text(row[name])}" for name in knobs)
     test = row.get(f"test_{metric}")
     return (
@@ -180,7 +185,7 @@ def _best(row: Row, knobs: Sequence[str], metric: str, run: Run) -> str:
 # -- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def draw(
+def draw_sweep(
     groups: Sequence[tuple[dict[str, Any], list[Row]]],
     histories: Sequence[Sequence[Line]],
     metric: str,

@@ -28,7 +28,7 @@ from jaxdl.pretrained.folder import open_weights
 from jaxdl.record.run import open_run
 from jaxdl.runs.open import open_at, setup_of
 from jaxdl.runs.trial import trial
-from jaxdl.runs.weights import check_source, described, is_weights
+from jaxdl.runs.weights import check_source, described_weights, is_weights
 from jaxdl.tasks.classification import Classification
 from jaxdl.types import UserError
 
@@ -90,7 +90,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
     levels = int(data.maximum) if data.maximum > 1 else 255
     if not classifier:
         name = f"the sheet's CNN, trained on {data.name} for {epochs} epochs (seed 0)"
-        return OnFeatures(Features(lambda: trained(data, epochs), levels), name)
+        return OnFeatures(Features(lambda: trained_network(data, epochs), levels), name)
     try:
         check_source(classifier)
     except ValueError as error:
@@ -98,7 +98,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
     if not is_weights(classifier):
         check_run(classifier, data)
         return OnFeatures(Features(lambda: of_run(classifier), levels), f"run {Path(classifier)}")
-    about = described(classifier)
+    about = described_weights(classifier)
     if not about["preprocess"]:
         raise UserError(f"classifier = {classifier!r} holds {about['name']}, which does not read images")
     digest = (about.get("source") or {}).get("sha256") or "unknown"
@@ -107,7 +107,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
     return OnFeatures(Features(lambda: of_weights(classifier), levels), name)
 
 
-def trained(data: Any, epochs: int) -> Network:
+def trained_network(data: Any, epochs: int) -> Network:
     """The sheet's CNN on the labels of the data."""
     steps = epochs * data.steps_per_epoch
     task = Classification(model=CNN(classes=len(data.classes), norm=BatchNorm, rate=0.2))

@@ -17,7 +17,7 @@ from jaxdl.engine.population import Group, Population
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.log import read
-from jaxdl.runs.open import Checkpoint, config_of, open_run, to_stderr
+from jaxdl.runs.open import Checkpoint, config_of, restored_run, to_stderr
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, as_typed
@@ -41,7 +41,7 @@ def load(
     folder = folders.open_run(run)
     if "sweep" in folder.config:
         return load_member(folder, member, checkpoint, config)
-    return open_run(folder, checkpoint, config)
+    return restored_run(folder, checkpoint, config)
 
 
 class Member(Run):
@@ -57,7 +57,7 @@ class Member(Run):
         return f"Member({str(self.folder)!r}, {self.number}, step={int(self.state.step)})"
 
 
-def load_member(folder: folders.Run, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
+def load_member(folder: folders.RunFolder, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
     """Member `number` of a sweep, with its own best weights, or its last."""
     points = points_of(folder)
     if number is None:
@@ -86,18 +86,18 @@ def load_member(folder: folders.Run, number: int | None, checkpoint: str, config
     return found
 
 
-def setup_of_member(config: Config, folder: folders.Run, number: int) -> Setup:
+def setup_of_member(config: Config, folder: folders.RunFolder, number: int) -> Setup:
     """The function with the knobs of one member."""
     values = {**folder.config["sweep"]["overrides"], **points_of(folder)[number]}
     return Setup.of(config, values, rules=formats.recorded(folder.config))
 
 
-def history(folder: folders.Run, number: int) -> list[dict[str, Any]]:
+def history(folder: folders.RunFolder, number: int) -> list[dict[str, Any]]:
     """The lines of one member's training, as a run's metrics.jsonl has them, up to where it stopped."""
     return histories(folder)[number]
 
 
-def histories(folder: folders.Run) -> list[list[dict[str, Any]]]:
+def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
     """The same of every member."""
     results = folder.folder / "results.json"
     rows = json.loads(results.read_text())["rows"] if results.is_file() else {}
@@ -113,7 +113,7 @@ def histories(folder: folders.Run) -> list[list[dict[str, Any]]]:
     return found
 
 
-def where_is(folder: folders.Run, number: int) -> tuple[int, Stages, int]:
+def where_is(folder: folders.RunFolder, number: int) -> tuple[int, Stages, int]:
     """A member's group, the stages of that, and the last stage it was in."""
     listed = plan_of(folder)["groups"]
     place = next(place for place, one in enumerate(listed) if number in one["members"])
@@ -121,7 +121,7 @@ def where_is(folder: folders.Run, number: int) -> tuple[int, Stages, int]:
     return place, stages, stages.of(number)
 
 
-def plan_of(folder: folders.Run) -> dict[str, Any]:
+def plan_of(folder: folders.RunFolder) -> dict[str, Any]:
     """What plan.json holds: groups of members, and the lines about them."""
     try:
         return json.loads((folder.folder / "plan.json").read_text())
@@ -131,11 +131,11 @@ def plan_of(folder: folders.Run) -> dict[str, Any]:
         ) from None
 
 
-def points_of(folder: folders.Run) -> list[dict[str, Any]]:
+def points_of(folder: folders.RunFolder) -> list[dict[str, Any]]:
     return [{name: as_typed(v) for name, v in point.items()} for point in folder.config["sweep"]["points"]]
 
 
-def groups_of(config: Config, folder: folders.Run) -> tuple[list[Group], list[str]]:
+def groups_of(config: Config, folder: folders.RunFolder) -> tuple[list[Group], list[str]]:
     """The plan as it was made when the sweep began."""
     points, made = points_of(folder), plan_of(folder)
     groups = []

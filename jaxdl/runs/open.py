@@ -17,7 +17,7 @@ from jaxdl.setup import Config, Setup
 Checkpoint = Literal["best", "last"]
 
 
-def config_of(folder: folders.Run, config: Config | None = None, step: int | None = None) -> Config:
+def config_of(folder: folders.RunFolder, config: Config | None = None, step: int | None = None) -> Config:
     """The function a run was made with: the one that is given, else that of the copy of its file in the folder.
 
     `step`: the copy that trained on from this step.
@@ -32,13 +32,13 @@ def config_of(folder: folders.Run, config: Config | None = None, step: int | Non
     return load_config(copy, beside=folder.config.get("source"))
 
 
-def setup_of(folder: folders.Run, config: Config | None = None) -> Setup:
+def setup_of(folder: folders.RunFolder, config: Config | None = None) -> Setup:
     """What a run folder was trained with, with the tokenizers that lie in it."""
     recorded: Mapping[str, Any] = folder.config
     return Setup.from_json(config_of(folder, config), recorded, folder.folder)
 
 
-def open_run(folder: folders.Run, checkpoint: Checkpoint = "best", config: Config | None = None) -> Run:
+def restored_run(folder: folders.RunFolder, checkpoint: Checkpoint = "best", config: Config | None = None) -> Run:
     """The run in a folder with its best or last weights; ExperimentError where it has no checkpoint."""
     if changed := changed_since(folder.config):
         to_stderr(f"note: imported by this run's experiment and changed since: {', '.join(changed)}")
@@ -61,7 +61,7 @@ def open_run(folder: folders.Run, checkpoint: Checkpoint = "best", config: Confi
 
 def open_at(path: str | Path) -> Run:
     """The run in the folder at a path, with its best weights."""
-    return open_run(folders.open_run(path))
+    return restored_run(folders.open_run(path))
 
 
 def to_stderr(line: str) -> None:

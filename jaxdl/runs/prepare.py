@@ -5,8 +5,7 @@ import numpy as np
 
 from jaxdl.engine.parallel import Plan
 from jaxdl.engine.program import Program, program_of
-from jaxdl.engine.step import prepare as prepared_batch
-from jaxdl.engine.step import rehearse
+from jaxdl.engine.step import prepared_batch, rehearse
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.setup import Setup
 from jaxdl.types import TrainState, UserError

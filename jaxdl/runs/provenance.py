@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.experiment import Experiment, ExperimentError
-from jaxdl.record.run import Run, record_edit
+from jaxdl.record.run import RunFolder, record_edit
 from jaxdl.runs.prepare import SOME
 from jaxdl.setup import Setup
 from jaxdl.types import TrainState
@@ -35,7 +35,7 @@ def checksum(data: Any) -> str:
 
 
 def notes_on_resume(
-    folder: Run, source: str | None, exp: Experiment, state: TrainState, stop_at: int | None
+    folder: RunFolder, source: str | None, exp: Experiment, state: TrainState, stop_at: int | None
 ) -> list[str]:
     """What a person may not expect of a resume; an edited experiment file is recorded, if it will train any further."""
     step = int(state.step)

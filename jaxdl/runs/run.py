@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxdl.engine.evaluate import Evaluation, evaluate
-from jaxdl.engine.loop import Outcome, chosen
+from jaxdl.engine.loop import Outcome, chosen_weights
 from jaxdl.engine.program import Program
 from jaxdl.experiment import Experiment
 from jaxdl.record.log import read
@@ -46,7 +46,7 @@ class Run:
     @cached_property
     def weights(self) -> Variables:
         """(params, model_state) the run stands for: early stopping's best, else the last, averaged where asked."""
-        return chosen(self.program, self.state)
+        return chosen_weights(self.program, self.state)
 
     def evaluate(self, split: str = "test") -> Evaluation:
         """All metrics on a whole split: "train", "validation" or "test"."""

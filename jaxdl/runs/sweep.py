@@ -189,7 +189,7 @@ def plan(
     return groups, lines
 
 
-def carry_out(config: Config, folder: folders.Run, limits: Limits, *, quiet: bool) -> Sweep:
+def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quiet: bool) -> Sweep:
     """Train the groups one after the other; those that are finished have their rows in results.json."""
     told, points = folder.config["sweep"], points_of(folder)
     if jax.process_count() > 1:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxdl import formats, runtime
 from jaxdl.data import tokenizers
-from jaxdl.engine.distributed import beat, from_first, watched
+from jaxdl.engine.distributed import beat, from_first, watchdog
 from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.parallel import Plan, describe
 from jaxdl.engine.program import Program
@@ -89,7 +89,7 @@ def train(
     runtime.ensure()
     exp = setup.build()
     try:
-        with watched(limits.watchdog):
+        with watchdog(limits.watchdog):
             result = _train(setup, exp, run, folder, Plan.make(mesh, strategy, exp), limits, quiet, callback)
             anywhere(False)  # the first process has written its report: now all may go
     finally:
@@ -101,7 +101,7 @@ def _train(
     setup: Setup,
     exp: Any,
     run: str | Path,
-    folder: folders.Run | None,
+    folder: folders.RunFolder | None,
     plan: Plan,
     limits: Limits,
     quiet: bool,
@@ -136,6 +136,8 @@ def _train(
         for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
             progress.say(f"note: {note}")
         progress.say(headline(program, folder.folder, step))
+        if not setup.knobs:
+            progress.say(f"note: no knobs are recorded: {setup.name} takes none")
         if exp.accumulate > 1 and "batch_stats" in program.shapes.model_state:
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
@@ -162,11 +164,11 @@ def _train(
                 rest = f"step {kept[-1]} is the last good one" if kept else "there is no checkpoint yet"
                 raise CheckpointError(f"cannot write to {folder.folder}: {reason(error)}; {rest}") from None
             result = Run(setup, program, outcome.state, folder.folder, outcome)
-            conclude(result, folder, recorder, progress)
+            finish(result, folder, recorder, progress)
     return result
 
 
-def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], source: str | None) -> folders.Run:
+def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], source: str | None) -> folders.RunFolder:
     """A new run folder: made by the first process, opened by the others."""
     made = None
     if is_first_process():
@@ -175,7 +177,7 @@ def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], so
     return made or folders.open_run(path)
 
 
-def conclude(result: Run, folder: folders.Run, recorder: Recorder, progress: Progress) -> None:
+def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress: Progress) -> None:
     """The last lines of the log, the plots and the report of a run that ended, was stopped or pauses."""
     outcome, exp = result.outcome, result.experiment
     beat(int(np.max(outcome.state.step)), "reporting")

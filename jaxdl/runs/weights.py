@@ -50,7 +50,7 @@ def check_source(path: str | Path) -> None:
             raise UserError(f"init_from: {error}, and it holds no weights.json of import-weights") from None
 
 
-def described(path: str | Path) -> dict[str, Any]:
+def described_weights(path: str | Path) -> dict[str, Any]:
     """What `weights.json` says of imported weights: `name`, `options`, `preprocess`, `labels`, ..."""
     if not is_weights(path):
         raise FileNotFoundError(f"{path}: no folder of imported weights; make one with import-weights NAME FILE -o DIR")
@@ -80,7 +80,7 @@ class Fit:
     problems: tuple[str, ...]
 
 
-def fit(ours: Mapping[str, Any], theirs: Mapping[str, Any], fresh: Sequence[str] = ()) -> Fit:
+def match_leaves(ours: Mapping[str, Any], theirs: Mapping[str, Any], fresh: Sequence[str] = ()) -> Fit:
     """Compare the leaves of a model with given ones, by name and shape.
 
     `fresh` are patterns searched for in our paths (without the collection). A head of which one leaf differs starts afresh
@@ -133,7 +133,7 @@ def initialised_from(program: Program, state: TrainState, say: Callable[[str], N
     for pattern in exp.fresh:
         if not any(re.search(pattern, name.partition("/")[2]) for name in ours):
             raise ExperimentError(f"fresh = {pattern!r} matches no parameter of this model")
-    found = fit(ours, theirs, exp.fresh)
+    found = match_leaves(ours, theirs, exp.fresh)
     if found.problems:
         hint = "" if found.taken else " (nothing fits: is it another architecture?)"
         raise ExperimentError(
@@ -220,4 +220,13 @@ def as_seen(data: Any, *, crop: int, mean: Sequence[float], std: Sequence[float]
     return replace(data, standardise=AsSeen(tuple(mean), tuple(std), crop))
 
 
-__all__ = ["AsSeen", "Fit", "as_seen", "check_source", "described", "fit", "initialised_from", "is_weights"]
+__all__ = [
+    "AsSeen",
+    "Fit",
+    "as_seen",
+    "check_source",
+    "described_weights",
+    "initialised_from",
+    "is_weights",
+    "match_leaves",
+]

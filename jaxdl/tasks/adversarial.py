@@ -217,7 +217,7 @@ class Adversarial(Task):
             found = dict(measure(real, made))
             notes += found.pop("notes", [])
             numbers |= found
-        return numbers | pictures(real, made) | ({"notes": Notes(notes)} if notes else {})
+        return numbers | shown_examples(real, made) | ({"notes": Notes(notes)} if notes else {})
 
     def check(self, targets: np.ndarray) -> None:
         """Labels that the players cannot mean are found here, on the host."""
@@ -252,7 +252,7 @@ def health(numbers: Mapping[str, float], spread: float, *, saturates: bool = Tru
     return notes
 
 
-def pictures(real: np.ndarray, made: np.ndarray) -> dict[str, Picture]:
+def shown_examples(real: np.ndarray, made: np.ndarray) -> dict[str, Picture]:
     """What a report shows: a grid of made images, or made points over real ones."""
     if made.ndim == 4:
         return {"samples": Images((made[:SHOWN] + 1) / 2, title=SAMPLES)}

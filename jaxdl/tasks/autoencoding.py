@@ -206,7 +206,7 @@ class VariationalAutoencoding(Autoencoding):
         self, coder: Coder, x: Array, mean: Array, log_variance: Array, keys: Key, draws: Array
     ) -> tuple[Array, Array]:
         """-log p(x | z) and log p(z)/q(z | x) for some draws of z, `(draws, batch)` each, decoded as one batch."""
-        epsilon = jax.vmap(lambda draw: noise.normal(keys, mean.shape[1:], draw))(draws)
+        epsilon = jax.vmap(lambda draw: noise.normal_rows(keys, mean.shape[1:], draw))(draws)
         z = losses.reparameterise(mean, log_variance, epsilon)
         each = jnp.broadcast_to(x[None], (len(z), *x.shape)).reshape(-1, *x.shape[1:])
         outputs = coder.decode(z.reshape(-1, *mean.shape[1:]).astype(x.dtype), each)
@@ -230,7 +230,7 @@ class VariationalAutoencoding(Autoencoding):
         """New examples, as many as the batch has rows, from latents of the prior: the mean of each pixel."""
         x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
         code = jax.eval_shape(lambda x: coder.encode(x)[0], x)
-        z = noise.normal(noise.keys_of(key, x, train=True), code.shape[1:]).astype(code.dtype)
+        z = noise.normal_rows(noise.keys_of(key, x, train=True), code.shape[1:]).astype(code.dtype)
         return self.likelihood.mean(coder.decode(z, x))
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:
@@ -297,4 +297,4 @@ class QuantizedAutoencoding(Autoencoding):
 def fixed_noise(z: Array) -> Array:
     """The same normal noise in every evaluation: row r of any batch has draw r."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(1), jnp.arange(len(z)))
-    return noise.normal(keys, z.shape[1:]).astype(z.dtype)
+    return noise.normal_rows(keys, z.shape[1:]).astype(z.dtype)

@@ -77,7 +77,7 @@ class Transcription(Task):
         (logits, frames), _ = forward(self.model, params, model_state, *inputs, key=key, train=False)
         logits = logits.astype(jnp.float32)
         if self.beam == 1:
-            tokens = decode.greedy(logits, frames)
+            tokens = decode.greedy_path(logits, frames)
         else:
             tokens = decode.prefix_beam(logits, frames, width=self.beam)[0][:, 0]
         if not self.show:

@@ -126,7 +126,7 @@ class NextToken(Task):
             raise UserError(f"tokens must lie in 0 … {vocab - 1}, the model's vocab{more}; got {bad[0]}")
 
 
-def real(batch: Batch) -> Array:
+def real_tokens(batch: Batch) -> Array:
     """Where the data have tokens, as far as they say it: `y` is -100 where not."""
     return batch["y"] != IGNORE if "y" in batch else jnp.ones(batch["x"].shape, bool)
 
@@ -165,7 +165,7 @@ class MaskedToken(NextToken):
         seeds = row_numbers(len(x)) if train else (x * (jnp.arange(x.shape[1]) * 7919 + 1)[None]).sum(1)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key if train else jax.random.key(0), seeds)
         u = jax.vmap(lambda k: jax.random.uniform(k, (3, x.shape[1])))(keys)
-        guess = (u[:, 0] < self.rate) & real(batch)
+        guess = (u[:, 0] < self.rate) & real_tokens(batch)
         anything = (u[:, 2] * self.vocab).astype(x.dtype)
         read = jnp.where(u[:, 1] < 0.8, self.mask_token, jnp.where(u[:, 1] < 0.9, anything, x))
         return jnp.where(guess, read, x), guess
@@ -176,13 +176,13 @@ class MaskedToken(NextToken):
         draw, noise = jax.random.split(key)
         read, guess = self.masked(batch, draw, train=train)
         rest = {name: value for name, value in batch.items() if name != "characters"}
-        changed = {**rest, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real(batch)}
+        changed = {**rest, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real_tokens(batch)}
         return super().objective(params, model_state, changed, noise, step, train=train)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`next`: the likeliest token at each place; `log_likelihood`: of the tokens that were guessed, 0 for the others."""
         read, guess = self.masked(batch, key, train=False)
-        changed = {**batch, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real(batch)}
+        changed = {**batch, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real_tokens(batch)}
         return {**super().predict(params, model_state, changed, key), "guessed": guess}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:

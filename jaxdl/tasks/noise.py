@@ -17,7 +17,7 @@ Corruption = Callable[[Key, Shaped[Array, "..."]], Shaped[Array, "..."]]
 """What a denoising autoencoder undoes: (key, one example) -> the example as its encoder sees it in training."""
 
 
-def checksum(x: Shaped[Array, "batch *shape"]) -> UInt32[Array, "batch"]:
+def row_checksum(x: Shaped[Array, "batch *shape"]) -> UInt32[Array, "batch"]:
     """A number of every example, made from all of its values: exact, so the same wherever the example stands."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(len(x), -1)
     place = jnp.arange(bits.shape[1], dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
@@ -31,10 +31,10 @@ def keys_of(key: Key, x: Shaped[Array, "batch *shape"], *, train: bool) -> Key:
     """One key for every example, `(batch,)`: of its row in the global batch, or in an evaluation of its values."""
     if train:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(len(x)))
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), checksum(x))
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), row_checksum(x))
 
 
-def normal(keys: Key, shape: tuple[int, ...], draw: int | Array = 0) -> Float[Array, "batch *shape"]:
+def normal_rows(keys: Key, shape: tuple[int, ...], draw: int | Array = 0) -> Float[Array, "batch *shape"]:
     """Standard normal noise, draw number `draw` of every example."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, draw), shape))(keys)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.data.buckets import Buckets, edges_of, lengths_of
+from jaxdl.data.buckets import Buckets, edges_of, token_lengths
 from tests.programs import one_program
 
 
@@ -57,7 +57,7 @@ def test_an_epoch_reads_every_pair_once_whole(n, seed):
             for side in ("x", "y"):
                 of = batch["x"][real, 0].astype(int) - 1
                 stored = d.splits["train"][side][of]
-                np.testing.assert_array_equal(lengths_of(batch[side][real], 0), lengths_of(stored, 0))
+                np.testing.assert_array_equal(token_lengths(batch[side][real], 0), token_lengths(stored, 0))
             seen += of.tolist()
         assert sorted(seen) == list(range(n))
 

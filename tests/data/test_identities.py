@@ -1,4 +1,4 @@
-"""Identities: no one is in two parts, numbers of the trained come first, lists of pairs; one line for what is wrong."""
+"""Identities: no one is in two parts, numbers of the trained_people come first, lists of pairs; one line for what is wrong."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl.data.identities import identities, streamed_faces, trained, unseen_digits
+from jaxdl.data.identities import identities, streamed_faces, trained_people, unseen_digits
 from jaxdl.data.pairs import read_pairs
 from jaxdl.data.stream import balanced
 from tests.programs import one_program
@@ -37,7 +37,7 @@ def test_identities_are_split_whole_and_the_trained_come_first(crowd):
     parts = {part: names_of(data, part) for part in ("train", "validation", "test")}
     assert {part: len(names) for part, names in parts.items()} == {"train": 14, "validation": 3, "test": 3}
     assert len(set.union(*parts.values())) == 20
-    assert sorted(set(data.splits["train"]["y"])) == list(range(14)) == list(range(trained(data)))
+    assert sorted(set(data.splits["train"]["y"])) == list(range(14)) == list(range(trained_people(data)))
     assert data.splits["train"]["x"].shape == (42, 8, 8, 3)
     assert data.split == (
         "42 train / 9 validation / 9 test images; 14 train / 3 validation / 3 test identities, identities drawn once for "
@@ -110,7 +110,7 @@ def test_a_person_called_train_is_no_part(tmp_path):
 def test_digits_with_classes_of_their_own():
     data = unseen_digits()
     assert [set(split["y"]) for split in data.splits.values()] == [set(range(7)), set(range(7)), {7, 8, 9}]
-    assert trained(data) == 7
+    assert trained_people(data) == 7
     assert sum(len(split["y"]) for split in data.splits.values()) == 1797
 
 
@@ -190,7 +190,7 @@ def test_who_is_listed_is_in_no_other_part(form, crowd, tmp_path):
     assert len(photographs) == 18
     seen = {x.tobytes() for part in ("train", "validation") for x in data.splits[part]["x"]}
     assert not seen & {np.asarray(Image.open(f)).tobytes() for name in listed for f in (crowd / name).iterdir()}
-    assert sorted(set(data.splits["train"]["y"])) == list(range(12)) == list(range(trained(data)))
+    assert sorted(set(data.splits["train"]["y"])) == list(range(12)) == list(range(trained_people(data)))
     assert data.split == (
         "36 train / 6 validation / 8 test images; 12 train / 2 validation identities, identities drawn once for every seed; "
         "no identity is in two parts; test: 4 listed pairs, whose 6 identities are set aside"
@@ -269,7 +269,7 @@ def test_faces_are_streamed_with_lists_of_pairs(crowd, tmp_path):
         str(crowd), batch=5, pairs=(("test", str(tmp_path / "pairs.txt"), str(crowd)),), image=8, workers=0
     )
     try:
-        assert (data.size("train"), data.size("test"), trained(data)) == (60, 8, 20)
+        assert (data.size("train"), data.size("test"), trained_people(data)) == (60, 8, 20)
         batches = [data.eval_batch(source, 0) for count, source in data.eval_sources("test") for _ in range(count)]
         y, mask = (np.concatenate([batch[key] for batch in batches]) for key in ("y", "mask"))
         np.testing.assert_array_equal(y[mask > 0], read_pairs(tmp_path / "pairs.txt", crowd)[1])

@@ -49,7 +49,7 @@ def equal(a, b):
 
 def test_windows_have_the_area_and_aspect_they_should():
     rng = np.random.default_rng(0)
-    windows = np.array([decoding.random_window(rng, 400, 300, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(4000)])
+    windows = np.array([decoding.crop_window(rng, 400, 300, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(4000)])
     left, top, right, bottom = windows.T
     assert min(left.min(), top.min()) >= 0
     assert right.max() <= 400
@@ -65,8 +65,8 @@ def test_windows_have_the_area_and_aspect_they_should():
 
 def test_a_window_that_never_fits_is_the_middle():
     rng = np.random.default_rng(0)
-    assert decoding.random_window(rng, 100, 10, (0.9, 1.0), (1.0, 1.0)) == (45, 0, 55, 10)
-    assert decoding.random_window(rng, 10, 100, (0.9, 1.0), (3 / 4, 4 / 3)) == (0, 43, 10, 56)
+    assert decoding.crop_window(rng, 100, 10, (0.9, 1.0), (1.0, 1.0)) == (45, 0, 55, 10)
+    assert decoding.crop_window(rng, 10, 100, (0.9, 1.0), (3 / 4, 4 / 3)) == (0, 43, 10, 56)
 
 
 def test_evaluation_cuts_as_the_preprocessing_of_weights_does():

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from jaxdl.data.parallel_text import drawn, find_files, read_pairs
+from jaxdl.data.parallel_text import drawn, find_files, read_parallel
 from jaxdl.data.translation import from_files
 
 LINES = [f"a{'b' * (i % 7)} c" for i in range(60)]
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def test_reads_plain_and_packed_files(folder):
-    pairs = read_pairs(folder / "train.en", folder / "train.de.gz")
+    pairs = read_parallel(folder / "train.en", folder / "train.de.gz")
     assert pairs[3] == ("abbb c", "ABBB Cß")
     assert len(pairs) == 60
 
@@ -48,12 +48,12 @@ def test_what_is_wrong_with_files(tmp_path):
         with pytest.raises(
             ValueError, match=r"b: ends at line 2, but .*a at line 3: parallel files have one sentence a line"
         ):
-            read_pairs(*(tmp_path / name for name in pair))
+            read_parallel(*(tmp_path / name for name in pair))
     for name in ("empty", "blank"):
         with pytest.raises(ValueError, match=f"{name}: holds no text"):
-            read_pairs(tmp_path / name, tmp_path / "a")
+            read_parallel(tmp_path / name, tmp_path / "a")
     with pytest.raises(ValueError, match=r"latin:2: is not text in UTF-8"):
-        read_pairs(tmp_path / "latin", tmp_path / "a")
+        read_parallel(tmp_path / "latin", tmp_path / "a")
     with pytest.raises(FileNotFoundError, match=r"none: no such file"):
         from_files({"train": (tmp_path / "none", tmp_path / "a")}, batch=1)
     with pytest.raises(ValueError, match=r"a: 3 lines are too few to draw validation and test from"):

@@ -18,10 +18,10 @@ def test_lines_a_table_and_a_folder_are_the_same_texts(tmp_path):
     for i, (label, text) in enumerate(rows):
         (tmp_path / "folder" / label).mkdir(parents=True, exist_ok=True)
         (tmp_path / "folder" / label / f"{i:02d}.txt").write_text(text + "\n")
-    found = [text_classes.read(tmp_path / name) for name in ("lines.tsv", "table.csv", "folder")]
+    found = [text_classes.read_labelled(tmp_path / name) for name in ("lines.tsv", "table.csv", "folder")]
     assert {frozenset(zip(f.texts, f.labels, strict=True)) for f in found} == {frozenset((t, a) for a, t in rows)}
     (tmp_path / "lines.tsv.gz").write_bytes(gzip.compress(LINES.encode()))
-    assert text_classes.read(tmp_path / "lines.tsv.gz") == found[0]
+    assert text_classes.read_labelled(tmp_path / "lines.tsv.gz") == found[0]
     data = text_classes.file(tmp_path / "lines.tsv", batch=8, time=6)
     assert data is text_classes.file(tmp_path / "lines.tsv", batch=8, time=6), "cached: one set a process"
     assert [data.size(part) for part in data.splits] == [42, 8, 10]
@@ -60,7 +60,7 @@ def test_only_the_end_of_a_line_ends_a_text(tmp_path):
     """A form feed and Unicode's line separator stand inside of texts that people write."""
     odd = [f"a\tone\u2028two\x0c {i}" if i % 2 else f"b\tthree\x85four {i}" for i in range(60)]
     (tmp_path / "odd.tsv").write_text("\n".join(odd), encoding="utf-8")
-    assert text_classes.read(tmp_path / "odd.tsv").texts[:2] == ("three\x85four 0", "one\u2028two\x0c 1")
+    assert text_classes.read_labelled(tmp_path / "odd.tsv").texts[:2] == ("three\x85four 0", "one\u2028two\x0c 1")
     data = text_classes.file(tmp_path / "odd.tsv", batch=8, time=20)
     (tmp_path / "asked.txt").write_bytes("one\u2028two\r\n\r\nthree\x0cfour\r\n".encode())
     found = [data.tokenizer.decode(row) for row in data.read(tmp_path / "asked.txt")["x"]]
@@ -109,7 +109,7 @@ def test_the_languages_never_test_a_translation_of_what_was_trained_on():
     data = text_classes.languages(batch=64)
     assert len(data.classes) == 20
     assert sum(data.size(part) for part in data.splits) == 5006
-    labelled = text_classes.read(text_classes.BUNDLED / "languages.tsv")
+    labelled = text_classes.read_labelled(text_classes.BUNDLED / "languages.tsv")
     group = dict(zip(labelled.texts, labelled.groups, strict=True))
     english = {labelled.texts[i] for i, label in enumerate(labelled.labels) if label == "en"}
     assert "This field is required." in english

@@ -81,7 +81,7 @@ def test_vision_reads_a_prepared_set(prepared_folder, tmp_path, monkeypatch):
 def test_a_prepared_set_is_streamed(prepared_folder, monkeypatch, workers):
     """The encoded images are decoded where they are needed, also in another process; without validation, test stands for it."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_folder))
-    data = images.prepared("tiny", batch=15, image=28, eval_image=28, resize=28, workers=workers, scale=(1.0, 1.0))
+    data = images.prepared_images("tiny", batch=15, image=28, eval_image=28, resize=28, workers=workers, scale=(1.0, 1.0))
     assert data.classes == tuple("0123456789")
     assert {part: data.size(part) for part in data.splits} == {"train": 30, "validation": 10}
     (_, source), *rest = data.eval_sources("validation")

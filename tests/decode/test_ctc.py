@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from jaxdl.decode.ctc import collapse, greedy, prefix_beam
+from jaxdl.decode.ctc import collapse, greedy_path, prefix_beam
 from tests.programs import one_program
 
 
@@ -64,7 +64,7 @@ def test_a_narrow_search_beats_the_best_path():
     """By the sum over all paths, on the whole; and it never counts a path twice."""
     logits = np.random.default_rng(1).normal(size=(16, 4, 3)).astype(np.float32)
     lengths = np.full(16, 4)
-    best, (found, score) = one_program(lambda z, n: (greedy(z, n), prefix_beam(z, n, width=3)), logits, lengths)
+    best, (found, score) = one_program(lambda z, n: (greedy_path(z, n), prefix_beam(z, n, width=3)), logits, lengths)
     assert (np.diff(score, axis=1) <= 0).all()
     ours, theirs = [], []
     for z, path, tokens, log_p in zip(logits, best, found, score, strict=True):
@@ -83,7 +83,7 @@ def test_padding_frames_change_nothing():
     lengths = np.array([6, 4])
     other = logits.copy()
     other[1, 4:] = 50 * np.random.default_rng(3).normal(size=(2, 4))
-    run = lambda n, *logits: [(greedy(z, n), *prefix_beam(z, n, width=4)) for z in logits]
+    run = lambda n, *logits: [(greedy_path(z, n), *prefix_beam(z, n, width=4)) for z in logits]
     for a, b in zip(*one_program(run, lengths, logits, other), strict=True):
         np.testing.assert_array_equal(a, b)
 

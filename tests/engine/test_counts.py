@@ -9,7 +9,7 @@ from jaxdl import train
 from jaxdl.counts import check_count
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.loop import Limits
-from jaxdl.engine.population import watched
+from jaxdl.engine.population import with_best
 from jaxdl.engine.stopping import EarlyStopping
 
 WRONG = {
@@ -78,4 +78,4 @@ def test_early_stopping_without_a_validation_split_is_refused(rule, tiny, unvali
 
 def test_no_early_stopping_needs_none(tiny, unvalidated):
     exp = replace(tiny.config(), data=unvalidated, stop=None)
-    assert watched(exp).stop.restore_best is False  # a population remembers what was best, if anything was evaluated
+    assert with_best(exp).stop.restore_best is False  # a population remembers what was best, if anything was evaluated

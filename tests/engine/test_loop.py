@@ -15,6 +15,7 @@ import jaxdl
 from jaxdl.engine.loop import Diverged, Limits, next_edge
 from jaxdl.engine.signals import Interruption
 from jaxdl.engine.stopping import EarlyStopping
+from jaxdl.experiment import ExperimentError
 from jaxdl.models.mlp import MLP
 from jaxdl.record.checkpoint import Checkpoints, digest
 from jaxdl.record.log import read
@@ -215,9 +216,14 @@ def test_the_log_is_strict_json(trained):
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-def test_knobs_that_are_not_recorded_are_told_and_a_checkpoint_is_best_or_last(tiny, tmp_path, capfd):
+def test_that_no_knobs_are_recorded_is_told_and_a_checkpoint_is_best_or_last(tiny, tmp_path, capfd):
     exp = tiny.config()
     run = jaxdl.train(lambda: exp, run=tmp_path, limits=Limits(stop_at=2))
-    assert "knobs are not recorded" in capfd.readouterr().err
+    assert "no knobs are recorded" in capfd.readouterr().err
     with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
         jaxdl.load(run.folder, checkpoint="first")
+    # its file is another function's: a copy of it would give no experiment
+    assert json.loads((run.folder / "config.json").read_text())["source"] is None
+    with pytest.raises(ExperimentError, match="give its config function"):
+        jaxdl.load(run.folder)
+    assert int(jaxdl.load(run.folder, config=lambda: exp).state.step) == 2

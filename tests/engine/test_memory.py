@@ -15,7 +15,7 @@ from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP
-from jaxdl.models.vision import run
+from jaxdl.models.vision import run_block
 from jaxdl.tasks.classification import Classification
 from jaxdl.tracing import recompute_block, recomputing, row_numbers, rows_from
 from tests.programs import one_program
@@ -33,7 +33,7 @@ class Blocks(nn.Module):
     @nn.compact
     def __call__(self, x, *, train):
         for i in range(4):
-            x = run(Block(name=f"block{i}"), x, train=train)
+            x = run_block(Block(name=f"block{i}"), x, train=train)
         return Dense(self.classes)(x)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl import train
-from jaxdl.engine.evaluate import conclude
+from jaxdl.engine.evaluate import summarised
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.tasks.classification import Classification
 
@@ -27,7 +27,7 @@ def entropy(outputs, targets):
 
 
 def concluded(report, outputs, sums=SUMS):
-    return conclude(task(report), "validation", sums, {"outputs": outputs, "targets": np.zeros(4)}, {})
+    return summarised(task(report), "validation", sums, {"outputs": outputs, "targets": np.zeros(4)}, {})
 
 
 def test_one_infinite_score_costs_the_report_alone():
@@ -89,6 +89,7 @@ class Unreported(Masked):
         return {"f1": 1.0}
 
 
+@pytest.mark.programs(40, "a whole training")
 def test_a_run_keeps_its_metrics_and_goes_on(tiny, tmp_path):
     exp = replace(tiny.config(steps=12), stop=None, task=Masked(tiny.config().task.model))
     run = train(lambda: exp, run=tmp_path, quiet=True)
@@ -96,6 +97,7 @@ def test_a_run_keeps_its_metrics_and_goes_on(tiny, tmp_path):
     assert all(np.isfinite([line["accuracy"], line["loss"], line["f1"]]).all() for line in lines)
 
 
+@pytest.mark.programs(40, "a whole training")
 def test_a_run_selected_by_a_report_that_cannot_be_made_says_so_and_goes_on(tiny, tmp_path):
     exp = tiny.config(steps=12)
     exp = replace(exp, stop=EarlyStopping(metric="f1"), task=Unreported(exp.task.model))

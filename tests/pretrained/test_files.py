@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxdl.pretrained.files import read, write
+from jaxdl.pretrained.files import read_tensors, write
 
 ARRAYS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
@@ -30,8 +30,8 @@ def same(actual, expected):
 
 def test_safetensors(tmp_path):
     write(tmp_path / "model.safetensors", ARRAYS)
-    same(read(tmp_path / "model.safetensors"), ARRAYS)
-    same(read(tmp_path), ARRAYS)
+    same(read_tensors(tmp_path / "model.safetensors"), ARRAYS)
+    same(read_tensors(tmp_path), ARRAYS)
 
 
 def test_a_safetensors_file_that_begins_like_a_pickle(tmp_path):
@@ -40,7 +40,7 @@ def test_a_safetensors_file_that_begins_like_a_pickle(tmp_path):
         if (tmp_path / "w.safetensors").read_bytes()[0] == 0x80:
             break
     assert size < 199
-    same(read(tmp_path / "w.safetensors"), {"a" * size + "b": ARRAYS["fc.bias"]})
+    same(read_tensors(tmp_path / "w.safetensors"), {"a" * size + "b": ARRAYS["fc.bias"]})
 
 
 def test_sharded_folder(tmp_path):
@@ -49,23 +49,23 @@ def test_sharded_folder(tmp_path):
         write(tmp_path / shard, {name: ARRAYS[name] for name in part})
     weight_map = {name: "a.safetensors" if name in names[:2] else "b.safetensors" for name in names}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    same(read(tmp_path), ARRAYS)
+    same(read_tensors(tmp_path), ARRAYS)
 
 
 def test_what_is_no_weight_file(tmp_path):
     (tmp_path / "a.pth").write_text("hello, I am text")
     with pytest.raises(ValueError, match=r"a\.pth is neither a safetensors nor a PyTorch file"):
-        read(tmp_path / "a.pth")
+        read_tensors(tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(ValueError, match=r"b\.pth is a pickle, but not one of PyTorch's"):
-        read(tmp_path / "b.pth")
+        read_tensors(tmp_path / "b.pth")
     with zipfile.ZipFile(tmp_path / "c.pth", "w") as archive:
         archive.writestr("hello.txt", "hello")
     with pytest.raises(ValueError, match=r"no data\.pkl"):
-        read(tmp_path / "c.pth")
+        read_tensors(tmp_path / "c.pth")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match=r"holds none of model\.safetensors"):
-        read(tmp_path / "folder")
+        read_tensors(tmp_path / "folder")
 
 
 class Bomb:
@@ -90,7 +90,7 @@ def test_a_hostile_pickle_does_nothing(tmp_path):
     os.rmdir(target)
     zipped(tmp_path / "bomb.pth", pickle.dumps({"state_dict": Bomb(target)}))
     with pytest.raises(ValueError, match=r"holds no dictionary of tensors but a dict: save model\.state_dict\(\)"):
-        read(tmp_path / "bomb.pth")
+        read_tensors(tmp_path / "bomb.pth")
     assert not os.path.exists(target)
 
 
@@ -147,14 +147,14 @@ def fake_file(path, monkeypatch, size, stride, offset=0, elements=4):
 
 def test_a_file_made_without_pytorch(tmp_path, monkeypatch):
     fake_file(tmp_path / "w.pth", monkeypatch, (2, 2), (1, 2))
-    np.testing.assert_array_equal(read(tmp_path / "w.pth")["w"], [[0, 2], [1, 3]])
+    np.testing.assert_array_equal(read_tensors(tmp_path / "w.pth")["w"], [[0, 2], [1, 3]])
 
 
 @pytest.mark.parametrize(("size", "stride", "offset"), [((5,), (1,), 0), ((2, 2), (2, 1), 1), ((2,), (-1,), 1)])
 def test_a_view_beyond_its_storage(tmp_path, monkeypatch, size, stride, offset):
     fake_file(tmp_path / "w.pth", monkeypatch, size, stride, offset)
     with pytest.raises(ValueError, match=r"reaches beyond its storage of 4 elements|stride"):
-        read(tmp_path / "w.pth")
+        read_tensors(tmp_path / "w.pth")
 
 
 # -- what PyTorch itself writes ---------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_pytorch_files(tmp_path, torch, zip_file):
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
     torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=zip_file)
-    arrays = read(tmp_path / "w.pth")
+    arrays = read_tensors(tmp_path / "w.pth")
     assert set(arrays) == set(state)
     for name, tensor in state.items():
         expected = tensor.detach()
@@ -197,17 +197,17 @@ def test_training_checkpoints(tmp_path, torch):
     for key in ("state_dict", "model"):
         saved = {"epoch": 3, key: weights, "args": argparse.Namespace(lr=1.0), "best": torch.tensor(0.7)}
         torch.save(saved, tmp_path / "w.pth")
-        assert set(read(tmp_path / "w.pth")) == {"a"}
+        assert set(read_tensors(tmp_path / "w.pth")) == {"a"}
 
 
 def test_a_whole_pickled_model_is_refused(tmp_path, torch):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
     with pytest.raises(ValueError, match=r"but a torch\.nn\.modules\.linear\.Linear: save model\.state_dict\(\)"):
-        read(tmp_path / "w.pth")
+        read_tensors(tmp_path / "w.pth")
 
 
 def test_bfloat16_safetensors_of_pytorch(tmp_path, torch):
     pytest.importorskip("safetensors.torch").save_file(
         {"a": torch.tensor([0.5, 3.0]).bfloat16()}, tmp_path / "w.safetensors"
     )
-    np.testing.assert_array_equal(read(tmp_path / "w.safetensors")["a"].astype(np.float32), [0.5, 3.0])
+    np.testing.assert_array_equal(read_tensors(tmp_path / "w.safetensors")["a"].astype(np.float32), [0.5, 3.0])

@@ -15,7 +15,7 @@ from jaxdl.models.mobilenet import V2, V3_LARGE
 from jaxdl.models.resnet import bottleneck
 from jaxdl.models.vision import divisible
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import from_torch
+from jaxdl.pretrained.mapping import variables_of
 
 torch = pytest.importorskip("torch")
 oracles = import_module("tests.pretrained.oracles")
@@ -63,7 +63,7 @@ def test_equal_logits(case):
     parity.randomise(reference, 0)
     x = np.random.default_rng(1).normal(size=(1, *MODELS[name].input)).astype(np.float32)
     shapes = shapes_of(model)
-    variables = from_torch(shapes, parity.numpy_of(reference), names_of(model, shapes)).variables
+    variables = variables_of(shapes, parity.numpy_of(reference), names_of(model, shapes)).variables
     with torch.no_grad():
         expected = parity.logits_of(reference, torch.tensor(x).permute(0, 3, 1, 2)).numpy()
     actual = jax.jit(partial(model.apply, train=False))(variables, x)
@@ -76,7 +76,7 @@ def test_auxiliary_logits_of_googlenet():
     parity.randomise(reference, 0)
     x = np.random.default_rng(1).normal(size=(1, 224, 224, 3)).astype(np.float32)
     shapes = shapes_of(model)
-    variables = from_torch(shapes, parity.numpy_of(reference), names_of(model, shapes)).variables
+    variables = variables_of(shapes, parity.numpy_of(reference), names_of(model, shapes)).variables
     with torch.no_grad():
         expected = reference(torch.tensor(x).permute(0, 3, 1, 2), every=True)
     logits, seen = jax.jit(partial(model.apply, train=False, features=True))(variables, x)

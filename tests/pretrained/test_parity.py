@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import from_torch, to_torch
+from jaxdl.pretrained.mapping import variables_of, tensors_of
 
 torch = pytest.importorskip("torch")
 cases = import_module("tests.pretrained.oracles_cases")
@@ -61,10 +61,10 @@ def test_same_network(name):
 
     shapes = shapes_of(model, (size, size, 3))
     names = names_of(model, shapes)
-    loaded = from_torch(shapes, numpy_of(reference), names)
+    loaded = variables_of(shapes, numpy_of(reference), names)
     assert loaded.naming == naming
     variables = loaded.variables
-    back = to_torch(variables, names[naming])
+    back = tensors_of(variables, names[naming])
     for key, value in numpy_of(reference).items():  # every tensor of the file, in PyTorch's layout
         np.testing.assert_array_equal(back[key], value, err_msg=key)
     reference.load_state_dict({k: torch.tensor(v) for k, v in back.items()}, strict=True)
@@ -103,14 +103,14 @@ def test_same_network(name):
         loss, gradient, variables = step(variables, rate)
         close(float(loss), loss_torch.item(), 1e-5 * looser * (1 + 5 * i), f"loss of step {i}")
         if i == 0:
-            written = to_torch({"params": jax.device_get(gradient)}, names[naming])
+            written = tensors_of({"params": jax.device_get(gradient)}, names[naming])
             for key, p in parameters.items():
                 tolerance = {"rtol": 2e-4 * looser, "atol": 2e-5 * looser * largest}
                 np.testing.assert_allclose(written[key], p.grad.numpy(), **tolerance, err_msg=key)
         with torch.no_grad():
             for p in parameters.values():
                 p -= rate * p.grad
-    trained = to_torch(jax.device_get(variables), names[naming])
+    trained = tensors_of(jax.device_get(variables), names[naming])
     moved, apart = 0.0, 0.0
     for key, p in parameters.items():
         moved += float(((p.detach() - before[key]) ** 2).sum())

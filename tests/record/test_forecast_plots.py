@@ -1,11 +1,10 @@
 """The picture of forecasts: one panel a window, from an evaluation and its data."""
 
-from types import SimpleNamespace
-
 import numpy as np
 
 from jaxdl.data import series
-from jaxdl.record import forecast_plots
+from jaxdl.record.draw import Split, draw
+from jaxdl.reports import Forecasts
 
 
 def test_windows_of_an_evaluation_are_drawn(tmp_path):
@@ -13,13 +12,11 @@ def test_windows_of_an_evaluation_are_drawn(tmp_path):
 
     rng = np.random.default_rng(0)
     data = series.windows(rng.normal(size=(60, 2)), lookback=8, horizon=3, batch=2, columns=("a", "b"))
-    targets = data.splits["test"]["y"]
-    outputs = {"value": targets + 0.1, "quantile": targets[..., None] + np.array([-1.0, 0.0, 1.0])}
-    report = {"forecast_windows": np.array([0, 3, 5, 9])}
-    evaluation = SimpleNamespace(split="test", outputs=outputs, report=report)
-    path = forecast_plots.of_windows(evaluation, data, tmp_path / "forecasts.png")
+    rows, split = np.array([0, 3, 5, 9]), Split.of(data, "test")
+    true = data.splits["test"]["y"][rows]
+    bands = Forecasts(rows, true + 0.1, true, true[..., None] + np.array([-1.0, 0.0, 1.0]))
+    path = draw(bands, tmp_path / "forecasts.png", split)
     with Image.open(path) as image:
         assert image.width > image.height > 300
-    evaluation.outputs = {"value": targets}
-    small = forecast_plots.of_windows(evaluation, data, tmp_path / "plain.png")
+    small = draw(Forecasts(rows, true + 0.1, true), tmp_path / "plain.png", split)
     assert small.stat().st_size < path.stat().st_size, "without the bands"

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from jaxdl.record import gallery
+from jaxdl.record.draw import keep_frames
+from jaxdl.reports import Images, Matrix
 
 
 @pytest.mark.parametrize(
@@ -25,10 +27,16 @@ def test_the_first_image_is_at_the_top_left():
     assert (grid[1:49, 51:99] == 0).all()
 
 
-def test_only_images_are_kept_and_their_film_runs_in_the_order_of_steps(tmp_path):
+def test_only_what_is_filmed_is_kept_and_their_film_runs_in_the_order_of_steps(tmp_path):
     for step, value in ((5, 0.0), (10, 0.5), (20, 1.0)):
-        report = {"samples": np.full((4, 8, 8, 1), value), "confusion": np.zeros((3, 3)), "score": 0.5}
-        (path,) = gallery.keep(tmp_path / "samples", step, report)
+        still = Images(np.zeros((1, 8, 8, 1)), film=False)
+        report = {
+            "samples": Images(np.full((4, 8, 8, 1), value)),
+            "still": still,
+            "counts": Matrix(np.eye(3)),
+            "n": 0.5,
+        }
+        (path,) = keep_frames(tmp_path / "samples", step, report)
         assert path.name == f"samples-{step:06d}.png"
     film = gallery.film(tmp_path / "samples", "samples", tmp_path / "film.gif")
     with Image.open(film) as frames:
@@ -41,5 +49,5 @@ def test_only_images_are_kept_and_their_film_runs_in_the_order_of_steps(tmp_path
 
 
 def test_one_picture_is_no_film(tmp_path):
-    gallery.keep(tmp_path / "samples", 1, {"samples": np.zeros((1, 8, 8, 1))})
+    keep_frames(tmp_path / "samples", 1, {"samples": Images(np.zeros((1, 8, 8, 1)))})
     assert gallery.film(tmp_path / "samples", "samples", tmp_path / "film.gif") is None

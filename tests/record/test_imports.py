@@ -64,6 +64,7 @@ def test_a_run_of_before_has_nothing_to_say():
     assert changed_since({"experiment": "old"}) == []
 
 
+@pytest.mark.programs(40, "a whole training, loaded twice")
 def test_load_says_so_in_one_line(tiny_file, tmp_path, capsys, monkeypatch):
     """The run of a file beside a helper; loading it goes on, with a note."""
     (tmp_path / "beside_of_imports.py").write_text("WIDTH = 4\n")
@@ -71,7 +72,7 @@ def test_load_says_so_in_one_line(tiny_file, tmp_path, capsys, monkeypatch):
     path = tmp_path / "tiny_of_imports.py"
     path.write_text(text.replace("width: int = 8", "width: int = beside_of_imports.WIDTH"))
     monkeypatch.syspath_prepend(tmp_path)
-    run = train(lambda: load_config(path), steps=6, run=tmp_path / "runs", quiet=True)
+    run = train(load_config(path), steps=6, run=tmp_path / "runs", quiet=True)
     load(run.folder)
     assert "changed since" not in capsys.readouterr().err
     (tmp_path / "beside_of_imports.py").write_text("WIDTH = 4  # edited\n")

@@ -6,6 +6,7 @@ from PIL import Image
 
 from jaxdl.record.latent_map import latent_map
 from jaxdl.record.recorder import Recorder
+from jaxdl.reports import Codes
 
 POINTS = np.random.default_rng(0).normal(size=(30, 2))
 
@@ -18,7 +19,7 @@ def test_draws(tmp_path, labels):
 
 
 def test_a_run_keeps_one_for_each_evaluation(tmp_path):
-    report = {"latent_map": POINTS, "latent_labels": np.arange(30) % 3, "latent_axes": np.array(["z1", "z2"])}
+    report = {"latent_map": Codes(POINTS, np.arange(30) % 3, ("z1", "z2"))}
     for step in (5, 10):
         Recorder(None, None, samples=tmp_path).pictures(step, report)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["latent_map-000005.png", "latent_map-000010.png"]

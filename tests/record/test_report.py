@@ -5,17 +5,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from jaxdl.metrics import classification, regression
+from jaxdl.models.mlp import MLP
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.report import title, write_report
 from jaxdl.record.run import create_run
+from jaxdl.reports import Images, Misclassified, Notes, Picture, Rows
+from jaxdl.tasks.classification import Classification
+from jaxdl.tasks.regression import Regression
+from jaxdl.types import Data
 
 RNG = np.random.default_rng(0)
 SOURCE = '"""Digits by a small network.\n\nSource: none.\n"""\n'
 
 
-class Data:
+class Drawn(Data):
     batch = 4
     name = "Digits (8 x 8)"
     split = "Every fifth example is a test example."
@@ -23,9 +28,6 @@ class Data:
 
     def __init__(self, **splits):
         self.splits = splits
-
-    def size(self, split):
-        return len(self.splits[split]["x"])
 
 
 @pytest.fixture
@@ -54,13 +56,15 @@ def classified(n=12, *, right=False):
     probability = RNG.dirichlet(np.ones(3), n)
     if right:
         probability = np.eye(3)[targets]
-    numbers = classification.report(probability, targets)
-    metrics = {name: float(value) for name, value in numbers.items() if np.ndim(value) == 0}
-    arrays = {name: value for name, value in numbers.items() if np.ndim(value)}
     outputs = {"label": probability.argmax(-1), "probability": probability}
-    return SimpleNamespace(
-        split="test", metrics={"loss": 0.5, **metrics}, report=arrays, outputs=outputs, targets=targets
-    )
+    return evaluation(Classification(MLP(classes=3)).report(outputs, targets), loss=0.5)
+
+
+def evaluation(report, **metrics):
+    """Of the test split: numbers and the rest of a report apart, as `engine.evaluate` has them."""
+    numbers = {name: value for name, value in report.items() if isinstance(value, (int, float))}
+    rest = {name: value for name, value in report.items() if name not in numbers}
+    return SimpleNamespace(split="test", metrics={**metrics, **numbers}, report=rest, outputs=None, targets=None)
 
 
 def write(run, evaluations, data, select=("accuracy", "max")):
@@ -74,7 +78,7 @@ def write(run, evaluations, data, select=("accuracy", "max")):
 def test_a_classifier_of_images(run):
     end(run)
     images = {split: {"x": np.zeros((12, 8, 8, 1), np.uint8)} for split in ("train", "test")}
-    text, pictures = write(run, [classified()], Data(**images))
+    text, pictures = write(run, [classified()], Drawn(**images))
     assert pictures == ["learning_curves", "confusion_matrix", "per_class_accuracy", "reliability", "misclassified"]
     assert text.startswith("# Digits by a small network\n")
     assert "### Learning curves\n" in text
@@ -100,34 +104,56 @@ def test_a_classifier_of_images(run):
 def test_a_perfect_classifier_of_rows_has_no_misclassified_images(run):
     end(run)
     rows = {split: {"x": np.zeros((12, 5))} for split in ("train", "test")}
-    for evaluation in (classified(), classified(right=True)):
-        _, pictures = write(run, [evaluation], Data(**rows))
+    for found in (classified(), classified(right=True)):
+        _, pictures = write(run, [found], Drawn(**rows))
         assert pictures == ["learning_curves", "confusion_matrix", "per_class_accuracy", "reliability"]
 
 
 def test_a_regression(run):
     end(run)
     targets, values = RNG.random(9), RNG.random(9)
-    numbers = regression.report(values, targets)
-    evaluation = SimpleNamespace(split="test", metrics=numbers, report={}, outputs={"value": values}, targets=targets)
-    text, pictures = write(run, [evaluation], Data(train={"x": np.zeros((9, 2))}), select=("mse", "min"))
+    found = evaluation(Regression(MLP(classes=1)).report({"value": values}, targets))
+    text, pictures = write(run, [found], Drawn(train={"x": np.zeros((9, 2))}), select=("mse", "min"))
     assert pictures == ["learning_curves", "predicted_against_true"]
-    assert f"| mse | – | {numbers['mse']:.4g} |" in text
+    assert f"| mse | – | {found.metrics['mse']:.4g} |" in text
 
 
 def test_images_that_a_task_reports(run):
     end(run)
-    report = {"samples": RNG.random((5, 8, 8, 1)), "curve": RNG.random((5, 2))}
-    evaluation = SimpleNamespace(
-        split="test", metrics={"loss": 1.0}, report=report, outputs=RNG.random(9), targets=np.zeros(9)
+    report = {"samples": Images(RNG.random((5, 8, 8, 1)), title="What it paints"), "array": RNG.random((5, 2))}
+    text, pictures = write(run, [evaluation(report, loss=1.0)], Drawn(train={"x": np.zeros((9, 2))}))
+    assert pictures == ["learning_curves", "samples"]  # what is no picture is not drawn
+    assert "![What it paints (test split)](plots/samples.png)" in text
+
+
+def test_a_picture_of_ones_own_draws_itself_and_others_fit_no_split(run):
+    class Cross(Picture):
+        def draw(self, path):
+            Image.fromarray(np.eye(200, dtype=np.uint8) * 255).save(path, compress_level=0)
+            return path
+
+    wrong = Misclassified(np.array([0]), np.array([1]), np.array([2]))  # of rows: there is no image to show
+    report = {"big_cross": Cross(), "misclassified": wrong}
+    text, pictures = write(
+        run, [evaluation(report)], Drawn(train={"x": np.zeros((9, 2))}, test={"x": np.zeros((9, 2))})
     )
-    assert write(run, [evaluation], Data(train={"x": np.zeros((9, 2))}))[1] == ["learning_curves", "samples"]
+    assert pictures == ["learning_curves", "big_cross"]
+    assert "### Big cross (test split)" in text
+
+
+def test_notes_and_tables_are_written_out(run):
+    rows = Rows(("class", "count"), [("a|b", 3)], title="Counts")
+    report = {"notes": Notes(["collapsed: a", "b"]), "rows": rows}
+    text, pictures = write(run, [evaluation(report)], Drawn(train={"x": np.zeros((9, 2))}))
+    assert "\n- collapsed: a\n- b\n" in text
+    assert "### Counts\n\n| class | count |\n|---|---|\n| a\\|b | 3 |\n" in text
+    assert pictures == ["learning_curves"]
 
 
 def test_sizes_are_not_said_twice_and_the_best_may_be_the_last(run):
     with MetricsLog(run.folder, tensorboard=False) as log:
         log.line({"kind": "eval", "step": 40, "split": "validation", "loss": 0.1, "accuracy": 1.0})
-    data = Data(train={"x": np.zeros((9, 2))})
+    data = Drawn(train={"x": np.zeros((9, 2))})
     data.split = "9 train: all."
     text, _ = write(run, [], data)
     assert "**Digits (8 x 8)**: 9 train: all; batches of 4." in text
@@ -135,7 +161,7 @@ def test_sizes_are_not_said_twice_and_the_best_may_be_the_last(run):
 
 
 def test_a_paused_run(run):
-    data = Data(train={"x": np.zeros((9, 2))})
+    data = Drawn(train={"x": np.zeros((9, 2))})
     assert "Not finished: the log reaches step 30." in write(run, [], data)[0]
     end(run, reason="paused")
     text, pictures = write(run, [], data)
@@ -146,7 +172,7 @@ def test_a_paused_run(run):
 def test_a_run_that_was_stopped_before_its_first_line(tmp_path):
     run = create_run(tmp_path, "notebook", seed=0, config={"docstring": "From a notebook.\nMore."}, source=None)
     MetricsLog(run.folder, tensorboard=False).close()
-    text, _ = write(run, [], Data(train={"x": np.zeros((9, 2))}))
+    text, _ = write(run, [], Drawn(train={"x": np.zeros((9, 2))}))
     assert text.startswith("# From a notebook\n\nNot finished: the log reaches step 0.")
     assert "Nothing was evaluated yet." in text
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdl.record import sweep_plots
-from jaxdl.record.parallel_coordinates import fanned, parallel_coordinates, place
+from jaxdl.record.parallel_coordinates import fanned, parallel_coordinates, axis_positions
 from jaxdl.record.sweep_report import settings
 
 
@@ -53,10 +53,10 @@ def test_many_knobs(results, tmp_path):
 
 
 def test_values_lie_on_their_axis_by_size_and_choices_evenly():
-    heights, ticks = place([1e-3, 1e-1, 1e-2])
+    heights, ticks = axis_positions([1e-3, 1e-1, 1e-2])
     np.testing.assert_allclose(heights, [0.0, 1.0, 0.5])
     assert [label for _, label in ticks] == ["0.001", "0.01", "0.1"]
-    heights, ticks = place(["b", "a", "c"])
+    heights, ticks = axis_positions(["b", "a", "c"])
     assert heights.tolist() == [0.5, 0.0, 1.0]
     assert [label for _, label in ticks] == ["a", "b", "c"]
     heights, ticks = fanned(np.array([0.0, 0.0, 1.0]), [(0.0, "a"), (1.0, "b")], np.array([0.9, 0.1, 0.5]))

@@ -22,8 +22,8 @@ def found():
             part = keys_of(key, x[100:110], train=True)
         keys = noise.keys_of(key, x, train=True)
         return {
-            "checksum": (noise.checksum(x), noise.checksum(x[::-1])),
-            "shape": (noise.checksum(jnp.zeros((2, 3)))[0], noise.checksum(jnp.zeros((2, 4)))[0]),
+            "checksum": (noise.row_checksum(x), noise.row_checksum(x[::-1])),
+            "shape": (noise.row_checksum(jnp.zeros((2, 3)))[0], noise.row_checksum(jnp.zeros((2, 4)))[0]),
             "trained": (jax.random.key_data(keys), part),
             "evaluated": (keys_of(key, x, train=False), keys_of(other, x[7:9], train=False)),
             "masked": noise.corrupted(noise.masking(0.3), keys, jnp.ones(x.shape)),

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 
-def table(text: str) -> list[tuple[str, str]]:
+def monthly_rows(text: str) -> list[tuple[str, str]]:
     """(month, number) of the rows `year jan feb … dec`; a month that was not over yet is missing there and here.
 
     >>> table("YEAR JAN\\n1749  58.0  62.6")
@@ -27,6 +27,6 @@ def table(text: str) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    rows = table(Path(sys.argv[1]).read_text(encoding="ascii", errors="replace"))
+    rows = monthly_rows(Path(sys.argv[1]).read_text(encoding="ascii", errors="replace"))
     lines = ["month,sunspots", *(f"{month},{number}" for month, number in rows)]
     Path(__file__).with_name("sunspots.csv").write_text("\n".join(lines) + "\n", encoding="ascii")
