@@ -50,7 +50,12 @@ def plain(tiny, **task):
     labels[::5] = -100
     splits = {"train": {**exp.data.splits["train"], "y": labels}}
     return replace(
-        exp, data=InMemory(splits, 16), task=replace(exp.task, **task), optimizer=optim.adamw(0.01), origin=None
+        exp,
+        data=InMemory(splits, 16),
+        task=replace(exp.task, **task),
+        optimizer=optim.adamw(0.01),
+        stop=None,
+        origin=None,
     )
 
 
