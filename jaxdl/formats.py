@@ -53,7 +53,7 @@ def recorded(config: Mapping[str, Any]) -> Rules:
     number = config.get("format", 1)
     if number not in range(1, FORMAT + 1):
         raise UserError(f"the run has format {number}, this jaxdl reads formats 1 to {FORMAT}: take a newer jaxdl")
-    return Rules() if number == FORMAT else Rules(number, tuple(config["select"]))
+    return Rules() if number == FORMAT else Rules(number, tuple(config["select"]) if "select" in config else None)
 
 
 def following(config: Mapping[str, Any], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -61,6 +61,7 @@ def test_old_and_new_rules_are_two_programs(tiny):
     assert text(formats.TODAY) == now != old
 
 
+@pytest.mark.programs(30, "a run is loaded, resumed to its end and reported")
 def test_an_old_run_says_so_in_one_line_when_it_is_loaded_and_resumed(capsys, tmp_path):
     load(OLD)
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
@@ -75,6 +76,7 @@ def test_an_old_run_says_so_in_one_line_when_it_is_loaded_and_resumed(capsys, tm
     assert "format" not in json.loads((copy / "config.json").read_text())
 
 
+@pytest.mark.programs(10, "the leaves of a checkpoint are put on the device one by one")
 def test_a_new_run_says_nothing(trained, tiny, capsys):
     load(trained.folder, config=tiny.config)
     assert "note" not in capsys.readouterr().err

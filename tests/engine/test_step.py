@@ -59,7 +59,8 @@ def by_hand(tiny, rate, **task):
     labels = exp.data.splits["train"]["y"].copy()
     labels[::5] = -100
     splits = {"train": {**exp.data.splits["train"], "y": labels}}
-    return replace(exp, data=InMemory(splits, 16), task=replace(exp.task, **task), optimizer=optim.adamw(0.01))
+    data, task = InMemory(splits, 16), replace(exp.task, **task)
+    return replace(exp, data=data, task=task, optimizer=optim.adamw(0.01), stop=None)
 
 
 def test_micro_batches_change_nothing(tiny):

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxdl import api, train
+from jaxdl import load, train
 from jaxdl.__main__ import main
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.run import content_hash, open_run
-from jaxdl.runs.provenance import check, checksum
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.provenance import checksum
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 
 pytestmark = pytest.mark.programs(40, "whole trainings")
@@ -45,7 +47,7 @@ def test_an_edit_is_kept_and_recorded(edited):
     assert found.experiment_at(9) == run / "experiment.py"
     assert found.experiment_at(10) == found.experiment
     assert f"at step 10: `experiment-{new[:8]}.py`" in found.report.read_text()
-    assert api.load(run, "last").state.step == 24
+    assert load(run, "last").state.step == 24
     assert not list(run.glob("*.new"))
 
 
@@ -86,7 +88,7 @@ def test_a_network_with_a_part_of_no_size_is_refused(tiny):
 
     exp = replace(tiny.config(), task=Classification(model=Closed()))
     with pytest.raises(ExperimentError, match=r"parameter empty of shape \(3, 0\) has no elements"):
-        check(exp)
+        prepare(Setup.of(lambda: exp, {}))
 
 
 def test_other_data_are_told_of_on_resume(tiny, tmp_path, capsys, monkeypatch):
