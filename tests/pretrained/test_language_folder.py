@@ -39,6 +39,7 @@ def equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.programs(30, "Marian's table of sines is made by the library, operation by operation")
 @pytest.mark.parametrize(
     ("name", "naming"),
     [
@@ -65,6 +66,7 @@ def test_every_naming_is_found_by_itself(name, naming):
         equal(from_torch(shapes, other, names, naming=naming).variables, variables)
 
 
+@pytest.mark.programs(30, "Marian's table of sines is made by the library, operation by operation")
 @pytest.mark.parametrize(
     ("name", "naming", "change", "says"),
     [
@@ -99,7 +101,7 @@ def test_bert_from_a_pretraining_file():
     tensors = to_torch(variables, names["huggingface bert"])
     heads = {"cls.predictions.bias": np.ones(11), "cls.seq_relationship.weight": np.ones((2, 8))}
     equal(from_torch(shapes, tensors | heads, names).variables, variables)
-    hidden, pooled = model.apply(variables, jnp.ones((1, 3), jnp.int32), train=False)
+    hidden, pooled = jax.eval_shape(lambda v: model.apply(v, jnp.ones((1, 3), jnp.int32), train=False), variables)
     assert (hidden.shape, pooled.shape) == ((1, 3, 8), (1, 8))
 
 
@@ -115,6 +117,7 @@ def hub(tmp_path):
     return folder, model, variables
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_a_folder_of_the_hub_by_the_command(hub, tmp_path, capsys):
     folder, model, variables = hub
     assert "lm_head.weight" not in files.read(folder)
@@ -129,6 +132,7 @@ def test_a_folder_of_the_hub_by_the_command(hub, tmp_path, capsys):
         opened.predict(["cat.png"])
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_without_a_config_the_sizes_are_those_of_the_name(hub, tmp_path, capsys):
     folder, _, variables = hub
     (folder / "config.json").unlink()
@@ -141,6 +145,7 @@ def test_without_a_config_the_sizes_are_those_of_the_name(hub, tmp_path, capsys)
     assert "classes=3: this model has no such option" in capsys.readouterr().err
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_new_classes_on_pretrained_weights(tmp_path):
     model, _, variables, _ = filled("bert_base_classifier", classes=3)
     save_torch(model, variables, tmp_path / "model.safetensors", naming="huggingface bert")

@@ -3,7 +3,6 @@
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,6 +28,7 @@ from jaxdl.models.vgg import VGG, vgg
 from jaxdl.models.vit import ViT, resample_positions
 from jaxdl.pretrained.folder import image_of, load, names_of, save_torch, shapes_of
 from jaxdl.pretrained.mapping import flat, from_torch, locate, to_torch
+from tests.programs import one_program
 
 tiny_vit = {"patch": 4, "width": 8, "depth": 1, "heads": 2, "image": 12, "classes": 3}
 b_table = ((1, 3, 1, 8, 1), (6, 3, 2, 8, 2))
@@ -56,6 +56,7 @@ PARTIAL = {
     "resnet v2": {"xternalz"},  # a head that is no convolution: fits as well, but timm is meant
     "deit": {"torchvision", "huggingface vit", "huggingface vit 5", "huggingface deit", "huggingface deit 5"},
 }
+QUICK_FAMILIES = {"alexnet", "vgg bn", "resnet", "resnet v2", "mobilenet v3", "vit", "deit"}
 SIZES = {"inception v3": (299, 299, 3), "googlenet": (64, 64, 3)}
 
 
@@ -67,7 +68,7 @@ def filled(model, image):
 
 
 @pytest.mark.parametrize(
-    "family", [pytest.param(n, marks=pytest.mark.slow if n in ("googlenet", "inception v3") else ()) for n in FAMILIES]
+    "family", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK_FAMILIES)) for n in FAMILIES]
 )
 def test_round_trip_in_every_naming(family):
     model = FAMILIES[family]
@@ -136,8 +137,11 @@ PUBLISHED = {
 }
 
 
+QUICK_PUBLISHED = {"alexnet", "vgg16_bn", "resnet50", "mobilenet_v2", "vit_b_16"}
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n == "inception_v3" else ()) for n in PUBLISHED]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK_PUBLISHED)) for n in PUBLISHED]
 )
 def test_published_names_and_shapes(name):
     naming, expected = PUBLISHED[name]
@@ -204,9 +208,12 @@ def test_half_precision_becomes_single(case):
     assert {leaf.dtype for leaf in flat(loaded.variables).values()} == {np.dtype(np.float32)}
 
 
+FROM_FILE = pytest.mark.programs(30, "each array of a file is put on the device by itself")
+
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
+@FROM_FILE
 def test_load_with_a_new_head(tmp_path):
     model = resnet(18, stages=(1, 1), width=8, classes=7)
     variables = filled(model, (32, 32, 3))
@@ -217,19 +224,21 @@ def test_load_with_a_new_head(tmp_path):
     loaded = load(ten, tmp_path / "w.safetensors", image=(32, 32, 3), fresh=("head/.*",), key=jax.random.key(1))
     head = loaded.variables["params"]["head"]["kernel"]
     assert head.shape == (16, 10)
-    assert 0 < float(jnp.abs(head).max()) <= 1 / 4  # U(±1/√16)
+    assert 0 < np.abs(head).max() <= 1 / 4  # U(±1/√16)
     np.testing.assert_array_equal(
         loaded.variables["params"]["stem"]["conv1"]["kernel"], variables["params"]["stem"]["conv1"]["kernel"]
     )
 
 
+@FROM_FILE
 def test_positions_of_another_resolution(tmp_path):
     small, large = ViT(**tiny_vit), ViT(**(tiny_vit | {"image": 20}))
     variables = filled(small, (12, 12, 3))
     save_torch(small, variables, tmp_path / "w.safetensors", naming="timm")
     table, before = (v["params"]["positions"] for v in (load(large, tmp_path / "w.safetensors").variables, variables))
     np.testing.assert_array_equal(table[0], before[0])
-    np.testing.assert_allclose(table[1:], resample_positions(jnp.asarray(before[1:]), (3, 3), (5, 5)), rtol=1e-6)
+    resampled = one_program(lambda table: resample_positions(table, (3, 3), (5, 5)), before[1:])
+    np.testing.assert_allclose(table[1:], resampled, rtol=1e-6)
 
 
 def test_vgg_of_the_catalog_has_both_namings():
