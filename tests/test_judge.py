@@ -12,6 +12,8 @@ from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, save_torch
 from jaxdl.runs.judge import judge
 
+pytestmark = pytest.mark.programs(30, "a classifier is trained or imported, and asked")
+
 
 @pytest.fixture(scope="module")
 def data():

@@ -26,6 +26,7 @@ LINES = rows("From PyTorch")
 
 
 @pytest.mark.parity
+@pytest.mark.programs(60, "lines of README as a reader types them: eagerly")
 @pytest.mark.parametrize("row", LINES, ids=[code(row[0])[:40] for row in LINES])
 def test_a_pytorch_line_and_its_jaxdl_line_give_the_same_numbers(row: list[str]) -> None:
     import torch

@@ -136,4 +136,16 @@ VMAPPED |= {"magnitude_warp", "equalize", "chain", "switch pair", "switch elem",
 SLOW = VMAPPED - {"flip", "rotate", "time_warp", "delete", "mixup pair"}
 SLOW |= {"rand_augment", "three_augment", "cutout", "perspective", "random_resized_crop", "permutation", "window_warp"}
 SLOW |= {"sharpness", "grayscale", "posterize", "autocontrast", "invert", "binarise", "rotation", "drift", "noise"}
-SLOW |= {"paraphrase", "swap", "synonyms", "insert", "cutoff"} | set(MIXES) - {"mixup pair", "cutmix batch"}
+SLOW |= {
+    "paraphrase",
+    "swap",
+    "synonyms",
+    "insert",
+    "cutoff",
+    "sometimes",
+    "scaling",
+    "window_slice",
+    "reverse",
+    "pool",
+}
+SLOW |= set(MIXES) - {"mixup pair"}

@@ -34,22 +34,20 @@ def of_row(alpha, rows=2000, **options):
 
 @pytest.fixture(scope="module")
 def shares():
-    """Draws of λ at every strength, with probability 0.3, and in every mode, in one program."""
+    """Draws of λ at every strength, and with probability 0.3, in one program."""
 
     def draw(alphas, chances):
-        each = jax.lax.map(lambda case: of_row(case[0], mode="elem", p=case[1]), (alphas, chances))
-        return {"each": each, **{mode: of_row(1.0, 20, mode=mode) for mode in ("batch", "pair")}}
+        return jax.lax.map(lambda case: of_row(case[0], mode="elem", p=case[1]), (alphas, chances))
 
     return one_program(draw, np.float32([*ALPHAS, 1]), np.float32([*[1] * len(ALPHAS), 0.3]))
 
 
 def test_regression_targets_are_mixed(shares):
-    for found in shares.values():
-        np.testing.assert_allclose(found["share"], found["target"], atol=1e-6)
+    np.testing.assert_allclose(shares["share"], shares["target"], atol=1e-6)
 
 
 def at(shares, alpha):
-    return shares["each"]["share"][ALPHAS.index(alpha)]
+    return shares["share"][ALPHAS.index(alpha)]
 
 
 @pytest.mark.parametrize("alpha", [0.4, 1.0, 4.0])
@@ -68,9 +66,10 @@ def test_share_at_extreme_alpha(alpha, shares):
     assert abs(share.std() - spread) < 0.02
 
 
+@pytest.mark.slow
 def test_share_modes(shares):
     """One λ for all, one for a pair, one for each."""
-    one, pair = (shares[mode]["share"] for mode in ("batch", "pair"))
+    one, pair = one_program(lambda: [of_row(1.0, 20, mode=mode)["share"] for mode in ("batch", "pair")])
     each = at(shares, 1.0)
     assert len(np.unique(one[:10])) == 1
     np.testing.assert_allclose(
@@ -81,11 +80,12 @@ def test_share_modes(shares):
 
 
 def test_probability(shares):
-    mixed = np.mean(shares["each"]["share"][-1][:1000] < 1)
+    mixed = np.mean(shares["share"][-1][:1000] < 1)
     assert abs(mixed - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 1000)
 
 
 MAKERS = {"mixup": mix.mixup, "cutmix": mix.cutmix}
+DEARER = pytest.mark.parametrize("name", ["mixup", pytest.param("cutmix", marks=pytest.mark.slow)])
 PADDED = np.float32(np.arange(ROWS) < 8)
 
 
@@ -102,7 +102,7 @@ def mixed(name, mode):
     return [{field: value[i] for field, value in out.items()} for i in range(3)]
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@DEARER
 @pytest.mark.parametrize("mode", ["batch", pytest.param("pair", marks=pytest.mark.slow)])
 def test_mean_label_is_conserved(name, mode):
     out = mixed(name, mode)[0]
@@ -118,7 +118,7 @@ def test_mean_label_is_conserved(name, mode):
         pytest.param("batch", None, (9, 7), marks=pytest.mark.slow),
         ("pair", None, (9, 7)),
         pytest.param("elem", None, (30,), marks=pytest.mark.slow),
-        ("elem", (0.2, 0.7), (9, 7)),
+        pytest.param("elem", (0.2, 0.7), (9, 7), marks=pytest.mark.slow),
     ],
 )
 def test_cutmix_share_is_the_kept_share(mode, minmax, shape):
@@ -145,7 +145,7 @@ def test_smoothing():
     np.testing.assert_allclose(y, 0.9 * NAMES + 0.025, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@DEARER
 def test_padding_is_no_partner(name):
     """The partner of a padded row stays as it is."""
     out = mixed(name, "batch")[2]

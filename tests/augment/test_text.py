@@ -167,7 +167,7 @@ def test_back_translation_there_and_back():
     np.testing.assert_array_equal(length, LENGTH)
 
 
-@pytest.mark.parametrize("time_out", [5, TIME, TIME + 9])
+@pytest.mark.parametrize("time_out", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (TIME, TIME + 9))])
 def test_paraphrase_fits_the_answer(time_out):
     """An answer of another time is padded or cut, the length follows, and a share p of rows is rewritten."""
 
@@ -182,7 +182,7 @@ def test_paraphrase_fits_the_answer(time_out):
     assert len(np.unique(x[rewritten], axis=0)) == rewritten.sum()  # each row has its own key
 
 
-@pytest.mark.parametrize("time", [4, 6, 8])
+@pytest.mark.parametrize("time", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in (6, 8))])
 def test_a_paraphrase_that_is_cut_still_ends(time):
     """The end token (2 here) stays last; an answer that has none is cut anywhere."""
     answers = np.array([[5, 6, 7, 8, 9, END], [5, 6, END, 0, 0, 0], [5, 6, 7, 8, 9, 9]])

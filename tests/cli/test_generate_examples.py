@@ -11,6 +11,8 @@ from jaxdl.__main__ import main
 from jaxdl.cli.generate_examples import labels_of
 from jaxdl.experiment import ExperimentError, load_config
 
+pytestmark = pytest.mark.programs(20, "a run is made, loaded and drawn from")
+
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "digits_vae.py"
 
 

@@ -165,6 +165,7 @@ def torch():
     return pytest.importorskip("torch")
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("zip_file", [True, False], ids=["zip", "before 1.6"])
 def test_pytorch_files(tmp_path, torch, zip_file):
     base = torch.arange(12.0).reshape(3, 4)
@@ -190,6 +191,7 @@ def test_pytorch_files(tmp_path, torch, zip_file):
         np.testing.assert_array_equal(arrays[name].astype(expected.numpy().dtype), expected.numpy())
 
 
+@pytest.mark.parity
 def test_training_checkpoints(tmp_path, torch):
     import argparse
 
@@ -200,12 +202,14 @@ def test_training_checkpoints(tmp_path, torch):
         assert set(read_tensors(tmp_path / "w.pth")) == {"a"}
 
 
+@pytest.mark.parity
 def test_a_whole_pickled_model_is_refused(tmp_path, torch):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
     with pytest.raises(ValueError, match=r"but a torch\.nn\.modules\.linear\.Linear: save model\.state_dict\(\)"):
         read_tensors(tmp_path / "w.pth")
 
 
+@pytest.mark.parity
 def test_bfloat16_safetensors_of_pytorch(tmp_path, torch):
     pytest.importorskip("safetensors.torch").save_file(
         {"a": torch.tensor([0.5, 3.0]).bfloat16()}, tmp_path / "w.safetensors"

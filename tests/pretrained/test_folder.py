@@ -23,6 +23,7 @@ def source(tmp_path):
     return tmp_path / "net.safetensors", variables
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_import_open_predict(tmp_path, source):
     path, variables = source
     config = {"size": 8, "crop_size": 8, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
@@ -53,6 +54,7 @@ def test_errors(tmp_path, source):
         open_weights(tmp_path)
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_a_damaged_folder(tmp_path, source):
     path, _ = source
     import_weights(NAME, path, tmp_path / "out", **OPTIONS)

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ from jaxdl.decode import beam_search, generate, step_of
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import sizes
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import variables_of, tensors_of
+from jaxdl.pretrained.mapping import from_torch, to_torch
+from tests.programs import one_program
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.parity
 
 VOCAB, PAD, END = 29, 0, 1
 WRITERS = ("gpt2", "t5_small", "marian")
@@ -50,8 +49,6 @@ CASES = {
     "t5_v1_1_small": ("T5ForConditionalGeneration", "huggingface t5"),
     "marian": ("MarianMTModel", "huggingface marian"),
 }
-QUICK = {"bert_base_classifier", "distilbert_mlm", "gpt2", "t5_v1_1_small", "marian"}
-PARAMS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
 LENGTHS = np.array([7, 4])
 TOKENS = np.where(np.arange(7)[None] < LENGTHS[:, None], np.random.default_rng(0).integers(3, VOCAB, (2, 7)), PAD)
 TARGET = np.random.default_rng(1).integers(3, VOCAB, (2, 5))
@@ -63,6 +60,7 @@ def family_of(name):
 
 def reference(name):
     """A tiny model of `transformers`, every parameter random (norms and biases too)."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     family = family_of(name)
     options = {sizes.SIZES[family][k]: v for k, v in TINY.items()} | CHOICES.get(family, {})
     options |= CHOICES["t5_v1_1"] if "v1_1" in name else {}
@@ -97,7 +95,7 @@ def numpy_of(module):
 def read(name, module):
     model = ours(name)
     shapes = shapes_of(model)
-    loaded = variables_of(shapes, numpy_of(module), names_of(model, shapes))
+    loaded = from_torch(shapes, numpy_of(module), names_of(model, shapes))
     assert loaded.naming == CASES[name][1]
     return model, loaded.variables, names_of(model, shapes)[loaded.naming]
 
@@ -118,6 +116,8 @@ def pairs():
 
 def outputs(theirs):
     """Logits or hidden states (and what BERT pools), with padding masked."""
+    import torch
+
     inputs = {"input_ids": torch.tensor(TOKENS), "attention_mask": torch.tensor(TOKENS != PAD).long()}
     if theirs.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = torch.tensor(TARGET)
@@ -128,17 +128,18 @@ def outputs(theirs):
     return tuple(found[k].numpy() for k in ("last_hidden_state", "pooler_output") if k in found)
 
 
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", CASES)
 def test_same_numbers_and_back(pairs, name):
+    import torch
+
     theirs, model, variables, rules = pairs(name)
-    back = tensors_of(variables, rules)
+    back = to_torch(variables, rules)
     for key, value in numpy_of(theirs).items():  # every tensor of the file, tied and computed ones included
         atol = 3e-5 if "embed_positions" in key else 0  # sines of 512, there in float64
         np.testing.assert_allclose(back[key], value, rtol=0, atol=atol, err_msg=key)
     theirs.load_state_dict({k: torch.tensor(v) for k, v in back.items()}, strict=True)
-    tokens, lengths = jnp.asarray(TOKENS), jnp.asarray(LENGTHS)
-    inputs = (tokens, jnp.asarray(TARGET), lengths) if theirs.config.is_encoder_decoder else (tokens, lengths)
-    actual = jax.jit(partial(model.apply, train=False))(variables, *inputs)
+    inputs = (TOKENS, TARGET, LENGTHS) if theirs.config.is_encoder_decoder else (TOKENS, LENGTHS)
+    actual = one_program(partial(model.apply, train=False), variables, *inputs)
     expected = outputs(theirs)
     seen = np.ones(TOKENS.shape, bool) if theirs.config.is_encoder_decoder else np.asarray(TOKENS != PAD)
     for a, b in zip(actual if isinstance(actual, tuple) else (actual,), expected, strict=True):
@@ -154,6 +155,8 @@ STEPS = 9
 
 def continued(theirs, **options):
     """What `generate` of transformers writes behind the prompts, without the prompt or start token; pads after the end."""
+    import torch
+
     text = theirs.config.is_encoder_decoder
     tokens = TOKENS if text else np.stack([np.roll(row, 7 - n) for row, n in zip(TOKENS, LENGTHS, strict=True)])
     with torch.no_grad():
@@ -173,34 +176,39 @@ def continued(theirs, **options):
     return np.where(ended, PAD, found)  # beam search there fills up with the end token where padding is 0
 
 
-def start(model, variables, prompt):
-    """The first cache, and what stands in it first: the source and a start token, or the prompt itself."""
-    if prompt is None:
-        cache = model.apply(variables, jnp.asarray(TOKENS), STEPS + 1, jnp.asarray(LENGTHS), method="start")
-        return cache, jnp.full((2, 1), PAD), None
-    return model.start(2, 7 + STEPS), jnp.asarray(prompt), jnp.asarray(LENGTHS)
+def written(search, theirs, model, variables):
+    """What a search writes, compiled with the first cache and what stands in it: the source and a start token, or a prompt."""
+
+    def run(variables, tokens, lengths):
+        if theirs.config.is_encoder_decoder:
+            cache = model.apply(variables, tokens, STEPS + 1, lengths, method="start")
+            return search(variables["params"], cache, jnp.full((2, 1), PAD), None).tokens
+        return search(variables["params"], model.start(2, 7 + STEPS), tokens, lengths).tokens
+
+    return one_program(run, variables, TOKENS, LENGTHS)
 
 
-@pytest.mark.parametrize("name", [pytest.param("t5_small", marks=pytest.mark.slow), "gpt2", "marian"])
+@pytest.mark.parametrize("name", WRITERS)
 def test_same_greedy_text(pairs, name):
     theirs, model, variables, _ = pairs(name)
-    cache, prompt, lengths = start(model, variables, None if theirs.config.is_encoder_decoder else TOKENS)
-    write = jax.jit(partial(generate, step_of(model), steps=STEPS, end=END, pad=PAD))
-    found = write(variables["params"], cache, prompt, lengths)
+    found = written(partial(generate, step_of(model), steps=STEPS, end=END, pad=PAD), theirs, model, variables)
     expected = continued(theirs)
     assert len(np.unique(expected)) > 2, "a text of one token would be equal too easily"
-    np.testing.assert_array_equal(found.tokens, expected)
+    np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*WRITERS, "t5_v1_1_small"])
-@pytest.mark.parametrize("alpha", [0.0, 1.0])
+BEAMED = [(name, alpha) for name in (*WRITERS, "t5_v1_1_small") for alpha in (0.0, 1.0)]
+QUICK = {("gpt2", 1.0), ("marian", 0.0), ("t5_small", 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha"), [pytest.param(*case, marks=[pytest.mark.night] * (case not in QUICK)) for case in BEAMED]
+)
 def test_same_text_of_four_beams(pairs, name, alpha):
     """transformers divides by the number of tokens to the power alpha; "never" is the bound that our search stops at."""
     theirs, model, variables, _ = pairs(name)
-    cache, prompt, lengths = start(model, variables, None if theirs.config.is_encoder_decoder else TOKENS)
     penalty = lambda n: n**alpha
     search = partial(beam_search, step_of(model), steps=STEPS, end=END, pad=PAD, beams=4, penalty=penalty)
-    found = jax.jit(search)(variables["params"], cache, prompt, lengths)
+    found = written(search, theirs, model, variables)
     expected = continued(theirs, num_beams=4, length_penalty=alpha, early_stopping="never")
-    np.testing.assert_array_equal(found.tokens[:, 0], expected)
+    np.testing.assert_array_equal(found[:, 0], expected)

@@ -11,8 +11,8 @@ from jaxdl.__main__ import main
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import files
 from jaxdl.pretrained.folder import import_weights, load, names_of, open_weights, save_torch, shapes_of
-from jaxdl.pretrained.mapping import variables_of, tensors_of
-from jaxdl.pretrained.sizes import sizes_beside
+from jaxdl.pretrained.mapping import from_torch, to_torch
+from jaxdl.pretrained.sizes import beside
 
 TINY = {"vocab": 11, "width": 8, "depth": 2, "heads": 2, "hidden": 12}
 GPT2 = {
@@ -39,6 +39,7 @@ def equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.programs(30, "Marian's table of sines is made by the library, operation by operation")
 @pytest.mark.parametrize(
     ("name", "naming"),
     [
@@ -53,18 +54,19 @@ def equal(a, b):
 )
 def test_every_naming_is_found_by_itself(name, naming):
     _, shapes, variables, names = filled(name)
-    tensors = tensors_of(variables, names[naming])
-    loaded = variables_of(shapes, tensors, names)
+    tensors = to_torch(variables, names[naming])
+    loaded = from_torch(shapes, tensors, names)
     assert loaded.naming == naming
     equal(loaded.variables, variables)
     # a file may leave out what is tied or computed, and may name a tied tensor by its copy only
     least = {n: a for n, a in tensors.items() if n not in names[naming].extras}
-    equal(variables_of(shapes, least, names).variables, variables)
+    equal(from_torch(shapes, least, names).variables, variables)
     for copy, of in names[naming].copies.items():
         other = {copy if n == of else n: a for n, a in least.items()}
-        equal(variables_of(shapes, other, names, naming=naming).variables, variables)
+        equal(from_torch(shapes, other, names, naming=naming).variables, variables)
 
 
+@pytest.mark.programs(30, "Marian's table of sines is made by the library, operation by operation")
 @pytest.mark.parametrize(
     ("name", "naming", "change", "says"),
     [
@@ -75,19 +77,19 @@ def test_every_naming_is_found_by_itself(name, naming):
 )
 def test_a_copy_that_is_none_is_refused(name, naming, change, says):
     _, shapes, variables, names = filled(name)
-    tensors = tensors_of(variables, names[naming])
+    tensors = to_torch(variables, names[naming])
     with pytest.raises(ValueError, match=says):
-        variables_of(shapes, {**tensors, change: tensors[change] + 1}, names)
+        from_torch(shapes, {**tensors, change: tensors[change] + 1}, names)
 
 
 def test_missing_left_over_and_wrong_shapes_are_named():
     _, shapes, variables, names = filled("gpt2")
-    tensors = tensors_of(variables, names["huggingface gpt2"])
+    tensors = to_torch(variables, names["huggingface gpt2"])
     del tensors["transformer.h.1.attn.c_attn.bias"]
     tensors |= {"transformer.h.0.attn.bias": np.ones((1, 1, 4, 4)), "transformer.h.2.ln_1.weight": np.ones(8)}
     tensors["transformer.wpe.weight"] = np.ones((4, 8))
     with pytest.raises(ValueError, match="nothing is loaded") as error:
-        variables_of(shapes, tensors, names)
+        from_torch(shapes, tensors, names)
     assert "missing: transformer.h.1.attn.c_attn.bias; left over: transformer.h.2.ln_1.weight" in str(error.value)
     assert "transformer.wpe.weight (4, 8) for embed/position/position (1024, 8)" in str(error.value)
     assert "attn.bias," not in str(error.value), "the causal mask of old files is no weight"
@@ -96,10 +98,10 @@ def test_missing_left_over_and_wrong_shapes_are_named():
 def test_bert_from_a_pretraining_file():
     """What is published holds the head for masked tokens and the next sentence: the bare model has neither."""
     model, shapes, variables, names = filled("bert_base")
-    tensors = tensors_of(variables, names["huggingface bert"])
+    tensors = to_torch(variables, names["huggingface bert"])
     heads = {"cls.predictions.bias": np.ones(11), "cls.seq_relationship.weight": np.ones((2, 8))}
-    equal(variables_of(shapes, tensors | heads, names).variables, variables)
-    hidden, pooled = model.apply(variables, jnp.ones((1, 3), jnp.int32), train=False)
+    equal(from_torch(shapes, tensors | heads, names).variables, variables)
+    hidden, pooled = jax.eval_shape(lambda v: model.apply(v, jnp.ones((1, 3), jnp.int32), train=False), variables)
     assert (hidden.shape, pooled.shape) == ((1, 3, 8), (1, 8))
 
 
@@ -115,9 +117,10 @@ def hub(tmp_path):
     return folder, model, variables
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_a_folder_of_the_hub_by_the_command(hub, tmp_path, capsys):
     folder, model, variables = hub
-    assert "lm_head.weight" not in files.read_tensors(folder)
+    assert "lm_head.weight" not in files.read(folder)
     assert main(["import-weights", "gpt2", str(folder), "-o", str(tmp_path / "out")]) == 0
     assert "huggingface gpt2, bare names, every tensor in its place" in capsys.readouterr().out
     opened = open_weights(tmp_path / "out")
@@ -129,6 +132,7 @@ def test_a_folder_of_the_hub_by_the_command(hub, tmp_path, capsys):
         opened.predict(["cat.png"])
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_without_a_config_the_sizes_are_those_of_the_name(hub, tmp_path, capsys):
     folder, _, variables = hub
     (folder / "config.json").unlink()
@@ -141,6 +145,7 @@ def test_without_a_config_the_sizes_are_those_of_the_name(hub, tmp_path, capsys)
     assert "classes=3: this model has no such option" in capsys.readouterr().err
 
 
+@pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_new_classes_on_pretrained_weights(tmp_path):
     model, _, variables, _ = filled("bert_base_classifier", classes=3)
     save_torch(model, variables, tmp_path / "model.safetensors", naming="huggingface bert")
@@ -166,13 +171,13 @@ def test_new_classes_on_pretrained_weights(tmp_path):
 def test_a_config_of_another_model_is_refused(tmp_path, name, config, says):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=says):
-        sizes_beside(tmp_path, name)
+        beside(tmp_path, name)
 
 
 def test_sizes_of_a_config(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**GPT2, "n_inner": None}))
-    assert sizes_beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
+    assert beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
     (tmp_path / "config.json").write_text(json.dumps({"vocab_size": 7, "id2label": {"0": "a", "1": "b", "2": "c"}}))
-    assert sizes_beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
-    assert sizes_beside(tmp_path, "distilbert") == {"vocab": 7}
-    assert sizes_beside(tmp_path, "resnet50") == {}
+    assert beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
+    assert beside(tmp_path, "distilbert") == {"vocab": 7}
+    assert beside(tmp_path, "resnet50") == {}

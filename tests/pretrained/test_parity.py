@@ -1,6 +1,7 @@
 """The same network: random PyTorch weights imported, then equal logits, loss, every gradient and ten SGD steps."""
 
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from importlib import import_module
 
 import jax
@@ -9,11 +10,16 @@ import numpy as np
 import pytest
 
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import variables_of, tensors_of
+from jaxdl.pretrained.mapping import from_torch, to_torch
+from tests.programs import one_program
 
-torch = pytest.importorskip("torch")
-cases = import_module("tests.pretrained.oracles_cases")
-CASES, CLASSES = cases.CASES, cases.CLASSES
+pytestmark = pytest.mark.parity
+# the rows of oracles_cases.py, which imports PyTorch: seconds that collecting the tests is not to cost
+NAMES = (
+    "alexnet, alexnet 2012, vgg, vgg bn, resnet basic, resnext, resnet d se, resnet cifar, resnet v2, resnet hf, googlenet, "
+    "inception v3, mobilenet v1, mobilenet v1 hf, mobilenet v2, mobilenet v2 hf, mobilenet v3, efficientnet, "
+    "efficientnet timm, efficientnet hf, vit, vit map, vit hf, deit hf"
+).split(", ")
 
 # deep and narrow, the last maps a few pixels of four images: rounding grows in their statistics, and with every step
 LOOSER = {"inception v3": 20, "googlenet": 10, "mobilenet v1 hf": 10, "mobilenet v2 hf": 10, "efficientnet hf": 10}
@@ -21,13 +27,21 @@ STEPS = {"mobilenet v1 hf": 1, "mobilenet v2 hf": 1}  # of full depth; the shall
 LONG = {"inception v3", "googlenet", "mobilenet v1 hf", "mobilenet v2 hf", "efficientnet hf", "alexnet", "alexnet 2012"}
 
 
+@cache
+def cases():
+    pytest.importorskip("torch")
+    return import_module("tests.pretrained.oracles_cases")
+
+
 def logits_of(module, x):
     y = module(x)
-    return y if isinstance(y, torch.Tensor) else y.logits
+    return y.logits if hasattr(y, "logits") else y
 
 
 def randomise(module, seed):
     """Weights of a trained network's size, running statistics unlike the start's."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     for name, p in module.named_parameters():
         with torch.no_grad():
@@ -49,32 +63,49 @@ def close(actual, expected, tolerance, what):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale, err_msg=what)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in CASES])
-def test_same_network(name):
-    model, make, size, naming = CASES[name]
+@cache
+def pair(name):
+    """A reference with random weights, the same ones in our model, their names, and a batch."""
+    model, make, size, naming = cases().CASES[name]
     reference = make()
     randomise(reference, 0)
     random = np.random.default_rng(1)
     x = random.normal(size=(4, size, size, 3)).astype(np.float32)
-    labels = random.integers(0, CLASSES, 4)
-    x_torch, labels_torch = torch.tensor(x).permute(0, 3, 1, 2), torch.tensor(labels)
-
+    labels = random.integers(0, cases().CLASSES, 4)
     shapes = shapes_of(model, (size, size, 3))
     names = names_of(model, shapes)
-    loaded = variables_of(shapes, numpy_of(reference), names)
+    loaded = from_torch(shapes, numpy_of(reference), names)
     assert loaded.naming == naming
-    variables = loaded.variables
-    back = tensors_of(variables, names[naming])
+    return model, reference, loaded.variables, names[naming], x, labels
+
+
+def test_every_case_has_a_row():
+    assert list(cases().CASES) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_logits(name):
+    import torch
+
+    model, reference, variables, rules, x, _ = pair(name)
+    back = to_torch(variables, rules)
     for key, value in numpy_of(reference).items():  # every tensor of the file, in PyTorch's layout
         np.testing.assert_array_equal(back[key], value, err_msg=key)
     reference.load_state_dict({k: torch.tensor(v) for k, v in back.items()}, strict=True)
-
     reference.eval()
     with torch.no_grad():
-        expected = logits_of(reference, x_torch).numpy()
-    actual = jax.jit(partial(model.apply, train=False))(variables, x)
-    close(actual, expected, 1e-5, "logits")
+        expected = logits_of(reference, torch.tensor(x).permute(0, 3, 1, 2)).numpy()
+    close(one_program(partial(model.apply, train=False), variables, x), expected, 1e-5, "logits")
 
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.night if n in LONG else ()) for n in NAMES])
+def test_equal_training(name):
+    """The loss, every gradient, and ten steps of gradient descent."""
+    import torch
+
+    model, reference, variables, rules, x, labels = pair(name)
+    reference = deepcopy(reference)
+    x_torch, labels_torch = torch.tensor(x).permute(0, 3, 1, 2), torch.tensor(labels)
     looser = LOOSER.get(name, 1)
 
     @jax.jit
@@ -84,7 +115,7 @@ def test_same_network(name):
             logits, new = model.apply(
                 state, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
             )
-            return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean(), new
+            return -jnp.take_along_axis(jax.nn.log_softmax(logits), jnp.asarray(labels)[:, None], 1).mean(), new
 
         (loss, new), gradient = jax.value_and_grad(loss_of, has_aux=True)(variables["params"])
         params = jax.tree.map(lambda p, g: p - rate * g, variables["params"], gradient)
@@ -103,14 +134,14 @@ def test_same_network(name):
         loss, gradient, variables = step(variables, rate)
         close(float(loss), loss_torch.item(), 1e-5 * looser * (1 + 5 * i), f"loss of step {i}")
         if i == 0:
-            written = tensors_of({"params": jax.device_get(gradient)}, names[naming])
+            written = to_torch({"params": jax.device_get(gradient)}, rules)
             for key, p in parameters.items():
                 tolerance = {"rtol": 2e-4 * looser, "atol": 2e-5 * looser * largest}
                 np.testing.assert_allclose(written[key], p.grad.numpy(), **tolerance, err_msg=key)
         with torch.no_grad():
             for p in parameters.values():
                 p -= rate * p.grad
-    trained = tensors_of(jax.device_get(variables), names[naming])
+    trained = to_torch(jax.device_get(variables), rules)
     moved, apart = 0.0, 0.0
     for key, p in parameters.items():
         moved += float(((p.detach() - before[key]) ** 2).sum())

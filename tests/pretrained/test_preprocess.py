@@ -101,6 +101,7 @@ def test_the_usual():
     assert usual(None, "timm", 224) == Preprocess()
 
 
+@pytest.mark.parity
 def test_against_pytorch_bilinear_antialiased():
     """torchvision resizes tensors by this function; PIL rounds to integers in between."""
     torch = pytest.importorskip("torch")

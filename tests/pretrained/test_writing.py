@@ -11,6 +11,7 @@ from jaxdl.data.tokenizers import BPE, HuggingFace, from_json
 from jaxdl.decode import generate, step_of
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import open_weights, save_torch, shapes_of
+from tests.programs import one_program
 
 TINY = {"vocab": 300, "width": 16, "depth": 1, "heads": 2, "hidden": 24, "length": 32}
 TEXT = "the cat sat on the mat, the rat sat on the cat. " * 3
@@ -44,6 +45,7 @@ def test_a_tokenizer_made_elsewhere(hub):
     assert from_json(tokenizer.to_json()) == tokenizer
 
 
+@pytest.mark.programs(60, "two commands, with the files they read and write")
 def test_from_the_hub_to_text(hub, tmp_path, capsys):
     out = tmp_path / "gpt2"
     assert main(["import-weights", "gpt2", str(hub), "-o", str(out)]) == 0
@@ -52,9 +54,12 @@ def test_from_the_hub_to_text(hub, tmp_path, capsys):
     shown = capsys.readouterr().out
     found, tokenizer = open_weights(out), HuggingFace((hub / "tokenizer.json").read_text())
     prompt = tokenizer.encode("the cat")[None]
-    cache = found.model.start(1, prompt.shape[1] + 6)
-    end = tokenizer.end
-    written = generate(step_of(found.model), found.weights.variables["params"], cache, prompt, steps=6, end=end)
+
+    def write(params, prompt):
+        cache = found.model.start(1, prompt.shape[1] + 6)
+        return generate(step_of(found.model), params, cache, prompt, steps=6, end=tokenizer.end)
+
+    written = one_program(write, found.weights.variables["params"], prompt)
     text = tokenizer.decode(written.tokens[0, : int(written.lengths[0])])
     # random weights may end in the first bytes of a character, which the stream keeps back
     assert shown == "the cat" + text.rstrip("\N{REPLACEMENT CHARACTER}") + "\n"
