@@ -55,7 +55,7 @@ def test_early_stopping_refuses(name):
 
 def test_a_wrong_count_leaves_no_folder(tiny, tmp_path):
     with pytest.raises(ValueError, match="must be a whole number"):
-        train(lambda: tiny.config, steps=19.5, run=tmp_path, quiet=True)
+        train(tiny.config, steps=19.5, run=tmp_path, quiet=True)
     assert not any(tmp_path.iterdir())
 
 
