@@ -79,7 +79,7 @@ def config(
         smoothing: label smoothing.
         seed: of the initialization, the windows and the dropout.
     """
-    name, content = (text, texts.read_text(text)) if text else ("Python's help topics", texts.python_topics())
+    name, content = (text, texts.read_any_text(text)) if text else ("Python's help topics", texts.python_topics())
     tokenizer = kept("tokenizer", lambda: learned(tokens, content, vocab))
     data = texts.windows(content, tokenizer, batch=batch, context=context, contiguous=model != "transformer", name=name)
     dropped = 0.0 if rate is None else rate

@@ -8,11 +8,10 @@
 A run goes on, and is evaluated, under the rules it began with.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from jaxdl.types import UserError
@@ -54,18 +53,6 @@ def recorded(config: Mapping[str, Any]) -> Rules:
     if number not in range(1, FORMAT + 1):
         raise UserError(f"the run has format {number}, this jaxdl reads formats 1 to {FORMAT}: take a newer jaxdl")
     return Rules() if number == FORMAT else Rules(number, tuple(config["select"]) if "select" in config else None)
-
-
-def following(config: Mapping[str, Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose experiments follow the rules of a config.json."""
-    rules = recorded(config)
-
-    @wraps(function)
-    def built(*args: Any, **knobs: Any) -> Any:
-        with under(rules):
-            return function(*args, **knobs)
-
-    return built
 
 
 def note(rules: Rules, folder: Any) -> str | None:

@@ -69,10 +69,10 @@ def role(path: tuple[str, ...], axes: int) -> Role:
 
 def roles(params: Any) -> Any:
     """The tree with the role of each parameter in its place."""
-    return jax.tree_util.tree_map_with_path(lambda path, leaf: role(names(path), jax.numpy.ndim(leaf)), params)
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: role(path_names(path), jax.numpy.ndim(leaf)), params)
 
 
-def names(path: tuple) -> tuple[str, ...]:
+def path_names(path: tuple) -> tuple[str, ...]:
     """The names of a tree path."""
     return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
 
@@ -130,7 +130,7 @@ def penalised_by_path(path: tuple[str, ...], axes: int) -> bool:
 
 def _mask(params: Any, wanted: frozenset[Role], old: Callable[[tuple[str, ...], int], bool]) -> Any:
     def one(path: tuple, leaf: Any) -> bool:
-        path, axes = names(path), jax.numpy.ndim(leaf)
+        path, axes = path_names(path), jax.numpy.ndim(leaf)
         return old(path, axes) if _by_path.get() else role(path, axes) in wanted
 
     return jax.tree_util.tree_map_with_path(one, params)

@@ -88,7 +88,7 @@ class Curve(Picture):
 
 
 @dataclass(frozen=True, eq=False)
-class Images(Picture):
+class ImageGrid(Picture):
     """Images `(n, height, width, 1 or 3)`, in [0, 1] or uint8."""
 
     pixels: np.ndarray
@@ -133,7 +133,7 @@ class Neighbours(Picture):
 
 
 @dataclass(frozen=True, eq=False)
-class Alignment(Picture):
+class FrameAlignment(Picture):
     """What a CTC model says at each frame.
 
     spectrogram `(n, time, mels)`, posterior `(n, frames, classes)`, how many of each are real `(n, 2)`, names of the classes, a
@@ -185,10 +185,10 @@ class Rows:
     title: str = ""
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value of a report as JSON holds it."""
     if isinstance(value, Picture):
-        arrays = {name: plain(a) for name, a in value.arrays().items()}
+        arrays = {name: as_json(a) for name, a in value.arrays().items()}
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
     if isinstance(value, Notes):
         return list(value.lines)

@@ -156,6 +156,33 @@ def test_nobody_probes_a_task_or_a_data_set():
     assert not found
 
 
+SHARED = {
+    **dict.fromkeys(("crop", "dropout"), "an augmentation or a layer by its module"),
+    **dict.fromkeys(("windows", "csv"), "a kind of data by its module"),
+    "report": "all numbers of a kind of metric",
+    **dict.fromkeys(
+        ("Residual", "Auxiliary", "Block", "FeedForward"), "a part of one architecture, in its parameters' paths"
+    ),
+    **dict.fromkeys(
+        ("efficientnet", "vgg", "t5", "marian", "bert", "distilbert"), "a model, and the names of its weights"
+    ),
+    **dict.fromkeys(("names", "torchvision", "huggingface"), "the names of a family's weights in a library"),
+    "run": "a command",
+}
+"""Names that several modules define on purpose: the module is part of the name."""
+
+
+def test_a_public_name_means_one_thing():
+    defined = {}
+    for path in FILES:
+        if part(path) == "cli":
+            continue  # a command's functions are its own
+        for node in parsed(path).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                defined.setdefault(node.name, []).append(module(path))
+    assert not {name: where for name, where in defined.items() if len(where) > 1 and name not in SHARED}
+
+
 def test_heavy_libraries_stay_in_their_leaf():
     heavy, found = {"torch", "orbax", "tensorflow_datasets", "tensorboardX", "sklearn", "grain"}, []
     for path in FILES:

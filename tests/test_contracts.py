@@ -129,10 +129,10 @@ def test_there_are_sets_and_tasks():
 
 
 def test_rows_and_pictures_are_plain_in_json():
-    from jaxdl.reports import Matrix, plain
+    from jaxdl.reports import Matrix, as_json
 
-    assert plain(Matrix(np.eye(2, dtype=int))) == [[1, 0], [0, 1]]
-    assert plain(Rows(("a",), [[1]])) == [["1"]]
-    assert plain(Notes(("x",))) == ["x"]
+    assert as_json(Matrix(np.eye(2, dtype=int))) == [[1, 0], [0, 1]]
+    assert as_json(Rows(("a",), [[1]])) == [["1"]]
+    assert as_json(Notes(("x",))) == ["x"]
     assert np.asarray(Matrix(np.eye(2))).tolist() == [[1, 0], [0, 1]]
-    assert jax.tree.leaves(plain(Slope())) == []
+    assert jax.tree.leaves(as_json(Slope())) == []

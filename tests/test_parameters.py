@@ -34,7 +34,7 @@ DECAYED = HIDDEN | {"embed/kernel", "embedding", "head/kernel"}
 
 
 def on(mask):
-    return {"/".join(parameters.names(path)) for path, yes in jax.tree_util.tree_leaves_with_path(mask) if yes}
+    return {"/".join(parameters.path_names(path)) for path, yes in jax.tree_util.tree_leaves_with_path(mask) if yes}
 
 
 def test_a_name_inside_another_says_nothing():
@@ -99,7 +99,7 @@ def test_the_class_token_and_positions_of_a_vit_are_not_decayed():
     found = parameters.roles(params)
     assert (found["class_token"], found["positions"], found["patches"]["kernel"]) == ("token", "position", "input")
     spared = on(jax.tree.map(lambda yes: not yes, optim.decayed(params)))
-    flat = {"/".join(parameters.names(path)): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    flat = {"/".join(parameters.path_names(path)): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     assert spared == {"class_token", "positions"} | {name for name, leaf in flat.items() if leaf.ndim == 1}
     table = role_table(params)
     assert "token           8 (not decayed): class_token" in table

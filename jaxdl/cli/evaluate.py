@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 
 from jaxdl import runtime
-from jaxdl.reports import plain
+from jaxdl.reports import as_json
 from jaxdl.runs.members import load
 
 
@@ -37,7 +37,7 @@ def run(args: Sequence[str]) -> int:
     trained = load(options.run, options.checkpoint, member=options.member)
     result = trained.evaluate(options.split)
     if options.json:
-        arrays = {name: plain(value) for name, value in result.report.items()}
+        arrays = {name: as_json(value) for name, value in result.report.items()}
         line = {"run": str(options.run), "split": options.split, "step": int(trained.state.step)}
         print(json.dumps({**line, "metrics": result.metrics, "report": arrays}))
         return 0

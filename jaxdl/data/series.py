@@ -28,7 +28,7 @@ Fill = Literal["previous"] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Windows(InMemory):
+class SeriesWindows(InMemory):
     """Windows over the rows of a series: `x` `(lookback, columns)` and `y` `(horizon, targets)`, in their units.
 
     Args:
@@ -98,7 +98,7 @@ def windows(
     parts: Sequence[float] = (0.7, 0.1, 0.2),
     fill: Fill = None,
     name: str = "series",
-) -> Windows:
+) -> SeriesWindows:
     """A data set of the windows of one array, `(rows,)` or `(rows, columns)`.
 
     Args:
@@ -149,7 +149,7 @@ def windows(
         splits[part] = {"x": view[:, :lookback], "y": view[:, lookback:, :targets]}
     counts = " / ".join(f"{len(splits[part]['x'])} {part}" for part in splits)
     places = ", ".join(f"{part} rows {edges[i] + 1}-{edges[i + 1]}" for i, part in enumerate(splits))
-    return Windows(
+    return SeriesWindows(
         splits=splits,
         batch=batch,
         standardise=fitted,
@@ -176,7 +176,7 @@ def csv(
     time: str | None = None,
     parts: Sequence[float] = (0.7, 0.1, 0.2),
     fill: Fill = None,
-) -> Windows:
+) -> SeriesWindows:
     """A data set of the windows of a CSV file with a header, its rows in the order of time.
 
     Args:
@@ -193,7 +193,7 @@ def csv(
 
 
 @cache
-def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill) -> Windows:
+def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill) -> SeriesWindows:
     table = timed(path, time)
     names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
     if not names:
@@ -206,7 +206,7 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
     return replace(data, time=time)
 
 
-def sunspots(*, lookback: int, horizon: int, batch: int) -> Windows:
+def sunspots(*, lookback: int, horizon: int, batch: int) -> SeriesWindows:
     """Monthly mean sunspot numbers from January 1749 to June 2009; a cycle takes about 132 months.
 
     70 % of the months are for training (to 1931), 10 % for validation (to 1957), the rest for test. Source: National Geophysical

@@ -28,7 +28,7 @@ FRACTIONS = {"train": 0.9, "validation": 0.1}
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
+def read_any_text(path: str | Path, *, encoding: str = "utf-8") -> str:
     """The text of a file as `files.read_text` reads it, where "\\r" alone ends a line, too."""
     return files.read_text(path, encoding=encoding).replace("\r", "\n")
 
@@ -129,7 +129,7 @@ class Text(InMemory):
 
 
 @dataclass(frozen=True, eq=False)
-class Windows(Text):
+class TokenWindows(Text):
     """Training reads windows that begin anywhere in the text, each start once before any comes again."""
 
     def __post_init__(self) -> None:
@@ -252,7 +252,7 @@ def _windows(
     text: str, tokenizer: Tokenizer, batch: int, context: int, contiguous: bool, fractions: tuple, name: str
 ) -> Text:
     splits, split = _splits(text, tokenizer, context, fractions, name)
-    kind = Stream if contiguous else Windows
+    kind = Stream if contiguous else TokenWindows
     return kind(splits, batch, name=name, split=split, tokenizer=tokenizer)
 
 

@@ -132,7 +132,7 @@ def file(
 @cache
 def _file(path, stamp, batch, text, label, unit, time, vocab, least, lower, tokenizer) -> Texts:
     del stamp, tokenizer  # what the cache is told apart by: a file that was edited, a run that has its own tokenizer
-    labelled = read(path, text=text, label=label)
+    labelled = read_labelled(path, text=text, label=label)
     options = {"unit": unit, "time": time, "vocab": vocab, "least": least, "lower": lower}
     return texts(labelled, batch=batch, name=path.name, column=text, **options)
 
@@ -148,7 +148,7 @@ def languages(*, batch: int, unit: Unit = "characters", time: int = 128, **optio
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
+def read_labelled(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
     """A folder of folders, a CSV file, or lines `label <tab> text [<tab> group]`, which their first form decides."""
     if path.suffix.lower() != ".csv" and (text, label) != ("text", "label"):
         raise UserError(f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv")

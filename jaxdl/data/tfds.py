@@ -73,7 +73,7 @@ def builder(name: str, *, data_dir: str | Path | None = None) -> Any:
     return found
 
 
-def load(
+def load_arrays(
     name: str,
     *,
     splits: Sequence[str] = ("train", "test"),

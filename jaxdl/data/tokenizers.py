@@ -49,7 +49,7 @@ __all__ = [
     "from_json",
     "home",
     "kept",
-    "load",
+    "load_tokenizer",
     "named",
     "save",
     "summary",
@@ -75,7 +75,7 @@ def save(tokenizer: Tokenizer, path: str | Path) -> None:
     Path(path).write_text(json.dumps(tokenizer.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(path: str | Path) -> Tokenizer:
+def load_tokenizer(path: str | Path) -> Tokenizer:
     """What `save` wrote; FileNotFoundError or a ValueError that begins with the path."""
     path = Path(path)
     if not path.is_file():
@@ -111,7 +111,11 @@ def kept(name: str, make: Callable[[], Tokenizer]) -> Tokenizer:
     reads its prompts with the vocabulary it learned, whatever became of the text.
     """
     folder = home()
-    return load(folder / f"{name}.json") if folder is not None and (folder / f"{name}.json").is_file() else make()
+    return (
+        load_tokenizer(folder / f"{name}.json")
+        if folder is not None and (folder / f"{name}.json").is_file()
+        else make()
+    )
 
 
 def summary(tokenizer: Tokenizer, rows: Sequence[Tokens], *, of: str = "", characters: int = 0) -> str:

@@ -204,7 +204,9 @@ def _named(key: str, folder: str | Path | None, read: Reader, batch: int, name: 
 @cache
 def _read(folder: Path | None, read: Reader, key: str) -> Mapping[str, Pair]:
     if folder is None:
-        return {part: (a["image"], a["label"]) for part, a in tfds.load(key, splits=("train", "test"))[0].items()}
+        return {
+            part: (a["image"], a["label"]) for part, a in tfds.load_arrays(key, splits=("train", "test"))[0].items()
+        }
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     return read(folder)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxdl.types import Array, ModelState, Params, TrainState, Variables
 
 
-def start(exp: Any, params: Params, model_state: ModelState) -> Any:
+def first_average(exp: Any, params: Params, model_state: ModelState) -> Any:
     """The average before the first step, in buffers of its own; None without `ema`."""
     return None if exp.ema is None else jax.tree.map(jnp.copy, averaged(exp, params, model_state))
 
@@ -39,7 +39,7 @@ def averaged(exp: Any, params: Params, model_state: ModelState) -> Any:
     return {"params": own(params), "model_state": means}
 
 
-def update(exp: Any, old: TrainState, new: TrainState) -> Any:
+def next_average(exp: Any, old: TrainState, new: TrainState) -> Any:
     """The average after one applied update, from `old` to `new`."""
     if exp.follows.format == 1:
         names = exp.task.averaged

@@ -21,7 +21,7 @@ PARITY = 0x1BD11BDA
 JAX = extend.threefry_prng_impl
 
 
-def rotate(x: Array, distance: int) -> Array:
+def rotate_left(x: Array, distance: int) -> Array:
     return (x << jnp.uint32(distance)) | (x >> jnp.uint32(32 - distance))
 
 
@@ -36,7 +36,7 @@ def threefry(key: tuple[Array, Array], x: Array, y: Array) -> tuple[Array, Array
     for i in range(5):
         for distance in ROTATIONS[i % 2]:
             x = x + y
-            y = rotate(y, distance) ^ x
+            y = rotate_left(y, distance) ^ x
         x, y = x + keys[(i + 1) % 3], y + keys[(i + 2) % 3] + jnp.uint32(i + 1)
     return x, y
 

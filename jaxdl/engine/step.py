@@ -99,7 +99,7 @@ def _init_state(exp: Any) -> TrainState:
         params=params,
         model_state=model_state,
         opt_state=opt_state,
-        ema=average.start(exp, params, model_state),
+        ema=average.first_average(exp, params, model_state),
         key=run_key,
         bad=jnp.int32(0),
         skipped=jnp.int32(0),
@@ -256,7 +256,7 @@ def train_step(
             phase_metrics, finite = jax.tree.map(lambda a: a.sum(0), phase_metrics), finite.all()
         metrics, ok = add(metrics, phase_metrics), ok & finite
     if exp.ema is not None:
-        new = new.replace(ema=average.update(exp, state, new))
+        new = new.replace(ema=average.next_average(exp, state, new))
     metrics = {**metrics, **exp.monitor(new)}
     kept = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new.replace(key=None), state.replace(key=None))
     metrics = jax.tree.map(lambda a: jnp.where(ok, a, jnp.zeros_like(a)), metrics)  # a mean over the good steps

@@ -26,7 +26,7 @@ def role_table(params: Any) -> str:
     for (path, leaf), role in zip(
         jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(parameters.roles(params)), strict=True
     ):
-        found.setdefault(role, []).append(("/".join(parameters.names(path)), leaf.size))
+        found.setdefault(role, []).append(("/".join(parameters.path_names(path)), leaf.size))
     lines = []
     for role in [role for role in ROLES if role in found]:
         named = [name for name, _ in found[role]]

@@ -25,7 +25,7 @@ from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, S
 from jaxdl.models.vgg import VGG
 from jaxdl.models.vit import ViT
 from jaxdl.pretrained import bert, files, gpt2, inception, mobilenet, resnet, sizes, t5, vgg, vit
-from jaxdl.pretrained.mapping import Names, NameTable, leaves_by_path, modules, tensors_of, unflat, variables_of
+from jaxdl.pretrained.mapping import Names, NameTable, leaves_by_path, modules, to_tensors, unflat, variables_of
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
 from jaxdl.types import UserError
 
@@ -94,7 +94,7 @@ def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
     return FAMILIES[type(model)](model, modules(path for _, path in leaves_by_path(shapes)))
 
 
-def load(
+def load_weights(
     model: Any,
     path: str | Path,
     *,
@@ -154,7 +154,7 @@ def save_torch(
         raise UserError(f"naming={naming!r}: this model has {', '.join(names)}")
     rules = names[naming]
     extras = rules.extras if isinstance(rules, NameTable) else ()  # PyTorch makes tied and computed tensors anew
-    files.write(path, {n: a for n, a in tensors_of(variables, rules).items() if n not in extras})
+    files.write(path, {n: a for n, a in to_tensors(variables, rules).items() if n not in extras})
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def import_weights(
         raise UserError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
     options = {**sizes.sizes_beside(path, name), **options}
     model, out = MODELS[name].build(**options), Path(out)
-    weights = load(model, path, name=name, naming=naming, ignore=ignore)
+    weights = load_weights(model, path, name=name, naming=naming, ignore=ignore)
     labels = tuple(labels) if labels else weights.labels
     weights = Weights(weights.variables, weights.naming, weights.preprocess, labels)
     out.mkdir(parents=True, exist_ok=True)

@@ -117,7 +117,7 @@ class Tensor:
     axis: int = 0
 
 
-def locate(rules: Rules, path: str, rank: int) -> Tensor | None:
+def place_of_leaf(rules: Rules, path: str, rank: int) -> Tensor | None:
     """The tensor of a leaf, by its whole path (then the rule gives the whole name) or its module's; None without a rule."""
     place = _match(rules, path)
     if place is not None:
@@ -186,7 +186,7 @@ def variables_of(
     over. Raises ValueError that lists every missing, left-over and wrongly shaped tensor by name.
     """
     tensors, wanted = _without_prefix(tensors), leaves_by_path(shapes)
-    found = {n: {k: locate(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
+    found = {n: {k: place_of_leaf(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
     if naming is not None and naming not in found:
         raise UserError(f"naming={naming!r}: this model has {', '.join(found)}")
     fits = {n: sum(t is not None and t.name in tensors for t in places.values()) for n, places in found.items()}
@@ -224,12 +224,12 @@ def variables_of(
     return Loaded(unflat(out), best)
 
 
-def tensors_of(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
+def to_tensors(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
     """A PyTorch state dict (NumPy arrays) from variables. Raises ValueError for a leaf without a name."""
     out: dict[str, np.ndarray] = {}
     parts: dict[tuple[str, int], dict[int, np.ndarray]] = {}
     for (_, path), leaf in leaves_by_path(variables).items():
-        place = locate(rules, path, np.ndim(leaf))
+        place = place_of_leaf(rules, path, np.ndim(leaf))
         if place is None:
             raise UserError(f"{path} has no name in this naming")
         array = place.layout.write(np.asarray(leaf))

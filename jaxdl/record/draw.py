@@ -83,7 +83,7 @@ def _(value: reports.Curve, path: Path, split: Split) -> Path:
 
 
 @draw.register
-def _(value: reports.Images, path: Path, split: Split) -> Path:
+def _(value: reports.ImageGrid, path: Path, split: Split) -> Path:
     return plots.image_grid(value.pixels[:MOST_IMAGES], path)
 
 
@@ -109,7 +109,7 @@ def _(value: reports.Neighbours, path: Path, split: Split) -> Path | None:
 
 
 @draw.register
-def _(value: reports.Alignment, path: Path, split: Split) -> Path:
+def _(value: reports.FrameAlignment, path: Path, split: Split) -> Path:
     return ctc_alignment(value.spectrogram, value.posterior, value.frames, value.symbols, value.titles, path)
 
 
@@ -140,7 +140,7 @@ def frame(value: Any, path: Path, step: int) -> Path | None:
 
 
 @frame.register
-def _(value: reports.Images, path: Path, step: int) -> Path:
+def _(value: reports.ImageGrid, path: Path, step: int) -> Path:
     Image.fromarray(montage(value.pixels)).save(path)
     return path
 

@@ -24,7 +24,7 @@ def local_imports(source: Path) -> dict[str, str]:
     while waiting:
         for path in imported_by(waiting.pop()):
             if str(path) not in found and path != source.resolve():
-                found[str(path)] = content_hash(path)
+                found[str(path)] = hash_if_readable(path)
                 waiting.append(path)
     return found
 
@@ -35,7 +35,7 @@ def imported_by(source: Path) -> list[Path]:
         tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []
-    package = next((m.__package__ or "" for m in list(sys.modules.values()) if path_of(m) == source), "")
+    package = next((m.__package__ or "" for m in list(sys.modules.values()) if file_of(m) == source), "")
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -44,7 +44,7 @@ def imported_by(source: Path) -> list[Path]:
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    paths = {path_of(sys.modules[part]) for name in names for part in prefixes(name) if part in sys.modules}
+    paths = {file_of(sys.modules[part]) for name in names for part in prefixes(name) if part in sys.modules}
     return sorted(path for path in paths if path is not None and is_local(path))
 
 
@@ -54,7 +54,7 @@ def prefixes(name: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-def path_of(module: ModuleType) -> Path | None:
+def file_of(module: ModuleType) -> Path | None:
     """The Python file of a module."""
     file = getattr(module, "__file__", None)
     return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None
@@ -67,10 +67,10 @@ def is_local(path: Path) -> bool:
 
 def changed_since(config: Mapping[str, Any]) -> list[str]:
     """The recorded files that are no longer what they were when a run was trained, or are gone."""
-    return [path for path, was in config.get("imports", {}).items() if content_hash(Path(path)) != was]
+    return [path for path, was in config.get("imports", {}).items() if hash_if_readable(Path(path)) != was]
 
 
-def content_hash(path: Path) -> str:
+def hash_if_readable(path: Path) -> str:
     """16 hex digits of SHA-256 of a file, "" if it cannot be read."""
     try:
         return sha256(path.read_bytes()).hexdigest()[:16]

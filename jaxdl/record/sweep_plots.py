@@ -37,7 +37,9 @@ def curves(
     """
     series, others = {}, []
     for i, (label, histories) in enumerate(settings.items()):
-        steps, mean, spread = averaged([[line for line in h if line.get("split") == split] for h in histories], metric)
+        steps, mean, spread = mean_curve(
+            [[line for line in h if line.get("split") == split] for h in histories], metric
+        )
         if len(steps) and i < most:
             series[f"{label}:"] = (steps, mean, spread)
         elif len(steps):
@@ -56,7 +58,7 @@ def curves(
     return _save(figure, path)
 
 
-def averaged(runs: Sequence[Lines], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mean_curve(runs: Sequence[Lines], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps, mean and standard deviation over runs, of which some stop before others.
 
     A run that has stopped goes on as its last value, so that the mean does not jump where it leaves.

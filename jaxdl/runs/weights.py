@@ -160,7 +160,7 @@ def with_weights(program: Program, state: TrainState, weights: Variables) -> Tra
         built, (params, model_state) = program.build(knobs), jax.tree.map(jnp.copy, weights)
         phases = built.task.phases
         opt_state = {p.optimizer: built.optimizers[p.optimizer].init(select(params, p.params)) for p in phases}
-        ema = average.start(built, params, model_state)
+        ema = average.first_average(built, params, model_state)
         return {"params": params, "model_state": model_state, "opt_state": opt_state, "ema": ema}
 
     plan = program.plan

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl.losses.adversarial import AdversarialLoss, gradient_penalty, nonsaturating, r1, wasserstein
 from jaxdl.metrics.generation import distinguishable, diversity
-from jaxdl.reports import Images, Notes, Picture, Points
+from jaxdl.reports import ImageGrid, Notes, Picture, Points
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.tracing import row_numbers
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
@@ -255,7 +255,7 @@ def health(numbers: Mapping[str, float], spread: float, *, saturates: bool = Tru
 def shown_examples(real: np.ndarray, made: np.ndarray) -> dict[str, Picture]:
     """What a report shows: a grid of made images, or made points over real ones."""
     if made.ndim == 4:
-        return {"samples": Images((made[:SHOWN] + 1) / 2, title=SAMPLES)}
+        return {"samples": ImageGrid((made[:SHOWN] + 1) / 2, title=SAMPLES)}
     if made.ndim == 2 and made.shape[1] == 2:
         return {"points": Points(made[:POINTS], real[:POINTS])}
     return {}

@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxdl.losses import variational as losses
 from jaxdl.metrics import reduction
-from jaxdl.reports import Codes, Images
+from jaxdl.reports import Codes, ImageGrid
 from jaxdl.tasks import noise
 from jaxdl.tasks.coder import Bernoulli, Coder
 from jaxdl.tasks.forward import initialise, weighted_mean
@@ -156,7 +156,7 @@ class Autoencoding(Task):
         labels = np.zeros(len(points), np.int32) if targets is None else np.asarray(targets)
         return numbers | {"latent_map": Codes(points[few], labels[few], axes)} | self.pictures(outputs)
 
-    def pictures(self, outputs: dict[str, np.ndarray]) -> dict[str, Images]:
+    def pictures(self, outputs: dict[str, np.ndarray]) -> dict[str, ImageGrid]:
         """Originals above their reconstructions, samples and traversals, where the inputs are images."""
         x = outputs["input"]
         if x.ndim != 4 or x.shape[-1] not in (1, 3):
@@ -167,7 +167,7 @@ class Autoencoding(Task):
         if "traversal" in outputs:
             units = int(np.prod(outputs["code"].shape[1:]))
             shown["traversals"] = outputs["traversal"][: min(rows, SIDE * min(units, SIDE))]
-        return {name: Images(np.clip(pixels, 0, 1), title=TITLES[name]) for name, pixels in shown.items()}
+        return {name: ImageGrid(np.clip(pixels, 0, 1), title=TITLES[name]) for name, pixels in shown.items()}
 
 
 @dataclass(frozen=True, eq=False)

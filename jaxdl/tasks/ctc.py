@@ -11,7 +11,7 @@ import numpy as np
 from jaxdl.decode import ctc as decode
 from jaxdl.losses.sequence import ctc
 from jaxdl.metrics import text as reports
-from jaxdl.reports import Alignment
+from jaxdl.reports import FrameAlignment
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
@@ -105,7 +105,7 @@ class Transcription(Task):
         some = (wrong[: SHOWN // 2] + right)[:SHOWN] if len(right) >= SHOWN // 2 else (right + wrong)[:SHOWN]
         shown = (outputs[name][some] for name in ("spectrogram", "posterior", "frames"))
         titles = [said[i] if i in right else f"{said[i]}  (true: {wanted[i]})" for i in some]
-        return rates | {"alignment": Alignment(*shown, self.symbols, titles)}
+        return rates | {"alignment": FrameAlignment(*shown, self.symbols, titles)}
 
     def bare(self, texts: Sequence[str]) -> list[str]:
         """Texts as characters: a separator that is not said is not counted."""

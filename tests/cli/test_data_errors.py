@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
+
 from tests.cli.test_errors import FILE, ROOT, refused, write
 
 DATA = {

@@ -3,6 +3,7 @@
 import textwrap
 
 import pytest
+
 from tests.cli.test_errors import FILE, call, refused, write
 
 pytestmark = pytest.mark.programs(20, "a run of its own file, trained and evaluated")

@@ -64,7 +64,7 @@ def test_gain_speed_and_noise_are_drawn_in_their_range():
     heights = np.array([row[mask].mean() for row, mask in zip(x, loud, strict=True)])
     assert 490 < heights.min() < 600
     assert 1700 < heights.max() < 2010
-    hiss = one_program(lambda key: spoken.noise(key, 10001), jax.random.key(0))
+    hiss = one_program(lambda key: spoken.white_noise(key, 10001), jax.random.key(0))
     assert hiss.shape == (10001,)
     assert abs(hiss.mean()) < 0.03
     assert hiss.std() == pytest.approx(1, abs=0.02)

@@ -48,7 +48,7 @@ def prepared_folder(tmp_path_factory):
 
 
 def test_a_prepared_set_is_read_without_tensorflow(prepared_folder):
-    arrays, classes = tfds.load("tiny", keys=("image", "label", "name"), data_dir=prepared_folder)
+    arrays, classes = tfds.load_arrays("tiny", keys=("image", "label", "name"), data_dir=prepared_folder)
     assert "tensorflow" not in sys.modules
     assert classes == {"label": tuple("0123456789")}
     for part, rows in (("train", range(30)), ("test", range(30, 40))):
@@ -56,7 +56,7 @@ def test_a_prepared_set_is_read_without_tensorflow(prepared_folder):
         assert sorted(order) == list(rows)
         np.testing.assert_array_equal(arrays[part]["image"][..., 0], PIXELS[order])
         np.testing.assert_array_equal(arrays[part]["label"], order % 3)
-    half, _ = tfds.load("tiny:1.0.0", splits=["train[:50%]"], data_dir=prepared_folder)
+    half, _ = tfds.load_arrays("tiny:1.0.0", splits=["train[:50%]"], data_dir=prepared_folder)
     assert half["train[:50%]"]["image"].shape == (15, 28, 28, 1)
 
 
@@ -81,7 +81,9 @@ def test_vision_reads_a_prepared_set(prepared_folder, tmp_path, monkeypatch):
 def test_a_prepared_set_is_streamed(prepared_folder, monkeypatch, workers):
     """The encoded images are decoded where they are needed, also in another process; without validation, test stands for it."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared_folder))
-    data = images.prepared_images("tiny", batch=15, image=28, eval_image=28, resize=28, workers=workers, scale=(1.0, 1.0))
+    data = images.prepared_images(
+        "tiny", batch=15, image=28, eval_image=28, resize=28, workers=workers, scale=(1.0, 1.0)
+    )
     assert data.classes == tuple("0123456789")
     assert {part: data.size(part) for part in data.splits} == {"train": 30, "validation": 10}
     (_, source), *rest = data.eval_sources("validation")
@@ -118,22 +120,22 @@ def test_what_is_not_prepared_is_said_at_once_and_without_the_network(tmp_path, 
 
 def test_errors(prepared_folder, tmp_path):
     with pytest.raises(ValueError, match="tiny has no feature 'picture'; it has image, label, name"):
-        tfds.load("tiny", keys=("picture",), data_dir=prepared_folder)
+        tfds.load_arrays("tiny", keys=("picture",), data_dir=prepared_folder)
     with pytest.raises(ValueError, match=r"tiny has no split 'val\[:9\]'; it has test, train"):
-        tfds.load("tiny", splits=("val[:9]",), data_dir=prepared_folder)
+        tfds.load_arrays("tiny", splits=("val[:9]",), data_dir=prepared_folder)
     with pytest.raises(FileNotFoundError, match=r"tiny:2\.0\.0 is not prepared"):
-        tfds.load("tiny:2.0.0", data_dir=prepared_folder)
+        tfds.load_arrays("tiny:2.0.0", data_dir=prepared_folder)
     info = json.loads((prepared_folder / "tiny" / "1.0.0" / "dataset_info.json").read_text())
     for config in ("cola", "sst2"):
         (tmp_path / "glue" / config / "1.0.0").mkdir(parents=True)
         (tmp_path / "glue" / config / "1.0.0" / "dataset_info.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match=r"several configurations in .*: say glue/cola or glue/sst2"):
-        tfds.load("glue", data_dir=tmp_path)
+        tfds.load_arrays("glue", data_dir=tmp_path)
     with pytest.raises(ValueError, match="is a damaged data set"):
-        tfds.load("glue/cola", data_dir=tmp_path)
+        tfds.load_arrays("glue/cola", data_dir=tmp_path)
     old = tmp_path / "old" / "1.0.0"
     old.mkdir(parents=True)
     (old / "features.json").write_bytes((prepared_folder / "tiny" / "1.0.0" / "features.json").read_bytes())
     (old / "dataset_info.json").write_text(json.dumps(info | {"name": "old", "fileFormat": "tfrecord"}))
     with pytest.raises(ValueError, match="old was prepared as tfrecord; delete it and run once"):
-        tfds.load("old", data_dir=tmp_path)
+        tfds.load_arrays("old", data_dir=tmp_path)

@@ -15,7 +15,7 @@ from jaxdl.data.tokenizers import (
     at_home,
     from_json,
     kept,
-    load,
+    load_tokenizer,
     named,
     save,
     summary,
@@ -39,7 +39,7 @@ def test_equal_after_json_and_a_file(name, tmp_path):
     tokenizer = TOKENIZERS[name]
     again = from_json(json.loads(json.dumps(tokenizer.to_json())))
     save(tokenizer, tmp_path / "t.json")
-    assert again == tokenizer == load(tmp_path / "t.json")
+    assert again == tokenizer == load_tokenizer(tmp_path / "t.json")
     assert hash(again) == hash(tokenizer)
     np.testing.assert_array_equal(again.encode(TEXT), tokenizer.encode(TEXT))
 
@@ -130,6 +130,6 @@ def test_a_run_that_is_loaded_gets_its_own(tmp_path):
 def test_a_file_that_is_none(content, tmp_path):
     (tmp_path / "t.json").write_text(content)
     with pytest.raises(ValueError, match=r"t\.json: is not a saved tokenizer"):
-        load(tmp_path / "t.json")
+        load_tokenizer(tmp_path / "t.json")
     with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
-        load(tmp_path / "none.json")
+        load_tokenizer(tmp_path / "none.json")

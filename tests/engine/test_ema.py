@@ -47,8 +47,8 @@ REDUCE = {"seen": "sum", "carry": "example"}
 
 def test_the_decay_warms_up_over_the_applied_steps():
     exp = experiment(0.9, reduce=REDUCE)
-    start, update = state(0, *weights(0.0)), jax.jit(lambda old, new: average.update(exp, old, new))
-    ema, expected = average.start(exp, start.params, start.model_state), 0.0
+    start, update = state(0, *weights(0.0)), jax.jit(lambda old, new: average.next_average(exp, old, new))
+    ema, expected = average.first_average(exp, start.params, start.model_state), 0.0
     # (step, skipped before it, value): the update of step 2 was not finite, so that of step 3 is the third that is applied
     for step, skipped, value, t in [(0, 0, 1.0, 1), (1, 0, 3.0, 2), (3, 1, -2.0, 3), (200, 1, 4.0, 200)]:
         old, new = state(step, *weights(0.0), ema=ema, skipped=skipped), state(step + 1, *weights(value))
@@ -61,14 +61,14 @@ def test_the_decay_warms_up_over_the_applied_steps():
 def test_the_given_decay_is_the_highest():
     exp = experiment(DECAY, reduce=REDUCE)
     old = state(1000, *weights(0.0), ema=average.averaged(exp, *weights(1.0)))
-    ema = average.update(exp, old, state(1001, *weights(0.0)))
+    ema = average.next_average(exp, old, state(1001, *weights(0.0)))
     assert float(ema["params"]["w"]) == pytest.approx(DECAY)  # and (1 + 1001) / (10 + 1001) is more
 
 
 def test_statistics_are_averaged_and_sums_examples_and_whole_numbers_are_not():
     exp = experiment(DECAY, reduce=REDUCE)
     raw = state(1000, *weights(8.0, count=7))
-    ema = average.update(exp, raw.replace(ema=average.averaged(exp, *weights(0.0))), raw)
+    ema = average.next_average(exp, raw.replace(ema=average.averaged(exp, *weights(0.0))), raw)
     params, model_state = average.evaluated(exp, raw.replace(ema=ema))
     numbers = {name: float(*tree.values()) for name, tree in model_state.items()}
     assert (float(params["w"]), numbers) == (6.0, {"batch_stats": 6.0, "seen": 8.0, "carry": 8.0, "turn": 7.0})
@@ -81,7 +81,9 @@ def test_of_a_gan_the_generator_alone_is_averaged():
     start = average.averaged(exp, players(0.0), {"batch_stats": players(0.0)})
     assert set(start["params"]) == {"generator"} == set(start["model_state"]["batch_stats"])
     raw = state(1000, players(8.0), {"batch_stats": players(8.0)})
-    params, model_state = average.evaluated(exp, raw.replace(ema=average.update(exp, raw.replace(ema=start), raw)))
+    params, model_state = average.evaluated(
+        exp, raw.replace(ema=average.next_average(exp, raw.replace(ema=start), raw))
+    )
     for tree in (params, model_state["batch_stats"]):
         assert {name: float(tree[name]["w"]) for name in tree} == {"generator": 6.0, "critic": 8.0}
 
@@ -90,7 +92,7 @@ def test_a_run_of_format_1_keeps_its_rule():
     exp = experiment(DECAY, OLD, reduce=REDUCE)
     old = state(0, *weights(0.0), ema=average.averaged(exp, *weights(0.0)))
     new = state(1, *weights(8.0))
-    ema = average.update(exp, old, new)
+    ema = average.next_average(exp, old, new)
     assert float(ema["w"]) == pytest.approx(6.0)  # at the full decay from the first step on
     params, model_state = average.evaluated(exp, new.replace(ema=ema))
     assert float(params["w"]) == pytest.approx(6.0)

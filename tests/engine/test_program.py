@@ -151,7 +151,9 @@ def test_predictions_do_not_depend_on_how_many_are_asked_for(trained):
     whole = trained.predict(x)
     assert whole["probability"].shape == (12, 3)
     np.testing.assert_array_equal(trained.predict(x[:9])["probability"], whole["probability"][:9])  # 16 rows, too
-    close = partial(np.testing.assert_allclose, rtol=1e-6)  # of 1 and 8 rows: other programs, some bits of float32 apart
+    close = partial(
+        np.testing.assert_allclose, rtol=1e-6
+    )  # of 1 and 8 rows: other programs, some bits of float32 apart
     for n in (1, 5):
         close(trained.predict(x[:n])["probability"], whole["probability"][:n])
     close(trained.predict(x[3])["probability"], whole["probability"][3])

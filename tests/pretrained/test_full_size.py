@@ -9,7 +9,7 @@ import pytest
 
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import from_torch
+from jaxdl.pretrained.mapping import variables_of
 from tests.pretrained.test_parity import close, logits_of, numpy_of, randomise
 
 pytestmark = pytest.mark.night
@@ -37,7 +37,7 @@ def pair(case):
     model, reference = MODELS[name].build(**options), make().eval()
     randomise(reference, 0)
     shapes = shapes_of(model)
-    variables = from_torch(shapes, numpy_of(reference), names_of(model, shapes)).variables
+    variables = variables_of(shapes, numpy_of(reference), names_of(model, shapes)).variables
     return (
         model,
         variables,

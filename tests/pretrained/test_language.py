@@ -10,7 +10,7 @@ from jaxdl.decode import beam_search, generate, step_of
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import sizes
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import from_torch, to_torch
+from jaxdl.pretrained.mapping import to_tensors, variables_of
 from tests.programs import one_program
 
 pytestmark = pytest.mark.parity
@@ -95,7 +95,7 @@ def numpy_of(module):
 def read(name, module):
     model = ours(name)
     shapes = shapes_of(model)
-    loaded = from_torch(shapes, numpy_of(module), names_of(model, shapes))
+    loaded = variables_of(shapes, numpy_of(module), names_of(model, shapes))
     assert loaded.naming == CASES[name][1]
     return model, loaded.variables, names_of(model, shapes)[loaded.naming]
 
@@ -133,7 +133,7 @@ def test_same_numbers_and_back(pairs, name):
     import torch
 
     theirs, model, variables, rules = pairs(name)
-    back = to_torch(variables, rules)
+    back = to_tensors(variables, rules)
     for key, value in numpy_of(theirs).items():  # every tensor of the file, tied and computed ones included
         atol = 3e-5 if "embed_positions" in key else 0  # sines of 512, there in float64
         np.testing.assert_allclose(back[key], value, rtol=0, atol=atol, err_msg=key)

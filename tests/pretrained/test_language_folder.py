@@ -10,9 +10,9 @@ import pytest
 from jaxdl.__main__ import main
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import files
-from jaxdl.pretrained.folder import import_weights, load, names_of, open_weights, save_torch, shapes_of
-from jaxdl.pretrained.mapping import from_torch, to_torch
-from jaxdl.pretrained.sizes import beside
+from jaxdl.pretrained.folder import import_weights, load_weights, names_of, open_weights, save_torch, shapes_of
+from jaxdl.pretrained.mapping import to_tensors, variables_of
+from jaxdl.pretrained.sizes import sizes_beside
 
 TINY = {"vocab": 11, "width": 8, "depth": 2, "heads": 2, "hidden": 12}
 GPT2 = {
@@ -54,16 +54,16 @@ def equal(a, b):
 )
 def test_every_naming_is_found_by_itself(name, naming):
     _, shapes, variables, names = filled(name)
-    tensors = to_torch(variables, names[naming])
-    loaded = from_torch(shapes, tensors, names)
+    tensors = to_tensors(variables, names[naming])
+    loaded = variables_of(shapes, tensors, names)
     assert loaded.naming == naming
     equal(loaded.variables, variables)
     # a file may leave out what is tied or computed, and may name a tied tensor by its copy only
     least = {n: a for n, a in tensors.items() if n not in names[naming].extras}
-    equal(from_torch(shapes, least, names).variables, variables)
+    equal(variables_of(shapes, least, names).variables, variables)
     for copy, of in names[naming].copies.items():
         other = {copy if n == of else n: a for n, a in least.items()}
-        equal(from_torch(shapes, other, names, naming=naming).variables, variables)
+        equal(variables_of(shapes, other, names, naming=naming).variables, variables)
 
 
 @pytest.mark.programs(30, "Marian's table of sines is made by the library, operation by operation")
@@ -77,19 +77,19 @@ def test_every_naming_is_found_by_itself(name, naming):
 )
 def test_a_copy_that_is_none_is_refused(name, naming, change, says):
     _, shapes, variables, names = filled(name)
-    tensors = to_torch(variables, names[naming])
+    tensors = to_tensors(variables, names[naming])
     with pytest.raises(ValueError, match=says):
-        from_torch(shapes, {**tensors, change: tensors[change] + 1}, names)
+        variables_of(shapes, {**tensors, change: tensors[change] + 1}, names)
 
 
 def test_missing_left_over_and_wrong_shapes_are_named():
     _, shapes, variables, names = filled("gpt2")
-    tensors = to_torch(variables, names["huggingface gpt2"])
+    tensors = to_tensors(variables, names["huggingface gpt2"])
     del tensors["transformer.h.1.attn.c_attn.bias"]
     tensors |= {"transformer.h.0.attn.bias": np.ones((1, 1, 4, 4)), "transformer.h.2.ln_1.weight": np.ones(8)}
     tensors["transformer.wpe.weight"] = np.ones((4, 8))
     with pytest.raises(ValueError, match="nothing is loaded") as error:
-        from_torch(shapes, tensors, names)
+        variables_of(shapes, tensors, names)
     assert "missing: transformer.h.1.attn.c_attn.bias; left over: transformer.h.2.ln_1.weight" in str(error.value)
     assert "transformer.wpe.weight (4, 8) for embed/position/position (1024, 8)" in str(error.value)
     assert "attn.bias," not in str(error.value), "the causal mask of old files is no weight"
@@ -98,9 +98,9 @@ def test_missing_left_over_and_wrong_shapes_are_named():
 def test_bert_from_a_pretraining_file():
     """What is published holds the head for masked tokens and the next sentence: the bare model has neither."""
     model, shapes, variables, names = filled("bert_base")
-    tensors = to_torch(variables, names["huggingface bert"])
+    tensors = to_tensors(variables, names["huggingface bert"])
     heads = {"cls.predictions.bias": np.ones(11), "cls.seq_relationship.weight": np.ones((2, 8))}
-    equal(from_torch(shapes, tensors | heads, names).variables, variables)
+    equal(variables_of(shapes, tensors | heads, names).variables, variables)
     hidden, pooled = jax.eval_shape(lambda v: model.apply(v, jnp.ones((1, 3), jnp.int32), train=False), variables)
     assert (hidden.shape, pooled.shape) == ((1, 3, 8), (1, 8))
 
@@ -120,7 +120,7 @@ def hub(tmp_path):
 @pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_a_folder_of_the_hub_by_the_command(hub, tmp_path, capsys):
     folder, model, variables = hub
-    assert "lm_head.weight" not in files.read(folder)
+    assert "lm_head.weight" not in files.read_tensors(folder)
     assert main(["import-weights", "gpt2", str(folder), "-o", str(tmp_path / "out")]) == 0
     assert "huggingface gpt2, bare names, every tensor in its place" in capsys.readouterr().out
     opened = open_weights(tmp_path / "out")
@@ -151,8 +151,8 @@ def test_new_classes_on_pretrained_weights(tmp_path):
     save_torch(model, variables, tmp_path / "model.safetensors", naming="huggingface bert")
     other = MODELS["bert_base_classifier"].build(**TINY, classes=5)
     with pytest.raises(ValueError, match="classifier"):
-        load(other, tmp_path)
-    weights = load(other, tmp_path, fresh=("head/.*",))
+        load_weights(other, tmp_path)
+    weights = load_weights(other, tmp_path, fresh=("head/.*",))
     assert weights.variables["params"]["head"]["kernel"].shape == (8, 5)
     equal(weights.variables["params"]["stack"], variables["params"]["stack"])
 
@@ -171,13 +171,13 @@ def test_new_classes_on_pretrained_weights(tmp_path):
 def test_a_config_of_another_model_is_refused(tmp_path, name, config, says):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=says):
-        beside(tmp_path, name)
+        sizes_beside(tmp_path, name)
 
 
 def test_sizes_of_a_config(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**GPT2, "n_inner": None}))
-    assert beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
+    assert sizes_beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
     (tmp_path / "config.json").write_text(json.dumps({"vocab_size": 7, "id2label": {"0": "a", "1": "b", "2": "c"}}))
-    assert beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
-    assert beside(tmp_path, "distilbert") == {"vocab": 7}
-    assert beside(tmp_path, "resnet50") == {}
+    assert sizes_beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
+    assert sizes_beside(tmp_path, "distilbert") == {"vocab": 7}
+    assert sizes_beside(tmp_path, "resnet50") == {}

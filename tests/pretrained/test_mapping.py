@@ -26,8 +26,8 @@ from jaxdl.models.resnet import (
 )
 from jaxdl.models.vgg import VGG, vgg
 from jaxdl.models.vit import ViT, resample_positions
-from jaxdl.pretrained.folder import image_of, load, names_of, save_torch, shapes_of
-from jaxdl.pretrained.mapping import flat, from_torch, locate, to_torch
+from jaxdl.pretrained.folder import image_of, load_weights, names_of, save_torch, shapes_of
+from jaxdl.pretrained.mapping import leaves_by_path, place_of_leaf, to_tensors, variables_of
 from tests.programs import one_program
 
 tiny_vit = {"patch": 4, "width": 8, "depth": 1, "heads": 2, "image": 12, "classes": 3}
@@ -79,17 +79,17 @@ def test_round_trip_in_every_naming(family):
     complete = set(names) - PARTIAL.get(family, set())
     assert complete
     for naming in complete:
-        tensors = to_torch(variables, names[naming])
+        tensors = to_tensors(variables, names[naming])
         counted = [name for name in tensors if not name.endswith("num_batches_tracked")]
         merged = sum(place.part is not None for place in _places(names[naming], variables))
-        assert len(counted) == len(flat(variables)) - merged * 2 // 3  # no two leaves share a name
-        back = from_torch(shapes_of(model, image), tensors, names, naming=naming)
+        assert len(counted) == len(leaves_by_path(variables)) - merged * 2 // 3  # no two leaves share a name
+        back = variables_of(shapes_of(model, image), tensors, names, naming=naming)
         assert back.naming == naming
         jax.tree.map(np.testing.assert_array_equal, dict(back.variables), dict(variables))
 
 
 def _places(rules, variables):
-    return [locate(rules, path, np.ndim(leaf)) for (_, path), leaf in flat(variables).items()]
+    return [place_of_leaf(rules, path, np.ndim(leaf)) for (_, path), leaf in leaves_by_path(variables).items()]
 
 
 # names and shapes that the published files have
@@ -148,7 +148,7 @@ def test_published_names_and_shapes(name):
     model = MODELS[name].build()
     shapes = shapes_of(model)
     zeros = jax.tree.map(lambda s: np.broadcast_to(np.zeros((), np.float32), s.shape), shapes)
-    tensors = to_torch(zeros, names_of(model, shapes)[naming])
+    tensors = to_tensors(zeros, names_of(model, shapes)[naming])
     assert {key: tensors[key].shape for key in expected} == expected
 
 
@@ -160,7 +160,7 @@ def case():
     model = FAMILIES["resnet"]
     shapes = shapes_of(model, (32, 32, 3))
     names = names_of(model, shapes)
-    return shapes, names, to_torch(filled(model, (32, 32, 3)), names["torchvision"])
+    return shapes, names, to_tensors(filled(model, (32, 32, 3)), names["torchvision"])
 
 
 def test_every_problem_is_listed(case):
@@ -169,7 +169,7 @@ def test_every_problem_is_listed(case):
     tensors["layer9.conv.weight"] = np.zeros(3, np.float32)
     tensors["fc.weight"] = np.zeros((10, 16), np.float32)
     with pytest.raises(ValueError, match="nothing is loaded") as caught:
-        from_torch(shapes, tensors, names)
+        variables_of(shapes, tensors, names)
     for part in (
         "missing: bn1.bias;",
         "left over: layer9.conv.weight;",
@@ -181,31 +181,31 @@ def test_every_problem_is_listed(case):
 def test_prefixes_ignored_tensors_and_fresh_heads(case):
     shapes, names, tensors = case
     wrapped = {f"module.{name}": array for name, array in tensors.items()}
-    assert set(flat(from_torch(shapes, wrapped, names).variables)) == set(flat(shapes))
+    assert set(leaves_by_path(variables_of(shapes, wrapped, names).variables)) == set(leaves_by_path(shapes))
     other = {**tensors, "fc.weight": np.zeros((1000, 16), np.float32), "fc.bias": np.zeros(1000, np.float32)}
-    loaded = from_torch(shapes, other, names, fresh=("head/.*",))
-    assert {path for _, path in flat(shapes)} - {path for _, path in flat(loaded.variables)} == {
+    loaded = variables_of(shapes, other, names, fresh=("head/.*",))
+    assert {path for _, path in leaves_by_path(shapes)} - {path for _, path in leaves_by_path(loaded.variables)} == {
         "head/kernel",
         "head/bias",
     }
     more = {**tensors, "aux.weight": np.zeros(1, np.float32)}
-    assert from_torch(shapes, more, names, ignore=("aux.*",)).naming == "torchvision"
+    assert variables_of(shapes, more, names, ignore=("aux.*",)).naming == "torchvision"
 
 
 def test_foreign_weights(case):
     shapes, names, _ = case
     with pytest.raises(ValueError, match="no tensor of the file is one of this model's in torchvision, huggingface"):
-        from_torch(shapes, {"encoder.weight": np.zeros(1, np.float32)}, names)
+        variables_of(shapes, {"encoder.weight": np.zeros(1, np.float32)}, names)
     with pytest.raises(ValueError, match="naming='keras': this model has torchvision"):
-        from_torch(shapes, {}, names, naming="keras")
+        variables_of(shapes, {}, names, naming="keras")
     with pytest.raises(ValueError, match="CNN has no PyTorch names"):
         names_of(CNN(classes=3), {})
 
 
 def test_half_precision_becomes_single(case):
     shapes, names, tensors = case
-    loaded = from_torch(shapes, {name: a.astype(np.float16) for name, a in tensors.items()}, names)
-    assert {leaf.dtype for leaf in flat(loaded.variables).values()} == {np.dtype(np.float32)}
+    loaded = variables_of(shapes, {name: a.astype(np.float16) for name, a in tensors.items()}, names)
+    assert {leaf.dtype for leaf in leaves_by_path(loaded.variables).values()} == {np.dtype(np.float32)}
 
 
 FROM_FILE = pytest.mark.programs(30, "each array of a file is put on the device by itself")
@@ -220,8 +220,8 @@ def test_load_with_a_new_head(tmp_path):
     save_torch(model, variables, tmp_path / "w.safetensors", naming="torchvision", image=(32, 32, 3))
     ten = model.clone(classes=10)
     with pytest.raises(ValueError, match=r"wrong shape: fc\.bias \(7,\) for head/bias \(10,\)"):
-        load(ten, tmp_path / "w.safetensors", image=(32, 32, 3))
-    loaded = load(ten, tmp_path / "w.safetensors", image=(32, 32, 3), fresh=("head/.*",), key=jax.random.key(1))
+        load_weights(ten, tmp_path / "w.safetensors", image=(32, 32, 3))
+    loaded = load_weights(ten, tmp_path / "w.safetensors", image=(32, 32, 3), fresh=("head/.*",), key=jax.random.key(1))
     head = loaded.variables["params"]["head"]["kernel"]
     assert head.shape == (16, 10)
     assert 0 < np.abs(head).max() <= 1 / 4  # U(±1/√16)
@@ -235,7 +235,9 @@ def test_positions_of_another_resolution(tmp_path):
     small, large = ViT(**tiny_vit), ViT(**(tiny_vit | {"image": 20}))
     variables = filled(small, (12, 12, 3))
     save_torch(small, variables, tmp_path / "w.safetensors", naming="timm")
-    table, before = (v["params"]["positions"] for v in (load(large, tmp_path / "w.safetensors").variables, variables))
+    table, before = (
+        v["params"]["positions"] for v in (load_weights(large, tmp_path / "w.safetensors").variables, variables)
+    )
     np.testing.assert_array_equal(table[0], before[0])
     resampled = one_program(lambda table: resample_positions(table, (3, 3), (5, 5)), before[1:])
     np.testing.assert_allclose(table[1:], resampled, rtol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxdl.pretrained.folder import names_of, shapes_of
-from jaxdl.pretrained.mapping import from_torch, to_torch
+from jaxdl.pretrained.mapping import to_tensors, variables_of
 from tests.programs import one_program
 
 pytestmark = pytest.mark.parity
@@ -74,7 +74,7 @@ def pair(name):
     labels = random.integers(0, cases().CLASSES, 4)
     shapes = shapes_of(model, (size, size, 3))
     names = names_of(model, shapes)
-    loaded = from_torch(shapes, numpy_of(reference), names)
+    loaded = variables_of(shapes, numpy_of(reference), names)
     assert loaded.naming == naming
     return model, reference, loaded.variables, names[naming], x, labels
 
@@ -88,7 +88,7 @@ def test_equal_logits(name):
     import torch
 
     model, reference, variables, rules, x, _ = pair(name)
-    back = to_torch(variables, rules)
+    back = to_tensors(variables, rules)
     for key, value in numpy_of(reference).items():  # every tensor of the file, in PyTorch's layout
         np.testing.assert_array_equal(back[key], value, err_msg=key)
     reference.load_state_dict({k: torch.tensor(v) for k, v in back.items()}, strict=True)
@@ -134,14 +134,14 @@ def test_equal_training(name):
         loss, gradient, variables = step(variables, rate)
         close(float(loss), loss_torch.item(), 1e-5 * looser * (1 + 5 * i), f"loss of step {i}")
         if i == 0:
-            written = to_torch({"params": jax.device_get(gradient)}, rules)
+            written = to_tensors({"params": jax.device_get(gradient)}, rules)
             for key, p in parameters.items():
                 tolerance = {"rtol": 2e-4 * looser, "atol": 2e-5 * looser * largest}
                 np.testing.assert_allclose(written[key], p.grad.numpy(), **tolerance, err_msg=key)
         with torch.no_grad():
             for p in parameters.values():
                 p -= rate * p.grad
-    trained = to_torch(jax.device_get(variables), rules)
+    trained = to_tensors(jax.device_get(variables), rules)
     moved, apart = 0.0, 0.0
     for key, p in parameters.items():
         moved += float(((p.detach() - before[key]) ** 2).sum())

@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxdl.record import gallery
 from jaxdl.record.draw import keep_frames
-from jaxdl.reports import Images, Matrix
+from jaxdl.reports import ImageGrid, Matrix
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_the_first_image_is_at_the_top_left():
 
 def test_only_what_is_filmed_is_kept_and_their_film_runs_in_the_order_of_steps(tmp_path):
     for step, value in ((5, 0.0), (10, 0.5), (20, 1.0)):
-        still = Images(np.zeros((1, 8, 8, 1)), film=False)
+        still = ImageGrid(np.zeros((1, 8, 8, 1)), film=False)
         report = {
-            "samples": Images(np.full((4, 8, 8, 1), value)),
+            "samples": ImageGrid(np.full((4, 8, 8, 1), value)),
             "still": still,
             "counts": Matrix(np.eye(3)),
             "n": 0.5,
@@ -49,5 +49,5 @@ def test_only_what_is_filmed_is_kept_and_their_film_runs_in_the_order_of_steps(t
 
 
 def test_one_picture_is_no_film(tmp_path):
-    keep_frames(tmp_path / "samples", 1, {"samples": Images(np.zeros((1, 8, 8, 1)))})
+    keep_frames(tmp_path / "samples", 1, {"samples": ImageGrid(np.zeros((1, 8, 8, 1)))})
     assert gallery.film(tmp_path / "samples", "samples", tmp_path / "film.gif") is None

@@ -11,7 +11,7 @@ from jaxdl.models.mlp import MLP
 from jaxdl.record.log import MetricsLog
 from jaxdl.record.report import title, write_report
 from jaxdl.record.run import create_run
-from jaxdl.reports import Images, Misclassified, Notes, Picture, Rows
+from jaxdl.reports import ImageGrid, Misclassified, Notes, Picture, Rows
 from jaxdl.tasks.classification import Classification
 from jaxdl.tasks.regression import Regression
 from jaxdl.types import Data
@@ -120,7 +120,7 @@ def test_a_regression(run):
 
 def test_images_that_a_task_reports(run):
     end(run)
-    report = {"samples": Images(RNG.random((5, 8, 8, 1)), title="What it paints"), "array": RNG.random((5, 2))}
+    report = {"samples": ImageGrid(RNG.random((5, 8, 8, 1)), title="What it paints"), "array": RNG.random((5, 2))}
     text, pictures = write(run, [evaluation(report, loss=1.0)], Drawn(train={"x": np.zeros((9, 2))}))
     assert pictures == ["learning_curves", "samples"]  # what is no picture is not drawn
     assert "![What it paints (test split)](plots/samples.png)" in text
