@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from jaxdl import Experiment, main
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.gan import MLPCritic, MLPGenerator
 from jaxdl.optim import adam
 from jaxdl.tasks.adversarial import Adversarial
@@ -25,7 +25,6 @@ DATA = InMemory(
 )
 
 
-@experiment
 def config(*, lr: float = 0.003, steps: int = 20, average: float = 0.9, seed: int = 0) -> Experiment:
     """Two small players.
 

@@ -1,8 +1,8 @@
 """A Transformer of one block and a tokenizer that was learned from its text; `weights` begins from imported ones."""
 
+from jaxdl import Experiment, main
 from jaxdl.data import text as texts
 from jaxdl.data.tokenizers import BPE, kept
-from jaxdl.experiment import Experiment, experiment, main
 from jaxdl.models.catalog import MODELS
 from jaxdl.optim import adamw
 from jaxdl.tasks.language import NextToken
@@ -11,7 +11,6 @@ TEXT = "the cat sat on the mat. the dog sat on the log. a cat and a dog met on t
 SIZES = {"width": 8, "depth": 1, "heads": 2, "hidden": 16, "length": 16}
 
 
-@experiment
 def config(*, weights: str | None = None, lr: float = 0.01, steps: int = 20, seed: int = 0) -> Experiment:
     """The next token of a text of two sentences.
 

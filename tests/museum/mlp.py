@@ -2,10 +2,10 @@
 
 import flax.linen as nn
 import numpy as np
-from jaxdl.train.stopping import EarlyStopping
 
+from jaxdl import Experiment, main
 from jaxdl.data.stream import InMemory
-from jaxdl.experiment import Experiment, experiment, main
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
@@ -42,7 +42,6 @@ DATA = InMemory(
 )
 
 
-@experiment
 def config(*, lr: float = 0.05, steps: int = 40, patience: int = 2, average: float = 0.9, seed: int = 0) -> Experiment:
     """A small classifier.
 

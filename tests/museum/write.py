@@ -20,15 +20,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
 import numpy as np
-from jaxdl.sweeps import sweep
-from jaxdl.train.loop import Limits
 
-from jaxdl import api
+from jaxdl import load, sweep, train
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import load_config
 from jaxdl.pretrained import folder as weights_folder
 from jaxdl.record.leaves import digest, flatten
 from jaxdl.record.manifest import write_manifest
 from jaxdl.record.run import PACKAGES, environment
+from jaxdl.runs.run import Run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -36,7 +36,7 @@ LARGE = ("plots", "samples", "tensorboard", "profile")
 PAUSED_AT = 20
 
 
-def asked(run: api.Run) -> dict:
+def asked(run: Run) -> dict:
     """What a loaded run evaluates and predicts to."""
     x = run.experiment.data.splits["validation"]["x"][:3]
     outputs = {name: np.asarray(value).tolist() for name, value in run.predict(x).items()}
@@ -108,21 +108,21 @@ def write(target: Path) -> None:
     target.mkdir()
     mlp, language, gan = (load_config(HERE / f"{name}.py") for name in ("mlp", "language", "gan"))
     options = {"run": target / "runs", "quiet": True}
-    stopped = named(api.train(mlp(lr=0.3, steps=100, patience=1), **options).folder, "mlp")
-    swept = sweep(mlp, {"lr": (0.02, 0.05), "seed": (0, 1)}, knobs={"steps": 10}, **options)
+    stopped = named(train(mlp, lr=0.3, steps=100, patience=1, **options).folder, "mlp")
+    swept = sweep(mlp, {"lr": (0.02, 0.05), "seed": (0, 1)}, steps=10, **options)
     swept = named(swept.folder, "sweep")
     unbroken = {"lr": 0.003, "steps": 30, "patience": 100}
-    paused = api.train(mlp(**unbroken), limits=Limits(stop_at=PAUSED_AT), **options)
+    paused = train(mlp, limits=Limits(stop_at=PAUSED_AT), **unbroken, **options)
     paused = named(paused.folder, "paused")
-    talker = named(api.train(language(), **options).folder, "language")
-    players = named(api.train(gan(), **options).folder, "gan")
+    talker = named(train(language, **options).folder, "language")
+    players = named(train(gan, **options).folder, "gan")
     imported(target / "weights")
     os.chdir(target)
-    tuned = named(api.train(language(weights="weights"), **options).folder, "finetuned")
+    tuned = named(train(language, weights="weights", **options).folder, "finetuned")
 
-    whole = api.train(mlp(**unbroken), **options)
+    whole = train(mlp, **unbroken, **options)
     again = shutil.copytree(paused, target / "again")
-    resumed = api.train(mlp(**unbroken), resume=again, quiet=True)
+    resumed = train(mlp, resume=again, quiet=True)
     same = digest(whole.state) == digest(resumed.state)
     print(f"unbroken {digest(whole.state)}, paused at {PAUSED_AT} and resumed {digest(resumed.state)}: equal: {same}")
     assert same
@@ -134,11 +134,11 @@ def write(target: Path) -> None:
     shutil.rmtree(target / "runs")
 
     expected = {
-        f"{run.name} {checkpoint}": asked(api.load(run, checkpoint))
+        f"{run.name} {checkpoint}": asked(load(run, checkpoint))
         for run in (stopped, paused, talker, players, tuned)
         for checkpoint in ("best", "last")
     }
-    expected |= {f"sweep {member}": asked(api.load(swept, member=member)) for member in range(4)}
+    expected |= {f"sweep {member}": asked(load(swept, member=member)) for member in range(4)}
     expected["paused end"] = asked(resumed)
     gpt2 = weights_folder.open_weights(target / "weights")
     tokens = [[1, 2, 3, 4, 5]]
