@@ -4,6 +4,7 @@
 """
 
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -126,17 +127,28 @@ class Setup:
         return getattr(self.config, "__name__", type(self.config).__name__)
 
     @property
-    def source(self) -> str | None:
-        """The experiment file; None where the function comes from a notebook or a prompt, or is not the `config` of its file.
-
-        A copy of the file gives back its `config` and no other function: `load` would build another experiment.
-        """
-        function = inspect.unwrap(self.config)
-        if getattr(function, "__qualname__", None) != "config":
+    def file(self) -> str | None:
+        """The file in which the function stands; None for a notebook or a prompt."""
+        try:
+            file = inspect.getsourcefile(inspect.unwrap(self.config))
+        except TypeError:
             return None
-        file = inspect.getsourcefile(function)
-        kept = file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file
-        return file if kept else None
+        return (
+            file if file and Path(file).suffix == ".py" and Path(file).is_file() and "ipykernel" not in file else None
+        )
+
+    @property
+    def source(self) -> str | None:
+        """The experiment file: the file whose `config` this is. None where a copy of the file would not give it back."""
+        function = inspect.unwrap(self.config)
+        module = sys.modules.get(getattr(function, "__module__", ""))
+        is_config = getattr(function, "__qualname__", "") == "config" or getattr(module, "config", None) is self.config
+        return self.file if is_config else None
+
+    @property
+    def stem(self) -> str:
+        """What its run folders are named by."""
+        return Path(self.file).stem if self.file else "notebook"
 
     @property
     def docstring(self) -> str:

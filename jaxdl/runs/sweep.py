@@ -87,7 +87,6 @@ def sweep(
         **values: other knobs and recorded fields (`precision`, ...), the same for all.
     """
     refuse_while_reading("sweep(...)")
-    refuse_while_reading("sweep(...)")
     runtime.ensure()
     points = combinations(points) if isinstance(points, Mapping) else list(points)
     swept = list(dict.fromkeys(name for point in points for name in point))
@@ -120,9 +119,8 @@ def sweep(
         },
     }
     groups, lines = plan(config, points, swept, overrides)
-    stem = Path(setup.source).stem if setup.source else "notebook"
     seed = int(points[0].get("seed", 0))
-    folder = folders.create_run(run, f"{stem}-sweep", seed=seed, config=record, source=setup.source)
+    folder = folders.create_run(run, f"{setup.stem}-sweep", seed=seed, config=record, source=setup.source)
     made = {"groups": [{"members": list(one.members), "traced": list(one.knobs)} for one in groups], "lines": lines}
     folders.write_synced(folder.folder / "plan.json", json.dumps(made, indent=1) + "\n")
     with locked(folder.folder):

@@ -119,7 +119,7 @@ def _train(
             "plan": dict(describe(plan)),
             "data": checksum(exp.data),
         }
-        folder = new_folder(run, Path(source).stem if source else "notebook", int(exp.seed), record, source)
+        folder = new_folder(run, setup.stem, int(exp.seed), record, source)
         if is_first_process():
             for kept, tokenizer in exp.data.tokenizers.items():
                 tokenizers.save(tokenizer, folder.folder / f"{kept}.json")
@@ -180,6 +180,7 @@ def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], so
 def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress: Progress) -> None:
     """The last lines of the log, the plots and the report of a run that ended, was stopped or pauses."""
     outcome, exp = result.outcome, result.experiment
+    assert outcome is not None, "a report is of a run that took place"
     beat(int(np.max(outcome.state.step)), "reporting")
     ended = outcome.reason in ("finished", "stopped early")
     evaluations = [result.evaluate(split) for split in exp.data.splits if split != "train"] if ended else []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl import Experiment, api, sweeps
+from jaxdl import Experiment, Setup, load
 from jaxdl.cli import sweep as command
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.engine.loop import Limits
@@ -21,7 +21,7 @@ from jaxdl.record.lock import locked
 from jaxdl.record.log import comparable
 from jaxdl.record.run import open_run
 from jaxdl.runs.members import histories
-from jaxdl.runs.sweep import combinations, plan, sweep
+from jaxdl.runs.sweep import combinations, plan, resume, sweep
 
 pytestmark = pytest.mark.programs(
     60, "a sweep and its members, loaded, stopped and resumed: each of them is a program of its own"
@@ -95,24 +95,17 @@ def test_the_plan_says_why_programs_are_split(tiny):
         return tiny.config(lr=lr, steps=int(24 * epochs), width=width, seed=seed)
 
     swept = {"lr": (0.1, 0.2), "epochs": (0.5, 1.0), "seed": (0, 1)}
-    points = [dict(config(**point).origin.knobs) for point in combinations(swept)]
+    points = [dict(Setup.of(config, point).knobs) for point in combinations(swept)]
     groups, lines = plan(config, points, list(swept), {})
     assert [one.members for one in groups] == [(0, 1, 4, 5), (2, 3, 6, 7)]
     assert set(groups[0].knobs) == {"lr", "seed"}
     assert lines[0] == "8 members in 2 programs; lr and seed vary within a program"
-    assert lines[1].startswith("  epochs splits them: Python needs its value at test_sweeps.py:")
+    assert lines[1].startswith("  epochs splits them: Python needs its value at test_sweep.py:")
     assert lines[2:] == ["  4 with epochs 0.5", "  4 with epochs 1.0"]
 
-    points = [dict(config(**point).origin.knobs) for point in combinations({"width": (4, 8), "seed": (0, 1)})]
+    points = [dict(Setup.of(config, point).knobs) for point in combinations({"width": (4, 8), "seed": (0, 1)})]
     _, lines = plan(config, points, ["width", "seed"], {})
     assert lines[1] == "  width splits them: whole numbers decide shapes and steps"
-
-
-@pytest.fixture
-def unreported(monkeypatch):
-    """Sweeps and runs end without report and pictures, for tests of other things."""
-    monkeypatch.setattr("jaxdl.record.sweep_report.write_sweep_report", lambda *_: ("", {}))
-    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
 
 
 # -- from end to end --------------------------------------------------------------------------------------------------
@@ -145,7 +138,7 @@ def test_a_sweep_leaves_a_table_a_csv_a_report_and_pictures(done):
 
 
 def test_a_member_is_a_run_that_predicts_and_evaluates(done, tiny):
-    loaded = api.load(done.folder, member=3)
+    loaded = load(done.folder, member=3)
     row = done.rows[3]
     assert loaded.setup.knobs["seed"] == 1
     assert loaded.setup.knobs["rate"] == 0.3
@@ -161,7 +154,7 @@ def test_a_member_is_a_run_that_predicts_and_evaluates(done, tiny):
 def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path, unreported):
     alone = jaxdl.train(tiny.config, lr=3e-2, rate=0.3, seed=1, run=tmp_path, quiet=True)
     member, run = (
-        json.loads(comparable(history)[-1]) for history in (api.load(done.folder, member=3).history, alone.history)
+        json.loads(comparable(history)[-1]) for history in (load(done.folder, member=3).history, alone.history)
     )
     assert member.keys() == run.keys()
     for name, value in run.items():  # two programs: a probability may differ in its last bit, which is 6e-8 of it
@@ -169,12 +162,12 @@ def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path, unreported
 
 
 MISTAKES = {
-    "which member": (lambda done, tiny: api.load(done.folder), "which member, 0 … 7"),
-    "no such member": (lambda done, tiny: api.load(done.folder, member=8), "member 8 is not one of 0 … 7$"),
+    "which member": (lambda done, tiny: load(done.folder), "which member, 0 … 7"),
+    "no such member": (lambda done, tiny: load(done.folder, member=8), "member 8 is not one of 0 … 7$"),
     "no such knob": (lambda done, tiny: sweep(tiny.config, {"learning_rate": (1.0, 2.0)}), "there are: steps, batch"),
     "nothing": (lambda done, tiny: sweep(tiny.config, {}), "nothing to sweep"),
     "resumed as a run": (lambda done, tiny: jaxdl.train(tiny.config, resume=done.folder), "sweep --resume"),
-    "init_from": (lambda done, tiny: sweep(tiny.config, GRID, overrides={"init_from": "x"}), "init_from"),
+    "init_from": (lambda done, tiny: sweep(tiny.config, GRID, init_from="x"), "init_from"),
 }
 
 
@@ -189,17 +182,17 @@ def test_a_sweep_without_its_plan(done, tmp_path):
     shutil.copytree(done.folder, tmp_path / "sweep")
     (tmp_path / "sweep" / "plan.json").unlink()
     with pytest.raises(ExperimentError, match=r"has no readable plan\.json"):
-        api.load(tmp_path / "sweep", member=0)
+        load(tmp_path / "sweep", member=0)
 
 
 def test_a_sweep_is_locked(done, tiny):
     with locked(done.folder), pytest.raises(ValueError, match="is being trained by process"):
-        sweeps.resume(done.folder, config=tiny.config)
+        resume(done.folder, config=tiny.config)
 
 
 def test_a_run_is_no_sweep_to_resume(trained):
     with pytest.raises(ExperimentError, match="train --resume"):
-        sweeps.resume(trained.folder)
+        resume(trained.folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +220,8 @@ def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path, unreporte
 
     result = sweep(config, {"seed": (5, 6)}, run=tmp_path, how=how, quiet=True)
     assert json.loads((result.folder / "config.json").read_text())["recorded"]["data_seed"] == 5
-    other = api.load(result.folder, member=1, config=config)
-    alone = jaxdl.train(lambda: api.with_overrides(config(seed=6), {"data_seed": 5}), run=tmp_path, quiet=True)
+    other = load(result.folder, member=1, config=config)
+    alone = jaxdl.train(config, seed=6, data_seed=5, run=tmp_path, quiet=True)
     for ours, theirs in zip(*map(jax.tree.leaves, (other.weights, alone.weights)), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
@@ -260,7 +253,7 @@ def test_successive_halving_keeps_the_best(thinned):
     assert winner["best"] >= max(row["best"] for row in thinned.rows if row["ended"] != "finished")
     assert {row["step"] for row in thinned.rows} == {6, 24}
     dropped = ended.index("pruned at step 6")
-    assert [line["step"] for line in api.load(thinned.folder, member=dropped).history if line["kind"] == "eval"] == [6]
+    assert [line["step"] for line in load(thinned.folder, member=dropped).history if line["kind"] == "eval"] == [6]
 
 
 @pytest.mark.parametrize("stop_at", [6, *(pytest.param(step, marks=pytest.mark.slow) for step in (3, 15))])
@@ -268,7 +261,7 @@ def test_a_resumed_sweep_equals_an_undisturbed_one(stop_at, thinned, tiny, tmp_p
     options = {"run": tmp_path, "how": "in turn", "prune": True, "quiet": True}
     stopped = sweep(tiny.config, THIN, limits=Limits(stop_at=stop_at), **options)
     assert (stopped.reason, stopped.rows) == ("paused", [])
-    again = sweeps.resume(stopped.folder, config=tiny.config, quiet=True)
+    again = resume(stopped.folder, config=tiny.config, quiet=True)
     assert again.rows == thinned.rows
     assert lines_of(again.folder) == lines_of(thinned.folder)
 
@@ -280,7 +273,7 @@ def test_a_damaged_stage_is_trained_again(thinned, tiny, tmp_path, unreported):
     for file in (copy / "group-0" / "checkpoints-1").rglob("*"):
         if file.is_file() and file.name != "meta.json":
             file.write_bytes(b"damaged")
-    again = sweeps.resume(copy, config=tiny.config, quiet=True)
+    again = resume(copy, config=tiny.config, quiet=True)
     assert again.rows == thinned.rows
 
 

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import judge as judges
 from jaxdl.data import vision
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, save_torch
+from jaxdl.runs import judge as judges
 from jaxdl.runs.judge import judge
 
 pytestmark = pytest.mark.programs(30, "a classifier is trained or imported, and asked")

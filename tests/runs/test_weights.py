@@ -1,8 +1,8 @@
 """Fine-tuning: weights of a run or imported ones under a head of its own; what fits, what is said, what is refused."""
 
+import copy
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,16 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import train, transfer
+from jaxdl import train
 from jaxdl.engine.loop import Limits
-from jaxdl.experiment import Experiment, ExperimentError
+from jaxdl.experiment import ExperimentError
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import freeze, groups, sgd
 from jaxdl.pretrained.folder import import_weights, save_torch, shapes_of
 from jaxdl.pretrained.preprocess import Preprocess
 from jaxdl.runs.prepare import prepare
-from jaxdl.runs.provenance import check
+from jaxdl.runs.weights import Fit, as_seen, described_weights, flat, initialised_from, match_leaves
 from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 from tests.programs import one_program
@@ -56,7 +56,7 @@ def photos(tmp_path_factory):
 
 
 def by_name(variables):
-    return transfer.flat(variables)
+    return flat(variables)
 
 
 SHAPES = {"params/stem/kernel": (3, 4), "params/head/kernel": (4, 5), "params/head/bias": (5,)}
@@ -107,12 +107,12 @@ def test_what_fits(case):
         {n: np.zeros(shape, np.float32) for n, shape in {**SHAPES, **changes}.items() if shape is not None}
         for changes in (here, there)
     )
-    assert transfer.fit(ours, theirs, named) == transfer.Fit(taken, fresh, problems)
+    assert match_leaves(ours, theirs, named) == Fit(taken, fresh, problems)
 
 
 def test_many_names_are_not_all_told():
     ours = {f"params/layer{i}/bias": np.zeros(1, np.float32) for i in range(50)}
-    (problem,) = transfer.fit(ours, {}).problems
+    (problem,) = match_leaves(ours, {}).problems
     assert problem.endswith("params/layer5/bias and 44 more")
 
 
@@ -120,43 +120,42 @@ def test_the_run_of_other_classes(tiny, trained):
     """A run folder as the source, a model for five classes here: the first layer is taken, the last one starts afresh."""
     exp = tiny.config(seed=4)
     exp = replace(exp, init_from=str(trained.folder), task=Classification(model=MLP(features=(8,), classes=5)))
-    prepared, lines = prepare(Setup.of(lambda: exp, {})), []
-    start = prepared.program.init()
-    state = transfer.initialised_from(exp, prepared, start, lines.append)
+    program, lines = prepare(Setup.of(lambda: exp, {})), []
+    start = program.init()
+    state = initialised_from(program, start, lines.append)
     old, new, before = (by_name({"params": p}) for p in (trained.weights[0], state.params, start.params))
     np.testing.assert_array_equal(new["params/Dense_0/kernel"], old["params/Dense_0/kernel"])
     np.testing.assert_array_equal(new["params/Dense_1/kernel"], before["params/Dense_1/kernel"])
     assert lines == [f"56 parameters from {trained.folder} (run), Dense_1 from seed 4"]
     again = replace(exp, task=tiny.config().task, fresh=("Dense_1/bias",))
-    prepared = prepare(Setup.of(lambda: again, {}))
-    transfer.initialised_from(again, prepared, prepared.program.init(), lines.append)
+    program = prepare(Setup.of(lambda: again, {}))
+    initialised_from(program, program.init(), lines.append)
     assert lines[-1].startswith("80 parameters")
-    wrong = replace(again, fresh=("haed",))
+    wrong = prepare(Setup.of(lambda: replace(again, fresh=("haed",)), {}))
     with pytest.raises(ExperimentError, match="fresh = 'haed' matches no parameter"):
-        transfer.initialised_from(wrong, prepared, prepared.shapes)
+        initialised_from(wrong, wrong.shapes)
 
 
 def test_a_source_that_is_none(tiny, tmp_path):
-    exp = replace(tiny.config(), init_from=str(tmp_path))
     with pytest.raises(ValueError, match=r"is not a run folder: it has no config\.json, and it holds no weights\.json"):
-        check(exp)
+        train(tiny.config, init_from=str(tmp_path), run=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
     with pytest.raises(FileNotFoundError, match="no folder of imported weights"):
-        transfer.described(tmp_path)
+        described_weights(tmp_path)
 
 
-def finetune(**knobs) -> Experiment:
+def finetune(**values) -> Setup:
     from experiments.finetune_folder import config
 
-    return config(**{"batch": 8, "epochs": 1, **knobs})
+    return Setup.of(config, {"batch": 8, "epochs": 1, **values})
 
 
 @pytest.fixture(scope="module")
 def begun(weights, photos):
     """The first state of `experiments/finetune_folder.py` with imported weights, and what was said."""
-    exp = finetune(folder=str(photos), init_from=str(weights[0]), freeze="^(?!head/)")
-    prepared, lines = prepare(Setup.of(lambda: exp, {})), []
-    start = prepared.program.init()
-    return exp, transfer.initialised_from(exp, prepared, start, lines.append), lines
+    setup = finetune(folder=str(photos), init_from=str(weights[0]), freeze="^(?!head/)")
+    program, lines = prepare(setup), []
+    return setup, program, initialised_from(program, program.init(), lines.append), lines
 
 
 def variables_of(state):
@@ -171,7 +170,8 @@ def equal_but_head(now, old):
 
 def test_imported_weights_under_another_head(begun, weights):
     """All but the head is taken, and images look as weights.json says."""
-    (exp, state, lines), (path, old) = begun, weights
+    (_, program, state, lines), (path, old) = begun, weights
+    exp = program.exp
     assert lines == [f"19,088 parameters from {path} (cifar_resnet20 weights), head from seed 0"]
     assert variables_of(state)["params/head/kernel"].shape == (32, 2)
     equal_but_head(variables_of(state), old)
@@ -186,37 +186,39 @@ def test_imported_weights_under_another_head(begun, weights):
 @pytest.mark.slow
 def test_frozen_features_stay(begun, weights, tmp_path):
     """Parameters and the statistics of the batch norms; the head moves."""
-    exp, state, _ = begun
-    run = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
+    setup, _, state, _ = begun
+    run = train(setup.config, **setup.knobs, run=tmp_path, quiet=True, limits=Limits(stop_at=2, log_every=1))
     equal_but_head(variables_of(run.state), weights[1])
     assert (variables_of(run.state)["params/head/bias"] != variables_of(state)["params/head/bias"]).all()
 
 
 def test_finetune_folder_without_weights_and_with_wrong_ones(weights, photos, tiny):
-    assert finetune(folder=str(photos), crop=32).task.model == MODELS["resnet18"].build(classes=2)
-    assert finetune(folder=str(photos), crop=32, model="vgg11").task.model.classes == 2
+    folder = str(photos)
+    assert finetune(folder=folder, crop=32).build().task.model == MODELS["resnet18"].build(classes=2)
+    assert finetune(folder=folder, crop=32, model="vgg11").build().task.model.classes == 2
     with pytest.raises(ValueError, match="model = 'resnet81' is no image model"):
-        finetune(folder=str(photos), model="resnet81")
+        finetune(folder=folder, model="resnet81").build()
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
-        finetune(folder="nowhere")
-    data = finetune(folder=str(photos), crop=8).data
+        finetune(folder="nowhere").build()
+    data = finetune(folder=folder, crop=8).build().data
     with pytest.raises(ValueError, match="images of 9x9 are smaller than the crop = 20"):
-        transfer.as_seen(data, crop=20, mean=(0.5,) * 3, std=(0.5,) * 3)
-    exp = finetune(folder=str(photos), init_from=str(weights[0]), model="cifar_resnet32")
-    prepared = prepare(Setup.of(lambda: exp, {}))
+        as_seen(data, crop=20, mean=(0.5,) * 3, std=(0.5,) * 3)
+    program = prepare(finetune(folder=folder, init_from=str(weights[0]), model="cifar_resnet32"))
     with pytest.raises(
         ExperimentError, match=r"do not fit.*missing there: params/stage1_block2/conv1/kernel.* and 124 more"
     ):
-        transfer.initialised_from(exp, prepared, prepared.shapes)
+        initialised_from(program, program.shapes)
 
 
-def test_weights_that_saw_other_images(begun):
+def test_weights_that_saw_other_images(begun, monkeypatch):
     """`--init-from` with an experiment that scales images in its own way: it is said."""
-    exp, state, _ = begun
-    other = replace(exp, data=replace(exp.data, standardise=lambda batch: batch))
-    lines, taken = [], []
-    program = SimpleNamespace(with_weights=lambda state, weights: taken.append(weights))  # another test compiles it
-    transfer.initialised_from(other, program, state, lines.append)
+    _, program, state, _ = begun
+    other, lines, taken = copy.copy(program), [], []
+    other.exp = replace(program.exp, data=replace(program.exp.data, standardise=lambda batch: batch))
+    monkeypatch.setattr(
+        transfer, "with_weights", lambda *arguments: taken.append(arguments)
+    )  # another test compiles it
+    initialised_from(other, state, lines.append)
     assert len(taken) == 1
     assert lines[1:] == [
         "note: these weights were trained on images of 8x8 pixels, mean (0.5, 0.5, 0.5), deviation (0.25, 0.25, 0.25); "

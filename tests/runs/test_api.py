@@ -1,4 +1,4 @@
-"""What a script or a notebook calls: train(config(...)), load(RUN), the callback; experiments built by hand."""
+"""What a script or a notebook calls: train(config, lr=...), load(RUN), the callback; experiments built by hand."""
 
 import json
 from dataclasses import replace
@@ -8,21 +8,16 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl import Experiment, api, load, train, with_overrides
+from jaxdl import Experiment, Setup, load, train
 from jaxdl.engine.loop import Diverged, Limits
-from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.experiment import ExperimentError
+from jaxdl.formats import FORMAT
 from jaxdl.record.log import read
-from jaxdl.runs.provenance import as_typed, rebuild
+from jaxdl.setup import as_typed
 
 pytestmark = pytest.mark.programs(
     35, "whole runs are the subject: alone, one compiles about 20 programs; together, tests share them"
 )
-
-
-@pytest.fixture
-def unreported(monkeypatch):
-    """Runs end without their report, whose pictures are most of what a small run costs."""
-    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
 
 
 def equal(a, b):
@@ -31,7 +26,7 @@ def equal(a, b):
 
 def test_what_the_package_offers():
     assert {"Experiment", "main", "load", "configure"} <= set(dir(jaxdl))
-    for name in jaxdl._LAZY:
+    for name in jaxdl.__all__:
         assert callable(getattr(jaxdl, name)), name
     assert jaxdl.load is load
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
@@ -61,14 +56,14 @@ def test_load_predicts_and_evaluates_as_the_run_did(trained):
 
 def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
     exp = replace(tiny.config(lr=0.5), stop=None)
-    run = train(lambda: exp, run=tmp_path, quiet=True)
-    accuracy = {line["step"]: line["accuracy"] for line in run.history if line["kind"] == "eval"}
-    with pytest.raises(ExperimentError, match="trained from a notebook: give its config"):
-        load(run.folder)
 
     def config():
         return exp
 
+    run = train(config, run=tmp_path, quiet=True)
+    accuracy = {line["step"]: line["accuracy"] for line in run.history if line["kind"] == "eval"}
+    with pytest.raises(ExperimentError, match="trained from a notebook: give its config"):
+        load(run.folder)  # the copy of this file would not give it back
     best, last = load(run.folder, config=config), load(run.folder, "last", config=config)
     assert int(best.state.step) == max(accuracy, key=lambda step: (accuracy[step], -step))
     assert int(last.state.step) == 24
@@ -76,8 +71,7 @@ def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
 
 
 def test_weights_are_the_averaged_ones(tiny, tmp_path, unreported):
-    exp = replace(with_overrides(tiny.config(), {"ema": 0.9}), stop=None)
-    run = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
+    run = train(lambda: replace(tiny.config(), stop=None), ema=0.9, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
     equal(run.weights[0], run.state.ema)
     moved = jax.tree.map(lambda a, b: (a != b).any(), *jax.device_get((run.state.ema, run.state.params)))
     assert all(jax.tree.leaves(moved))
@@ -90,10 +84,9 @@ def test_the_callback_sees_every_line(tiny, tmp_path, unreported):
 
 
 def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
-    exp = tiny.config(lr=1e38)
-    lines = []
+    lines, limits = [], Limits(max_bad=2, log_every=3)
     with pytest.raises(Diverged, match="not finite in 2 steps in a row"):
-        train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(max_bad=2, log_every=3), callback=lines.append)
+        train(tiny.config, lr=1e38, run=tmp_path, quiet=True, limits=limits, callback=lines.append)
     (folder,) = (tmp_path / "tiny").iterdir()
     end = read(folder)[-1]
     assert (end["kind"], end["reason"]) == ("end", "diverged")
@@ -104,8 +97,8 @@ def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
 
 
 def test_init_from_another_run(tiny, trained, tmp_path, unreported):
-    exp = with_overrides(tiny.config(seed=4), {"init_from": str(trained.folder), "ema": 0.5})
-    run = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=1, log_every=1))
+    values = {"seed": 4, "init_from": str(trained.folder), "ema": 0.5}
+    run = train(tiny.config, **values, run=tmp_path, quiet=True, limits=Limits(stop_at=1, log_every=1))
     start = trained.weights[0]  # one step of Adam moves each parameter by about the (warming-up) learning rate
     for now in jax.device_get((run.state.params, run.state.ema)):
         assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (now, start)), strict=True)) < 0.02
@@ -113,49 +106,45 @@ def test_init_from_another_run(tiny, trained, tmp_path, unreported):
     assert (
         max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (fresh.state.params, start)), strict=True)) > 0.1
     )
-    other = with_overrides(tiny.config(width=5), {"init_from": str(trained.folder)})
     with pytest.raises(ExperimentError, match="its parameters do not fit this model"):
-        train(lambda: other, run=tmp_path, quiet=True)
+        train(tiny.config, width=5, init_from=str(trained.folder), run=tmp_path, quiet=True)
 
 
-def test_an_experiment_remembers_its_knobs(tiny):
-    exp = tiny.config(lr=0.5)
-    assert exp.origin.knobs["lr"] == 0.5
-    assert exp.origin.knobs["width"] == 8
-    assert exp.origin.build({"lr": 0.25}).steps == exp.steps
-    changed = with_overrides(exp, {"accumulate": 2, "remat": False})
-    assert changed.accumulate == 2
-    assert changed.origin.overrides == {"accumulate": 2}
-    assert changed.origin.build({"lr": 0.1}).accumulate == 2  # inside a trace too
-    assert with_overrides(exp, {"remat": False}) is exp
+def test_a_run_remembers_what_it_was_called_with(tiny, trained):
+    assert trained.setup.knobs["lr"] == 0.01
+    assert load(trained.folder).setup.knobs == trained.setup.knobs
+    setup = Setup.of(tiny.config, {"lr": 0.5, "accumulate": 2})
+    assert (setup.knobs["lr"], setup.knobs["width"]) == (0.5, 8)
+    assert setup.build({"lr": 0.25}).steps == setup.build().steps
+    assert setup.build().accumulate == 2
+    assert setup.build({"lr": 0.1}).accumulate == 2  # inside a trace too
+    assert setup.with_values({"lr": 0.1}).build().accumulate == 2
 
 
 def test_config_json_gives_the_experiment_back(tiny):
-    recorded = {"knobs": tiny.config(lr=0.3, width=5).origin.knobs, "recorded": {"ema": 0.5, "precision": "bfloat16"}}
-    exp = rebuild(tiny.config, recorded)
-    assert exp.origin.knobs == recorded["knobs"]
+    knobs = Setup.of(tiny.config, {"lr": 0.3, "width": 5}).knobs
+    recorded = {"format": FORMAT, "knobs": dict(knobs), "recorded": {"ema": 0.5, "precision": "bfloat16"}}
+    setup = Setup.from_json(tiny.config, recorded)
+    assert setup.knobs == knobs
+    exp = setup.build()
     assert (exp.ema, exp.precision) == (0.5, "bfloat16")
+    assert exp.task.model.features == (5,)
     assert as_typed([1, [2, 3]]) == (1, (2, 3))
 
 
 def test_numpy_scalars_are_numbers(tiny):
-    knobs = tiny.config(seed=np.int64(3), lr=np.float32(0.5)).origin.knobs
+    knobs = Setup.of(tiny.config, {"seed": np.int64(3), "lr": np.float32(0.5)}).knobs
     assert (type(knobs["seed"]), type(knobs["lr"])) == (int, float)
-    assert json.loads(json.dumps(knobs)) == knobs
+    assert json.loads(json.dumps(dict(knobs))) == knobs
 
 
-def test_the_decorator_is_idempotent_and_strict(tiny):
-    assert experiment(tiny.config) is tiny.config
-    with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rate'"):
-        tiny.config(learning_rate=1)
-    with pytest.raises(TypeError, match="must return an Experiment, got int"):
-        experiment(lambda: 3)()
-
-
-def test_a_file_without_the_decorator_works_too(tmp_path, tiny_file):
-    path = tmp_path / "plain.py"
-    path.write_text(tiny_file.read_text().replace("@experiment\n", ""))
-    assert load_config(path)(lr=0.5).origin.knobs["lr"] == 0.5
+def test_a_function_knows_its_file_where_its_copy_gives_it_back(tiny, tiny_file):
+    """The copy in a run folder is read for its `config`: another function of a file is as one from a notebook."""
+    setup = Setup.of(tiny.config, {})
+    assert (setup.source, setup.stem) == (str(tiny_file), "tiny")
+    assert setup.docstring.startswith("The smallest experiment with everything in it")
+    by_hand = Setup.of(lambda: tiny.config(), {})
+    assert (by_hand.source, by_hand.stem) == (None, "test_api")
 
 
 WRONG = {
@@ -186,8 +175,3 @@ def test_defaults_of_an_experiment(tiny):
 def test_the_learning_rate_is_shown(tiny, trained):
     rates = [line["learning_rate"] for line in trained.history if line["kind"] == "train"]
     assert 0 < rates[-1] < 0.01  # the mean of a warm-up and a cosine
-
-
-def test_what_api_exports():
-    for name in api.__all__:
-        assert hasattr(api, name)
