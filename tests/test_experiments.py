@@ -9,6 +9,7 @@ import ast
 import inspect
 import struct
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import jax
@@ -193,31 +194,36 @@ FILES = {
 """experiment -> knob -> file of the folder, where a knob names a file that is not bundled."""
 
 
-def built(path, folder, **knobs):
-    """The experiment with its own knobs, small where they only say how much."""
+def setup_of(path, folder, **knobs):
+    """The experiment's function with its own knobs, small where they only say how much."""
     config = load_config(path)
     parameters = inspect.signature(config).parameters
     files = {name: str(folder / file) for name, file in FILES.get(path.stem, {}).items()}
     few = {"folder": str(folder), "batch": 16, "workers": 0, "classifier_epochs": 1, **files, **knobs}
-    return config(**{name: value for name, value in few.items() if name in parameters})
+    return Setup.of(config, {name: value for name, value in few.items() if name in parameters})
 
 
 @pytest.fixture
 def small(folder, monkeypatch):
-    """path -> the experiment with its own recipe on a model of few layers and units."""
+    """path -> the experiment's function with its own recipe, on a model of few layers and units."""
     monkeypatch.setattr(inception_v3, "V3", {name: inception_v3.V3[name] for name in ("5b", "6a")})
     monkeypatch.setattr(runtime, "compiler_options", lambda: FAST_TO_COMPILE)
 
     def make(path):
         knobs, model = LARGE.get(path.stem, (SMALL.get(path.stem, {}), {}))
-        exp = built(path, folder, batch=4 if path.stem in LARGE else 16, **knobs)
+        setup = setup_of(path, folder, batch=4 if path.stem in LARGE else 16, **knobs)
         if not model:
-            return exp
-        whole = exp.task.model
-        if "config" in model:  # sizes of a Transformer; its vocabulary stays
-            model = {"config": whole.config.but(**model["config"])}
-        task = replace(exp.task, model=whole.clone(**model))
-        return replace(exp, task=task, origin=replace(exp.origin, overrides={"task": task}))
+            return setup
+
+        @wraps(setup.config)
+        def shallow(**values):
+            exp = setup.config(**values)
+            whole, fields = exp.task.model, model
+            if "config" in fields:  # sizes of a Transformer; its vocabulary stays
+                fields = {"config": whole.config.but(**fields["config"])}
+            return replace(exp, task=replace(exp.task, model=whole.clone(**fields)))
+
+        return replace(setup, config=shallow)
 
     return make
 
@@ -234,23 +240,24 @@ def test_says_what_it_is(path):
 @every
 def test_every_knob_is_typed_has_a_default_and_is_documented(path):
     config = load_config(path)
-    check_signature(config.plain)
+    check_signature(config)
     text = inspect.getdoc(config) or ""
     for name, parameter in inspect.signature(config).parameters.items():
         assert parameter.kind is parameter.KEYWORD_ONLY
         assert f"{name}:" in text or f"{name}, " in text or f", {name}" in text, f"{name} is not documented"
 
 
-def traced(exp):
+def traced(setup):
     """Its program, of which shapes of one initialization and one step say: the learning rate is a traced knob."""
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    assert sum(leaf.size for leaf in jax.tree.leaves(prepared.shapes.params)) > 0
-    assert prepared.traced, "no knob of it can be swept"
-    floats = {name for name, value in exp.origin.knobs.items() if type(value) is float}
-    assert "lr" not in floats or "lr" in prepared.traced
+    program = prepare(setup)
+    exp = program.exp
+    assert sum(leaf.size for leaf in jax.tree.leaves(program.shapes.params)) > 0
+    assert program.knobs, "no knob of it can be swept"
+    floats = {name for name, value in setup.knobs.items() if type(value) is float}
+    assert "lr" not in floats or "lr" in program.knobs
     exp.task.check(exp.data.splits["train"]["y"])
     assert exp.data.split, "the report says how the splits were made"
-    return prepared
+    return program
 
 
 @pytest.mark.parametrize("path", [path for path in EXPERIMENTS if path.stem in TRACED], ids=lambda p: p.stem)
@@ -261,22 +268,20 @@ def test_its_step_can_be_traced(path, small):
 
 @each("imagenet_alexnet", otherwise=pytest.mark.night)
 def test_its_step_can_be_traced_at_its_own_size(path, folder):
-    traced(built(path, folder))
+    traced(setup_of(path, folder))
 
 
 @pytest.mark.programs(25, "two steps and an evaluation; of a GAN, the classifier that judges it is trained, too")
 @each(*TRAINED)
 def test_trains_for_two_steps(path, small):
     """Its recipe moves the parameters, every number is finite, and what is not large is evaluated, too."""
-    exp = small(path)
-    prepared = traced(exp)
-    program, knobs, exp = prepared.program, dict(prepared.traced), prepared.experiment
-    state = program.init(knobs)
+    program = traced(small(path))
+    exp, state = program.exp, program.init()
     before = jax.device_get(state.params)
     draws = max(phase.repeats for phase in exp.task.phases)
     for i in range(2):
         source = program.place(exp.data.source(i * draws, (i + 1) * draws, 0))
-        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(10))
+        state, view = program.chunk(state, source, np.int32(1), np.int32(10))
     view = jax.device_get(view)
     assert (view["step"], view["skipped"]) == (2, 0)
     assert all(np.isfinite(total / weight) for total, weight in view["metrics"].values())
@@ -284,8 +289,7 @@ def test_trains_for_two_steps(path, small):
     changed = [(a != b).any() for a, b in zip(*map(jax.tree.leaves, (before, after)), strict=True)]
     assert np.mean(changed) > 0.9
     if path.stem not in LARGE:
-        weights = program.weights(knobs, state)
-        result = evaluate(program, exp.task, knobs, weights, "validation")
+        result = evaluate(program, program.weights(state), "validation")
         assert np.isfinite(result.metrics[exp.select[0]])
 
 

@@ -1,1 +1,1 @@
-"""The commands of `python -m jaxdl`, one file each: `run(args) -> exit code`. A thin layer over `jaxdl.api`."""
+"""The commands of `python -m jaxdl`, one file each: `run(args) -> exit code`. A thin layer over `train`, `load` and `sweep`."""

@@ -59,7 +59,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def write(trained: Any, folder: Path) -> dict[str, Any]:
-    """Export a `jaxdl.api.Run` into a new folder; returns what signature.json says."""
+    """Export a `jaxdl.runs.run.Run` into a new folder; returns what signature.json says."""
     from safetensors.numpy import save_file
 
     exported, any_batch = exported_function(trained)

@@ -11,7 +11,7 @@ from jaxdl.record.gallery import montage
 
 
 def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path: Path | None = None) -> Path:
-    """Write `count` new examples of a `jaxdl.api.Run` whose task has `sample`; a file that is there is not overwritten.
+    """Write `count` new examples of a `jaxdl.runs.run.Run` whose task has `sample`; a file that is there is not overwritten.
 
     Args:
         count: how many.

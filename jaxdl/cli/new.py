@@ -16,12 +16,12 @@ Run:    {command}
 Cost:   <minutes, device>.    Expect: <test accuracy ± sd over n seeds> (not measured yet).
 """
 
-from jaxdl.data import vision
 from jaxdl import Experiment, main
+from jaxdl.data import vision
+from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.engine.stopping import EarlyStopping
 
 
 def config(*, epochs: int = 10, batch: int = 64, lr: float = 1e-3, rate: float = 0.1, seed: int = 0) -> Experiment:

@@ -15,8 +15,7 @@ from jaxdl.setup import Setup
 
 @pytest.fixture(scope="module")
 def rows(tiny):
-    exp = tiny.config(width=32)
-    return {row.name: row for row in command.compiled(prepare(Setup.of(lambda: exp, {})), exp)}
+    return {row.name: row for row in command.compiled(prepare(Setup.of(tiny.config, {"width": 32})))}
 
 
 def test_every_program_of_a_run_is_compiled(rows):

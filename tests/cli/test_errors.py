@@ -215,7 +215,7 @@ def test_a_loss_that_turns_nan(here, capfd, tiny_file, unreported):
         "model=MLP(features=(width,), classes=3, rate=rate)",
         "model=MLP(features=(width,), classes=3, rate=rate), penalty=explode",
     )
-    write(here, text.replace("\n@experiment", EXPLODE + "\n\n@experiment"))
+    write(here, text.replace("\ndef config", EXPLODE + "\n\ndef config"))
     line = refused(
         capfd, "train", "mine.py", "--steps", "600", "--lr", "0.05", "--max-bad-steps", "4", "--quiet", code=1
     )

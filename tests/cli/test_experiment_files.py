@@ -1,5 +1,6 @@
 """Mistakes in an experiment file: one line with the file, the line and the error; and what such a file may import."""
 
+import json
 import textwrap
 
 import pytest
@@ -29,7 +30,7 @@ FILES = {
     "no default": ("def config(*, lr: float):\n    pass\n", "knob 'lr' of config needs a type and a default"),
     "no type": ("def config(*, lr=0.1):\n    pass\n", "knob 'lr' of config needs a type and a default"),
     "an unknown field": (
-        "from jaxdl.experiment import Experiment\n\ndef config(*, lr: float = 0.1):\n    return Experiment(stesp=3)\n",
+        "from jaxdl import Experiment\n\ndef config(*, lr: float = 0.1):\n    return Experiment(stesp=3)\n",
         "mine.py:4 config raises TypeError",
     ),
 }
@@ -42,6 +43,30 @@ def test_experiment_file(here, capfd, what):
     line = refused(capfd, "train", "mine.py")
     assert message in line
     assert not (here / "runs").exists()
+
+
+BEFORE = {
+    "from jaxdl import Experiment, main\n": "from jaxdl.experiment import Experiment, experiment, main\n",
+    "from jaxdl.engine.stopping import": "from jaxdl.train.stopping import",
+    "\ndef config(": "\n@experiment\ndef config(",
+}
+"""What a file of jaxdl 0.1 has in place of what is written today."""
+
+
+def test_a_file_written_for_the_first_version_trains_loads_and_resumes(here, capfd, tiny_file, unreported):
+    text = tiny_file.read_text()
+    for now, old in BEFORE.items():
+        assert text.count(now) == 1
+        text = text.replace(now, old)
+    write(here, text)
+    assert call("train", "mine.py", "--quiet", "--lr", "0.02", "--stop-at", "2") == 0
+    (run,) = (here / "runs" / "mine").iterdir()
+    assert "@experiment" in (run / "experiment.py").read_text()
+    (here / "mine.py").unlink()
+    assert call("train", "--resume", run, "--quiet", "--stop-at", "6") == 0
+    capfd.readouterr()
+    assert call("evaluate", run, "--json") == 0
+    assert 0 <= json.loads(capfd.readouterr().out)["metrics"]["accuracy"] <= 1
 
 
 def test_a_file_of_the_folder_may_be_imported(here, capfd, unreported):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 import jaxdl
-from jaxdl import api
 from jaxdl.__main__ import main
 from jaxdl.cli.generate import writer
 from jaxdl.data.tokenizers import SPECIALS, Characters
@@ -28,7 +27,7 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     (folder / "cat.txt").write_text(TEXT)
     small = {"text": str(folder / "cat.txt"), "steps": 2, "batch": 2, "context": 8, "width": 8, "depth": 1, "heads": 1}
-    run = jaxdl.train(lambda: load_config(EXPERIMENT)(**small), run=folder, quiet=True)
+    run = jaxdl.train(load_config(EXPERIMENT), **small, run=folder, quiet=True)
     (folder / "cat.txt").write_text("the cat " * 60)  # fewer characters: the run has its own
     return run.folder
 
@@ -41,13 +40,13 @@ def out(capsys, *args):
 
 @pytest.fixture(scope="module")
 def loaded(written):
-    return api.load(written)
+    return jaxdl.load(written)
 
 
 @pytest.fixture
 def once(loaded, monkeypatch):
     """The run is loaded once for all flags that are tried: its model is traced when it is loaded."""
-    monkeypatch.setattr(api, "load", lambda *_, **__: loaded)
+    monkeypatch.setattr("jaxdl.cli.generate.load", lambda *_, **__: loaded)
 
 
 def test_writes_what_the_seed_says(written, capsys, once):

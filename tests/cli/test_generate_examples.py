@@ -19,7 +19,7 @@ EXPERIMENT = Path(__file__).parents[2] / "experiments" / "digits_vae.py"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     small = {"epochs": 1, "width": 2, "hidden": 8, "importance": 1}
-    return jaxdl.train(lambda: load_config(EXPERIMENT)(**small), run=tmp_path_factory.mktemp("runs"), quiet=True).folder
+    return jaxdl.train(load_config(EXPERIMENT), **small, run=tmp_path_factory.mktemp("runs"), quiet=True).folder
 
 
 @pytest.mark.slow

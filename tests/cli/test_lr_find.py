@@ -31,9 +31,8 @@ def config():
 
 
 def test_the_schedule_is_held_at_its_peak(config):
-    exp = config(lr=0.125)
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    state = prepared.program.init()
+    program = prepare(Setup.of(config, {"lr": 0.125}))
+    exp, state = program.exp, program.init()
     peaks = peak_steps(exp, state)
     tx, opt_state = exp.optimizers[""], state.opt_state[""]
 
@@ -51,7 +50,7 @@ def test_the_schedule_is_held_at_its_peak(config):
 
 
 def test_a_ramp_finds_a_rate_that_trains(config):
-    ramp = ramp_of(config(), steps=40, highest=100.0)
+    ramp = ramp_of(Setup.of(config, {}), steps=40, highest=100.0)
     assert ramp.rate[0] == pytest.approx(1e-6)
     np.testing.assert_allclose(np.diff(np.log(ramp.rate)), np.log(1e8) / 39, rtol=1e-6)
     assert 1e-4 < ramp.suggestion < ramp.lowest
@@ -84,7 +83,7 @@ def stubborn(*, lr: float = 0.1, widths: float = 1.5) -> Experiment:
 )
 def test_what_cannot_be_ramped_is_said_in_one_line(build, knob, why):
     with pytest.raises(ExperimentError, match=why) as caught:
-        ramp_of(build(), knob=knob)
+        ramp_of(Setup.of(build, {}), knob=knob)
     assert "float knobs that can: lr" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -110,7 +109,7 @@ def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_stopped_gives_no_result(config, number, monkeypatch):
     """Half a training would stand in a table, or judge pictures, as if it were whole."""
-    monkeypatch.setattr("jaxdl.runs.trial.Nobody.progress", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr("jaxdl.runs.trial.Silent.progress", lambda *_: signal.raise_signal(number))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=number.name):
         trial(config, seed=3)
