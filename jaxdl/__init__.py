@@ -19,7 +19,7 @@ _LAZY = {
     "train": "jaxdl.runs.train",
     "trial": "jaxdl.runs.trial",
 }
-__all__ = list(_LAZY)
+__all__ = ["Experiment", "Setup", "configure", "load", "main", "sweep", "train", "trial"]
 
 install_old_names()
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import jax
 import optax
+from jax.core import Tracer
 
 from jaxdl import formats, optim, shipped
 from jaxdl.counts import check_count
@@ -79,7 +80,7 @@ class Experiment:
                     f"{name} must be a jaxdl.types.{kind.__name__}, got {type(value).__name__}: make it a subclass"
                 )
         for name in ("steps", "eval_every", "accumulate"):
-            if not isinstance(getattr(self, name), jax.core.Tracer):
+            if not isinstance(getattr(self, name), Tracer):
                 check_count(name, getattr(self, name))
         for name in ("seed", "data_seed"):
             check_seed(name, getattr(self, name))
@@ -165,9 +166,9 @@ _reading: ContextVar[tuple[Path, Path] | None] = ContextVar("reading", default=N
 
 def refuse_while_reading(call: str) -> None:
     """`Unguarded` where a file calls this while it is read for its `config`: a file that `load` reads would load, without end."""
-    if _reading.get() is None:
+    if (reading := _reading.get()) is None:
         return
-    path, source = _reading.get()
+    path, source = reading
     frames = [f for f in traceback.extract_stack() if os.path.abspath(f.filename) == os.path.abspath(path)]
     raise Unguarded(
         f"{source}:{frames[-1].lineno if frames else '?'} calls {call} while the file is read for its config: put the calls "
@@ -182,7 +183,8 @@ def of_main(path: Path, source: Path) -> Callable[..., Experiment] | None:
     if file is None or not callable(config) or not os.path.isfile(file):
         return None
     same = any(os.path.realpath(file) == os.path.realpath(one) for one in (path, source))
-    return config if same and Path(file).read_bytes() == path.read_bytes() else None
+    mine = same and Path(file).read_bytes() == path.read_bytes()
+    return typing.cast(Callable[..., Experiment], config) if mine else None
 
 
 def load_config(path: str | Path, *, beside: str | None = None) -> Callable[..., Experiment]:

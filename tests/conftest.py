@@ -1,18 +1,24 @@
 """Settings of the whole suite: strict numerics, one shared compilation cache, no network, a limit on compiled programs."""
 
+import getpass
 import importlib.util
 import os
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's threads spin while they wait: a tenth of a parity test
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # for processes that tests start, too
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    # XLA's own passes stay; LLVM's are a third of compiling, and compiling is what the suite does. CI runs some of them.
-    level = 1 if os.environ.get("CI") else 0
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level={level}".strip()
+    # XLA's own passes stay; LLVM's are most of compiling, and compiling is what the suite does. CI runs some of them.
+    flags = [f"--xla_backend_optimization_level={1 if os.environ.get('CI') else 0}"]
+    flags += ["--xla_cpu_parallel_codegen_split_count=1"]
+    if version("jaxlib").startswith("0.10."):  # the older emitters of small kernels; later versions have no others
+        flags += ["--xla_cpu_use_fusion_emitters=false"]
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
 
 import jax
 import pytest
@@ -25,7 +31,7 @@ collect_ignore_glob = ["golden/*.py", "pretrained/oracles*.py"]  # no tests: the
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else jax knows it; set for processes that tests start, too
-    kept = os.path.join(tempfile.gettempdir(), f"jaxdl-tests-{os.getuid()}", cache_folder().name)
+    kept = os.path.join(tempfile.gettempdir(), f"jaxdl-tests-{getpass.getuser()}", cache_folder().name)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = kept
     jax.config.update("jax_compilation_cache_dir", kept)
     os.makedirs(kept, mode=0o700, exist_ok=True)

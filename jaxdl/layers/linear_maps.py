@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -58,7 +59,9 @@ class LinearMap:
         """
 
         def rule(side: int, ct: jax.Array, a: Any, b: Any, *, static: Any, levels: Levels) -> jax.Array:
-            turned, ct_first = (left, right)[side]
+            chosen = (left, right)[side]
+            assert chosen is not None, "only sides that are differentiated have a rule"
+            turned, ct_first = chosen
             pair = (ct, a if side else b) if ct_first else (a if side else b, ct)
             # the cotangent has the axis of every vmap, the other array those that it had
             has = [(True, level[1 - side]) if ct_first else (level[1 - side], True) for level in levels]
@@ -98,7 +101,7 @@ class LinearMap:
         out = jax.eval_shape(partial(self._evaluate, False, **params), *structs)
         like = a if a.ndim == len(out.shape) else b
         if like.ndim != len(out.shape):
-            return jax.core.ShapedArray(out.shape, out.dtype)
+            return ShapedArray(out.shape, out.dtype)
         return like.update(shape=out.shape, dtype=out.dtype, weak_type=False)
 
     def _batch(self, arrays: Any, axes: Any, *, static: Any, levels: Levels) -> tuple[jax.Array, int]:

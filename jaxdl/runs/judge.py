@@ -135,13 +135,14 @@ def check_run(folder: str, data: Any) -> None:
 def of_run(folder: str) -> Network:
     run = open_at(folder)
     standardise = run.experiment.data.standardise
-    return run.experiment.task.model, run.weights, lambda images: standardise({"x": (images + 1) / 2})["x"]
+    return run.experiment.task.network, run.weights, lambda images: standardise({"x": (images + 1) / 2})["x"]
 
 
 def of_weights(folder: str) -> Network:
     found = open_weights(folder)
     variables = dict(found.weights.variables)
     preprocess = found.weights.preprocess
+    assert preprocess is not None, "judge() refuses weights that do not read images"
 
     def inputs(images: np.ndarray) -> np.ndarray:
         return np.stack([preprocess(image) for image in ((images + 1) * 127.5).round().astype(np.uint8)])

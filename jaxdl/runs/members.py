@@ -51,7 +51,7 @@ class Member(Run):
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        return history(folders.open_run(self.folder), self.number)
+        return history(folders.open_run(self.folder or ""), self.number)
 
     def __repr__(self) -> str:
         return f"Member({str(self.folder)!r}, {self.number}, step={int(self.state.step)})"
@@ -73,6 +73,7 @@ def load_member(folder: folders.RunFolder, number: int | None, checkpoint: str, 
     every, _, _ = checkpoints.restore(Population(one, mode="together").target())
     state: TrainState = jax.tree.map(lambda a: a[one.members.index(number)], every)
     best = state.best
+    assert best is not None, "a population remembers the best weights of each member"
     setup = setup_of_member(config, folder, number)
     program = prepare(setup)
     if old := formats.note(setup.rules, folder.folder):

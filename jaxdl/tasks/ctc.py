@@ -103,9 +103,9 @@ class Transcription(Task):
         wrong = [i for i, (a, b) in enumerate(zip(said, wanted, strict=True)) if a != b]
         right = [i for i in range(len(said)) if said[i] == wanted[i]]
         some = (wrong[: SHOWN // 2] + right)[:SHOWN] if len(right) >= SHOWN // 2 else (right + wrong)[:SHOWN]
-        shown = (outputs[name][some] for name in ("spectrogram", "posterior", "frames"))
+        spectrogram, posterior, frames = (outputs[name][some] for name in ("spectrogram", "posterior", "frames"))
         titles = [said[i] if i in right else f"{said[i]}  (true: {wanted[i]})" for i in some]
-        return rates | {"alignment": FrameAlignment(*shown, self.symbols, titles)}
+        return rates | {"alignment": FrameAlignment(spectrogram, posterior, frames, self.symbols, titles)}
 
     def bare(self, texts: Sequence[str]) -> list[str]:
         """Texts as characters: a separator that is not said is not counted."""

@@ -129,7 +129,7 @@ def test_report_and_means_agree():
     assert result.metrics["examples"] == counted.sum()
     labels = result.outputs["label"][counted]
     assert result.metrics["accuracy"] == (labels == arrays("ignored")["y"][counted]).mean()
-    assert result.report["confusion_matrix"].sum() == counted.sum()
+    assert result.report["confusion_matrix"].counts.sum() == counted.sum()
 
 
 def test_an_unknown_split_is_named():

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar
 
 import chex
 import jax
@@ -21,7 +20,7 @@ from jaxdl.models.mlp import MLP
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
-from jaxdl.types import Phase
+from jaxdl.types import Phase, Task
 from tests.programs import one_program
 
 
@@ -133,14 +132,19 @@ def test_a_step_that_is_not_finite_changes_nothing_and_counts(guarded):
 
 
 def test_ema_is_its_formula(guarded):
+    """Of parameters and batch statistics; its decay warms up with the steps that were applied (test_ema.py has more)."""
     program, states = guarded
-    ema = states[0].params
+    average, t = (states[0].params, states[0].model_state), 0
     for before, after in pairwise(states):
         if before.skipped == after.skipped:
-            ema = jax.tree.map(lambda e, p: 0.75 * e + 0.25 * p, ema, after.params)
-        close(after.ema, ema, rtol=1e-5, atol=1e-7)
-    chex.assert_trees_all_equal(program.exp.eval_params(states[-1]), states[-1].ema)
-    chex.assert_trees_all_equal(program.weights(states[-1])[0], states[-1].ema)
+            t += 1
+            d = min(0.75, (1 + t) / (10 + t))
+            average = jax.tree.map(lambda a, w, d=d: d * a + (1 - d) * w, average, (after.params, after.model_state))
+        close((after.ema["params"], after.ema["model_state"]), average, rtol=1e-5, atol=1e-7)
+    assert t == 4
+    state = states[-1].replace(key=jax.random.key(0))
+    chex.assert_trees_all_equal(program.exp.eval_weights(state), (state.ema["params"], state.ema["model_state"]))
+    chex.assert_trees_all_equal(program.weights(state), (state.ema["params"], state.ema["model_state"]))
 
 
 def test_a_chunk_ends_at_too_many_bad_steps(guarded):
@@ -153,12 +157,10 @@ def test_a_chunk_ends_at_too_many_bad_steps(guarded):
 
 
 @dataclass(frozen=True, eq=False)
-class TwoPhases:
+class TwoPhases(Task):
     """a is updated three times a step on batches of its own, then b once: losses whose gradients are known."""
 
     repeats: int = 3
-    metric = ("loss", "min")
-    reduce: ClassVar = {}
 
     @property
     def phases(self):

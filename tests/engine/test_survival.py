@@ -187,5 +187,5 @@ def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undistu
     program = prepare(Setup.of(lambda: exp, {}))
     state = initialised_from(program, program.init())
     old = load(undisturbed, config=tiny.config).weights[0]
-    for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(exp.eval_params(state)), strict=True):
+    for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(exp.eval_weights(state)[0]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6, rtol=0)

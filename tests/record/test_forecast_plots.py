@@ -16,7 +16,10 @@ def test_windows_of_an_evaluation_are_drawn(tmp_path):
     true = data.splits["test"]["y"][rows]
     bands = Forecasts(rows, true + 0.1, true, true[..., None] + np.array([-1.0, 0.0, 1.0]))
     path = draw(bands, tmp_path / "forecasts.png", split)
-    with Image.open(path) as image:
-        assert image.width > image.height > 300
-    small = draw(Forecasts(rows, true + 0.1, true), tmp_path / "plain.png", split)
-    assert small.stat().st_size < path.stat().st_size, "without the bands"
+    with_bands = np.asarray(Image.open(path).convert("RGB"), int)
+    assert with_bands.shape[1] > with_bands.shape[0] > 300
+    path = draw(Forecasts(rows, true + 0.1, true), tmp_path / "plain.png", split)
+    plain = np.asarray(Image.open(path).convert("RGB"), int)
+    light_blue = lambda image: ((image[..., 2] - image[..., 0] > 30) & (image[..., 0] > 180)).mean()
+    assert light_blue(with_bands) > 0.02
+    assert light_blue(plain) < 0.005  # but for the edges of lines

@@ -68,12 +68,11 @@ def config(*, lr: float = 0.03, seed: int = 0) -> Experiment:
 
 def train(mesh, strategy):
     exp = config()
-    prepared = prepare(Setup.of(lambda: exp, {}), Plan() if mesh is None else Plan.make(mesh, strategy, exp))
-    program, knobs = prepared.program, dict(prepared.traced)
-    state, losses = program.init(knobs), []
+    program = prepare(Setup.of(config, {}), Plan() if mesh is None else Plan.make(mesh, strategy, exp))
+    state, losses = program.init(), []
     source = program.place(exp.data.source(0, STEPS, 0))
     for _ in range(STEPS):
-        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(10))
+        state, view = program.chunk(state, source, np.int32(1), np.int32(10))
         total, weight = jax.device_get(view["metrics"]["loss"])
         losses.append(float(total / weight))
         state = state.replace(metrics=jax.tree.map(nothing, state.metrics))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl import Experiment, optim, with_overrides
+from jaxdl import Experiment, optim
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import Limits
@@ -78,15 +78,15 @@ def config(
 
 @cache
 def ready(**options):
-    """An experiment's programs, compiled once; knobs of numbers are theirs to be called with."""
-    return prepare(Setup.of(lambda: config(**options), {}))
+    """An experiment's program, compiled once; it takes other values of its knobs."""
+    return prepare(Setup.of(config, options))
 
 
-def advance(prepared, n, **knobs):
+def advance(program, n, **knobs):
     """The state after n steps."""
-    program, knobs = prepared.program, {**prepared.traced, **knobs}
-    source = program.place(prepared.experiment.data.source(0, max(n, 1), 0))
-    return program.chunk(knobs, program.init(knobs), source, np.int32(n), np.int32(9))[0]
+    program = program.bound(knobs)
+    source = program.place(program.exp.data.source(0, max(n, 1), 0))
+    return program.chunk(program.init(), source, np.int32(n), np.int32(9))[0]
 
 
 def flat(tree):
@@ -140,10 +140,8 @@ def test_the_penalties_are_theirs():
 @pytest.mark.slow
 def test_micro_batches_change_nothing():
     """Noise and mixtures belong to rows of the whole batch."""
-    exp = config(spectral=False)
     whole, cut = (
-        advance(prepare(Setup.of(lambda: exp, {})), 2),
-        advance(prepare(Setup.of(lambda: with_overrides(exp, {"accumulate": 4}), {})), 2),
+        advance(prepare(Setup.of(config, {"spectral": False, **values})), 2) for values in ({}, {"accumulate": 4})
     )
     np.testing.assert_allclose(flat(cut.params), flat(whole.params), atol=1e-5, rtol=0)
 
@@ -153,10 +151,10 @@ def test_micro_batches_change_nothing():
 
 @pytest.mark.slow
 def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
-    exp, limits = with_overrides(config(), {"ema": 0.9}), Limits(log_every=5)
-    whole = jaxdl.train(lambda: exp, run=tmp_path, limits=limits, quiet=True)
-    cut = jaxdl.train(lambda: exp, run=tmp_path, limits=replace(limits, stop_at=7), quiet=True)
-    cut = jaxdl.train(lambda: exp, run=tmp_path, resume=cut.folder, limits=limits, quiet=True)
+    limits = Limits(log_every=5)
+    whole = jaxdl.train(config, ema=0.9, run=tmp_path, limits=limits, quiet=True)
+    cut = jaxdl.train(config, ema=0.9, run=tmp_path, limits=replace(limits, stop_at=7), quiet=True)
+    cut = jaxdl.train(config, resume=cut.folder, limits=limits, quiet=True)
     plain = lambda state: state.replace(key=jax.random.key_data(state.key))
     jax.tree.map(np.testing.assert_array_equal, plain(whole.state), plain(cut.state))
     state, evaluated = whole.state, whole.weights[0]
@@ -168,7 +166,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     text = (whole.folder / "report.md").read_text()
     assert (whole.folder / "plots" / "points.gif").is_file()
     assert "high_quality" in text
-    notes = whole.evaluate("validation").report["notes"]
+    notes = whole.evaluate("validation").report["notes"].lines
     assert any(note.startswith("modes missing") for note in notes), "20 steps find no two modes"
     assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == list(notes)
 
@@ -176,22 +174,23 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
 @pytest.mark.slow
 def test_a_member_of_a_sweep_is_the_run_alone():
     rows = [{"lr": 1e-2, "seed": 0}, {"lr": 3e-2, "seed": 1}]
-    knobs = [dict(config(**row).origin.knobs) for row in rows]
-    whole = Population(Group.make(config(**rows[0]), range(2), knobs, ["lr", "seed"]), 1, "together")
+    setups = [Setup.of(config, row) for row in rows]
+    group = Group.make(config(**rows[0]), setups[0].build, range(2), [dict(s.knobs) for s in setups], ["lr", "seed"])
+    whole = Population(group, 1, "together")
     log = type("Log", (), {"line": lambda *a: None, "progress": lambda *a: None, "pictures": lambda *a: None})()
     state = whole.fit(whole.init(), log, None, Limits(stop_at=10)).state
-    for row, knobs in enumerate(rows):
-        alone = advance(prepare(Setup.of(lambda: config(**knobs), {})), 10)
+    for row, setup in enumerate(setups):
+        alone = advance(prepare(setup), 10)
         np.testing.assert_allclose(flat(member(state, row).params), flat(alone.params), atol=1e-4)
 
 
 def test_the_evaluation_does_not_depend_on_the_batch():
     """Every row of a split has noise of its own, by its number."""
-    state = ready().program.init(dict(ready().traced))
+    state = ready().init()
     results, weights = [], (state.params, state.model_state)
     for batch in (16, 7):
         made = ready() if batch == 16 else ready(batch=batch)
-        results.append(evaluate(made.program, made.experiment.task, dict(made.traced), weights, "validation"))
+        results.append(evaluate(made, weights, "validation"))
     one, two = results
     np.testing.assert_allclose(one.outputs["sample"], two.outputs["sample"], atol=1e-6)
     assert len(one.outputs["sample"]) == 40
@@ -212,14 +211,15 @@ sys.path.insert(0, "{root}")
 from tests.tasks.test_adversarial import config, flat
 
 from jaxdl.engine.parallel import Plan
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 
 def trained(*plan):
     exp = config()
-    ready = prepare(exp, Plan.make(*plan, exp) if plan else Plan())
-    program, knobs = ready.program, dict(ready.traced)
-    state, source = program.init(knobs), program.place(exp.data.source(0, 9, 0))
+    program = prepare(Setup.of(config, {{}}), Plan.make(*plan, exp) if plan else Plan())
+    state, source = program.init(), program.place(exp.data.source(0, 9, 0))
     for _ in range(3):
-        state, view = program.chunk(knobs, state, source, np.int32(1), np.int32(9))
+        state, view = program.chunk(state, source, np.int32(1), np.int32(9))
         jax.block_until_ready(view)
     return flat((state.params, state.model_state))
 

@@ -115,7 +115,7 @@ def test_ten_updates_are_those_of_a_plain_pytorch_loop(game):
     rates = {name: optim.adam(value, b1=0.5, eps=eps) for name, value in lr.items()}
     exp = Experiment(data=InMemory({"train": {"x": images}}, batch), task=task, optimizer=rates, steps=10, seed=seed)
     ready = prepare(Setup.of(lambda: exp, {}))
-    start = ready.program.init()
+    start = ready.init()
     torch.manual_seed(0)
     nets = dict(zip(("generator", "critic"), make(torch.nn), strict=True))
     for name, net in nets.items():

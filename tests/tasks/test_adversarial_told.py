@@ -28,11 +28,11 @@ def test_a_sick_game_is_named():
     rng = np.random.default_rng(1)
     fine = task.report(outputs(rng.normal(size=(200, 8, 8, 1)), rng.normal(size=200), rng.normal(size=200)), None)
     assert "notes" not in fine
-    assert fine["samples"].shape == (64, 8, 8, 1)
+    assert fine["samples"].pixels.shape == (64, 8, 8, 1)
     assert fine["diversity"] == pytest.approx(1, abs=0.05)
     one_image = np.ones((200, 8, 8, 1)) + 0.1 * rng.normal(size=(200, 8, 8, 1))
     sick = task.report(outputs(one_image, np.full(200, 500.0), np.full(200, -500.0)), None)
-    assert [note.split(":")[0] for note in sick["notes"]] == [
+    assert [note.split(":")[0] for note in sick["notes"].lines] == [
         "discriminator saturated",
         "generator collapsed",
         "diverging",
@@ -90,12 +90,10 @@ def test_a_loss_is_a_value():
 def test_what_does_not_fit_is_refused():
     exp = config()
     with pytest.raises(ValueError, match=r"makes examples of shape \(3,\), the data's have \(2,\)"):
-        prepare(
-            Setup.of(lambda: replace(exp, task=replace(exp.task, generator=MLPGenerator((3,), classes=2))), {})
-        ).program.init()
+        prepare(Setup.of(lambda: replace(exp, task=replace(exp.task, generator=MLPGenerator((3,), classes=2))), {}))
     deaf = replace(exp, task=replace(exp.task, critic=MLPCritic((8,))))
     with pytest.raises(ValueError, match="the critic has classes = None and would not hear the labels"):
-        prepare(Setup.of(lambda: deaf, {})).program.init()
+        prepare(Setup.of(lambda: deaf, {}))
     normed, x = Adversarial(DCGANGenerator((16, 16, 1), 4), DCGANCritic(4), penalty=1.0), np.zeros((2, 16, 16, 1))
     with pytest.raises(
         ValueError, match=r"penalty = 1.0 needs the gradient at every example for itself.*take norm=None"

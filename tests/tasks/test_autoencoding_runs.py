@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl import Experiment, api
+from jaxdl import Experiment
 from jaxdl.data.stream import InMemory
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import Limits
+from jaxdl.engine.program import Program
+from jaxdl.engine.traced import Members
 from jaxdl.layers.quantize import VectorQuantizer
 from jaxdl.metrics.reduction import pca
 from jaxdl.models.autoencoder import Autoencoder, Normal, SpatialDecoder, SpatialEncoder
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw
 from jaxdl.runs.prepare import prepare
+from jaxdl.runs.run import Run
 from jaxdl.setup import Setup
 from jaxdl.tasks.autoencoding import QuantizedAutoencoding, VariationalAutoencoding
 from jaxdl.tasks.coder import Gaussian
@@ -59,18 +62,16 @@ def quantized(*, average: float = 0.9, lr: float = 0.01, seed: int = 0) -> Exper
 
 def begun(exp):
     """The state before the first step."""
-    prepared = prepare(Setup.of(lambda: exp, {}))
-    return prepared.program.init()
+    return prepare(Setup.of(lambda: exp, {})).init()
 
 
 @pytest.mark.slow
 def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
-    found, weights = {}, None
+    found, state = {}, None
     for batch in (8, 32):
-        prepared = prepare(Setup.of(lambda: variational(batch=batch), {}))
-        program, task, knobs = prepared.program, prepared.experiment.task, dict(prepared.traced)
-        weights = program.weights(knobs, program.init(knobs)) if weights is None else weights
-        found[batch] = evaluate(program, task, knobs, weights, "validation")
+        program = prepare(Setup.of(variational, {"batch": batch}))
+        state = program.init() if state is None else state
+        found[batch] = evaluate(program, program.weights(state), "validation")
     few, many = found.values()
     assert {"loss", "nll", "kl", "mse", "pca_mse", "knn_accuracy", "trustworthiness", "active_units"} <= set(
         few.metrics
@@ -78,14 +79,14 @@ def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
     for name, value in many.metrics.items():
         assert few.metrics[name] == pytest.approx(value, rel=1e-5), name
     assert many.metrics["nll"] < many.metrics["loss"]
-    images = many.report
+    images = {name: np.asarray(picture) for name, picture in many.report.items()}
     assert images["reconstructions"].shape == (42, 8, 8, 1)
     assert images["samples"].shape == (21, 8, 8, 1), "as many as there are rows"
     assert images["traversals"].shape == (21, 8, 8, 1)
     np.testing.assert_allclose(few.report["samples"], images["samples"][:8], rtol=1e-5, err_msg="fixed latents")
-    assert images["latent_map"].shape == (21, 2)
+    assert many.report["latent_map"].points.shape == (21, 2)
     np.testing.assert_array_equal(images["reconstructions"][:8], bars(8).splits["validation"]["x"][:8])
-    told = prepared.predict(weights, bars(8).splits["validation"]["x"])
+    told = Run(Setup.of(variational, {"batch": 32}), program, state).predict(bars(8).splits["validation"]["x"])
     assert set(told) == {"code", "reconstruction"}
     np.testing.assert_allclose(told["reconstruction"], many.outputs["reconstruction"], rtol=1e-5)
 
@@ -102,7 +103,7 @@ def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
     start, end = (state.model_state["codebook"]["bottleneck"]["count"] for state in (begun(quantized()), whole.state))
     assert not np.array_equal(start, end)
     x = bars(8).splits["validation"]["x"]
-    told = api.load(whole.folder, "last", config=quantized).predict(x)
+    told = jaxdl.load(whole.folder, "last", config=quantized).predict(x)
     assert told["index"].shape == (21, 4, 4)
     assert told["reconstruction"].shape == x.shape
     result = whole.evaluate("validation")
@@ -117,24 +118,19 @@ def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
 
 @pytest.mark.slow
 def test_members_of_a_sweep_over_beta_and_seeds_are_the_runs_alone():
-    from jaxdl.engine.population import Members
-
     alone = []
     settings = [(0.5, 0), (4.0, 1)]
     for beta, seed in settings:
-        prepared = prepare(Setup.of(lambda: variational(beta=beta, seed=seed), {}))
-        state = prepared.program.init()
-        source = prepared.program.place(prepared.experiment.data.source(0, 6, seed))
-        state, _ = prepared.program.chunk(state, source, np.int32(6), np.int32(9))
+        setup = Setup.of(variational, {"beta": beta, "seed": seed})
+        program = prepare(setup)
+        source = program.place(program.exp.data.source(0, 6, seed))
+        state, _ = program.chunk(program.init(), source, np.int32(6), np.int32(9))
         alone.append(jax.device_get(state.params))
-    assert {"beta", "lr", "seed"} <= set(prepared.traced)
-    knobs = {name: np.stack([value] * 2) for name, value in prepared.traced.items()}
+    assert {"beta", "lr", "seed"} <= set(program.knobs)
+    knobs = {name: np.stack([value] * 2) for name, value in program.knobs.items()}
     knobs |= {"beta": np.float32([b for b, _ in settings]), "seed": np.int32([s for _, s in settings])}
-    program = type(prepared.program)(
-        prepared.experiment.origin.build, prepared.experiment.data, knobs, members=Members()
-    )
-    state = program.init(knobs)
-    state, _ = program.chunk(knobs, state, source, np.int32(6), np.int32(9))
+    program = Program(program.exp, setup.build, knobs, members=Members())
+    state, _ = program.chunk(program.init(), source, np.int32(6), np.int32(9))
     for i, want in enumerate(alone):
         for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(state.params), strict=True):
             np.testing.assert_allclose(b[i], a, rtol=2e-4, atol=2e-6)

@@ -143,11 +143,11 @@ def test_a_perfect_model_makes_no_error(tmp_path):
         "character_error_rate": 0,
         "exact_match": 1,
     }
-    assert report["ctc_titles"].tolist() == ["abb", "c"]
+    alignment = report["alignment"]
+    assert alignment.titles == ["abb", "c"]
     assert TASK.text(outputs["tokens"][0]) == "abb"
-    parts = (report[f"ctc_{part}"] for part in ("spectrogram", "posterior", "frames", "symbols", "titles"))
-    assert ctc_alignment(*parts, tmp_path / "plots" / "a.png").stat().st_size > 5000
-    assert "ctc_posterior" not in Transcription(Given(), SYMBOLS, show=False).report({"tokens": outputs["tokens"]}, y)
+    assert ctc_alignment(**alignment.arrays(), path=tmp_path / "plots" / "a.png").stat().st_size > 5000
+    assert "alignment" not in Transcription(Given(), SYMBOLS, show=False).report({"tokens": outputs["tokens"]}, y)
 
 
 REFUSED = {

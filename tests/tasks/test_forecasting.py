@@ -88,7 +88,7 @@ def test_quantiles_equal_the_pinball_loss():
     assert 0 < report["coverage"] < 1
     error = outputs["value"] - batch["y"]
     assert report["rmse_units"] == pytest.approx(np.sqrt((error**2).mean()))
-    assert report["forecast_windows"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert report["forecasts"].rows.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_an_evaluation_is_exact_for_any_batch_size():

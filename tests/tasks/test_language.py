@@ -152,14 +152,14 @@ def stateful():
 @pytest.mark.slow
 @pytest.mark.programs(40, "a run of the loop with its log and report")
 def test_a_run_keeps_its_tokenizer_and_tells_its_perplexity(tmp_path):
-    run = jaxdl.train(lambda: stateful(), run=tmp_path, quiet=True, limits=Limits(log_every=1))
+    run = jaxdl.train(stateful, run=tmp_path, quiet=True, limits=Limits(log_every=1))
     assert (run.folder / "tokenizer.json").is_file()
     metrics = run.evaluate("validation").metrics
     assert metrics["perplexity"] == pytest.approx(math.exp(metrics["loss"]), rel=1e-5)
 
 
 def test_training_carries_the_state():
-    program = prepare(Setup.of(lambda: stateful(), {})).program
+    program = prepare(Setup.of(stateful, {}))
     source = program.place(stateful().data.source(0, 3, 0))
     state = program.chunk(program.init(), source, np.int32(3), np.int32(1))[0]
     data, model = stateful().data, stateful().task.model.clone(stateful=False)

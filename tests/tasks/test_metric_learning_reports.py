@@ -22,13 +22,13 @@ def test_the_report_is_that_of_the_whole_set():
     for name, value in {**ranking.retrieval(e, y), **ranking.verification(scores, same)}.items():
         assert found[name] == pytest.approx(value, rel=1e-9), name
     assert 0.5 < found["verification_accuracy"] < 1
-    assert found["embedding_map"].shape == (90, 3)
-    rows, labels = found["neighbours"][..., 0], found["neighbours"][..., 1]
+    assert found["embedding_map"].points.shape == (90, 3)
+    rows, labels = np.moveaxis(found["neighbours"].rows, -1, 0)
     unit = e / np.linalg.norm(e, axis=1, keepdims=True)
     np.testing.assert_array_equal(labels, y[rows])
     for query, *near in rows:
         np.testing.assert_array_equal(near, np.argsort(-(unit @ unit[query]))[1:8])
-    far, tar = found["roc"].T
+    far, tar = found["roc"].points.T
     assert (np.diff(far) > 0).all()
     assert (np.diff(tar) >= 0).all()
     assert (far[-1], tar[-1]) == (1, 1)

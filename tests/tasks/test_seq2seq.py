@@ -201,10 +201,10 @@ def test_the_report():
     report = made.report(outputs, Y[:2])
     assert report["exact_match"] == 0.5
     assert report["cer"] == 0.5  # "ab" for "d": 2 of 4 characters
-    assert report["examples"].tolist() == [["d", "ab", "d"], ["abc", "cba", "cba"]]
-    assert report["attention"].shape == (2, 4, 4)
-    assert report["attention_source"].tolist() == [["a", "b", "c", "⊣"], ["d", "⊣", "", ""]]
-    assert report["attention_target"].tolist() == [["c", "b", "a", "⊣"], ["a", "b", "⊣", ""]]
+    assert report["examples"].rows == [["d", "ab", "d"], ["abc", "cba", "cba"]]
+    assert report["attention"].weights.shape == (2, 4, 4)
+    assert report["attention"].source.tolist() == [["a", "b", "c", "⊣"], ["d", "⊣", "", ""]]
+    assert report["attention"].target.tolist() == [["c", "b", "a", "⊣"], ["a", "b", "⊣", ""]]
     assert made.describe({"tokens": Y[0]}) == "cba"
     assert symbol(Characters.of(" ", specials=SPECIALS), 4) == "␣"
 
@@ -221,7 +221,7 @@ def test_nobody_is_right_about_a_word_without_a_token():
     assert report["exact_match"] == 0.5
     assert report["wer"] == 1 / 6
     assert report["cer"] == 1 / (3 + 16)  # it counts as one character
-    assert report["examples"][0].tolist() == ["a <unk>", "a <unk>", "a <unk>"]
+    assert report["examples"].rows[0] == ["a <unk>", "a <unk>", "a <unk>"]
     both = made.report({**outputs, "tokens": wanted[1:]}, wanted[1:])
     assert (both["exact_match"], both["bleu"]) == (1, pytest.approx(100))
 
