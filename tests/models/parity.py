@@ -1,12 +1,14 @@
 """One run of a sheet network in PyTorch (a golden file, or live), and the same run here from the copied weights."""
 
-import importlib.util
+import runpy
 from pathlib import Path
 
+import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
+
+from tests.programs import one_program
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OPTIMIZERS = {"sgd": lambda: optax.sgd(0.1), "adam": lambda: optax.adam(1e-2)}
@@ -15,10 +17,7 @@ OPTIMIZERS = {"sgd": lambda: optax.sgd(0.1), "adam": lambda: optax.adam(1e-2)}
 def recorded(name, live):
     """The arrays of one network: from the golden file, or computed now by the script that made it."""
     if live:
-        spec = importlib.util.spec_from_file_location("mlp_cnn", GOLDEN / "mlp_cnn.py")
-        script = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(script)
-        arrays = script.record(name)
+        arrays = runpy.run_path(str(GOLDEN / "mlp_cnn.py"))["record"](name)
     else:
         with np.load(GOLDEN / "mlp_cnn.npz") as file:
             arrays = dict(file)
@@ -53,27 +52,29 @@ def assert_same_run(model, arrays, layers, flattened):
     def tree(prefix):
         return copied(arrays, prefix, layers, flattened)
 
-    x, y = arrays["x"].transpose(0, 1, 3, 4, 2), arrays["y"]
-    start = jax.tree.map(jnp.asarray, tree("start"))
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x[0], train=False))["params"]
-    assert jax.tree.map(jnp.shape, start) == jax.tree.map(jnp.shape, shapes)
-    logits = model.apply({"params": start}, x[0], train=False)
-    np.testing.assert_allclose(logits, arrays["logits"], rtol=1e-5, atol=1e-6)
-    gradient = jax.jit(jax.grad(loss_of))(start, x[0], y[0])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), gradient, tree("gradient"))
-    for name, make in OPTIMIZERS.items():
+    def trained(make, start, batches):
         optimizer = make()
 
-        def step(state, batch, optimizer=optimizer):
+        def step(state, batch):
             params, opt_state = state
             loss, grads = jax.value_and_grad(loss_of)(params, *batch)
             updates, opt_state = optimizer.update(grads, opt_state, params)
             return (optax.apply_updates(params, updates), opt_state), loss
 
-        (params, _), losses = jax.jit(lambda s, xy, step=step: jax.lax.scan(step, s, xy))(
-            (start, optimizer.init(start)), (x, y)
-        )
+        (params, _), losses = jax.lax.scan(step, (start, optimizer.init(start)), batches)
+        return params, losses
+
+    def run(start, x, y):
+        runs = {name: trained(make, start, (x, y)) for name, make in OPTIMIZERS.items()}
+        return model.apply({"params": start}, x[0], train=False), jax.grad(loss_of)(start, x[0], y[0]), runs
+
+    x, y, start = arrays["x"].transpose(0, 1, 3, 4, 2), arrays["y"], tree("start")
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x[0], train=False))["params"]
+    assert jax.tree.map(np.shape, start) == jax.tree.map(np.shape, shapes)
+    logits, gradient, runs = one_program(run, start, x, y)
+    np.testing.assert_allclose(logits, arrays["logits"], rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(gradient, tree("gradient"), rtol=1e-5, atol=1e-7)
+    for name, (params, losses) in runs.items():
         np.testing.assert_allclose(losses, arrays[f"{name}/losses"], rtol=1e-5)
         # Adam divides by the size of the gradient, so a gradient near zero makes rounding visible
-        atol = {"sgd": 1e-6, "adam": 1e-5}[name]
-        jax.tree.map(lambda a, b, atol=atol: np.testing.assert_allclose(a, b, rtol=1e-5, atol=atol), params, tree(name))
+        chex.assert_trees_all_close(params, tree(name), rtol=1e-5, atol={"sgd": 1e-6, "adam": 1e-5}[name])

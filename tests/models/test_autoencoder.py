@@ -19,6 +19,7 @@ from jaxdl.models.autoencoder import (
     SpatialEncoder,
 )
 from jaxdl.models.mlp import MLP
+from tests.programs import one_program
 
 KEY = jax.random.key(0)
 MODELS = {  # model, shape of an example, of its code, parameters
@@ -45,7 +46,7 @@ MODELS = {  # model, shape of an example, of its code, parameters
 @pytest.mark.parametrize("name", MODELS)
 def test_shapes_and_parameters(name):
     model, shape, code, count = MODELS[name]
-    x = jnp.zeros((2, *shape))
+    x = np.zeros((2, *shape), np.float32)
     variables = jax.eval_shape(lambda: model.init(KEY, x, train=False))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == count
     assert {"encoder", "decoder"} <= set(variables["params"]) <= {"encoder", "decoder", "bottleneck"}
@@ -59,58 +60,67 @@ def test_shapes_and_parameters(name):
 
 
 def test_the_log_variance_is_cut_and_odd_widths_are_refused():
-    mean, about = Normal(limit=3.0).apply({}, jnp.array([[1.0, 2.0, -9.0, 9.0]]), train=False)
+    bottleneck = lambda h: Normal(limit=3.0).apply({}, h, train=False)
+    mean, about = one_program(bottleneck, np.float32([[1.0, 2.0, -9.0, 9.0]]))
     assert mean.tolist() == [[1, 2]]
     assert about["log_variance"].tolist() == [[-3, 3]]
     with pytest.raises(ValueError, match="an even number of outputs, got 3"):
-        Normal().apply({}, jnp.zeros((1, 3)), train=False)
+        Normal().apply({}, np.zeros((1, 3), np.float32), train=False)
     with pytest.raises(ValueError, match=r"sides = \(9, 8\) must be multiples of 4"):
-        ConvDecoder((9, 8)).init(KEY, jnp.zeros((1, 2)), train=False)
+        ConvDecoder((9, 8)).init(KEY, np.zeros((1, 2), np.float32), train=False)
 
 
-@pytest.mark.slow
-def test_the_convolutional_pair_equals_pytorch():
+def test_the_convolutional_pair_equals_pytorch(oracle):
     """VQ-VAE's encoder and decoder with copied weights: strided and transposed convolutions, residual blocks."""
-    torch = pytest.importorskip("torch")
-    tn = torch.nn
     encoder, decoder = SpatialEncoder(5, (4, 8), 1), SpatialDecoder(3, (8, 4), 1)
-
-    class Residual(tn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = tn.Sequential(tn.ReLU(), tn.Conv2d(8, 8, 3, padding=1), tn.ReLU(), tn.Conv2d(8, 8, 1))
-
-        def forward(self, x):
-            return x + self.inner(x)
-
-    theirs = tn.Sequential(
-        tn.Conv2d(3, 4, 4, 2, 1), tn.ReLU(), tn.Conv2d(4, 8, 4, 2, 1), tn.ReLU(), Residual(), tn.Conv2d(8, 5, 1),
-        tn.Conv2d(5, 8, 3, padding=1), Residual(), tn.ReLU(), tn.ConvTranspose2d(8, 4, 4, 2, 1), tn.ReLU(),
-        tn.ConvTranspose2d(4, 3, 4, 2, 1),
-    )  # fmt: skip
     x = np.random.default_rng(0).normal(size=(2, 8, 12, 3)).astype(np.float32)
-    z_shape = jax.eval_shape(lambda: encoder.init_with_output(KEY, x, train=False)[0]).shape
-    ours = [encoder.init(KEY, x, train=False), decoder.init(KEY, jnp.zeros(z_shape), train=False)]
-
     block = [("Residual_0", "Conv_0"), ("Residual_0", "Conv_1")]
     names = [
         [("Conv_0",), ("Conv_1",), *block, ("Conv_2",)],
         [("Conv_0",), *block, ("ConvTranspose_0",), ("ConvTranspose_1",)],
     ]
+    z = jax.eval_shape(lambda: encoder.init_with_output(KEY, x, train=False)[0])
+    random = np.random.default_rng(1)
+    draw = lambda s: (random.normal(size=s.shape) / np.sqrt(max(s.size // s.shape[-1], 4))).astype(s.dtype)
+    shapes = [
+        jax.eval_shape(lambda m=m, seen=seen: m.init(KEY, jnp.zeros(seen.shape), train=False))
+        for m, seen in ((encoder, x), (decoder, z))
+    ]
+    ours = jax.tree.map(draw, shapes)
     kernels = [
         reduce(lambda tree, key: tree[key], path, tree["params"])
         for tree, paths in zip(ours, names, strict=True)
         for path in paths
     ]
-    modules = [m for m in theirs.modules() if isinstance(m, tn.Conv2d | tn.ConvTranspose2d)]
-    for module, p in zip(modules, kernels, strict=True):
-        kernel = np.asarray(p["kernel"])
-        if isinstance(module, tn.ConvTranspose2d):
-            kernel = kernel[::-1, ::-1].transpose(2, 3, 0, 1)
-        else:
-            kernel = kernel.transpose(3, 2, 0, 1)
-        assert module.weight.shape == kernel.shape
-        module.weight.data, module.bias.data = torch.tensor(kernel.copy()), torch.tensor(np.array(p["bias"]))
-    got = decoder.apply(ours[1], encoder.apply(ours[0], x, train=False), train=False)
-    want = theirs(torch.tensor(x.transpose(0, 3, 1, 2))).detach().numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+    @oracle
+    def theirs(torch):
+        tn = torch.nn
+
+        class Residual(tn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = tn.Sequential(tn.ReLU(), tn.Conv2d(8, 8, 3, padding=1), tn.ReLU(), tn.Conv2d(8, 8, 1))
+
+            def forward(self, x):
+                return x + self.inner(x)
+
+        pair = tn.Sequential(
+            tn.Conv2d(3, 4, 4, 2, 1), tn.ReLU(), tn.Conv2d(4, 8, 4, 2, 1), tn.ReLU(), Residual(), tn.Conv2d(8, 5, 1),
+            tn.Conv2d(5, 8, 3, padding=1), Residual(), tn.ReLU(), tn.ConvTranspose2d(8, 4, 4, 2, 1), tn.ReLU(),
+            tn.ConvTranspose2d(4, 3, 4, 2, 1),
+        )  # fmt: skip
+        modules = [m for m in pair.modules() if isinstance(m, tn.Conv2d | tn.ConvTranspose2d)]
+        for module, p in zip(modules, kernels, strict=True):
+            if isinstance(module, tn.ConvTranspose2d):
+                kernel = p["kernel"][::-1, ::-1].transpose(2, 3, 0, 1)
+            else:
+                kernel = p["kernel"].transpose(3, 2, 0, 1)
+            assert module.weight.shape == kernel.shape
+            module.weight.data, module.bias.data = torch.tensor(kernel.copy()), torch.tensor(p["bias"])
+        return {"y": pair(torch.tensor(x.transpose(0, 3, 1, 2)))}
+
+    both = lambda ours, x: decoder.apply(ours[1], encoder.apply(ours[0], x, train=False), train=False)
+    want = theirs["y"].transpose(0, 2, 3, 1)
+    assert want.std() > 0.01
+    np.testing.assert_allclose(one_program(both, ours, x), want, rtol=1e-4, atol=1e-5)

@@ -8,6 +8,7 @@ import pytest
 from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm, SpectralNorm
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
 from jaxdl.models.gan_resnet import ResNetCritic, ResNetGenerator, sngan
+from tests.programs import one_program
 
 
 def parameters(model, *inputs):
@@ -15,7 +16,7 @@ def parameters(model, *inputs):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
 
 
-Y = jnp.zeros(2, jnp.int32)
+Y = np.zeros(2, np.int32)
 PUBLISHED = {
     "SNGAN-32 generator": (sngan(32)[0], (128,), 4_276_739),
     "SNGAN-32 critic": (sngan(32)[1], (32, 32, 3), 1_053_825),
@@ -33,7 +34,7 @@ def test_parameters_are_the_published_numbers(row):
     """mimicry's, and those of PyTorch's DCGAN example."""
     model, shape, count = row
     labels = (Y,) if model.classes else ()
-    assert parameters(model, jnp.zeros((2, *shape)), *labels) == count
+    assert parameters(model, np.zeros((2, *shape), np.float32), *labels) == count
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)], ids=str)
@@ -48,7 +49,7 @@ def test_pairs_fit_each_other(shape):
             made, _ = generator.init_with_output(jax.random.key(0), z, Y, train=False)
             return made, critic.init_with_output(jax.random.key(0), made, Y, train=False)[0]
 
-        made, logits = jax.eval_shape(both, jnp.zeros((2, 5)))
+        made, logits = jax.eval_shape(both, np.zeros((2, 5), np.float32))
         assert (made.shape, logits.shape) == ((2, *shape), (2,))
 
 
@@ -62,97 +63,119 @@ def filled(model, *inputs):
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
-def test_the_residual_pair_is_mimicrys():
+def test_the_residual_pair_is_mimicrys(oracle):
     """Both networks written out with PyTorch's functions, as tables 3 and 4 of Miyato et al. and mimicry have them."""
-    torch = pytest.importorskip("torch")
-    F = torch.nn.functional
     generator = ResNetGenerator(6, (5, 4), channels=3, bottom=2)
     critic = ResNetCritic((4, 5, 5), downs=2, kernel_map=None)
     z, x = (np.random.default_rng(i).normal(size=s).astype(np.float32) for i, s in enumerate([(3, 7), (3, 8, 8, 3)]))
+    of_generator, of_critic = filled(generator, z), filled(critic, x)
 
-    def conv(x, p):
-        kernel = torch.tensor(np.asarray(p["kernel"])).permute(3, 2, 0, 1)
-        return F.conv2d(x, kernel, torch.tensor(np.asarray(p["bias"])), padding=kernel.shape[-1] // 2)
+    @oracle
+    def theirs(torch):
+        F = torch.nn.functional
 
-    def dense(x, p):
-        return x @ torch.tensor(np.asarray(p["kernel"])) + torch.tensor(np.asarray(p["bias"]))
+        def conv(x, p):
+            kernel = torch.tensor(p["kernel"]).permute(3, 2, 0, 1)
+            return F.conv2d(x, kernel, torch.tensor(p["bias"]), padding=kernel.shape[-1] // 2)
 
-    def norm(x, p, s):
-        a = [torch.tensor(np.asarray(v)) for v in (s["mean"], s["var"], p["scale"], p["bias"])]
-        return F.batch_norm(x, *a, eps=1e-5)
+        def dense(x, p):
+            return x @ torch.tensor(p["kernel"]) + torch.tensor(p["bias"])
 
-    up = lambda x: F.interpolate(x, scale_factor=2, mode="nearest")
-    v = filled(generator, jnp.asarray(z))
-    p, s = v["params"], v["batch_stats"]
-    h = dense(torch.tensor(z), p["Dense_0"]).reshape(3, 2, 2, 6).permute(0, 3, 1, 2)
-    for i in range(2):
-        b, seen = p[f"Up_{i}"], s[f"Up_{i}"]
-        y = conv(up(F.relu(norm(h, b["BatchNorm_0"], seen["BatchNorm_0"]))), b["Conv_0"])
-        y = conv(F.relu(norm(y, b["BatchNorm_1"], seen["BatchNorm_1"])), b["Conv_1"])
-        h = y + conv(up(h), b["shortcut"])
-    theirs = torch.tanh(conv(F.relu(norm(h, p["last_norm"], s["last_norm"])), p["Conv_0"]))
-    ours = jax.jit(lambda v, z: generator.apply(v, z, train=False))(v, z)
-    np.testing.assert_allclose(ours, theirs.permute(0, 2, 3, 1), rtol=1e-4, atol=2e-5)
+        def norm(x, p, s):
+            a = [torch.tensor(v) for v in (s["mean"], s["var"], p["scale"], p["bias"])]
+            return F.batch_norm(x, *a, eps=1e-5)
 
-    v = filled(critic, jnp.asarray(x))
-    p, h = v["params"], torch.tensor(x).permute(0, 3, 1, 2)
-    for i in range(3):
-        b = p[f"Down_{i}"]
-        y = conv(F.relu(conv(h if i == 0 else F.relu(h), b["Conv_0"])), b["Conv_1"])
-        y = F.avg_pool2d(y, 2) if i < 2 else y
-        if i == 0:  # the first block averages before its shortcut, the others after: the same, but for rounding
-            beside = conv(F.avg_pool2d(h, 2), b["shortcut"])
-        else:
-            beside = F.avg_pool2d(conv(h, b["shortcut"]), 2) if i == 1 else h
-        h = y + beside
-    theirs = dense(F.relu(h).sum((2, 3)), p["Dense_0"])[:, 0]
-    ours = jax.jit(lambda v, x: critic.apply(v, x, train=False))(v, x)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5)
+        up = lambda x: F.interpolate(x, scale_factor=2, mode="nearest")
+        p, s = of_generator["params"], of_generator["batch_stats"]
+        h = dense(torch.tensor(z), p["Dense_0"]).reshape(3, 2, 2, 6).permute(0, 3, 1, 2)
+        for i in range(2):
+            b, seen = p[f"Up_{i}"], s[f"Up_{i}"]
+            y = conv(up(F.relu(norm(h, b["BatchNorm_0"], seen["BatchNorm_0"]))), b["Conv_0"])
+            y = conv(F.relu(norm(y, b["BatchNorm_1"], seen["BatchNorm_1"])), b["Conv_1"])
+            h = y + conv(up(h), b["shortcut"])
+        made = torch.tanh(conv(F.relu(norm(h, p["last_norm"], s["last_norm"])), p["Conv_0"]))
+
+        p, h = of_critic["params"], torch.tensor(x).permute(0, 3, 1, 2)
+        for i in range(3):
+            b = p[f"Down_{i}"]
+            y = conv(F.relu(conv(h if i == 0 else F.relu(h), b["Conv_0"])), b["Conv_1"])
+            y = F.avg_pool2d(y, 2) if i < 2 else y
+            if i == 0:  # the first block averages before its shortcut, the others after: the same, but for rounding
+                beside = conv(F.avg_pool2d(h, 2), b["shortcut"])
+            else:
+                beside = F.avg_pool2d(conv(h, b["shortcut"]), 2) if i == 1 else h
+            h = y + beside
+        return {"made": made.permute(0, 2, 3, 1), "judged": dense(F.relu(h).sum((2, 3)), p["Dense_0"])[:, 0]}
+
+    def both(of_generator, z, of_critic, x):
+        return generator.apply(of_generator, z, train=False), critic.apply(of_critic, x, train=False)
+
+    made, judged = one_program(both, of_generator, z, of_critic, x)
+    np.testing.assert_allclose(made, theirs["made"], rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(judged, theirs["judged"], rtol=1e-4, atol=2e-5)
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="side = 64: SNGAN has sizes for 32, 128"):
         sngan(64)
     with pytest.raises(ValueError, match="side 30 do not come of"):
-        parameters(DCGANCritic(), jnp.zeros((1, 30, 30, 1)))
+        parameters(DCGANCritic(), np.zeros((1, 30, 30, 1), np.float32))
     with pytest.raises(ValueError, match="classes = 3: a conditional model wants the labels"):
-        parameters(MLPCritic(classes=3), jnp.zeros((1, 2)))
+        parameters(MLPCritic(classes=3), np.zeros((1, 2), np.float32))
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def test_conditional_norm_is_a_norm_with_rows_of_its_own():
-    x, y = jax.random.normal(jax.random.key(0), (4, 2, 2, 3)), jnp.array([0, 2, 1, 2])
-    scale, bias = jax.random.normal(jax.random.key(1), (2, 3, 3))
+    x, y = normal(4, 2, 2, 3), np.array([0, 2, 1, 2])
+    scale, bias = normal(2, 3, 3, seed=1)
     norm, plain = ConditionalBatchNorm(3), BatchNorm(use_scale=False, use_bias=False)
-    start = norm.init(jax.random.key(0), x, y, train=False)
-    start = {**start, "params": {"scale": scale, "bias": bias}}
-    got, _ = norm.apply(start, x, y, train=True, mutable=["batch_stats"])
-    normed, _ = plain.apply(plain.init(jax.random.key(0), x, train=False), x, train=True, mutable=["batch_stats"])
+
+    def run(x, y, params):
+        start = {**norm.init(jax.random.key(0), x, y, train=False), "params": params}
+        got, _ = norm.apply(start, x, y, train=True, mutable=["batch_stats"])
+        start = plain.init(jax.random.key(0), x, train=False)
+        return got, plain.apply(start, x, train=True, mutable=["batch_stats"])[0]
+
+    got, normed = one_program(run, x, y, {"scale": scale, "bias": bias})
     for row, label in enumerate(y):
-        expected = np.asarray(normed[row]) * np.asarray(scale)[label][None, None] + np.asarray(bias)[label][None, None]
-        np.testing.assert_allclose(got[row], expected, atol=1e-5)
+        np.testing.assert_allclose(got[row], normed[row] * scale[label] + bias[label], atol=1e-5)
 
 
 def test_a_projection_adds_the_labels_row_times_the_features():
     """Exchanging two rows exchanges the labels; rows of zero forget them."""
-    critic = DCGANCritic(4, classes=3, norm=None)
-    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
-    params = jax.jit(lambda: critic.init(jax.random.key(1), x, Y, train=False))()["params"]
-    call = jax.jit(lambda params, y: critic.apply({"params": params}, x, jnp.full(2, y), train=False))
-    rows = params["projection"]["kernel"]
-    swapped = {**params, "projection": {"kernel": rows[jnp.array([1, 0, 2])]}}
-    np.testing.assert_allclose(call(params, 1), call(swapped, 0), rtol=1e-6)
-    flat = {**params, "projection": {"kernel": 0 * rows}}
-    np.testing.assert_allclose(call(flat, 0), call(flat, 2))
-    assert np.abs(np.asarray(call(params, 0) - call(params, 1))).min() > 1e-6
+    critic, x = DCGANCritic(4, classes=3, norm=None), normal(2, 8, 8, 1)
+
+    def run(x):
+        params = critic.init(jax.random.key(1), x, Y, train=False)["params"]
+        rows = params["projection"]["kernel"]
+        tables = jnp.stack([rows, rows[jnp.array([1, 0, 2])], 0 * rows])
+
+        def call(table_and_label):
+            table, label = table_and_label
+            own = {**params, "projection": {"kernel": table}}
+            return critic.apply({"params": own}, x, jnp.full(2, label), train=False)
+
+        asked = np.array([[0, 1], [0, 0], [1, 0], [2, 0], [2, 2]])  # which table, which label
+        return jax.lax.map(call, (tables[asked[:, 0]], asked[:, 1]))
+
+    one, zero, swapped, flat, other = one_program(run, x)
+    np.testing.assert_allclose(one, swapped, rtol=1e-6)
+    np.testing.assert_allclose(flat, other)
+    assert np.abs(zero - one).min() > 1e-6
 
 
 def test_spectral_norm_bounds_the_slope_of_a_critic():
     critic = MLPCritic((16, 16), kernel_map=SpectralNorm, act=jax.nn.relu)
-    x = jax.random.normal(jax.random.key(0), (32, 4))
-    variables = dict(jax.jit(lambda: critic.init(jax.random.key(1), x, train=False))())
-    variables["params"] = jax.tree.map(lambda a: 10 * a, variables["params"])
-    step = jax.jit(lambda v: {**v, **critic.apply(v, x, train=True, mutable=["spectral_stats"])[1]})
-    for _ in range(30):
-        variables = step(variables)
-    slopes = jax.jit(jax.grad(lambda x: critic.apply(variables, x, train=False).sum()))(x)
-    assert 0 < float(jnp.linalg.norm(slopes, axis=-1).max()) <= 1.001
+
+    def run(x):
+        variables = dict(critic.init(jax.random.key(1), x, train=False))
+        variables["params"] = jax.tree.map(lambda a: 10 * a, variables["params"])
+        step = lambda _, v: {**v, **critic.apply(v, x, train=True, mutable=["spectral_stats"])[1]}
+        variables = jax.lax.fori_loop(0, 30, step, variables)
+        return jax.grad(lambda x: critic.apply(variables, x, train=False).sum())(x)
+
+    slopes = np.linalg.norm(one_program(run, normal(32, 4)), axis=-1)
+    assert 0 < slopes.max() <= 1.001

@@ -1,10 +1,11 @@
 """The vision families begin as their sources do: deviations and bounds by formula."""
 
+from functools import reduce
 from math import sqrt
 
 import jax
 import jax.numpy as jnp
-import pytest
+import numpy as np
 
 from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.models.efficientnet import EfficientNet
@@ -17,6 +18,10 @@ from jaxdl.models.resnet import (
 )
 from jaxdl.models.vgg import VGG
 from jaxdl.models.vit import ViT
+from tests.programs import one_program
+from tests.tables import rows
+
+KEY = jax.random.key(0)
 
 # model, image, {path: (standard deviation, largest possible value)}; the deviation is the source's formula, not ours
 MOMENTS = {
@@ -85,27 +90,20 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", MOMENTS)
-def test_initialisation_by_moments(name):
-    model, size, expected = MOMENTS[name]
+@rows(MOMENTS, default=["alexnet", "vit"])
+def test_initialisation_by_moments(row):
+    model, size, expected = row
 
-    @jax.jit  # what the forward pass would compute is not asked for, so only the initialisers run
-    def init(key):
+    def init(key):  # what the forward pass would compute is not asked for, so only the initialisers run
         params = model.init(key, jnp.zeros((1, size, size, 3)), train=False)["params"]
-        chosen = {}
-        for path in expected:
-            leaf = params
-            for part in path.split("/"):
-                leaf = leaf[part]
-            chosen[path] = leaf
-        return chosen
+        return {path: reduce(lambda leaf, part: leaf[part], path.split("/"), params) for path in expected}
 
-    for path, values in init(jax.random.key(0)).items():
+    for path, values in one_program(init, KEY).items():
         std, bound = expected[path]
         error = 4 * std / sqrt(2 * values.size)  # four standard errors of a normal's deviation
-        assert abs(float(jnp.std(values)) - std) <= error, path
-        assert abs(float(jnp.mean(values))) <= 5 * std / sqrt(values.size), path
-        largest = float(jnp.abs(values).max())
+        assert abs(values.std() - std) <= error, path
+        assert abs(values.mean()) <= 5 * std / sqrt(values.size), path
+        largest = np.abs(values).max()
         if bound is None:
             assert largest > 2 * std, path  # not uniform: that ends at √3 deviations
         else:
@@ -113,8 +111,7 @@ def test_initialisation_by_moments(name):
 
 
 def test_biases_of_the_2012_form():
-    params = jax.jit(lambda key: AlexNet2012(7, hidden=8).init(key, jnp.zeros((1, 63, 63, 3)), train=False)["params"])(
-        jax.random.key(0)
-    )
-    ones = {name for name, leaves in params.items() if float(leaves["bias"].min()) == 1}
-    assert ones == {"conv2", "conv4", "conv5", "dense1", "dense2"}
+    model = AlexNet2012(7, hidden=8)
+    init = lambda key: model.init(key, jnp.zeros((1, 63, 63, 3)), train=False)["params"]
+    lowest = one_program(lambda key: {name: leaves["bias"].min() for name, leaves in init(key).items()}, KEY)
+    assert {name for name, low in lowest.items() if low == 1} == {"conv2", "conv4", "conv5", "dense1", "dense2"}

@@ -2,8 +2,8 @@
 
 import math
 
+import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,8 +18,10 @@ from jaxdl.models.speech import (
     Transcriber,
     conformer,
 )
+from tests.programs import one_program
+from tests.tables import rows
 
-RNG = np.random.default_rng(0)
+KEY, RNG = jax.random.key(0), np.random.default_rng(0)
 CONFORMER = Conformer(width=8, layers=1, heads=2, kernel=4, channels=2, rate=0.0)
 ENCODERS = {
     "gru": RecurrentEncoder(Recurrent(GRU(4), bidirectional=True), width=6, channels=2),
@@ -29,69 +31,114 @@ ENCODERS = {
 
 
 def count(model, x):
-    shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, jnp.full(len(x), x.shape[1]), train=False), x)
+    lengths = np.full(x.shape[0], x.shape[1])
+    shapes = jax.eval_shape(lambda x: model.init(KEY, x, lengths, train=False), x)
     return sum(a.size for a in jax.tree.leaves(shapes["params"]))
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+def filled(model, x, lengths):
+    """Random numbers for all variables, deviations positive."""
+    shapes = jax.eval_shape(lambda: model.init(KEY, x, lengths, train=False))
+    random = np.random.default_rng(1)
+    draw = lambda path, a: (
+        random.uniform(0.5, 1.5, a.shape) if path[-1].key in ("var", "scale") else random.normal(0, 0.4, a.shape)
+    ).astype(a.dtype)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+@rows(ENCODERS, default=["gru"], name="encoder")
 def test_padding_changes_no_result(encoder):
     """Rubbish beyond the lengths and a longer batch change neither logits nor class, nor (in training) statistics."""
-    x, lengths = RNG.normal(size=(2, 13, 8)).astype(np.float32), jnp.array([13, 6])
+    x, lengths = RNG.normal(size=(2, 13, 8)).astype(np.float32), np.array([13, 6])
     model = Transcriber(classes=3, encoder=encoder)
-    variables = jax.jit(lambda: model.init(jax.random.key(0), x, lengths, train=False))()
-    variables = jax.tree.map(lambda a: np.asarray(a) + 0.1 * RNG.normal(size=a.shape).astype(np.float32), variables)
     rubbish = np.pad(x, ((0, 0), (0, 8), (0, 0)), constant_values=9.0)
     rubbish[1, 6:] = 50 * RNG.normal(size=(15, 8))
-    apply = jax.jit(
-        lambda x, lengths, train: model.apply(variables, x, lengths, train=train, mutable=["batch_stats"]),
-        static_argnums=2,
-    )
-    ((a, frames), stats), ((b, _), other) = apply(x, lengths, True), apply(rubbish, lengths, True)
+
+    def run(variables, x, rubbish):
+        apply = lambda x, lengths, train: model.apply(variables, x, lengths, train=train, mutable=["batch_stats"])
+        return (
+            [apply(batch, lengths, True) for batch in (x, rubbish)],
+            [apply(x[1:, :6], lengths[1:], False)[0][0], apply(rubbish, lengths, False)[0][0]],
+        )
+
+    (((a, frames), stats), ((b, _), other)), (alone, together) = one_program(run, filled(model, x, lengths), x, rubbish)
     assert frames.tolist() == [4, 2]
     for row, n in enumerate(frames):
         np.testing.assert_allclose(a[row, :n], b[row, :n], atol=3e-5)
-    for p, q in zip(jax.tree.leaves(stats), jax.tree.leaves(other), strict=True):
-        np.testing.assert_allclose(p, q, atol=1e-5)
-    (alone, _), _ = apply(x[1:, :6], lengths[1:], False)
-    (together, _), _ = apply(rubbish, lengths, False)
+    chex.assert_trees_all_close(stats, other, rtol=1e-7, atol=1e-5)
     np.testing.assert_allclose(alone[0, :2], together[1, :2], atol=3e-5)
 
 
 def test_a_classifier_reads_the_real_frames_only():
-    x, lengths = RNG.normal(size=(2, 9, 8)).astype(np.float32), jnp.array([9, 5])
+    x, lengths = RNG.normal(size=(2, 9, 8)).astype(np.float32), np.array([9, 5])
     model = SpeechClassifier(classes=3, encoder=ENCODERS["gru"])
-    variables = jax.jit(lambda: model.init(jax.random.key(0), x, lengths, train=False))()
-    apply = jax.jit(lambda x, lengths=None: model.apply(variables, x, lengths, train=False))
-    y = apply(x, lengths)
+
+    def run(variables, x):
+        apply = lambda x, lengths=None: model.apply(variables, x, lengths, train=False)
+        return apply(x, lengths), apply(x[1:, :5])[0]
+
+    y, alone = one_program(run, filled(model, x, lengths), x)
     assert y.shape == (2, 3)
-    np.testing.assert_allclose(apply(x[1:, :5])[0], y[1], atol=1e-5)
+    np.testing.assert_allclose(alone, y[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("time", range(1, 10))
 def test_subsampled_lengths_are_those_of_the_frames(time):
     """⌈⌈n/2⌉/2⌉ is what two convolutions of stride 2 give."""
     layer = Subsample(4, channels=1)
-    x = jax.ShapeDtypeStruct((1, time, 4), jnp.float32)
-    (y, lengths), _ = jax.eval_shape(lambda x: layer.init_with_output(jax.random.key(0), x, jnp.full(1, time)), x)
+    x = jax.ShapeDtypeStruct((1, time, 4), np.float32)
+    (y, lengths), _ = jax.eval_shape(lambda x: layer.init_with_output(KEY, x, np.full(1, time)), x)
     assert y.shape == (1, math.ceil(math.ceil(time / 2) / 2), 4)
     assert lengths.shape == (1,)
 
 
 def test_sizes_are_the_papers():
     """Table 1: 10.3, 30.7 and 118.8 million with an LSTM transducer's decoder; the encoders are what is left of them."""
-    x = jax.ShapeDtypeStruct((1, 40, 80), jnp.float32)
-    sizes = {name: count(conformer(name), x) / 1e6 for name in ("S", "M", "L")}
+    x = jax.ShapeDtypeStruct((1, 40, 80), np.float32)
+
+    def millions(model):
+        one, two = (count(model.clone(layers=n), x) for n in (1, 2))  # a layer more costs the same every time
+        return (one + (model.layers - 1) * (two - one)) / 1e6
+
+    sizes = {name: millions(conformer(name)) for name in ("S", "M", "L")}
     assert sizes["S"] < 10.3 < sizes["M"] < 30.7 < sizes["L"] < 118.8
     assert sizes["S"] == pytest.approx(8.7, abs=0.3)
+
+
+@pytest.mark.slow
+def test_a_whole_encoder_is_as_large_as_its_layers_say():
+    model, x = conformer("S"), jax.ShapeDtypeStruct((1, 40, 80), np.float32)
+    one, two = (count(model.clone(layers=n), x) for n in (1, 2))
+    assert count(model, x) == one + (model.layers - 1) * (two - one)
+
+
+def test_an_unknown_size_is_named():
     with pytest.raises(ValueError, match="size='XL': take one of S, M, L"):
         conformer("XL")
 
 
-def test_a_block_is_hugging_faces(torch_block):
+def test_a_block_is_hugging_faces(oracle):
     """Wav2Vec2-Conformer's layer with relative positions: outputs equal, with copied weights."""
-    torch, layer, position = torch_block
-    width, heads = 8, 2
-    state = {k: v.detach().numpy() for k, v in layer.state_dict().items()}
+    x = np.random.default_rng(0).normal(size=(2, 7, 8)).astype(np.float32)
+
+    @oracle
+    def state(torch):
+        hf = pytest.importorskip("transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer")
+        from transformers import Wav2Vec2ConformerConfig
+
+        config = Wav2Vec2ConformerConfig(
+            hidden_size=8, num_attention_heads=2, intermediate_size=16, conv_depthwise_kernel_size=3, hidden_act="swish",
+            position_embeddings_type="relative", max_source_positions=20, attn_implementation="eager",
+        )  # fmt: skip
+        layer = hf.Wav2Vec2ConformerEncoderLayer(config).eval()
+        position = hf.Wav2Vec2ConformerRelPositionalEmbedding(config)
+        with torch.no_grad():  # nothing at its first value: biases, running statistics and norms take part
+            for tensor in layer.state_dict().values():
+                if tensor.is_floating_point():
+                    tensor.copy_(torch.rand_like(tensor) + 0.2 if tensor.ndim == 1 else torch.randn_like(tensor) * 0.4)
+            y = layer(torch.tensor(x), relative_position_embeddings=position(torch.tensor(x)))
+        return {"y": y, **layer.state_dict()}
+
     dense = lambda name: {"kernel": state[f"{name}.weight"].T, "bias": state[f"{name}.bias"]}
     norm = lambda name: {"scale": state[f"{name}.weight"], "bias": state[f"{name}.bias"]}
     u, v = state["self_attn.pos_bias_u"], state["self_attn.pos_bias_v"]
@@ -127,40 +174,7 @@ def test_a_block_is_hugging_faces(torch_block):
             }
         }
     }
-    x = RNG.normal(size=(2, 7, width)).astype(np.float32)
-    block = ConformerBlock(heads=heads, kernel=3, expansion=2, conv_bias=False)
-    ours = jax.jit(lambda x: block.apply({"params": params, "batch_stats": stats}, x, jnp.array([7, 7]), False))(x)
-    with torch.no_grad():
-        theirs = layer(torch.tensor(x), relative_position_embeddings=position(torch.tensor(x)))
-    np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-5)
-
-
-@pytest.fixture
-def torch_block():
-    torch = pytest.importorskip("torch")
-    hf = pytest.importorskip("transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer")
-    from transformers import Wav2Vec2ConformerConfig
-
-    torch.manual_seed(0)
-    config = Wav2Vec2ConformerConfig(
-        hidden_size=8, num_attention_heads=2, intermediate_size=16, conv_depthwise_kernel_size=3, hidden_act="swish",
-        position_embeddings_type="relative", max_source_positions=20, attn_implementation="eager",
-    )  # fmt: skip
-    layer = hf.Wav2Vec2ConformerEncoderLayer(config).eval()
-    with torch.no_grad():  # nothing at its first value: biases, running statistics and norms take part
-        for tensor in layer.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.copy_(torch.rand_like(tensor) + 0.2 if tensor.ndim == 1 else torch.randn_like(tensor) * 0.4)
-    return torch, layer, hf.Wav2Vec2ConformerRelPositionalEmbedding(config)
-
-
-def test_relative_positions_know_the_distance_only():
-    from jaxdl.layers.attention import MultiHead
-    from jaxdl.layers.position import SinusoidalRelative
-
-    layer = MultiHead(8, 2, relative=SinusoidalRelative())
-    x = RNG.normal(size=(1, 5, 8)).astype(np.float32)
-    variables = jax.jit(lambda: layer.init(jax.random.key(1), x, train=False))()
-    at = jax.jit(lambda x, start: layer.apply(variables, x, positions=start + jnp.arange(5)[None], train=False))
-    np.testing.assert_allclose(at(x, 0), at(x, 100), atol=1e-5)
-    assert np.abs(at(x[:, ::-1], 0)[:, ::-1] - at(x, 0)).max() > 1e-3, "it tells left from right"
+    block = ConformerBlock(heads=2, kernel=3, expansion=2, conv_bias=False)
+    run = lambda variables, x: block.apply(variables, x, np.array([7, 7]), False)
+    ours = one_program(run, {"params": params, "batch_stats": stats}, x)
+    np.testing.assert_allclose(ours, state["y"], atol=2e-5)

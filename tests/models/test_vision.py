@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +26,12 @@ from jaxdl.models.resnet import (
     wide_resnet,
 )
 from jaxdl.models.vgg import VGG, vgg
-from jaxdl.models.vit import ViT, resample_positions, sincos_positions
-from jaxdl.tracing import recomputing
+from jaxdl.models.vit import ViT
+from jaxdl.types import recomputing
+from tests.programs import one_program
+from tests.tables import rows
+
+KEY = jax.random.key(0)
 
 tiny_vit = {"patch": 4, "width": 16, "depth": 2, "heads": 2, "image": 16, "classes": 7}
 tiny_b0 = ((1, 3, 1, 8, 1), (6, 5, 2, 8, 2))
@@ -82,30 +87,36 @@ FAMILIES = {
 }
 
 
+DEEP = {"googlenet", "inception v3", "mobilenet v1", "mobilenet v3", "resnet se"}
+SOME = ("alexnet", "vgg", "resnet", "mobilenet v2", "vit")
+TOO_SMALL = [name for name, row in FAMILIES.items() if row[1] > 1]
+
+
 def shapes(model, *image, features=False):
-    def both(key, x):
-        variables = model.init(key, x, train=False)
-        return model.apply(variables, x, train=False, features=features)
-
-    return jax.eval_shape(both, jax.random.key(0), jax.ShapeDtypeStruct((2, *image), jnp.float32))
+    run = lambda key, x: model.init_with_output(key, x, train=False, features=features)[0]
+    return jax.eval_shape(run, KEY, jax.ShapeDtypeStruct((2, *image), np.float32))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_features_by_name(name):
-    model, _, size, expected = FAMILIES[name]
+@rows(FAMILIES, default=set(FAMILIES) - DEEP)
+def test_features_by_name(row):
+    model, _, size, expected = row
     logits, seen = shapes(model, size, size, 3, features=True)
     assert logits.shape == (2, 7)
     assert {key: seen[key].shape[1:] for key in expected} == expected
     assert seen["pooled"].ndim == 2
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_smallest_image_and_channels(name):
-    model, smallest, _, _ = FAMILIES[name]
+@rows(FAMILIES, default=SOME)
+def test_smallest_image_and_channels(row):
+    model, smallest, _, _ = row
     assert shapes(model, smallest, 3 * smallest, 5).shape == (2, 7)
-    if smallest > 1:
-        with pytest.raises(ValueError, match=f"{smallest}x{smallest}"):
-            shapes(model, smallest - 1, smallest, 3)
+
+
+@rows({name: FAMILIES[name] for name in TOO_SMALL}, default=[name for name in SOME if name in TOO_SMALL])
+def test_an_image_that_is_too_small_is_refused(row):
+    model, smallest, _, _ = row
+    with pytest.raises(ValueError, match=f"{smallest}x{smallest}"):
+        shapes(model, smallest - 1, smallest, 3)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +152,9 @@ def test_unknown_sizes(make, value, message):
 # -- properties -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if "alexnet" not in name])
-def test_marks_its_blocks_for_recomputation(name):
-    model, smallest, _, _ = FAMILIES[name]
+@rows({name: row for name, row in FAMILIES.items() if "alexnet" not in name}, default=set(SOME) - {"alexnet"})
+def test_marks_its_blocks_for_recomputation(row):
+    model, smallest, _, _ = row
     plain = shapes(model, smallest, smallest, 3, features=True)
     with recomputing() as asked:
         assert shapes(model, smallest, smallest, 3, features=True) == plain
@@ -157,56 +168,61 @@ RECOMPUTED = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", RECOMPUTED.values(), ids=RECOMPUTED)
+@rows(RECOMPUTED, default=["resnet"], name="model")
 def test_rematerialised_equals_plain(model):
-    x = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), x)
-    # the head of a ViT starts at zero, behind which every gradient is zero
-    variables = jax.tree.map(
-        lambda a: a + 0.01 * jnp.cos(jnp.arange(a.size, dtype=a.dtype)).reshape(a.shape), variables
-    )
+    x = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    variables = filled(model, x)
 
-    def grads(model):
+    def grads(model, variables, x):
         def loss(params):
             state = {**variables, "params": params}
-            rngs = {"dropout": jax.random.key(2)}
-            y, _ = model.apply(state, x, train=True, rngs=rngs, mutable=["batch_stats"])
+            y, _ = model.apply(state, x, train=True, rngs={"dropout": KEY}, mutable=["batch_stats"])
             return jnp.square(y).sum()
 
-        return jax.jit(jax.grad(loss))(variables["params"])
+        return jax.grad(loss)(variables["params"])
 
-    plain, recomputed = grads(model), grads(model.clone(remat=True))
-    assert float(jnp.abs(plain["head"]["kernel"]).max()) > 0
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), plain, recomputed)
+    both = lambda variables, x: [grads(m, variables, x) for m in (model, model.clone(remat=True))]
+    plain, recomputed = one_program(both, variables, x)
+    assert np.abs(plain["head"]["kernel"]).max() > 0
+    chex.assert_trees_all_close(plain, recomputed, rtol=1e-4, atol=1e-5)
+
+
+def filled(model, x):
+    """Random parameters; scales and deviations about 1."""
+    shapes = jax.eval_shape(lambda: model.init(KEY, x, train=False))
+    random = np.random.default_rng(0)
+    centre = lambda path: path[-1].key in ("scale", "var")
+    draw = lambda path, a: (centre(path) + random.uniform(-0.2, 0.2, a.shape)).astype(a.dtype)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def test_a_block_without_shortcut_is_its_body():
     """What the block with a shortcut adds to its (identity) shortcut, before the last activation."""
-    x, identity = jax.random.normal(jax.random.key(1), (2, 4, 4, 8)), lambda x: x
+    x, identity = np.random.default_rng(1).normal(size=(2, 4, 4, 8)).astype(np.float32), lambda x: x
     block = Residual(basic(8, 1), act=identity)
-    variables = block.init(jax.random.key(0), x, train=False)
     plain = Residual(basic(8, 1), act=identity, shortcut=None)
-    body = plain.apply(variables, x, train=False)
-    np.testing.assert_allclose(body + x, block.apply(variables, x, train=False), atol=1e-6)
-    shapes = jax.eval_shape(lambda: Residual(basic(16, 2), shortcut=None).init(jax.random.key(0), x, train=False))
+    run = lambda variables, x: [module.apply(variables, x, train=False) for module in (plain, block)]
+    body, whole = one_program(run, filled(block, x), x)
+    np.testing.assert_allclose(body + x, whole, atol=1e-6)
+    shapes = jax.eval_shape(lambda: Residual(basic(16, 2), shortcut=None).init(KEY, x, train=False))
     assert sorted(shapes["params"]) == ["conv1", "conv2", "norm1", "norm2"]
 
 
 def test_zero_last_makes_the_block_the_identity():
-    x = jax.nn.relu(jax.random.normal(jax.random.key(0), (2, 4, 4, 8)))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype(np.float32).clip(0)
     block = Residual(basic(8, 1), zero_last=True)
-    y, _ = jax.jit(partial(block.init_with_output, train=False))(jax.random.key(1), x)
+    y, _ = one_program(partial(block.init_with_output, train=False), KEY, x)
     np.testing.assert_array_equal(y, x)
 
 
 def test_zero_padding_keeps_every_second_pixel():
-    x = jnp.arange(32.0).reshape(1, 4, 4, 2)
-    y = ZeroPadding(6, 2).apply({}, x)
+    x = np.arange(32, dtype=np.float32).reshape(1, 4, 4, 2)
+    y = one_program(lambda x: ZeroPadding(6, 2).apply({}, x), x)
     np.testing.assert_array_equal(y[..., 2:4], x[:, ::2, ::2])
-    assert float(jnp.abs(y[..., :2]).max()) == float(jnp.abs(y[..., 4:]).max()) == 0
+    assert np.abs(y[..., :2]).max() == np.abs(y[..., 4:]).max() == 0
 
 
+@pytest.mark.slow
 def test_auxiliary_logits_cost_nothing_unless_asked():
     model = GoogLeNet(7, aux=True)
 
@@ -215,70 +231,25 @@ def test_auxiliary_logits_cost_nothing_unless_asked():
         assert {"aux1", "aux2"} <= set(variables["params"])
         return model.apply(variables, x, train=False), model.apply(variables, x, train=False, features=True)[1]["aux1"]
 
-    plain, aux = jax.eval_shape(both, jax.random.key(0), jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32))
+    plain, aux = jax.eval_shape(both, KEY, jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32))
     assert plain.shape == aux.shape == (2, 7)
     assert GoogLeNetPaper().rate == 0.4
 
 
 def test_local_response_norm_by_hand():
-    x = jnp.arange(1.0, 5.0).reshape(1, 1, 1, 4)
-    y = local_response_norm(x, size=3, alpha=0.5, beta=1.0, k=1.0)
+    x = np.arange(1, 5, dtype=np.float32).reshape(1, 1, 1, 4)
+    y = one_program(partial(local_response_norm, size=3, alpha=0.5, beta=1.0, k=1.0), x)
     expected = [1 / (1 + 0.5 * 5), 2 / (1 + 0.5 * 14), 3 / (1 + 0.5 * 29), 4 / (1 + 0.5 * 25)]
     np.testing.assert_allclose(y.ravel(), expected, rtol=1e-6)
 
 
-def test_local_response_norm_against_pytorch():
-    torch = pytest.importorskip("torch")
+def test_local_response_norm_against_pytorch(oracle):
     x = np.random.default_rng(0).normal(size=(2, 3, 3, 11)).astype(np.float32)
-    expected = torch.nn.functional.local_response_norm(torch.tensor(x).permute(0, 3, 1, 2), 5, 1.5, 0.75, 2.0)
-    y = local_response_norm(jnp.asarray(x), alpha=1.5 / 5)
-    np.testing.assert_allclose(y, expected.permute(0, 2, 3, 1), rtol=1e-5)
 
+    @oracle
+    def theirs(torch):
+        y = torch.nn.functional.local_response_norm(torch.tensor(x).permute(0, 3, 1, 2), 5, 1.5, 0.75, 2.0)
+        return {"y": y.permute(0, 2, 3, 1)}
 
-# -- the ViT's positions ----------------------------------------------------------------------------------------------
-
-
-def test_sincos_positions_by_hand():
-    table = sincos_positions(2, 3, 8)
-    assert table.shape == (6, 8)
-    y, x = 1, 2  # the last patch; dim/4 = 2 frequencies: 1 and 1/10000
-    expected = [
-        np.sin(x),
-        np.sin(x / 1e4),
-        np.cos(x),
-        np.cos(x / 1e4),
-        np.sin(y),
-        np.sin(y / 1e4),
-        np.cos(y),
-        np.cos(y / 1e4),
-    ]
-    np.testing.assert_allclose(table[5], expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="multiple of 4"):
-        sincos_positions(2, 3, 10)
-
-
-def test_resampled_positions_against_pytorch():
-    torch = pytest.importorskip("torch")
-    table = np.random.default_rng(0).normal(size=(14 * 14, 5)).astype(np.float32)
-    for target in ((14, 14), (24, 18), (7, 20)):
-        image = torch.tensor(table.reshape(1, 14, 14, 5)).permute(0, 3, 1, 2)
-        expected = torch.nn.functional.interpolate(image, target, mode="bicubic", antialias=True)
-        actual = resample_positions(jnp.asarray(table), (14, 14), target)
-        np.testing.assert_allclose(actual, expected[0].permute(1, 2, 0).reshape(-1, 5), atol=2e-6)
-
-
-def test_vit_runs_at_another_resolution():
-    model = ViT(**tiny_vit)
-    variables = jax.eval_shape(lambda key: model.init(key, jnp.zeros((1, 16, 16, 3)), train=False), jax.random.key(0))
-    large = jax.ShapeDtypeStruct((2, 32, 20, 3), jnp.float32)
-    assert jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, large).shape == (2, 7)
-
-
-def test_vit_attention_weights():
-    model = ViT(**tiny_vit)
-    x = jnp.ones((1, 16, 16, 3))
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), x)
-    assert set(variables) == {"params"}
-    _, state = model.apply(variables, x, train=False, mutable=["intermediates"])
-    (weights,) = state["intermediates"]["block1"]["attention"]["weights"]
-    np.testing.assert_allclose(weights.sum(-1), np.ones((1, 2, 17)), rtol=1e-5)
+    y = one_program(partial(local_response_norm, alpha=1.5 / 5), x)
+    np.testing.assert_allclose(y, theirs["y"], rtol=1e-5)
