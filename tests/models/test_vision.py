@@ -27,7 +27,7 @@ from jaxdl.models.resnet import (
 )
 from jaxdl.models.vgg import VGG, vgg
 from jaxdl.models.vit import ViT
-from jaxdl.types import recomputing
+from jaxdl.tracing import recomputing
 from tests.programs import one_program
 from tests.tables import rows
 
