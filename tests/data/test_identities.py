@@ -1,4 +1,4 @@
-"""Identities: no one is in two parts, numbers of the trained_people come first, lists of pairs; one line for what is wrong."""
+"""Identities: no one is in two parts, numbers of the trained come first, lists of pairs; one line for what is wrong."""
 
 import re
 

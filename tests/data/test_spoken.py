@@ -6,6 +6,7 @@ import pytest
 
 from jaxdl.data import speech, spoken
 from jaxdl.data.spectrogram import PAD
+from jaxdl.data.tones import HIGH, LOW
 from tests.programs import one_program
 
 
@@ -80,7 +81,7 @@ def test_tones_are_where_the_keys_have_them():
     hits = []
     for line, key in np.ndindex(8, 12):
         x = spoken.tone(line, key, 0) * np.hanning(len(spoken.tone(line, key, 0)))
-        power = [abs(np.exp(-2j * np.pi * f * np.arange(len(x)) / 8000) @ x) for f in spoken.LOW + spoken.HIGH]
+        power = [abs(np.exp(-2j * np.pi * f * np.arange(len(x)) / 8000) @ x) for f in LOW + HIGH]
         hits.append((int(np.argmax(power[:4])), int(np.argmax(power[4:]))) == divmod(key, 3))
     assert 0.9 < np.mean(hits) <= 1
     assert np.array_equal(spoken.tone(3, 5, 1), spoken.tone(3, 5, 1))

@@ -128,16 +128,16 @@ def test_documents_end_and_are_counted():
 def test_files(tmp_path):
     (tmp_path / "a.txt").write_bytes("\ufeffgrün\r\n\rb".encode())
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress("grün\n\nb".encode()))
-    assert texts.read_text(tmp_path / "a.txt") == texts.read_text(tmp_path / "a.txt.gz") == "grün\n\nb"
+    assert texts.read_any_text(tmp_path / "a.txt") == texts.read_any_text(tmp_path / "a.txt.gz") == "grün\n\nb"
     (tmp_path / "latin.txt").write_bytes("eins\nzwei\ngrün\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"latin\.txt:3: is not text in UTF-8 .* at byte 12"):
-        texts.read_text(tmp_path / "latin.txt")
-    assert texts.read_text(tmp_path / "latin.txt", encoding="latin-1").endswith("grün\n")
+        texts.read_any_text(tmp_path / "latin.txt")
+    assert texts.read_any_text(tmp_path / "latin.txt", encoding="latin-1").endswith("grün\n")
     (tmp_path / "empty.txt").write_text(" \n")
     with pytest.raises(ValueError, match=r"empty\.txt: holds no text"):
-        texts.read_text(tmp_path / "empty.txt")
+        texts.read_any_text(tmp_path / "empty.txt")
     with pytest.raises(FileNotFoundError, match=r"none\.txt: no such file"):
-        texts.read_text(tmp_path / "none.txt")
+        texts.read_any_text(tmp_path / "none.txt")
 
 
 def test_too_little_text_is_said():

@@ -123,4 +123,4 @@ def test_a_file_of_sentences_is_read_as_inputs(tmp_path):
     (tmp_path / "bad.txt").write_text("one " * 30)
     with pytest.raises(ValueError, match=r"bad.txt: sentence 1 has 30 tokens"):
         data.read(tmp_path / "bad.txt")
-    assert translation.read_lines(tmp_path / "s.txt") == ["forty-two", "seven"]
+    assert translation.read_sentences(tmp_path / "s.txt") == ["forty-two", "seven"]

@@ -89,7 +89,7 @@ def test_every_number_is_traceable(name):
 
     def compare(traced):
         rates = jnp.stack([traced["lr"], traced["lr"] / 2])
-        return train(lambda: make(**knobs)), jax.vmap(lambda lr: train(lambda: make(**{**traced, "lr": lr})))(rates)
+        return train(make(**knobs)), jax.vmap(lambda lr: train(make(**{**traced, "lr": lr})))(rates)
 
     baked, (values, path, state) = one_program(compare, jax.tree.map(np.float32, knobs))
     assert values[0, -1] < 0.95 * values[0, 0], "it does not descend"
