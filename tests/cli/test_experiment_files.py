@@ -46,9 +46,8 @@ def test_experiment_file(here, capfd, what):
 
 
 BEFORE = {
-    "from jaxdl import Experiment, main\n": "from jaxdl import Experiment
-from jaxdl.experiment import main\n", 
-    "from jaxdl.engine.stopping import": "from jaxdl.engine.stopping import",
+    "from jaxdl import Experiment, main\n": "from jaxdl.experiment import Experiment, experiment, main\n",
+    "from jaxdl.engine.stopping import": "from jaxdl.train.stopping import",
     "\ndef config(": "\n@experiment\ndef config(",
 }
 """What a file of jaxdl 0.1 has in place of what is written today."""

@@ -20,13 +20,13 @@ def test_the_file_is_written_as_it_is(tmp_path, monkeypatch):
     kept = models.CATALOG.read_bytes()
     shown = models.read()
     monkeypatch.setattr(models, "CATALOG", tmp_path / "catalog.json")
-    monkeypatch.setattr("jaxdl.inspect.flops.rows", lambda catalog: iter(shown))
+    monkeypatch.setattr("jaxdl.cli.models.rows", lambda catalog: iter(shown))
     models.write()
     assert models.CATALOG.read_bytes() == kept
 
 
 def test_the_command_counts_nothing(capsys, monkeypatch):
-    monkeypatch.setattr("jaxdl.inspect.flops.rows", None)
+    monkeypatch.setattr("jaxdl.cli.models.rows", None)
     assert main(["models", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == models.read()
     assert main(["models"]) == 0
