@@ -39,7 +39,7 @@ def report(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15) -> 
 
     Scalars: `examples`, `accuracy`, `top5` (only with more than five classes), `balanced_accuracy`, `f1` (of class 1
     where there are two classes, else the mean over classes), `roc_auc`, `log_loss`, `brier`, `calibration_error`.
-    Pictures: `per_class_accuracy` (classes,), `confusion_matrix` (classes, classes), `reliability` (bins, 3).
+    Pictures, in their order: `confusion_matrix` (classes, classes), `per_class_accuracy` (classes,), `reliability` (bins, 3).
 
     >>> numbers = report(np.array([0.9, 0.8, 0.3, 0.4]), np.array([1, 0, 0, 1]))
     >>> numbers["accuracy"], numbers["roc_auc"], numbers["f1"]
@@ -62,8 +62,8 @@ def report(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15) -> 
         "log_loss": log_loss(p, y),
         "brier": brier(p, y),
         "calibration_error": calibration_error(p, y, bins=bins),
-        "per_class_accuracy": Bars(per_class),
         "confusion_matrix": Matrix(matrix),
+        "per_class_accuracy": Bars(per_class),
         "reliability": Reliability(reliability(p, y, bins=bins)),
     }
 
