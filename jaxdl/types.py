@@ -25,6 +25,8 @@ import numpy as np
 Array = jax.Array
 Key = jax.Array
 """A typed PRNG key (`jax.random.key`), not the legacy pair of uint32."""
+Number = float | Array
+"""A hyper-parameter that may be traced."""
 Batch = dict[str, Any]
 Params = Any
 ModelState = dict[str, Any]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.types import UserError
+from jaxdl.types import Number, UserError
 
 Image = Float[Array, "height width channels"]
 
@@ -24,22 +24,22 @@ def luminance(image: Image) -> Float[Array, "height width 1"]:
     return 0.299 * image[..., :1] + 0.587 * image[..., 1:2] + 0.114 * image[..., 2:]
 
 
-def blend(image: Image, other: Image, factor: float) -> Image:
+def blend(image: Image, other: Image, factor: Number) -> Image:
     """`other` at factor 0, `image` at 1, beyond it above 1; clipped to [0, 1]."""
     return jnp.clip(image * factor + other * (1 - factor), 0, 1)
 
 
-def brightness_image(image: Image, factor: float) -> Image:
+def brightness_image(image: Image, factor: Number) -> Image:
     """Blend with black: factor 0 is black, 1 the image."""
     return blend(image, jnp.zeros_like(image), factor)
 
 
-def contrast_image(image: Image, factor: float) -> Image:
+def contrast_image(image: Image, factor: Number) -> Image:
     """Blend with the mean luminance: factor 0 is one grey, 1 the image."""
     return blend(image, luminance(image.mean((0, 1), keepdims=True)), factor)
 
 
-def saturation_image(image: Image, factor: float) -> Image:
+def saturation_image(image: Image, factor: Number) -> Image:
     """Blend with the grey image: factor 0 is grey, 1 the image."""
     return blend(image, luminance(image), factor)
 
@@ -67,7 +67,7 @@ def hsv_to_rgb(image: Image) -> Image:
     return value - value * saturation * jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
 
 
-def hue_image(image: Image, turns: float) -> Image:
+def hue_image(image: Image, turns: Number) -> Image:
     """Turn the hue: ±½ is the opposite colour. Nothing happens to images of one channel."""
     if luminance(image).shape == image.shape:
         return image
@@ -79,12 +79,12 @@ def invert_image(image: Image) -> Image:
     return 1 - image
 
 
-def solarize_image(image: Image, threshold: float) -> Image:
+def solarize_image(image: Image, threshold: Number) -> Image:
     """Invert the values that are not below `threshold` (in [0, 1])."""
     return jnp.where(image < threshold, image, 1 - image)
 
 
-def posterize_image(image: Image, bits: float) -> Image:
+def posterize_image(image: Image, bits: Number) -> Image:
     """Keep the upper `bits` (1 to 8, may be traced) of the 8 bits."""
     step = jnp.exp2(8.0 - bits)
     return jnp.floor(jnp.round(image * 255) / step) * step / 255
@@ -110,7 +110,7 @@ def equalize_image(image: Image) -> Image:
     return jax.vmap(equalize_channel, -1, -1)(jnp.round(image * 255).astype(jnp.int32)) / 255
 
 
-def sharpness_image(image: Image, factor: float) -> Image:
+def sharpness_image(image: Image, factor: Number) -> Image:
     """Blend with a smoothed image (3x3, weight 5 in the middle, sum 13): factor 0 is soft, 1 the image, 2 sharp.
 
     The border pixels stay, as in PIL.
@@ -121,7 +121,7 @@ def sharpness_image(image: Image, factor: float) -> Image:
     return blend(image, smooth, factor)
 
 
-def blur_image(image: Image, sigma: float, *, radius: int = 2) -> Image:
+def blur_image(image: Image, sigma: Number, *, radius: int = 2) -> Image:
     """Gaussian blur: weights ∝ exp(-i²/2σ²) for |i| ≤ `radius` (static), reflected at the borders; σ = 0 changes nothing."""
     height, width, _ = image.shape
     if radius >= min(height, width):
@@ -130,5 +130,5 @@ def blur_image(image: Image, sigma: float, *, radius: int = 2) -> Image:
     weight = jnp.exp(-0.5 * (offset / jnp.maximum(sigma, 1e-3)) ** 2)
     weight = (weight / weight.sum()).astype(image.dtype)
     padded = jnp.pad(image, ((radius, radius), (radius, radius), (0, 0)), mode="reflect")
-    rows = sum(weight[i] * padded[i : i + height] for i in range(2 * radius + 1))
-    return sum(weight[i] * rows[:, i : i + width] for i in range(2 * radius + 1))
+    rows = sum((weight[i] * padded[i : i + height] for i in range(2 * radius + 1)), jnp.zeros((), image.dtype))
+    return sum((weight[i] * rows[:, i : i + width] for i in range(2 * radius + 1)), jnp.zeros((), image.dtype))

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.types import Number
+
 Image = Float[Array, "height width channels"]
 Matrix = Float[Array, "3 3"]
 
@@ -25,7 +27,7 @@ def product(*matrices: Matrix) -> Matrix:
     return reduce(partial(jnp.matmul, precision="highest"), matrices)
 
 
-def shift(x: float, y: float) -> Matrix:
+def shift(x: Number, y: Number) -> Matrix:
     """Point + (x, y)."""
     return matrix((1, 0, x), (0, 1, y), (0, 0, 1))
 
@@ -63,7 +65,7 @@ def warp_image(image: Image, output_to_input: Matrix, *, fill: float = 0.0, near
 
 
 def affine_matrix(
-    image: Image, degrees: float, translate: tuple[float, float], scale: float, shear: tuple[float, float]
+    image: Image, degrees: Number, translate: tuple[Number, Number], scale: Number, shear: tuple[Number, Number]
 ) -> Matrix:
     """The inverse of: scale, shear, turn (all about the centre), then move; output -> input, as `warp_image` wants it."""
     angle = jnp.deg2rad(jnp.asarray(degrees, jnp.float32))
@@ -77,11 +79,11 @@ def affine_matrix(
 
 def affine_image(
     image: Image,
-    degrees: float = 0.0,
+    degrees: Number = 0.0,
     *,
-    translate: tuple[float, float] = (0.0, 0.0),
-    scale: float = 1.0,
-    shear: tuple[float, float] = (0.0, 0.0),
+    translate: tuple[Number, Number] = (0.0, 0.0),
+    scale: Number = 1.0,
+    shear: tuple[Number, Number] = (0.0, 0.0),
     fill: float = 0.0,
     nearest: bool = False,
 ) -> Image:
@@ -89,7 +91,7 @@ def affine_image(
     return warp_image(image, affine_matrix(image, degrees, translate, scale, shear), fill=fill, nearest=nearest)
 
 
-def rotate_image(image: Image, degrees: float, *, fill: float = 0.0, nearest: bool = False) -> Image:
+def rotate_image(image: Image, degrees: Number, *, fill: float = 0.0, nearest: bool = False) -> Image:
     """Turn counter-clockwise about the centre; what comes in from outside is `fill` (PIL `Image.rotate`, bilinear)."""
     return affine_image(image, degrees, fill=fill, nearest=nearest)
 
@@ -125,7 +127,7 @@ def pad_image(image: Image, pad: int, *, mode: str = "constant", fill: float = 0
     return jnp.pad(image, widths, mode=mode)
 
 
-def resize_weights(size: int, start: float, length: float, out: int) -> Float[Array, "out size"]:
+def resize_weights(size: int, start: Number, length: Number, out: int) -> Float[Array, "out size"]:
     """Weights of a row of pixels that bring [start, start+length) to `out` pixels with an anti-aliasing triangle filter.
 
     Shrinking widens the triangle to the new pixel, and nothing outside the window is seen, as in PIL's `resize`.
@@ -139,14 +141,21 @@ def resize_weights(size: int, start: float, length: float, out: int) -> Float[Ar
     return weight / jnp.maximum(weight.sum(1, keepdims=True), 1e-6)
 
 
-def nearest_pixels(size: int, start: float, length: float, out: int) -> Int[Array, "out"]:
+def nearest_pixels(size: int, start: Number, length: Number, out: int) -> Int[Array, "out"]:
     """Which pixels of a row of `size` the centres of `out` new ones over [start, start+length) lie in."""
     at = start + (jnp.arange(out) + 0.5) * (length / out)
     return jnp.clip(jnp.floor(at), 0, size - 1).astype(jnp.int32)
 
 
 def resized_crop_image(
-    image: Image, top: float, left: float, height: float, width: float, *, size: tuple[int, int], nearest: bool = False
+    image: Image,
+    top: Number,
+    left: Number,
+    height: Number,
+    width: Number,
+    *,
+    size: tuple[int, int],
+    nearest: bool = False,
 ) -> Image:
     """Cut out a window, whose place and size may be traced, and resize it to `size` (static), bilinear with anti-aliasing.
 
@@ -162,7 +171,7 @@ def resized_crop_image(
 
 
 def erase_image(
-    image: Image, top: float, left: float, height: float, width: float, *, value: float | Image = 0.0
+    image: Image, top: Number, left: Number, height: Number, width: Number, *, value: float | Image = 0.0
 ) -> Image:
     """Put `value` (a number, or an image of noise) in a window."""
     y, x = jnp.arange(image.shape[0])[:, None, None], jnp.arange(image.shape[1])[None, :, None]

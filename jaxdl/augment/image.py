@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.augment import colour, geometry
 from jaxdl.augment.rows import IGNORE, each_row, label_map, row_keys
-from jaxdl.types import Augment, Batch, Key, UserError
+from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Image = Float[Array, "height width channels"]
 
@@ -73,7 +73,7 @@ def binarise() -> Augment:
     return each_image(lambda key, image: jax.random.bernoulli(key, image).astype(image.dtype))
 
 
-def between(key: Key, low: float, high: float, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+def between(key: Key, low: Number, high: Number, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
     """Uniform in [low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 
@@ -261,7 +261,8 @@ def erasing(
     def change(key: Key, image: Image) -> Image:
         place, paint = jax.random.split(key)
         filled = between(paint, 0.0, 1.0, image.shape) if value is None else value
-        return geometry.erase_image(image, *random_window(place, *image.shape[:2], scale, ratio), value=filled)
+        height, width = image.shape[:2]
+        return geometry.erase_image(image, *random_window(place, height, width, scale, ratio), value=filled)
 
     return each_image(change, p)
 

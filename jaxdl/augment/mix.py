@@ -29,7 +29,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxdl.augment.rows import IGNORE, is_map, row_keys, select_rows
-from jaxdl.types import Augment, Batch, Key, UserError
+from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Mode = Literal["batch", "pair", "elem"]
 
@@ -44,7 +44,7 @@ def mode_keys(key: Key, rows: int, mode: Mode) -> Key:
     return keys[jnp.minimum(row, rows - 1 - row)] if mode == "pair" else keys
 
 
-def beta(key: Key, alpha: float) -> Float[Array, ""]:
+def beta(key: Key, alpha: Number) -> Float[Array, ""]:
     """λ ~ Beta(α, α); 1 where α is 0 (where λ is 0 or 1 in the limit, and means "off" to everybody)."""
     alpha = jnp.asarray(alpha, jnp.float32)
     safe = jnp.where(alpha > 0, alpha, 1.0)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.augment import colour, geometry
 from jaxdl.augment.image import each_image, each_move
 from jaxdl.augment.rows import label_map
-from jaxdl.types import Augment, Batch, Key, UserError
+from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Image = Float[Array, "height width channels"]
 Space = Mapping[str, tuple[float, float]]
@@ -92,8 +92,8 @@ def stay(image: Image, v: float) -> geometry.Matrix:
 def apply_operation(
     image: Image,
     operation: Int[Array, ""],
-    magnitude: float,
-    sign: float,
+    magnitude: Number,
+    sign: Number,
     space: Space,
     *,
     fill: float = 0.0,
@@ -117,7 +117,7 @@ def apply_operation(
 
 
 def random_operation(
-    key: Key, image: Image, magnitude: float, space: Space, *, fill: float = 0.0, nearest: bool = False
+    key: Key, image: Image, magnitude: Number, space: Space, *, fill: float = 0.0, nearest: bool = False
 ) -> Image:
     """An operation of `space`, uniform, in a random direction."""
     choose, direction = jax.random.split(key)
@@ -126,7 +126,7 @@ def random_operation(
     return apply_operation(image, operation, magnitude, sign, space, fill=fill, nearest=nearest)
 
 
-def rand_augment(layers: int = 2, magnitude: float = 9.0, *, fill: float = 0.0, p: float = 1.0) -> Augment:
+def rand_augment(layers: int = 2, magnitude: Number = 9.0, *, fill: float = 0.0, p: float = 1.0) -> Augment:
     """`layers` random operations, one after the other, all at `magnitude` of 30 (may be traced).
 
     Source: Cubuk et al. 2019, arXiv:1909.13719; ranges as torchvision's, but look-ups bilinear and shifts not rounded.

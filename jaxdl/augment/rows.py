@@ -34,7 +34,7 @@ def each_row(change: Callable[[Key, Shaped[Array, "..."]], Shaped[Array, "..."]]
 def is_map(batch: Batch) -> bool:
     """Whether `batch["y"]` has a value for each pixel of the images `batch["x"]`."""
     x, y = batch["x"], batch.get("y")
-    return x.ndim == 4 and getattr(y, "ndim", 0) >= 3 and y.shape[:3] == x.shape[:3]
+    return x.ndim == 4 and y is not None and y.ndim >= 3 and y.shape[:3] == x.shape[:3]
 
 
 def label_map(batch: Batch) -> Int[Array, "batch height width"] | None:
@@ -44,7 +44,7 @@ def label_map(batch: Batch) -> Int[Array, "batch height width"] | None:
     (boxes, images): a transform could leave them where they were, without a word.
     """
     y = batch.get("y")
-    if getattr(y, "ndim", 0) < 3:
+    if y is None or y.ndim < 3:
         return None
     if is_map(batch) and y.ndim == 3 and not jnp.issubdtype(y.dtype, jnp.inexact):
         return y.astype(jnp.int32)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxdl.augment.rows import each_row, row_keys
-from jaxdl.types import Augment, Batch, Key, UserError
+from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Series = Float[Array, "time channels"]
 
@@ -66,7 +66,7 @@ def warp_time(series: Series, speed: Float[Array, "time"]) -> Series:
     return resample(series, clock * ((series.shape[0] - 1) / clock[-1]))
 
 
-def permute_segments(series: Series, order: Int[Array, "most"], segments: int) -> Series:
+def permute_segments(series: Series, order: Int[Array, "most"], segments: int | Array) -> Series:
     """Cut into `segments` (may be traced) parts as `numpy.array_split` does, and put part `i` at place `order[i]`."""
     time = series.shape[0]
     size, longer = time // segments, time % segments
@@ -76,7 +76,7 @@ def permute_segments(series: Series, order: Int[Array, "most"], segments: int) -
     return series[jnp.argsort(order[part], stable=True)]
 
 
-def warp_window(series: Series, start: float, length: float, speed: float) -> Series:
+def warp_window(series: Series, start: Number, length: Number, speed: Number) -> Series:
     """Stretch [start, start+length] by 1/`speed`, then the whole back to its time."""
     last = series.shape[0] - 1
     read = jnp.stack([jnp.asarray(v, jnp.float32) for v in (0, start, start + length, last)])
@@ -282,7 +282,7 @@ def spec_augment(
     def augment(key: Key, batch: Batch) -> Batch:
         lengths = batch.get("length")
         if lengths is None:
-            return each_series(lambda key, x: change(key, x, x.shape[0]))(key, batch)
+            return each_series(lambda key, x: change(key, x, jnp.asarray(x.shape[0])))(key, batch)
         x = batch["x"]
         masked = jax.vmap(change)(row_keys(key, len(x)), x.astype(jnp.float32), lengths)
         return batch | {"x": masked.astype(x.dtype)}

@@ -183,7 +183,8 @@ def insert(
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         choose, draw, other = jax.random.split(key, 3)
         if table is None:
-            new = jax.random.randint(draw, tokens.shape, *vocab)
+            low, high = vocab or (0, 0)
+            new = jax.random.randint(draw, tokens.shape, low, high)
         else:
             random_place = jnp.argmax(
                 jnp.where(free[None], jax.random.uniform(other, (tokens.size,) * 2), -1.0), axis=1
