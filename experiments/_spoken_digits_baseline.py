@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxdl.data import spoken
 from jaxdl.data.spectrogram import PAD
+from jaxdl.data.tones import HIGH, LOW
 from jaxdl.metrics.text import error_rate
 
 WINDOW, HOP = 200, 80
@@ -37,7 +38,7 @@ def runs(labels, least):
 def tones(x):
     """The likeliest key of every frame, and the share of its two tones in the power."""
     f = frames(x) * np.hanning(WINDOW)
-    wave = np.exp(-2j * np.pi * np.outer(np.arange(WINDOW), spoken.LOW + spoken.HIGH) / 8000)
+    wave = np.exp(-2j * np.pi * np.outer(np.arange(WINDOW), LOW + HIGH) / 8000)
     power = np.abs(f @ wave) ** 2
     row, column = power[:, :4], power[:, 4:]
     share = 4 / 3 * (row.max(1) + column.max(1)) / (WINDOW * np.square(f).sum(1) + 1e-9)

@@ -64,7 +64,7 @@ def config(
     if not Path(folder).expanduser().is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give --folder, with one subfolder of images for each class")
     imported = init_from is not None and transfer.is_weights(init_from)
-    weights = transfer.described(init_from) if imported else {"name": "resnet18", "options": {}, "preprocess": IMAGENET}
+    weights = transfer.described_weights(init_from) if imported else {"name": "resnet18", "options": {}, "preprocess": IMAGENET}
     name, seen = model or weights["name"], weights["preprocess"]
     if name not in MODELS or seen is None:
         raise ValueError(f"model = {name!r} is no image model: python -m jaxdl models lists them")

@@ -6,7 +6,9 @@ Run: python tests/test_public.py     writes the file anew
 import ast
 import json
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -110,6 +112,59 @@ def test_the_comparison_sees_a_name_and_an_argument():
     assert leaves({"f": signature(before)}) == {"f (x, *, p=1)"}
     assert leaves({"f": signature(before)}) != leaves({"f": signature(after)})
     assert leaves({"a": ["x", "y"]}) - leaves({"a": ["x"]}) == {"a y"}
+
+
+def code_of(path):
+    """The syntax tree of a Python file, or of a notebook's cells but the first, which is IPython's."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"][1:]
+        text = "\n".join("".join(lines) for lines in cells)
+    return ast.parse(text)
+
+
+def member(module, name):
+    """`module.name`, also where it is a module that nobody has imported yet; None where there is no such thing."""
+    parent = import_module(module)
+    if not hasattr(parent, name) and hasattr(parent, "__path__") and find_spec(f"{module}.{name}"):
+        return import_module(f"{module}.{name}")
+    return getattr(parent, name, None)
+
+
+def absent(tree):
+    """What a file takes from jaxdl and jaxdl has not: `from jaxdl.a import b`, and `b.c` where b is a module."""
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "jaxdl":
+            for alias in node.names:
+                found = member(node.module, alias.name)
+                if isinstance(found, ModuleType):
+                    modules[alias.asname or alias.name] = found
+                elif found is None:
+                    yield f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            modules.pop(node.id, None)  # a variable of that name
+    for node in ast.walk(tree):
+        module = (
+            modules.get(node.value.id) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else None
+        )
+        if module is not None and not hasattr(module, node.attr):
+            yield f"{module.__name__}.{node.attr}"
+
+
+@pytest.mark.parametrize("folder", ["experiments", "benchmarks", "notebooks"])
+def test_names_that_files_outside_the_package_use_are_there(folder):
+    """Also in those that no test runs."""
+    files = sorted(path for path in (ROOT / folder).iterdir() if path.suffix in (".py", ".ipynb"))
+    assert files
+    assert not {path.name: lost for path in files if (lost := list(absent(code_of(path))))}
+
+
+def test_a_name_that_is_gone_is_found():
+    """The control."""
+    text = "from jaxdl.data import spoken\nfrom jaxdl.optim import adam, no_such\nspoken.GONE, spoken.bank, adam.x"
+    assert list(absent(ast.parse(text))) == ["jaxdl.optim.no_such", "jaxdl.data.spoken.GONE"]
 
 
 if __name__ == "__main__":

@@ -72,8 +72,9 @@ def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
 
 def test_weights_are_the_averaged_ones(tiny, tmp_path, unreported):
     run = train(lambda: replace(tiny.config(), stop=None), ema=0.9, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
-    equal(run.weights[0], run.state.ema)
-    moved = jax.tree.map(lambda a, b: (a != b).any(), *jax.device_get((run.state.ema, run.state.params)))
+    average = run.state.ema["params"]
+    equal(run.weights[0], average)
+    moved = jax.tree.map(lambda a, b: (a != b).any(), *jax.device_get((average, run.state.params)))
     assert all(jax.tree.leaves(moved))
 
 
@@ -100,7 +101,7 @@ def test_init_from_another_run(tiny, trained, tmp_path, unreported):
     values = {"seed": 4, "init_from": str(trained.folder), "ema": 0.5}
     run = train(tiny.config, **values, run=tmp_path, quiet=True, limits=Limits(stop_at=1, log_every=1))
     start = trained.weights[0]  # one step of Adam moves each parameter by about the (warming-up) learning rate
-    for now in jax.device_get((run.state.params, run.state.ema)):
+    for now in jax.device_get((run.state.params, run.state.ema["params"])):
         assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (now, start)), strict=True)) < 0.02
     fresh = train(tiny.config, seed=4, run=tmp_path, quiet=True, limits=Limits(stop_at=1))
     assert (

@@ -164,7 +164,7 @@ def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path, unreported
 MISTAKES = {
     "which member": (lambda done, tiny: load(done.folder), "which member, 0 … 7"),
     "no such member": (lambda done, tiny: load(done.folder, member=8), "member 8 is not one of 0 … 7$"),
-    "no such knob": (lambda done, tiny: sweep(tiny.config, {"learning_rate": (1.0, 2.0)}), "there are: steps, batch"),
+    "no such knob": (lambda done, tiny: sweep(tiny.config, {"learning_rate": (1.0, 2.0)}), "there are steps, batch"),
     "nothing": (lambda done, tiny: sweep(tiny.config, {}), "nothing to sweep"),
     "resumed as a run": (lambda done, tiny: jaxdl.train(tiny.config, resume=done.folder), "sweep --resume"),
     "init_from": (lambda done, tiny: sweep(tiny.config, GRID, init_from="x"), "init_from"),
