@@ -215,9 +215,13 @@ def test_the_log_is_strict_json(trained):
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-def test_knobs_that_are_not_recorded_are_told_and_a_checkpoint_is_best_or_last(tiny, tmp_path, capfd):
-    exp = replace(tiny.config(), origin=None)
-    run = api.train(exp, run=tmp_path, limits=Limits(stop_at=2))
+@pytest.mark.slow
+@quietly
+def test_knobs_that_are_not_recorded_are_told(tiny, tmp_path, capfd):
+    api.train(replace(tiny.config(), origin=None), run=tmp_path, limits=Limits(stop_at=2))
     assert "knobs are not recorded" in capfd.readouterr().err
+
+
+def test_a_checkpoint_is_best_or_last(trained):
     with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
-        api.load(run.folder, checkpoint="first")
+        api.load(trained.folder, checkpoint="first")
