@@ -126,7 +126,7 @@ def code_of(path):
 def member(module, name):
     """`module.name`, also where it is a module that nobody has imported yet; None where there is no such thing."""
     parent = import_module(module)
-    if not hasattr(parent, name) and hasattr(parent, "__path__") and find_spec(f"{module}.{name}"):
+    if not hasattr(parent, name) and hasattr(parent, "__path__") and not isinstance(parent, Moved) and find_spec(f"{module}.{name}"):
         return import_module(f"{module}.{name}")
     return getattr(parent, name, None)
 

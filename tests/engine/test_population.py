@@ -230,6 +230,7 @@ def test_the_faster_way_is_measured_once(mlp):
     assert population(mlp, None, rows=MEMBERS[:1]).timings == {}
 
 
+@pytest.mark.slow
 @pytest.mark.programs(60, "members are picked eagerly")
 def test_some_members_go_on_as_they_were(mlp):
     whole, end, _ = trained(mlp, "in turn")

@@ -248,6 +248,7 @@ def test_bfloat16_computes_low_keeps_high_and_learns(tiny):
     assert first == pytest.approx(one_program(in_float32, exp.data.splits["train"]), rel=0.02)
 
 
+@pytest.mark.slow
 def test_sharpness_aware_step_uses_the_gradient_elsewhere(tiny):
     """SAM: the update is the gradient at p + ρ·g/‖g‖, of the same batch with the same dropout."""
     exp = replace(tiny.config(rate=0.5), optimizer=optim.sam(optax.sgd(0.1), rho=0.3))

@@ -168,6 +168,7 @@ def test_a_full_disk_is_said_and_the_last_good_step_stays(room, tiny, tiny_file,
 
 
 # -- longer than planned -----------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, tmp_path):
     old = load(undisturbed, config=tiny.config)
     # a learning rate of 0: what it began with is what it ends with

@@ -15,6 +15,8 @@ import pytest
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints, digest
 from tests.tables import rows
 
+pytestmark = pytest.mark.programs(16, "a checkpoint takes keys apart and puts them together eagerly")
+
 
 @flax.struct.dataclass
 class State:
@@ -58,7 +60,6 @@ def three_steps(folder, **options):
     return checkpoints
 
 
-@pytest.mark.programs(16, "keys are taken apart and put together eagerly")
 def test_everything_comes_back_bit_for_bit(tmp_path):
     state = make_state(7)
     with Checkpoints(tmp_path) as checkpoints:
