@@ -16,12 +16,13 @@ from pathlib import Path
 
 import optax
 
-from jaxdl import Experiment, main, transfer
+from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data import folder as folders
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.catalog import MODELS
 from jaxdl.optim import adamw, clip, groups, schedules
+from jaxdl.runs.weights import as_seen, described_weights, is_weights
 from jaxdl.tasks.classification import Classification
 
 IMAGENET = {"crop": 224, "resize": 256, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -63,14 +64,14 @@ def config(
     """
     if not Path(folder).expanduser().is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give --folder, with one subfolder of images for each class")
-    imported = init_from is not None and transfer.is_weights(init_from)
-    weights = transfer.described_weights(init_from) if imported else {"name": "resnet18", "options": {}, "preprocess": IMAGENET}
+    imported = init_from is not None and is_weights(init_from)
+    weights = described_weights(init_from) if imported else {"name": "resnet18", "options": {}, "preprocess": IMAGENET}
     name, seen = model or weights["name"], weights["preprocess"]
     if name not in MODELS or seen is None:
         raise ValueError(f"model = {name!r} is no image model: python -m jaxdl models lists them")
     crop = crop or seen["crop"]
     data = folders.image_folder(folder, batch=batch, size=max(crop, crop * seen["resize"] // seen["crop"]))
-    data = transfer.as_seen(data, crop=crop, mean=seen["mean"], std=seen["std"])
+    data = as_seen(data, crop=crop, mean=seen["mean"], std=seen["std"])
     steps = epochs * data.steps_per_epoch
     options = weights["options"] if name == weights["name"] else {}
     network = MODELS[name].build(**{**options, "classes": len(data.classes)})
