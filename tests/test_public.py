@@ -126,7 +126,7 @@ def code_of(path):
 
 
 def member(module, name):
-    """`module.name`, also where it is a module that nobody has imported yet; None where there is no such thing but an old name."""
+    """`module.name`, also of a module that nobody has imported yet; None where there is no such thing but an old name."""
     full = f"{module}.{name}"
     if module in MOVED or full in MOVED:
         return None
