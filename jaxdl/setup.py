@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,9 @@ from jaxdl.types import UserError
 
 Config = Callable[..., Experiment]
 
+RESERVED = ("callback", "how", "limits", "mesh", "prune", "quiet", "resume", "run", "strategy")
+"""Names that no knob can have: `train` and `sweep` take them themselves. All but these are the user's."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -32,6 +36,7 @@ class Setup:
         config: the function that returns an Experiment.
         knobs: its arguments, all of them.
         overrides: fields of the Experiment that are changed after the call, by name; those of RECORDED.
+        pinned: what these fields were when the run in `home` began; they are changed where the file says something else by now.
         home: the run folder whose tokenizers the data use (None: they make their own).
         rules: those of the run that goes on, or of today (`jaxdl/formats.py`).
     """
@@ -39,6 +44,7 @@ class Setup:
     config: Config
     knobs: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    pinned: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     home: Path | None = None
     rules: formats.Rules = formats.TODAY
 
@@ -77,14 +83,15 @@ class Setup:
         if missing:
             raise ExperimentError(f"{config.__name__} needs a value for {', '.join(missing)}")
         check_seed("seed", knobs.get("seed"))
-        return cls(config, knobs, overrides, home, rules)
+        return cls(config, knobs, overrides, home=home, rules=rules)
 
     @classmethod
     def from_json(cls, config: Config, recorded: Mapping[str, Any], home: Path | None = None) -> "Setup":
         """The setup that a run's config.json describes."""
         knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
-        fields = {name: as_typed(value) for name, value in recorded["recorded"].items() if name in RECORDED}
-        return cls.of(config, {**fields, **knobs}, home=home, rules=formats.recorded(recorded))
+        setup = cls.of(config, knobs, home=home, rules=formats.recorded(recorded))
+        pinned = {name: as_typed(recorded["recorded"][name]) for name in RECORDED if name in recorded["recorded"]}
+        return replace(setup, pinned={name: value for name, value in pinned.items() if name not in setup.knobs})
 
     def to_json(self, exp: Experiment) -> dict[str, Any]:
         """What config.json holds of the setup and of the experiment that it builds."""
@@ -115,11 +122,23 @@ class Setup:
         if not isinstance(exp, Experiment):
             file = inspect.getsourcefile(inspect.unwrap(self.config)) or self.config.__module__
             raise ExperimentError(f"{file}: {self.name} must return an Experiment, got {type(exp).__name__}")
-        return replace(exp, **self.overrides) if self.overrides else exp
+        if not traced:
+            self._unpinned.update({name: getattr(exp, name) for name in self.pinned})
+        # a field that follows from a traced knob stays traced: a constant in its place would be another program
+        said = self._unpinned
+        pinned = {name: value for name, value in self.pinned.items() if name not in said or said[name] != value}
+        changed = {**pinned, **self.overrides}
+        return replace(exp, **changed) if changed else exp
 
     def with_values(self, values: Mapping[str, Any]) -> "Setup":
         """The same with other values of some knobs and recorded fields."""
-        return Setup.of(self.config, {**self.overrides, **self.knobs, **values}, home=self.home, rules=self.rules)
+        values = {**self.overrides, **self.knobs, **values}
+        return replace(Setup.of(self.config, values, home=self.home, rules=self.rules), pinned=self.pinned)
+
+    @cached_property
+    def _unpinned(self) -> dict[str, Any]:
+        """What the file says by now of the pinned fields: seen when it was built with its knobs as numbers."""
+        return {}
 
     @property
     def name(self) -> str:
@@ -158,6 +177,16 @@ class Setup:
 
     def __str__(self) -> str:
         return ", ".join(f"{name} = {value}" for name, value in {**self.knobs, **self.overrides}.items())
+
+
+def refuse_reserved(config: Config) -> None:
+    """ExperimentError for a knob that `train(config, ...)` or `sweep(config, ...)` would take for an argument of its own."""
+    for name in inspect.signature(config).parameters if callable(config) else ():
+        if name in RESERVED:
+            raise ExperimentError(
+                f"knob {name!r} of config has the name of an argument of train or sweep ({', '.join(RESERVED)}): "
+                "call it something else"
+            )
 
 
 def is_inside_jaxdl(error: Exception) -> bool:

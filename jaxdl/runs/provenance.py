@@ -1,6 +1,7 @@
 """What a resume compares: the knobs and fields that config.json records, the data, the experiment file."""
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,19 +9,30 @@ import numpy as np
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.record.run import RunFolder, record_edit
 from jaxdl.runs.prepare import SOME
-from jaxdl.setup import Setup
+from jaxdl.setup import Setup, as_typed
 from jaxdl.types import TrainState
 
+FREE = ("workers",)
+"""Knobs that are no part of the result: how many processes decode."""
 
-def refuse_changes(recorded: Setup, now: Setup) -> None:
-    """ExperimentError where a resumed run would be another run than the one that was begun."""
-    before, after = {**recorded.overrides, **recorded.knobs}, {**now.overrides, **now.knobs}
-    free = {"workers"}  # how many processes decode is not part of the result
-    changes = [f"{n} was {before.get(n)}, now {after[n]}" for n in after if n not in free and after[n] != before.get(n)]
+
+def continued(recorded: Setup, values: Mapping[str, Any]) -> Setup:
+    """What a run goes on with: what it began with, and values of FREE knobs.
+
+    ExperimentError where other values make it another run.
+    """
+    now = recorded.with_values(values)
+    before, after = {**recorded.knobs, **recorded.pinned}, {**now.knobs, **now.overrides}
+    changes = [
+        f"{name} was {before.get(name)}, now {after[name]}"
+        for name in after
+        if name in values and name not in FREE and as_typed(after[name]) != before.get(name)
+    ]
     if changes:
         raise ExperimentError(
             f"cannot resume with other settings: {'; '.join(changes)}. Train a new run, or drop the change"
         )
+    return recorded.with_values({name: after[name] for name in values if name in FREE})
 
 
 def checksum(data: Any) -> str:

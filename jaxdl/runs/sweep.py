@@ -35,7 +35,7 @@ from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
 from jaxdl.runs.prepare import check_data, rehearsed
-from jaxdl.setup import Config, Setup
+from jaxdl.setup import Config, Setup, refuse_reserved
 
 Points = Sequence[Mapping[str, Any]]
 
@@ -87,6 +87,7 @@ def sweep(
         **values: other knobs and recorded fields (`precision`, ...), the same for all.
     """
     refuse_while_reading("sweep(...)")
+    refuse_reserved(config)
     runtime.ensure()
     points = combinations(points) if isinstance(points, Mapping) else list(points)
     swept = list(dict.fromkeys(name for point in points for name in point))

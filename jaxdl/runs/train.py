@@ -30,10 +30,10 @@ from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
 from jaxdl.runs.prepare import check_data, prepare
-from jaxdl.runs.provenance import checksum, notes_on_resume, refuse_changes
+from jaxdl.runs.provenance import checksum, continued, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
-from jaxdl.setup import Config, Setup
+from jaxdl.setup import Config, Setup, refuse_reserved
 
 Callback = Callable[[dict[str, Any]], None]
 
@@ -77,15 +77,15 @@ def train(
     In several processes (`jaxdl.engine.distributed`) all of them call this; an exception then ends the process at once.
     """
     refuse_while_reading("train(...)")
-    setup = Setup.of(config, values)
+    refuse_reserved(config)
     folder = None
-    if resume is not None:
+    if resume is None:
+        setup = Setup.of(config, values)
+    else:
         folder = folders.open_run(resume)
         if "sweep" in folder.config:
             raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
-        recorded = Setup.from_json(config, folder.config, folder.folder)
-        setup = recorded.with_values(values)
-        refuse_changes(recorded, setup)
+        setup = continued(Setup.from_json(config, folder.config, folder.folder), values)
     runtime.ensure()
     exp = setup.build()
     try:

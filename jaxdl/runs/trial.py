@@ -8,7 +8,7 @@ from jaxdl.engine.loop import fit
 from jaxdl.experiment import refuse_while_reading
 from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.runs.run import Run
-from jaxdl.setup import Config, Setup
+from jaxdl.setup import Config, Setup, refuse_reserved
 
 
 class Silent:
@@ -28,6 +28,7 @@ def trial(config: Config, /, **values: Any) -> Run:
     nothing. Ctrl-C raises KeyboardInterrupt: there is nothing to go on from, and half a training is no result.
     """
     refuse_while_reading("trial(...)")
+    refuse_reserved(config)  # what trains in memory trains into a folder, too
     runtime.ensure()
     setup = Setup.of(config, values)
     exp = setup.build()
