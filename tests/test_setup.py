@@ -16,6 +16,7 @@ from jaxdl.models.mlp import MLP
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
+from jaxdl.types import UserError
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)
@@ -142,7 +143,7 @@ def test_a_knob_named_like_a_recorded_field_is_the_knob():
     ],
 )
 def test_a_name_or_a_value_that_is_nothing_is_refused(values, words):
-    with pytest.raises(ExperimentError) as error:
+    with pytest.raises(UserError) as error:
         Setup.of(plain, values)
     assert all(word in str(error.value) for word in words)
 
@@ -165,6 +166,7 @@ def test_a_function_that_returns_something_else_says_so():
         Setup.of(lambda: 3, {}).build()
 
 
+@pytest.mark.programs(8, "compiled programs are the subject")
 def test_a_compiled_program_depends_on_what_was_lowered_alone():
     """Two functions of one text share a program; of another text, or of other arguments, they do not."""
     from jaxdl.engine.compiled import Compiled
