@@ -216,7 +216,7 @@ def test_weights_that_saw_other_images(begun, monkeypatch):
     other, lines, taken = copy.copy(program), [], []
     other.exp = replace(program.exp, data=replace(program.exp.data, standardise=lambda batch: batch))
     monkeypatch.setattr(
-        transfer, "with_weights", lambda *arguments: taken.append(arguments)
+        "jaxdl.runs.weights.with_weights", lambda *arguments: taken.append(arguments)
     )  # another test compiles it
     initialised_from(other, state, lines.append)
     assert len(taken) == 1
