@@ -12,7 +12,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
     >>> check_count("steps", 19.5)
     Traceback (most recent call last):
-    ValueError: steps = 19.5 must be a whole number: give steps = 20, or compute it with round(...)
+    jaxdl.types.UserError: steps = 19.5 must be a whole number: give steps = 20, or compute it with round(...)
     """
     if value is None:
         return

@@ -29,7 +29,7 @@ def as_int32(batch: Batch) -> Batch:
 def token_lengths(tokens: Int[np.ndarray, "n time"], pad: int) -> Int[np.ndarray, "n"]:
     """How many tokens stand before the padding.
 
-    >>> lengths_of(np.array([[5, 6, 0], [0, 0, 0]]), 0).tolist()
+    >>> token_lengths(np.array([[5, 6, 0], [0, 0, 0]]), 0).tolist()
     [2, 0]
     """
     real = tokens != pad

@@ -87,7 +87,7 @@ def one_row(path: str | Path, rate: int, samples: int, fill: int = PAD) -> Int16
 def spoken_texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> list[str]:
     """Rows of symbols, filled up with 0, as text.
 
-    >>> texts(np.array([[2, 1, 0], [0, 0, 0]]), ("", "a", "b"), " ")
+    >>> spoken_texts(np.array([[2, 1, 0], [0, 0, 0]]), ("", "a", "b"), " ")
     ['b a', '']
     """
     return [separator.join(symbols[i] for i in row if i > 0) for row in np.asarray(tokens).tolist()]

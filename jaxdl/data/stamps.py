@@ -18,7 +18,7 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
     >>> check_time(np.array(["2020-01-31", "2020-02-29", "2020-03-31"]), source="months' ends")
     >>> check_time(np.array([0.1, 0.2, 0.4, 0.5]), source="t")
     Traceback (most recent call last):
-    ValueError: t: from row 2 (0.2) to row 3 (0.4) it does not advance by 0.1: rows are missing, repeated or out of order
+    jaxdl.types.UserError: t: from row 2 (0.2) to row 3 (0.4) it does not advance by 0.1: rows are missing, ...
     """
     numbers = stamps.dtype.kind == "f"
     none = np.isnan(stamps) if numbers else np.isin(np.char.lower(stamps.astype(str)), ("", "nat"))

@@ -168,7 +168,7 @@ class GroupEvents:
 def ranked_members(values: np.ndarray, order: str) -> np.ndarray:
     """Indices, best first; what is not finite comes last.
 
-    >>> ranked(np.array([0.5, np.nan, 0.9, -np.inf]), "max").tolist()
+    >>> ranked_members(np.array([0.5, np.nan, 0.9, -np.inf]), "max").tolist()
     [2, 0, 1, 3]
     """
     scores = np.where(np.isfinite(values), values if order == "max" else -values, -np.inf)

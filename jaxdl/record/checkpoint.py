@@ -47,6 +47,7 @@ class Checkpoints:
     Nothing on disk changes before the first `save`, so reading from a run that is still training is safe.
 
     >>> import tempfile
+    >>> import jax.numpy as jnp
     >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
     ...     checkpoints.save(10, {"w": jnp.ones(2)}, metric=0.5)
     ...     checkpoints.save(20, {"w": jnp.zeros(2)}, meta={"seconds": 3.5}, metric=float("nan"))

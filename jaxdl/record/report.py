@@ -86,7 +86,7 @@ def title(run: RunFolder) -> str:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table.
 
-    >>> print(table(["a", "b"], [["x|y", "1"]]))
+    >>> print(markdown_table(["a", "b"], [["x|y", "1"]]))
     | a | b |
     |---|---|
     | x\\|y | 1 |
@@ -99,8 +99,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def shown_number(value: Any) -> str:
     """Four digits that mean something; whole numbers whole.
 
-    >>> number(0.97222), number(1797.0), number(1.5e-5), number(float("nan")), number("adam"), number(None)
-    ('0.9722', '1797', '1.5e-05', 'nan', 'adam', '–')
+    >>> [shown_number(value) for value in (0.97222, 1797.0, 1.5e-5, float("nan"), "adam", None)]
+    ['0.9722', '1797', '1.5e-05', 'nan', 'adam', '–']
     """
     if value is None:
         return "–"

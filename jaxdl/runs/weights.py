@@ -87,7 +87,7 @@ def match_leaves(ours: Mapping[str, Any], theirs: Mapping[str, Any], fresh: Sequ
     as a whole; a head that only the given weights have is left out.
 
     >>> ones = jax.numpy.ones
-    >>> fit({"params/head/kernel": ones((4, 3))}, {"params/head/kernel": ones((4, 1000))}).fresh
+    >>> match_leaves({"params/head/kernel": ones((4, 3))}, {"params/head/kernel": ones((4, 1000))}).fresh
     ('params/head/kernel',)
     """
     head = head_of({*ours, *theirs})

@@ -15,7 +15,7 @@ from pathlib import Path
 def monthly_rows(text: str) -> list[tuple[str, str]]:
     """(month, number) of the rows `year jan feb … dec`; a month that was not over yet is missing there and here.
 
-    >>> table("YEAR JAN\\n1749  58.0  62.6")
+    >>> monthly_rows("YEAR JAN\\n1749  58.0  62.6")
     [('1749-01', '58.0'), ('1749-02', '62.6')]
     """
     rows = []
