@@ -46,8 +46,19 @@ def evaluate(program: Program, weights: Variables, split: str, *, report: bool =
     Without `report` it has the means alone: nothing is predicted, gathered or drawn.
     """
     if not report:
-        return Evaluation(split, means(totals_of(program, weights, split)), {}, None, None)
+        metrics, note = measured(totals_of(program, weights, split))
+        return Evaluation(split, metrics, {}, None, None, note)
     return summarised(program.exp.task, split, *collect(program, weights, split))
+
+
+def measured(sums: Any) -> tuple[dict[str, Any], str]:
+    """The means over a split, and "". Of a diverged model, whose loss is not finite, each is NaN and the note says why: argmax of
+    NaN is a class, too, which gives an accuracy by luck."""
+    metrics = means(sums)
+    lost = [sums["loss"]] if "loss" in sums else list(sums.values())
+    if np.isfinite(np.asarray([total for total, _ in lost])).all():
+        return metrics, ""
+    return dict.fromkeys(metrics, math.nan), "the loss is not finite"
 
 
 def evaluate_members(program: Program, weights: Variables, split: str) -> list[Evaluation]:
@@ -99,14 +110,13 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
 def summarised(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> Evaluation:
     """The task's report on the gathered outputs, beside its metrics.
 
-    A diverged model, whose loss is not finite, has NaN for every metric: no accuracy by luck, argmax of NaN is a class, too.
-    Where only some outputs are not finite (the score of a beam, a masked logit) the sums stand, and of a report that cannot be
-    made of such outputs a note says so.
+    A diverged model has none (`measured`). Where only some outputs are not finite (the score of a beam, a masked logit) the sums
+    stand, and of a report that cannot be made of such outputs a note says so.
     """
-    outputs, targets, metrics = gathered["outputs"], gathered["targets"], means(sums)
-    lost = [sums["loss"]] if "loss" in sums else list(sums.values())
-    if not np.isfinite(np.asarray([total for total, _ in lost])).all():
-        return Evaluation(split, dict.fromkeys(metrics, math.nan), {}, outputs, targets, "the loss is not finite")
+    outputs, targets = gathered["outputs"], gathered["targets"]
+    metrics, note = measured(sums)
+    if note:
+        return Evaluation(split, metrics, {}, outputs, targets, note)
     leaves = [a for a in jax.tree.leaves(outputs) if np.issubdtype(a.dtype, np.floating)]
     count = sum(int(np.size(a) - np.isfinite(a).sum()) for a in leaves)
     try:

@@ -219,11 +219,12 @@ def _assess(
     weights = program.weights(state)
     if program.members is None:
         number, every = -(-step // program.exp.evaluation_step), program.exp.task.report_every
-        evaluation = evaluate(program, weights, split, report=number % every == 0 or step == program.exp.steps)
+        reported = number % every == 0 or step == program.exp.steps
+        evaluation = evaluate(program, weights, split, report=reported)
         result, noted = evaluation.metrics, evaluation.note
         events.pictures(step, evaluation.report)
     else:
-        evaluations = evaluate_members(program, weights, split)
+        evaluations, reported = evaluate_members(program, weights, split), True
         results, noted = [e.metrics for e in evaluations], any(e.note for e in evaluations)
         result = {name: [r.get(name, float("nan")) for r in results] for name in {n: 0 for r in results for n in r}}
     line = {"kind": "eval", "step": step, "split": split, **result}
@@ -232,6 +233,8 @@ def _assess(
     if noted and program.members is None:
         events.line({"kind": "note", "step": step, "note": noted})
     name, mode = program.exp.select
+    if name not in result and not reported:  # a metric of the report waits for the next one
+        return None, state
     value = np.asarray(result.get(name, np.full(np.shape(state.step), np.nan)), np.float32)
     if name not in result and not noted and all(np.isfinite(v).all() for v in result.values()):
         raise UserError(f"metric {name!r} is not among those of the evaluation: {', '.join(sorted(result))}")

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import train
-from jaxdl.engine.evaluate import summarised
+from jaxdl import train, trial
+from jaxdl.engine.evaluate import measured, summarised
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.tasks.classification import Classification
 
@@ -64,6 +64,10 @@ def test_a_diverged_model_has_no_metrics(total):
     found = concluded(entropy, {"probability": np.full(4, np.nan)}, sums)
     assert np.isnan([*found.metrics.values()]).all()
     assert found.metrics.keys() == SUMS.keys()
+    metrics, note = measured(sums)  # also where an evaluation has no report
+    assert np.isnan([*metrics.values()]).all()
+    assert (metrics.keys(), note) == (SUMS.keys(), "the loss is not finite")
+    assert measured(SUMS) == ({"loss": 0.75, "accuracy": 0.5}, "")
 
 
 def test_nothing_that_counts_is_no_divergence():
@@ -90,10 +94,10 @@ class Unreported(Masked):
 
 
 @pytest.mark.programs(40, "a whole training")
-def test_a_run_keeps_its_metrics_and_goes_on(tiny, tmp_path):
+def test_a_run_keeps_its_metrics_and_goes_on(tiny):
     exp = replace(tiny.config(steps=12), stop=None, task=Masked(tiny.config().task.model))
-    run = train(lambda: exp, run=tmp_path, quiet=True)
-    lines = [line for line in run.history if line["kind"] == "eval"]
+    lines = trial(lambda: exp).outcome.history
+    assert [line["step"] for line in lines] == [6, 12]
     assert all(np.isfinite([line["accuracy"], line["loss"], line["f1"]]).all() for line in lines)
 
 
