@@ -149,6 +149,7 @@ def test_micro_batches_change_nothing():
 
 
 @pytest.mark.slow
+@pytest.mark.programs(40, "three runs with their reports")
 def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     exp, limits = with_overrides(config(), {"ema": 0.9}), Limits(log_every=5)
     whole = api.train(exp, run=tmp_path, limits=limits, quiet=True)
@@ -171,6 +172,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(40, "a sweep, and its members alone")
 def test_a_member_of_a_sweep_is_the_run_alone():
     rows = [{"lr": 1e-2, "seed": 0}, {"lr": 3e-2, "seed": 1}]
     knobs = [dict(config(**row).origin.knobs) for row in rows]
@@ -178,7 +180,7 @@ def test_a_member_of_a_sweep_is_the_run_alone():
     log = type("Log", (), {"line": lambda *a: None, "progress": lambda *a: None, "pictures": lambda *a: None})()
     state = whole.fit(whole.init(), log, None, Limits(stop_at=10)).state
     for row, knobs in enumerate(rows):
-        alone = advance(prepare(config(**knobs)), 10)
+        alone = advance(ready(), 10, lr=np.float32(knobs["lr"]), seed=np.int32(knobs["seed"]))
         np.testing.assert_allclose(flat(member(state, row).params), flat(alone.params), atol=1e-4)
 
 
