@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxdl.augment import image, mix, policy, series, text
 from jaxdl.augment.rows import chain, sometimes
@@ -113,27 +114,17 @@ ALL = AUGMENTS | MIXES
 # Off by arithmetic (a warp by 0, a spectrum there and back), hence only up to rounding.
 ROUNDED = ["time_warp", "window_warp", "window_slice", "surrogate", "perspective", "color_jitter", "drift"]
 # Compilation is the cost: close relatives of other rows, and what the file of its kind tests anyway, run with the slow ones.
-VMAPPED = {
-    "flip",
-    "rotate",
-    "time_warp",
-    "delete",
-    "mixup pair",
-    "flip vertical",
-    "crop reflect",
-    "random_resized_crop p",
-}
-VMAPPED |= {
-    "erasing noise",
-    "affine",
-    "trivial_augment",
-    "auto_augment",
-    "aug_mix",
-    "insert synonyms",
-    "back_translate",
-}
-VMAPPED |= {"magnitude_warp", "equalize", "chain", "switch pair", "switch elem", "cutmix minmax batch"}
-SLOW = VMAPPED - {"flip", "rotate", "time_warp", "delete", "mixup pair"}
+# name -> when its population runs
+VMAPPED = dict.fromkeys(("flip", "delete")) | dict.fromkeys(
+    ("rotate", "time_warp", "mixup pair", "random_resized_crop p", "insert synonyms", "auto_augment"), pytest.mark.slow
+)
+VMAPPED |= dict.fromkeys(
+    "flip vertical, crop reflect, erasing noise, affine, trivial_augment, aug_mix, back_translate, magnitude_warp, equalize, "
+    "chain, switch pair, switch elem, cutmix minmax batch".split(", "),
+    pytest.mark.night,
+)
+SLOW = {"flip vertical", "crop reflect", "random_resized_crop p", "erasing noise", "affine", "trivial_augment", "chain"}
+SLOW |= {"auto_augment", "aug_mix", "insert synonyms", "back_translate", "magnitude_warp", "equalize"}
 SLOW |= {"rand_augment", "three_augment", "cutout", "perspective", "random_resized_crop", "permutation", "window_warp"}
 SLOW |= {"sharpness", "grayscale", "posterize", "autocontrast", "invert", "binarise", "rotation", "drift", "noise"}
 SLOW |= {

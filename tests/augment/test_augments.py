@@ -107,9 +107,7 @@ def test_rows_are_on_their_own(name):
     np.testing.assert_allclose(alike["x"][0], whole["x"][0], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("flip", "delete"))) for n in sorted(VMAPPED)]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[VMAPPED[n]] if VMAPPED[n] else []) for n in sorted(VMAPPED)])
 def test_vmap(name):
     """A population over knobs and keys equals its members run alone."""
     _, knob, _, batch = ALL[name]

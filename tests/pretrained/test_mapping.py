@@ -56,7 +56,10 @@ PARTIAL = {
     "resnet v2": {"xternalz"},  # a head that is no convolution: fits as well, but timm is meant
     "deit": {"torchvision", "huggingface vit", "huggingface vit 5", "huggingface deit", "huggingface deit 5"},
 }
-QUICK_FAMILIES = {"alexnet", "vgg bn", "resnet", "resnet v2", "mobilenet v3", "vit", "deit"}
+TIER = dict.fromkeys(
+    ("vgg", "resnet d", "cifar", "wide", "mobilenet v1", "mobilenet v2", "efficientnet"), pytest.mark.slow
+)
+TIER |= dict.fromkeys(("googlenet", "inception v3"), pytest.mark.night)
 SIZES = {"inception v3": (299, 299, 3), "googlenet": (64, 64, 3)}
 
 
@@ -67,9 +70,7 @@ def filled(model, image):
     return jax.tree.map(lambda s: random.normal(size=s.shape).astype(np.float32), shapes)
 
 
-@pytest.mark.parametrize(
-    "family", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK_FAMILIES)) for n in FAMILIES]
-)
+@pytest.mark.parametrize("family", [pytest.param(n, marks=[TIER[n]] if n in TIER else []) for n in FAMILIES])
 def test_round_trip_in_every_naming(family):
     model = FAMILIES[family]
     image = SIZES.get(family, (32, 32, 3) if family != "alexnet" else (63, 63, 3))

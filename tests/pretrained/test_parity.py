@@ -13,7 +13,6 @@ from jaxdl.pretrained.folder import names_of, shapes_of
 from jaxdl.pretrained.mapping import to_tensors, variables_of
 from tests.programs import one_program
 
-pytestmark = pytest.mark.parity
 # the rows of oracles_cases.py, which imports PyTorch: seconds that collecting the tests is not to cost
 NAMES = (
     "alexnet, alexnet 2012, vgg, vgg bn, resnet basic, resnext, resnet d se, resnet cifar, resnet v2, resnet hf, googlenet, "
@@ -24,7 +23,7 @@ NAMES = (
 # deep and narrow, the last maps a few pixels of four images: rounding grows in their statistics, and with every step
 LOOSER = {"inception v3": 20, "googlenet": 10, "mobilenet v1 hf": 10, "mobilenet v2 hf": 10, "efficientnet hf": 10}
 STEPS = {"mobilenet v1 hf": 1, "mobilenet v2 hf": 1}  # of full depth; the shallow ones take all ten
-LONG = {"inception v3", "googlenet", "mobilenet v1 hf", "mobilenet v2 hf", "efficientnet hf", "alexnet", "alexnet 2012"}
+QUICK = {"vgg bn", "resnet basic", "mobilenet v2", "vit"}
 
 
 @cache
@@ -79,10 +78,12 @@ def pair(name):
     return model, reference, loaded.variables, names[naming], x, labels
 
 
+@pytest.mark.parity
 def test_every_case_has_a_row():
     assert list(cases().CASES) == NAMES
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_logits(name):
     import torch
@@ -98,14 +99,19 @@ def test_equal_logits(name):
     close(one_program(partial(model.apply, train=False), variables, x), expected, 1e-5, "logits")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.night if n in LONG else ()) for n in NAMES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.parity if n in QUICK else pytest.mark.night) for n in NAMES]
+)
 def test_equal_training(name):
-    """The loss, every gradient, and ten steps of gradient descent."""
+    """The loss, every gradient, and ten steps of gradient descent, PyTorch's in double precision.
+
+    In single precision PyTorch's own gradient of MobileNet v2's first convolution is 0.03 off, 36 times as much as ours.
+    """
     import torch
 
     model, reference, variables, rules, x, labels = pair(name)
-    reference = deepcopy(reference)
-    x_torch, labels_torch = torch.tensor(x).permute(0, 3, 1, 2), torch.tensor(labels)
+    reference = deepcopy(reference).double()
+    x_torch, labels_torch = torch.tensor(x).permute(0, 3, 1, 2).double(), torch.tensor(labels)
     looser = LOOSER.get(name, 1)
 
     @jax.jit

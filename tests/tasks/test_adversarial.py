@@ -150,6 +150,7 @@ def test_micro_batches_change_nothing():
 
 
 @pytest.mark.slow
+@pytest.mark.programs(40, "three runs with their reports")
 def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     limits = Limits(log_every=5)
     whole = jaxdl.train(config, ema=0.9, run=tmp_path, limits=limits, quiet=True)
@@ -172,6 +173,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(40, "a sweep, and its members alone")
 def test_a_member_of_a_sweep_is_the_run_alone():
     rows = [{"lr": 1e-2, "seed": 0}, {"lr": 3e-2, "seed": 1}]
     setups = [Setup.of(config, row) for row in rows]

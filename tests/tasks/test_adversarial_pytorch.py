@@ -103,6 +103,7 @@ GAMES = {
 }
 
 
+@pytest.mark.programs(8, "a game, and each of its draws by itself")
 @pytest.mark.parity
 @pytest.mark.parametrize("game", GAMES)
 def test_ten_updates_are_those_of_a_plain_pytorch_loop(game):

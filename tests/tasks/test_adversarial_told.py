@@ -50,6 +50,7 @@ def unlabelled():
 
 
 @pytest.mark.slow
+@pytest.mark.programs(16, "a run with its report")
 def test_labels_are_not_needed(tmp_path):
     run = jaxdl.train(lambda: unlabelled(), run=tmp_path, quiet=True)
     assert (run.folder / "plots" / "points.png").is_file()

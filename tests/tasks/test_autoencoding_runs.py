@@ -66,6 +66,7 @@ def begun(exp):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(8, "evaluations of two batch sizes, and predictions")
 def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
     found, state = {}, None
     for batch in (8, 32):
@@ -92,6 +93,7 @@ def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
 
 
 @pytest.mark.slow
+@pytest.mark.programs(30, "three runs with their reports")
 def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
     whole = jaxdl.train(lambda: quantized(), run=tmp_path / "a", quiet=True)
     part = jaxdl.train(lambda: quantized(), run=tmp_path / "b", quiet=True, limits=Limits(stop_at=2))
@@ -117,6 +119,7 @@ def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(20, "a sweep, and its members alone")
 def test_members_of_a_sweep_over_beta_and_seeds_are_the_runs_alone():
     alone = []
     settings = [(0.5, 0), (4.0, 1)]
@@ -137,6 +140,7 @@ def test_members_of_a_sweep_over_beta_and_seeds_are_the_runs_alone():
 
 
 @pytest.mark.slow
+@pytest.mark.programs(16, "a run with its report")
 def test_labels_are_not_needed_and_new_examples_come_of_the_prior(tmp_path):
     data = bars(8)
     data = replace(data, splits={part: {"x": arrays["x"]} for part, arrays in data.splits.items()})

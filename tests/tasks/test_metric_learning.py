@@ -240,7 +240,7 @@ def test_labels_that_the_loss_cannot_mean_are_refused():
 @pytest.mark.slow
 def test_a_run_resumes_is_reported_and_is_the_same_on_many_devices(tmp_path):
     """In a process of its own with 4 devices: see metric_runs.py."""
-    flags = "--xla_cpu_collective_call_terminate_timeout_seconds=60"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_collective_call_terminate_timeout_seconds=60"
     env = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "XLA_FLAGS": flags}
     words = [sys.executable, str(HERE / "metric_runs.py"), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=env, check=False)
