@@ -128,7 +128,7 @@ class Task:
         return self.predict(params, model_state, batch, key)
 
     def illustrate(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """More outputs for `report`, of the first batch of a split alone: what is costly and drawn for a few examples."""
+        """More outputs for `report`, a row an example, of the first batch of a split alone: costly, drawn for a few."""
         return {}
 
     def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:

@@ -94,9 +94,11 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
     for count, source in program.data.eval_sources(split):
         sums, gathered, some = program.evaluate(weights, program.place(source), jnp.arange(count), jnp.int32(before))
         totals, gathered = added(totals, sums), jax.device_get(gathered)
-        shown = jax.device_get(some) if shown is None else shown
         mask = gathered.pop("mask")
-        real = (mask[0] if members else mask).reshape(-1) > 0
+        mask = (mask[0] if members else mask) > 0
+        if shown is None:
+            shown = jax.tree.map(lambda a, rows=mask[0]: np.compress(rows, a, axis=first), jax.device_get(some))
+        real = mask.reshape(-1)
         before += len(real)
 
         def flat(a: np.ndarray, real: np.ndarray = real) -> np.ndarray:

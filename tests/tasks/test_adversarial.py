@@ -161,7 +161,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     state, evaluated = whole.state, whole.weights[0]
     np.testing.assert_array_equal(flat(evaluated["critic"]), flat(state.params["critic"]))
     assert (flat(evaluated["generator"]) != flat(state.params["generator"])).any()
-    np.testing.assert_array_equal(flat(evaluated["generator"]), flat(state.ema["generator"]))
+    np.testing.assert_array_equal(flat(evaluated["generator"]), flat(state.ema["params"]["generator"]))
     # what is told: a film of points, a result, and what is wrong with a generator of 20 steps
     assert sorted(p.name for p in (whole.folder / "samples").iterdir()) == ["points-000010.png", "points-000020.png"]
     text = (whole.folder / "report.md").read_text()

@@ -95,9 +95,9 @@ def test_an_evaluation_does_not_depend_on_the_batch_and_shows_what_it_should():
 @pytest.mark.slow
 @pytest.mark.programs(30, "three runs with their reports")
 def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
-    whole = jaxdl.train(lambda: quantized(), run=tmp_path / "a", quiet=True)
-    part = jaxdl.train(lambda: quantized(), run=tmp_path / "b", quiet=True, limits=Limits(stop_at=2))
-    part = jaxdl.train(lambda: quantized(), run=tmp_path / "b", resume=part.folder, quiet=True)
+    whole = jaxdl.train(quantized, run=tmp_path / "a", quiet=True)
+    part = jaxdl.train(quantized, run=tmp_path / "b", quiet=True, limits=Limits(stop_at=2))
+    part = jaxdl.train(quantized, run=tmp_path / "b", resume=part.folder, quiet=True)
     same = jax.tree.map(
         np.array_equal, *((r.state.params, r.state.model_state, r.state.opt_state) for r in (whole, part))
     )

@@ -16,10 +16,11 @@ from jaxdl.engine.loop import Limits
 @pytest.mark.slow
 @pytest.mark.programs(30, "three runs, predictions and a command")
 def test_a_file_is_transcribed(tmp_path, capsys):
-    exp = config(steps=4, batch=4, width=8, layers=1, longest=2, bands=2.0)
-    half = train(lambda: exp, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
-    run = train(lambda: exp, resume=half.folder, quiet=True)
-    whole = train(lambda: exp, run=tmp_path / "again", quiet=True)
+    values = {"steps": 4, "batch": 4, "width": 8, "layers": 1, "longest": 2, "bands": 2.0}
+    half = train(config, **values, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
+    run = train(config, resume=half.folder, quiet=True)
+    whole = train(config, **values, run=tmp_path / "again", quiet=True)
+    exp = whole.experiment
     for a, b in zip(
         *(np.concatenate([np.ravel(v) for v in r.weights[0]["head"].values()]) for r in (run, whole)), strict=True
     ):
