@@ -31,8 +31,8 @@ from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, T
 
 SHOWN = 2000
 """Points of the map of codes."""
-PARTS = dict.fromkeys(("reconstruction", "sparsity", "kl", "nll", "commitment"), "min")
-PARTS |= {"codes_used": "max", "perplexity": "max"}
+LOWER = ("reconstruction", "sparsity", "kl", "nll", "commitment")
+PARTS: dict[str, str] = {**dict.fromkeys(LOWER, "min"), "codes_used": "max", "perplexity": "max"}
 """Whether more or less of what a family adds to the loss, and of the codes in use, is better."""
 SIDE = 8
 TITLES = {
