@@ -9,7 +9,7 @@ import ast
 import inspect
 import struct
 from dataclasses import replace
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 
 import jax
@@ -207,7 +207,7 @@ def setup_of(path, folder, **knobs):
 def small(folder, monkeypatch):
     """path -> the experiment's function with its own recipe, on a model of few layers and units."""
     monkeypatch.setattr(inception_v3, "V3", {name: inception_v3.V3[name] for name in ("5b", "6a")})
-    monkeypatch.setattr(runtime, "compiler_options", lambda: FAST_TO_COMPILE)
+    monkeypatch.setattr(runtime, "compiler_options", cache(lambda: FAST_TO_COMPILE))
 
     def make(path):
         knobs, model = LARGE.get(path.stem, (SMALL.get(path.stem, {}), {}))
