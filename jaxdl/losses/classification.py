@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from jaxdl.losses.labels import at_label, is_class, zero_or_one
+from jaxdl.losses.labels import at_label, is_class, or_nan, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.types import UserError
 
@@ -64,9 +64,9 @@ def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: in
     """
     labels, weights = jnp.asarray(labels), jnp.asarray(weights, jnp.float32)
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        exists = is_class(labels, len(weights))
-        found = jnp.where(exists, weights[jnp.where(exists, labels, 0)], jnp.nan)
-        return jnp.where(labels == ignore, 0, found)
+        exists, ignored = is_class(labels, len(weights)), labels == ignore
+        found = jnp.where(ignored, 0, weights[jnp.where(exists, labels, 0)])
+        return or_nan(exists | ignored, found)
     return (labels * jnp.broadcast_to(weights, labels.shape)).sum(-1)
 
 

@@ -16,6 +16,19 @@ def is_class(labels: Int[Array, "*batch"], classes: int) -> Bool[Array, "*batch"
     return (labels >= 0) & (labels.astype(jnp.int32) < classes)
 
 
+def or_nan(exists: Bool[Array, "*batch"], values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """The values where something exists, else NaN, with a gradient of 0.
+
+    The NaN is made by a division 0/0 where there is something wrong. A constant NaN in every step would be what `--debug-nans`
+    finds first.
+
+    >>> or_nan(jnp.array([True, False]), jnp.array([1.0, 2.0])).tolist()
+    [1.0, nan]
+    """
+    one = exists.astype(values.dtype)
+    return jnp.where(exists, values, 0) + (1 - one / one)
+
+
 def at_label(values: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
     """The value at each label, and NaN for a label below 0 or at or above K.
 
@@ -24,7 +37,7 @@ def at_label(values: Float[Array, "*batch classes"], labels: Int[Array, "*batch"
     """
     exists = is_class(labels, values.shape[-1])
     index = jnp.where(exists, labels.astype(jnp.int32), 0)
-    return jnp.where(exists, jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0], jnp.nan)
+    return or_nan(exists, jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0])
 
 
 def zero_or_one(labels: ArrayLike) -> Num[Array, "*shape"]:
@@ -38,4 +51,4 @@ def zero_or_one(labels: ArrayLike) -> Num[Array, "*shape"]:
     labels, wide = jnp.asarray(labels), at_least_float32(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         return wide
-    return jnp.where((labels == 0) | (labels == 1), wide, jnp.nan)
+    return or_nan((labels == 0) | (labels == 1), wide)

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.losses.classification import cross_entropy
-from jaxdl.losses.labels import is_class
+from jaxdl.losses.labels import is_class, or_nan
 from jaxdl.losses.precision import at_least_float32
 
 
@@ -51,7 +51,7 @@ def ctc(
             blank_id=blank,
             log_epsilon=-1e30,
         )
-    return jnp.where(known, jnp.where(loss < 1e29, loss, 0.0 if zero_infinity else jnp.inf), jnp.nan)
+    return or_nan(known, jnp.where(loss < 1e29, loss, 0.0 if zero_infinity else jnp.inf))
 
 
 def label_smoothed_nll(

@@ -181,7 +181,7 @@ def test_the_watchdog_ends_a_process_that_is_stuck():
     program = (
         "import time; from jaxdl.engine import distributed as d\n"
         "d.limit = lambda seconds: seconds\n"  # no compilation here: the first limit is 10 minutes
-        "with d.watched(0.5):\n    d.beat(41, 'training'); d.beat(42, 'training'); time.sleep(3600)"
+        "with d.watchdog(0.5):\n    d.beat(41, 'training'); d.beat(42, 'training'); time.sleep(3600)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
     assert done.returncode == STUCK

@@ -79,3 +79,16 @@ def test_a_symbol_that_does_not_exist_gives_nan():
 def test_a_key_that_does_not_exist_gives_nan():
     found = one_program(lambda keys: L.info_nce(jnp.eye(3), jnp.eye(3), positives=keys), np.array([0, -1, 3]))
     np.testing.assert_array_equal(np.isnan(found), [False, True, True])
+
+
+@pytest.mark.slow
+@pytest.mark.programs(80, "operation by operation is the subject")
+def test_labels_that_exist_make_no_nan_on_the_way():
+    """`--debug-nans` runs a step operation by operation and stops at the first NaN, which must be one that does harm."""
+    labels, weights = np.array([2, 0, 1, -100, 1, 2]), np.ones(3, np.float32)
+    with jax.disable_jit(), jax.debug_nans(True):
+        losses = [L.cross_entropy(SCORES, labels, weights=weights), L.binary_cross_entropy(SCORES[:, 0], labels > 0)]
+        losses += [L.class_weight(labels, weights), L.ctc(SCORES[None], np.array([[1, 2]]))]
+        assert all(np.isfinite(loss).all() for loss in losses)
+        with pytest.raises(FloatingPointError):
+            L.cross_entropy(SCORES, LABELS)
