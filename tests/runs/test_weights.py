@@ -24,7 +24,7 @@ from jaxdl.setup import Setup
 from jaxdl.tasks.classification import Classification
 from tests.programs import one_program
 
-pytestmark = pytest.mark.programs(15, "first states, and weights put into them")
+pytestmark = pytest.mark.programs(25, "first states, and weights put into them")
 
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "stages": (1, 1)}
 

@@ -14,7 +14,7 @@ from jaxdl.engine.loop import Limits
 
 
 @pytest.mark.slow
-@pytest.mark.programs(30, "three runs, predictions and a command")
+@pytest.mark.programs(90, "three runs, predictions and a command")
 def test_a_file_is_transcribed(tmp_path, capsys):
     values = {"steps": 4, "batch": 4, "width": 8, "layers": 1, "longest": 2, "bands": 2.0}
     half = train(config, **values, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
