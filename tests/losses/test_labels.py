@@ -82,7 +82,7 @@ def test_a_key_that_does_not_exist_gives_nan():
 
 
 @pytest.mark.slow
-@pytest.mark.programs(80, "operation by operation is the subject")
+@pytest.mark.programs(200, "operation by operation is the subject")
 def test_labels_that_exist_make_no_nan_on_the_way():
     """`--debug-nans` runs a step operation by operation and stops at the first NaN, which must be one that does harm."""
     labels, weights = np.array([2, 0, 1, -100, 1, 2]), np.ones(3, np.float32)
