@@ -23,6 +23,7 @@ class Poisoned(Classification):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(400, "the steps run operation by operation")
 def test_a_nan_is_traced_to_its_operation(tiny, tmp_path):
     exp = tiny.config(steps=12)
     exp = replace(exp, task=Poisoned(model=exp.task.model))
