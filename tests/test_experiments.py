@@ -7,6 +7,7 @@ traces each at its own size.
 
 import ast
 import inspect
+import os
 import struct
 from dataclasses import replace
 from functools import cache, wraps
@@ -88,8 +89,8 @@ TRAINED = ("digits_mlp", "diabetes_mlp")
 
 FAST_TO_COMPILE = {
     "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
+    **({"xla_cpu_use_fusion_emitters": False} if "fusion_emitters" in os.environ["XLA_FLAGS"] else {}),
 }
 """Without LLVM's passes and MLIR's emitters: 0.8 CPU seconds for the step of digits_cnn, where level 1 takes 3.4."""
 
