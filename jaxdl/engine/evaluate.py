@@ -127,7 +127,7 @@ def summarised(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> 
     except (ValueError, ArithmeticError) as error:
         if not count:
             raise
-        note = f"no report of the {split} split: its outputs hold {count} NaN or infinite values ({error})"
+        note = f"no report of the {split} split: NaN or infinite values in its outputs: {count} ({error})"
         return Evaluation(split, metrics, {"notes": Notes((note,))}, outputs, targets, note)
     scalars = {name: float(value) for name, value in report.items() if isinstance(value, SCALARS)}
     shown = {name: value for name, value in report.items() if name not in scalars}
