@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -104,6 +105,9 @@ def test_parameters_of_the_sheets_network():
 def test_tensorflows_same_pads_on_the_right():
     assert padding_pairs("same", (3, 2), (2, 1), (1, 1), (224, 5)) == ((0, 1), (0, 1))
     assert padding_pairs("symmetric", (3, 3), (2, 2), (1, 1), (224, 224)) == ((1, 1), (1, 1))
+    for size, k, s, _, d in grid(100, 3):
+        jaxs = jax.lax.padtype_to_pads((size,), (d * (k - 1) + 1,), (s,), "SAME")
+        assert padding_pairs("same", (k,), (s,), (d,), (size,)) == tuple(jaxs)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,18 @@ def test_shaw_is_the_formula_written_out():
     np.testing.assert_allclose(y, out.reshape(2, 7, 8) @ p["out"]["kernel"] + p["out"]["bias"], atol=1e-5)
 
 
+def test_the_relative_sinusoid_is_the_formula_written_out():
+    """Transformer-XL, section 3.3: (q_i / √d + v / √d)·(W_R R_{i-j}); the layer hands over q_i / √d."""
+    rng = np.random.default_rng(0)
+    q, kernel, bias = (rng.normal(size=s).astype(np.float32) for s in ((2, 7, 2, 4), (8, 8), (2, 4)))
+    apply = partial(SinusoidalRelative().apply, causal=False)
+    scores, values = one_program(apply, {"params": {"kernel": kernel, "bias": bias}}, q, HERE, HERE)
+    distance = (np.arange(7)[:, None] - np.arange(7)[None])[..., None] / 10000 ** (2 * np.arange(4) / 8)
+    r = (np.stack([np.sin(distance), np.cos(distance)], -1).reshape(7, 7, 8) @ kernel).reshape(7, 7, 2, 4)
+    np.testing.assert_allclose(scores, np.einsum("bqhd,qkhd->bhqk", q + bias / 2, r), atol=1e-4)
+    assert values is None
+
+
 def test_alibi_slopes_are_the_papers():
     np.testing.assert_allclose(alibi_slopes(8), [2.0**-i for i in range(1, 9)])
     np.testing.assert_allclose(alibi_slopes(16)[:2], [2**-0.5, 2**-1])

@@ -212,3 +212,8 @@ def test_current_learning_rate():
     # before the first update: that of the first
     assert one_program(lambda params: list(rates(params)), START) == [1.0, 1.0, 0.5, 0.25, 0.125]
     assert optim.current_learning_rate(jax.eval_shape(optax.sgd(0.1).init, START)) is None
+
+
+def test_prodigys_learning_rate_is_its_distance_times_the_rate():
+    tx = optim.prodigy(0.5, initial=0.01)
+    assert one_program(lambda params: optim.current_learning_rate(tx.init(params)), START) == pytest.approx(0.005)

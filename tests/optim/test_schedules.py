@@ -181,3 +181,15 @@ def test_plateau_averages_observations():
     assert scales.tolist() == [1.0] * 5 + [0.5] * 4
     with pytest.raises(ValueError, match="value="):
         jax.eval_shape(lambda: tx.update(jnp.ones(()), tx.init(None)))
+
+
+def test_a_plateau_ends_below_the_threshold_not_at_it():
+    tx = optim.reduce_on_plateau(factor=0.5, patience=0, threshold=0.1)
+
+    def step(state, value):
+        _, state = tx.update(jnp.ones(()), state, value=value)
+        return state, state.scale
+
+    observed = np.float32([1.0, 0.95, 0.89, 0.82])  # only the third is 10 % below the best
+    scales = one_program(lambda observed: jax.lax.scan(step, tx.init(None), observed)[1], observed)
+    assert scales.tolist() == [1.0, 0.5, 0.5, 0.25]

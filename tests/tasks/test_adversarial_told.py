@@ -13,7 +13,7 @@ from jaxdl.losses.adversarial import hinge, least_squares, wasserstein
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
-from jaxdl.tasks.adversarial import Adversarial
+from jaxdl.tasks.adversarial import Adversarial, shown_examples
 from tests.programs import one_program
 from tests.tasks.test_adversarial import config, points
 
@@ -29,6 +29,8 @@ def test_a_sick_game_is_named():
     fine = task.report(outputs(rng.normal(size=(200, 8, 8, 1)), rng.normal(size=200), rng.normal(size=200)), None)
     assert "notes" not in fine
     assert fine["samples"].pixels.shape == (64, 8, 8, 1)
+    assert set(shown_examples(np.zeros((3, 2)), np.zeros((3, 2)))) == {"points"}
+    assert shown_examples(np.zeros((3, 5)), np.zeros((3, 5))) == {}, "nothing to draw of five columns"
     assert fine["diversity"] == pytest.approx(1, abs=0.05)
     one_image = np.ones((200, 8, 8, 1)) + 0.1 * rng.normal(size=(200, 8, 8, 1))
     sick = task.report(outputs(one_image, np.full(200, 500.0), np.full(200, -500.0)), None)

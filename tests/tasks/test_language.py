@@ -195,6 +195,10 @@ def test_masked_tokens():
     n = guess.sum()
     assert n / (400 * 45) == pytest.approx(0.15, abs=4 * math.sqrt(0.15 * 0.85 / 18000))
     assert (read[guess] == 6).mean() == pytest.approx(0.8 + 0.1 / 7, abs=4 * math.sqrt(0.16 / n))
+    others = np.bincount(read[guess & (read != 6) & (read != rows)], minlength=7)
+    assert others[:6] == pytest.approx(others.sum() / 6, abs=4 * math.sqrt(others.sum() / 6)), (
+        "any token, equally often"
+    )
     assert (read[guess] == rows[guess]).mean() == pytest.approx(0.1 + 0.1 / 7, abs=4 * math.sqrt(0.1 / n))
 
     # an evaluation draws by the row, training by its number
