@@ -164,3 +164,7 @@ def test_bad_transcripts_are_refused(case):
     message, (symbols, y) = case
     with pytest.raises(ValueError, match=message):
         Transcription(Given(), symbols).check(np.array(y))
+
+
+def test_padded_transcripts_are_taken():
+    Transcription(Given(), SYMBOLS).check(np.array([[1, 2, 3], [3, 0, 0], [0, 0, 0]]))
