@@ -176,3 +176,19 @@ def test_residual_layers_say_nothing_beyond_a_sequence():
     y = one_program(start, KEY, x, np.array([2, 4]))
     assert not y[0, 2:].any()
     assert y[1].all()
+
+
+def test_peepholes_are_graves_formula_written_out():
+    """Graves 2013, arXiv:1308.0850, equations 7 to 11: i and f look at the old cell, o at the new one."""
+    layer = Recurrent(CELLS["lstm_peephole"])
+    variables = filled(layer)
+    p = variables["params"]["layer_0"]
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))
+    h, c = np.zeros((3, 5)), np.zeros((3, 5))
+    for t in range(2):
+        i, f, g, o = np.split(X[:, t] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4, -1)
+        old, (p_i, p_f, p_o) = c, p["peephole"]
+        c = sigmoid(f + p_f * old) * old + sigmoid(i + p_i * old) * np.tanh(g)
+        h = sigmoid(o + p_o * c) * np.tanh(c)
+    y, _ = one_program(partial(run, layer), variables, X[:, :2])
+    np.testing.assert_allclose(y[:, 1], h, atol=1e-6)
