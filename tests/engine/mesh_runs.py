@@ -1,4 +1,4 @@
-"""What test_parallel.py compares, trained on 8 virtual devices in a process of its own: `python mesh_runs.py OUT`.
+"""What test_parallel.py compares, trained on 8 virtual devices in a process of its own: `python mesh_runs.py OUT NAME ...`.
 
 30 Adam steps of a network with batch norm, dropout and augmentation on every mesh; writes losses, parameters, evaluations
 and where arrays lived to OUT/<name>.npz, and errors to OUT/errors.json.
@@ -117,10 +117,10 @@ def train(mesh, strategy, parts):
     }
 
 
-def main(out):
+def main(out, *names):
     runtime.configure(devices=8)
-    for name, run in RUNS.items():
-        np.savez(out / f"{name}.npz", **train(*run))
+    for name in names:
+        np.savez(out / f"{name}.npz", **train(*RUNS[name]))
     errors = {}
     for name, (mesh, strategy, changes) in WRONG.items():
         try:
@@ -131,4 +131,4 @@ def main(out):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

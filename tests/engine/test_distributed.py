@@ -84,6 +84,7 @@ def undisturbed(tmp_path_factory, tiny_file):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(40, "two states are restored and compared")
 def test_two_processes_train_what_one_trains(undisturbed, tiny_file, tmp_path):
     assert finish(start(tmp_path, tiny_file, "--steps", "60", *WIDE, processes=1, devices=4)) == [0]
     one = only_run(tmp_path)

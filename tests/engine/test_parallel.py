@@ -13,18 +13,31 @@ from jaxdl.engine.parallel import Plan, describe, parse_mesh
 from jaxdl.setup import Setup
 
 HERE = Path(__file__).parent
-MESHES = ("data", "fsdp", "data and model", "fsdp and model", "pmap")
+MESHES = ("data", "fsdp and model", "pmap")
+PARTIAL = ("fsdp", "data and model")
+"""Meshes of which the others are made up: at night."""
+
+
+def run(script, folder, *names):
+    """What a script of many trainings leaves of those named, by name."""
+    words = [sys.executable, str(HERE / script), str(folder), *names]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=3600, cwd=HERE.parents[1], env=environment())
+    assert done.returncode == 0, done.stderr
+    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")} | {
+        path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")
+    }
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """What mesh_runs.py left, by name."""
-    out = tmp_path_factory.mktemp("meshes")
-    words = [sys.executable, str(HERE / "mesh_runs.py"), str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, cwd=HERE.parents[1], env=environment())
-    assert done.returncode == 0, done.stderr
-    found = {path.stem: dict(np.load(path)) for path in out.glob("*.npz")}
-    return found | {"errors": json.loads((out / "errors.json").read_text())}
+    names = ("one", *MESHES, "data again", "one, in parts", "data, in parts")
+    return run("mesh_runs.py", tmp_path_factory.mktemp("meshes"), *names)
+
+
+@pytest.fixture(scope="module")
+def nightly(tmp_path_factory):
+    names = ("one", *PARTIAL, "one, in parts", "pmap, in parts")
+    return run("mesh_runs.py", tmp_path_factory.mktemp("nightly"), *names)
 
 
 def environment():
@@ -36,7 +49,16 @@ def environment():
 @pytest.mark.slow
 @pytest.mark.parametrize("mesh", MESHES)
 def test_every_mesh_trains_what_one_device_trains(runs, mesh):
-    one, many = runs["one"], runs[mesh]
+    compare(runs["one"], runs[mesh])
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("mesh", PARTIAL)
+def test_a_mesh_of_fewer_axes_trains_what_one_device_trains(nightly, mesh):
+    compare(nightly["one"], nightly[mesh])
+
+
+def compare(one, many):
     np.testing.assert_allclose(many["losses"], one["losses"], atol=2e-6, rtol=0)  # other masks or orders differ by 1e-2
     np.testing.assert_allclose(many["params"], one["params"], atol=1e-4, rtol=0)  # Adam's first steps are signs
     np.testing.assert_allclose(many["statistics"], one["statistics"], atol=2e-5, rtol=0)
@@ -45,10 +67,16 @@ def test_every_mesh_trains_what_one_device_trains(runs, mesh):
     assert one["losses"][-1] < 0.7 * one["losses"][0]  # it learns: 30 steps are no standstill
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mesh", ["data, in parts", "pmap, in parts"])
-def test_micro_batches_on_a_mesh_are_those_of_one_device(runs, mesh):
-    one, many = runs["one, in parts"], runs[mesh]
+@pytest.mark.parametrize(
+    ("mesh", "found"),
+    [
+        pytest.param("data, in parts", "runs", marks=pytest.mark.slow),
+        pytest.param("pmap, in parts", "nightly", marks=pytest.mark.night),
+    ],
+)
+def test_micro_batches_on_a_mesh_are_those_of_one_device(request, mesh, found):
+    found = request.getfixturevalue(found)
+    one, many = found["one, in parts"], found[mesh]
     np.testing.assert_allclose(many["losses"], one["losses"], atol=2e-6, rtol=0)
     np.testing.assert_allclose(many["params"], one["params"], atol=1e-4, rtol=0)
 
@@ -65,9 +93,15 @@ def test_parameters_live_in_parts_and_stay_there(runs):
     assert all(runs[mesh]["stayed"] for mesh in MESHES if mesh != "pmap")  # which copies its state to all and back
     assert int(runs["data"]["bytes"]) == int(runs["one"]["bytes"]) == total
     # kernels of 3·3·8·16 and 64·4 … numbers: what is cut is an eighth (or less), what is small stays whole
-    assert int(runs["fsdp"]["bytes"]) < 0.35 * total
     assert int(runs["fsdp and model"]["bytes"]) < 0.35 * total
-    assert 0.45 * total < int(runs["data and model"]["bytes"]) < 0.65 * total
+
+
+@pytest.mark.night
+def test_parameters_live_in_parts_on_each_axis(nightly):
+    total = int(nightly["one"]["total"])
+    assert all(nightly[mesh]["stayed"] for mesh in PARTIAL)
+    assert int(nightly["fsdp"]["bytes"]) < 0.35 * total
+    assert 0.45 * total < int(nightly["data and model"]["bytes"]) < 0.65 * total
 
 
 @pytest.mark.slow

@@ -1,10 +1,6 @@
 """Transformers cut over an axis "model": what one device trains, in parts; the rules name every large parameter."""
 
-import json
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +16,7 @@ from jaxdl.models.transformer_sizes import gpt2, t5, t5_v1_1
 from jaxdl.models.vit import ViT
 from jaxdl.tracing import along_time, cutting_time
 
-HERE = Path(__file__).parent
-environment = import_module("tests.engine.test_parallel").environment
+run = import_module("tests.engine.test_parallel").run
 CUT = {
     "gpt, fsdp=4,model=2": (8, 0.35),
     "translator, data=2,model=2": (10, 0.7),
@@ -34,19 +29,27 @@ parameters and their optimizer state that a device holds, at most: what is small
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """What tensor_runs.py left, by name."""
-    out = tmp_path_factory.mktemp("tensor")
-    words = [sys.executable, str(HERE / "tensor_runs.py"), str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, cwd=HERE.parents[1], env=environment())
-    assert done.returncode == 0, done.stderr
-    found = {path.stem: dict(np.load(path)) for path in out.glob("*.npz")}
-    return found | {"compiled": json.loads((out / "compiled.json").read_text())}
+    """The GPT, and what is compiled ahead."""
+    return run("tensor_runs.py", tmp_path_factory.mktemp("tensor"), "gpt, one", next(iter(CUT)), "compiled")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CUT)
-def test_parts_train_what_one_device_trains(runs, name):
-    one, many = runs[f"{name.split(',')[0]}, one"], runs[name]
+@pytest.fixture(scope="module")
+def nightly(tmp_path_factory):
+    """The other models."""
+    names = [name for mesh in list(CUT)[1:] for name in (f"{mesh.split(',')[0]}, one", mesh)]
+    return run("tensor_runs.py", tmp_path_factory.mktemp("nightly"), *names)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        pytest.param(name, "nightly" if i else "runs", marks=pytest.mark.night if i else pytest.mark.slow)
+        for i, name in enumerate(CUT)
+    ],
+)
+def test_parts_train_what_one_device_trains(request, name, found):
+    found = request.getfixturevalue(found)
+    one, many = found[f"{name.split(',')[0]}, one"], found[name]
     np.testing.assert_allclose(many["losses"], one["losses"], atol=2e-6, rtol=0)
     np.testing.assert_allclose(many["params"], one["params"], atol=3e-5, rtol=0)  # four steps of Adam at 1e-3
     if "loss" in one:
