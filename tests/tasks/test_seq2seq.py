@@ -264,3 +264,10 @@ def test_says_what_is_wrong():
         cross_attention({"encoder": {"weights": (np.zeros((1, 2, 3, 3)),)}})
     with pytest.raises(ValueError, match="no attention over the source"):
         cross_attention({"weights": (np.zeros((1, 2, 0)),)})  # a Seq2Seq without alignment
+
+
+def test_cross_attention_is_the_mean_over_blocks_and_heads():
+    first, second = np.random.default_rng(0).random((2, 1, 3, 4, 5)).astype(np.float32)  # (batch, heads, time, source)
+    sown = {f"block_{i}": {"cross_attention": {"weights": (w,)}} for i, w in enumerate((first, second))}
+    sown["block_0"]["attention"] = {"weights": (np.ones((1, 3, 4, 4)),)}
+    np.testing.assert_allclose(cross_attention({"decoder": sown}), (first + second).mean(1) / 2, rtol=1e-6)
