@@ -86,9 +86,9 @@ def test_a_mistake_in_the_experiment_is_not_taken_for_an_untraceable_knob(tiny):
 
 @pytest.mark.programs(60, "whole trainings")
 def test_no_step_compiles_twice(tiny, tmp_path, no_report):
-    """A run has one program of each kind and shape of its data; a second with other floats and another seed makes none.
+    """A run, here one that is stopped and resumed, has one program of each kind and shape of its data.
 
-    Nor does a run that is stopped and resumed. Each of them asks `config` anew, and lowers its programs.
+    A second with other floats and another seed makes none: it asks `config` anew, and lowers its programs.
     """
     lrs = []
 
@@ -96,22 +96,23 @@ def test_no_step_compiles_twice(tiny, tmp_path, no_report):
         lrs.append(lr)
         return tiny.config(lr=lr, rate=rate, min_delta=min_delta, seed=seed)
 
-    run = jaxdl.train(config, run=tmp_path, quiet=True)
-    found = {name: len(function.known) for name, function in run.program.functions.items()}
-    assert found == {"init": 1, "chunk": 1, "norms": 1, "weights": 1, "stop": 1, "evaluate": 2}  # two splits
-    known = len(programs._programs)
-    for limits, resume in ((Limits(stop_at=11), False), (Limits(), True)):
+    def stopped_and_resumed(**values):
         seen.clear()
         lrs.clear()
-        run = jaxdl.train(
-            config, lr=0.02, rate=0.3, min_delta=0.5, seed=5,
-            run=tmp_path, resume=run.folder if resume else None, limits=limits, quiet=True,
-        )  # fmt: skip
-        assert "compiled" not in seen
-        assert "lowered" in seen
-        assert lrs[0] == 0.02
-        assert any(isinstance(lr, jax.core.Tracer) for lr in lrs)
+        half = jaxdl.train(config, run=tmp_path, limits=Limits(stop_at=11), quiet=True, **values)
+        return half, jaxdl.train(config, resume=half.folder, quiet=True, **values)
+
+    half, run = stopped_and_resumed()
+    parts = [{name: len(function.known) for name, function in one.program.functions.items()} for one in (half, run)]
+    assert parts[0] == {"init": 1, "chunk": 1, "weights": 1, "stop": 1, "evaluate": 1}
+    assert parts[1] == {"chunk": 1, "weights": 1, "stop": 1, "evaluate": 2, "norms": 1}  # two splits are evaluated
+    known = len(programs._programs)
+    _, run = stopped_and_resumed(lr=0.02, rate=0.3, min_delta=0.5, seed=5)
     assert int(run.state.step) == 24
+    assert "compiled" not in seen
+    assert "lowered" in seen
+    assert lrs[0] == 0.02
+    assert any(isinstance(lr, jax.core.Tracer) for lr in lrs)
     assert len(programs._programs) == known
     jax.jit(lambda x: x + 1)(1.0)
     assert "compiled" in seen  # the counter counts
