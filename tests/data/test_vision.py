@@ -1,4 +1,4 @@
-"""Image sets: digits against scikit-learn, clothing against Fashion-MNIST, MNIST and CIFAR from folders written here in their own formats."""
+"""Image sets: digits as scikit-learn has them, clothing as Fashion-MNIST has it, MNIST and CIFAR from folders written here."""
 
 import gzip
 import hashlib
