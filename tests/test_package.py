@@ -95,7 +95,7 @@ def test_a_wheel_lists_and_trains_from_any_folder(tmp_path):
         names = archive.namelist()
     top = {name.split("/")[0] for name in names}
     assert top == {"jaxdl", next(name for name in top if name.endswith(".dist-info"))}, "nothing else at the top"
-    assert {name for name in listed if re.match(r"jaxdl/.*\.(py|json|typed|tsv|csv|gz)$", name)} <= set(names)
+    assert {name for name in listed if re.match(r"jaxdl/.*\.(py|json|typed|tsv|csv|gz|npz)$", name)} <= set(names)
     run([*pip, "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel], tmp_path)
 
     away = tmp_path / "away"
