@@ -70,7 +70,7 @@ class Stages:
         self.how: str | None = None
         self.all = [Stage(0, list(members))]
         if self.file.is_file():
-            told = json.loads(self.file.read_text())
+            told = json.loads(self.file.read_text(encoding="utf-8"))
             self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
 
     def write(self) -> None:
