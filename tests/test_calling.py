@@ -125,10 +125,12 @@ def test_a_model_without_a_mode_and_a_single_layer():
 
 
 def test_what_cannot_be_called_names_its_class_and_line():
-    line = Path(__file__).read_text().splitlines().index("class TwoInputs(nn.Module):") + 1
+    line = Path(__file__).read_text(encoding="utf-8").splitlines().index("class TwoInputs(nn.Module):") + 1
     with pytest.raises(UserError) as caught:
         called(TwoInputs(), X, train=False)
-    assert "TwoInputs" in str(caught.value) and "'y'" in str(caught.value) and "(8, 6)" in str(caught.value)
+    assert "TwoInputs" in str(caught.value)
+    assert "'y'" in str(caught.value)
+    assert "(8, 6)" in str(caught.value)
     assert f"test_calling.py:{line})" in str(caught.value)
     with pytest.raises(UserError) as caught:
         called(Without(), X, train=True, features=True)
@@ -147,20 +149,24 @@ class NeedsMode(nn.Module):
 def test_a_layer_that_is_not_told_the_mode_is_reported_with_the_class():
     with pytest.raises(UserError) as caught:
         initialise(NeedsMode(), jax.random.key(0), X)
-    assert "NeedsMode" in str(caught.value) and "deterministic" in str(caught.value)
+    assert "NeedsMode" in str(caught.value)
+    assert "deterministic" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_what_a_model_takes():
-    assert takes(TwoInputs(), "y") and takes(Anything(), "lengths")
-    assert not takes(Without(), "lengths") and not takes(SEQUENTIAL, "lengths")
+    assert takes(TwoInputs(), "y")
+    assert takes(Anything(), "lengths")
+    assert not takes(Without(), "lengths")
+    assert not takes(SEQUENTIAL, "lengths")
 
 
-@pytest.mark.parametrize("model", (Deterministic(), SEQUENTIAL), ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("model", [Deterministic(), SEQUENTIAL], ids=lambda m: type(m).__name__)
 def test_layers_are_shown_and_tapped(model):
     weights = jax.jit(lambda: initialise(model, jax.random.key(0), X))()
     table = layer_table(model, X)
-    assert "BatchNorm" in table and "Dropout" in table
+    assert "BatchNorm" in table
+    assert "Dropout" in table
     first = "layers_0" if model is SEQUENTIAL else "Dense_0"
     out = jax.jit(lambda weights: layer_outputs(model, weights, X))(weights)[first]
     np.testing.assert_allclose(out, X @ np.asarray(weights[0][first]["kernel"]), rtol=1e-5, atol=1e-6)
