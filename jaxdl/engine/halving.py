@@ -71,7 +71,7 @@ class Stages:
         self.about: Mapping[str, Any] = {}
         self.all = [Stage(0, list(members))]
         if self.file.is_file():
-            told = json.loads(self.file.read_text())
+            told = json.loads(self.file.read_text(encoding="utf-8"))
             self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
 
     def write(self) -> None:

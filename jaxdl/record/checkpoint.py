@@ -100,7 +100,7 @@ class Checkpoints:
 
     def meta(self, step: int) -> dict[str, Any]:
         """`{"step", "metric", "meta", "tree": {path: [dtype, shape]}}` of a step, as it was saved."""
-        return json.loads((self.folder / str(step) / META).read_text())
+        return json.loads((self.folder / str(step) / META).read_text(encoding="utf-8"))
 
     def verify(self) -> list[tuple[int, bool, str]]:
         """`(step, intact, problem)` for every step, by reading every file of it (about 6 GB/s)."""

@@ -26,12 +26,13 @@ from typing import Any
 
 import jax
 
+from jaxdl import __version__
 from jaxdl.record.imports import local_imports
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.processes import is_first_process
 from jaxdl.types import UserError
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxdl")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class RunFolder:
 
     @property
     def env(self) -> dict[str, Any]:
-        return json.loads((self.folder / "env.json").read_text())
+        return json.loads((self.folder / "env.json").read_text(encoding="utf-8"))
 
 
 def create_run(
@@ -127,7 +128,7 @@ def open_run(path: str | os.PathLike) -> RunFolder:
             f"{path} is not a run folder: {'it is a file' if folder.exists() else 'there is no such folder'}"
         )
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "experiment" not in config:
             raise UserError("it names no experiment")
     except FileNotFoundError:
@@ -192,6 +193,7 @@ def environment(source: str | os.PathLike | None = None) -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = None
+    versions["jaxdl"] = __version__
     kinds: dict[str, int] = {}
     for device in jax.devices():
         kinds[device.device_kind] = kinds.get(device.device_kind, 0) + 1
@@ -221,7 +223,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
     try:
         commit, status = (
             subprocess.run(
-                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=5, check=True
+                ["git", "-C", str(folder), *words], capture_output=True, encoding="utf-8", timeout=5, check=True
             ).stdout.strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )

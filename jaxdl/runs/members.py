@@ -114,7 +114,7 @@ def history(folder: folders.RunFolder, number: int) -> list[dict[str, Any]]:
 def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
     """The same of every member."""
     results = folder.folder / "results.json"
-    rows = json.loads(results.read_text())["rows"] if results.is_file() else {}
+    rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.is_file() else {}
     found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
     for place in range(len(plan_of(folder)["groups"])):
         log = folder.folder / f"group-{place}"
@@ -138,7 +138,7 @@ def where_is(folder: folders.RunFolder, number: int) -> tuple[int, Stages, int]:
 def plan_of(folder: folders.RunFolder) -> dict[str, Any]:
     """What plan.json holds: groups of members, and the lines about them."""
     try:
-        return json.loads((folder.folder / "plan.json").read_text())
+        return json.loads((folder.folder / "plan.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         raise ExperimentError(
             f"{folder.folder} has no readable plan.json: the sweep was cut off as it began; start it again"

@@ -206,7 +206,7 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
     preload()
     groups, lines = groups_of(config, folder)
     results = folder.folder / "results.json"
-    finished = json.loads(results.read_text()) if results.is_file() else {"rows": {}, "seconds": 0.0}
+    finished = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {"rows": {}, "seconds": 0.0}
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
         old = formats.note(formats.recorded(folder.config), folder.folder)
         changed = other_data(folder.config, groups[0].exp.data)
