@@ -37,6 +37,10 @@ class Split:
         x = None if self.examples is None else self.examples.get("x")
         return x if x is not None and np.ndim(x) == 4 and np.shape(x)[-1] in (1, 3) else None
 
+    def names(self, classes: Any = None) -> Sequence[str]:
+        """The names of these classes, or of all."""
+        return self.classes if classes is None else [self.name(int(label)) for label in classes]
+
     def name(self, label: int) -> str:
         """The name of a class, else its number."""
         return str(self.classes[label]) if 0 <= label < len(self.classes) else str(label)
@@ -50,12 +54,13 @@ def draw(value: Any, path: Path, split: Split) -> Path | None:
 
 @draw.register
 def _(value: reports.Matrix, path: Path, split: Split) -> Path:
-    return plots.draw_confusion(value.counts, split.classes, path)
+    return plots.draw_confusion(value.counts, split.names(value.classes), path)
 
 
 @draw.register
 def _(value: reports.Bars, path: Path, split: Split) -> Path | None:
-    return plots.bars(value.values, split.classes, path, label=value.label) if len(value.values) > 2 else None
+    names = split.names(value.classes)
+    return plots.bars(value.values, names, path, label=value.label) if len(value.values) > 2 else None
 
 
 @draw.register
