@@ -83,7 +83,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         "jax": jax.__version__,
     }
     signature["input"]["dtype"] = str(example.dtype)
-    (folder / "signature.json").write_text(json.dumps(signature, indent=1) + "\n")
+    (folder / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")
     return signature
 
 
@@ -120,7 +120,7 @@ def load(folder: str | Path) -> Callable[[Any], Any]:
 
     folder = Path(folder)
     exported = jax.export.deserialize(bytearray((folder / "predict.jax").read_bytes()))
-    signature = json.loads((folder / "signature.json").read_text())
+    signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
     trees: dict[str, Any] = {"params": {}, "model_state": {}}
     for path, array in load_file(folder / "weights.safetensors").items():
         *names, last = path.split("/")

@@ -71,6 +71,6 @@ def run(args: Sequence[str]) -> int:
     if not path.parent.is_dir():
         raise ExperimentError(f"no folder {path.parent}")
     command = f"python -m experiments.{path.stem}" if in_folder else f"python -m jaxdl train {path}"
-    path.write_text(TEMPLATE.format(title=path.stem.replace("_", " ").capitalize(), command=command))
+    path.write_text(TEMPLATE.format(title=path.stem.replace("_", " ").capitalize(), command=command), encoding="utf-8")
     print(f"wrote {path}; it runs as it is: {command}")
     return 0

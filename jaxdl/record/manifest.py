@@ -19,7 +19,7 @@ def write_manifest(folder: Path) -> None:
 def find_damage(folder: Path) -> str:
     """What is wrong with the files of a folder; empty if every byte is as `write_manifest` saw it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
         if manifest["crc32"] != _crc_of_json(files):
             return f"{MANIFEST} is damaged"
@@ -43,7 +43,7 @@ def find_damage(folder: Path) -> str:
 
 def write_synced(path: Path, text: str) -> None:
     """Write a file and force it to the disk, so that a power cut cannot leave it empty behind a rename."""
-    with open(path, "w") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
