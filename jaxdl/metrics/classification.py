@@ -194,8 +194,7 @@ def confusion_matrix(
     place = np.full(classes, len(rows))
     place[rows] = np.arange(len(rows))
     i, j = place[labels], place[predictions]
-    count = np.bincount(i * (len(rows) + 1) + j, minlength=(len(rows) + 1) ** 2)
-    return count.reshape(len(rows) + 1, len(rows) + 1)[:-1]
+    return confusion_matrix(j, i, classes=len(rows) + 1)[:-1]
 
 
 def per_class_accuracy(predictions: Labels, labels: Labels, *, classes: int) -> Float[np.ndarray, "classes"]:
@@ -277,8 +276,7 @@ def _counts(predictions: Labels, labels: Labels, classes: int) -> tuple[np.ndarr
 def _worst(recall: Float[np.ndarray, "classes"], labels: Labels) -> Labels:
     """The classes of lowest recall, worst first; of equal ones the larger comes first."""
     size = np.bincount(labels, minlength=len(recall))
-    order = np.lexsort((-size, recall))  # NaN is last
-    return order[: min(WORST, np.count_nonzero(size))]
+    return np.lexsort((-size, recall))[: min(WORST, np.count_nonzero(size))]  # NaN is last
 
 
 def _log_loss(own: Any) -> float:

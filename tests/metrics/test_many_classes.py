@@ -3,6 +3,7 @@
 import time
 import tracemalloc
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -89,11 +90,11 @@ def test_the_worst_classes_of_many_are_shown():
     np.testing.assert_allclose(out["balanced_accuracy"], sk.balanced_accuracy_score(y, best), rtol=1e-12)
 
 
-class Given:
+class Given(nn.Module):
     """The logits are the input: a network that is known."""
 
-    @staticmethod
-    def apply(variables, x, *, train, rngs):
+    @nn.compact
+    def __call__(self, x, *, train):
         return x
 
 
