@@ -1,14 +1,10 @@
-"""The few types that every part of jaxdl speaks: batches, metrics, tasks and phases.
+"""The types that every part of jaxdl uses. Axis names: `batch time height width channels dim heads classes vocab`.
 
-Axis names used in shapes everywhere: `batch time height width channels dim heads classes vocab`.
-
-A `Batch` is a dictionary of arrays whose first axis is the batch:
+A `Batch` is a dictionary of arrays whose first axis is the batch; data sets may add entries to these:
 
 - `x`: what the model reads (an image `(batch, height, width, channels)`, a row of a table, tokens, ...);
 - `y`: what it should give (integer labels or distributions, values, ...);
 - `mask`: float32 `(batch,)`, 1 for an example and 0 for padding; sums are weighted by it, so that padding counts nowhere.
-
-Further keys (`length`, `index`, ...) belong to the data sets that need them.
 """
 
 import sys
@@ -201,6 +197,10 @@ class Data:
     def standardise(self, batch: Batch) -> Batch:
         """The last step before the model, after augmentation."""
         return batch
+
+    def fingerprint(self) -> str:
+        """A hash of the files that are read while training; "" where `splits` hold all there is."""
+        return ""
 
     def size(self, split: str) -> int:
         """Number of examples of a split."""
