@@ -15,6 +15,7 @@ from jaxdl.record.alignment import ctc_alignment
 from jaxdl.record.attention_maps import draw_attention
 from jaxdl.record.gallery import montage
 from jaxdl.record.latent_map import latent_map
+from jaxdl.record.manifest import result_file
 from jaxdl.record.points import points
 
 MOST_IMAGES = 64
@@ -133,7 +134,6 @@ def keep_frames(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path
     written = []
     for name, value in report.items():
         if isinstance(value, reports.Picture) and value.film:
-            folder.mkdir(parents=True, exist_ok=True)
             written.append(frame(value, folder / f"{name}-{step:06d}.png", step))
     return [path for path in written if path is not None]
 
@@ -146,7 +146,8 @@ def frame(value: Any, path: Path, step: int) -> Path | None:
 
 @frame.register
 def _(value: reports.ImageGrid, path: Path, step: int) -> Path:
-    Image.fromarray(montage(value.pixels)).save(path)
+    with result_file(path) as new:
+        Image.fromarray(montage(value.pixels)).save(new, "PNG")
     return path
 
 

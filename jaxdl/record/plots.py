@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jaxdl.record.manifest import result_file
 from jaxdl.types import UserError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -279,8 +280,13 @@ def _names(classes: Sequence[str], n: int) -> list[str]:
 
 
 def _save(figure: Figure, path: PathLike) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    figure.savefig(path, dpi=140, facecolor="white")
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: PathLike) -> Path:
+    """Write a figure as a PNG of 140 dots per inch."""
+    path = Path(path)
+    with result_file(path) as new:
+        figure.savefig(new, dpi=140, facecolor="white", format="png")
     return path
