@@ -149,8 +149,7 @@ def record_edit(run: RunFolder, source: str | os.PathLike | None, step: int) -> 
     run.config["edits"] = [*run.edits, edit]
     if is_first_process():
         shutil.copyfile(source, run.folder / edit["file"])
-        write_synced(run.folder / "config.json.new", json.dumps(run.config, indent=2) + "\n")
-        os.replace(run.folder / "config.json.new", run.folder / "config.json")
+        write_synced(run.folder / "config.json", json.dumps(run.config, indent=2) + "\n")
     return True
 
 

@@ -107,10 +107,20 @@ class Classification(Task):
         logits = self.logits(outputs)
         return {"label": self.decide(logits), "probability": self.probabilities(logits)}
 
+    def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """As `predict`; of more than `MOST_CLASSES` classes the `scores` of each example in place of its probabilities."""
+        found, y = self.predict(params, model_state, batch, key), batch["y"]
+        if (p := found["probability"]).shape[-1] <= reports.MOST_CLASSES:
+            return found
+        return reports.scores(p, self.hard(y) if self.soft(y) else y) | {"label": found["label"]}
+
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         labels = self.hard(targets) if self.soft(targets) else targets
         keep = labels != self.ignore
-        found = reports.report(outputs["probability"][keep], labels[keep])
+        if "probability" in outputs:
+            found = reports.report(outputs["probability"][keep], labels[keep])
+        else:
+            found = reports.report_of_scores({name: a[keep] for name, a in outputs.items()}, labels[keep])
         return found | ({} if self.soft(targets) else misclassified(outputs, targets))
 
     def check(self, targets: np.ndarray) -> None:
@@ -134,7 +144,8 @@ class Classification(Task):
 
 def misclassified(outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Misclassified]:
     """The examples that are wrong with the most confidence."""
-    labels, sure = np.asarray(outputs["label"]), np.asarray(outputs["probability"]).max(-1)
+    labels = np.asarray(outputs["label"])
+    sure = outputs["confidence"] if "confidence" in outputs else outputs["probability"].max(-1)
     wrong = np.flatnonzero((labels != targets) & (targets >= 0))
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:SHOWN]
     return {"misclassified": Misclassified(wrong, labels[wrong], targets[wrong])} if len(wrong) else {}
