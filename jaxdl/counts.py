@@ -7,6 +7,13 @@ import numpy as np
 from jaxdl.types import UserError
 
 
+def check_positive(name: str, value: Any) -> None:
+    """`UserError` unless a value is a finite number above 0; None, a number that is not given, passes."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value < np.inf):
+        raise UserError(f"{name} = {value!r} must be a finite number above 0")
+
+
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """`ValueError` unless a value is a whole number of at least `least`; None, a count that is not given, passes.
 

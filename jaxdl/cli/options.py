@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from functools import wraps
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxdl.experiment import ExperimentError, override_types
-from jaxdl.setup import Config, as_typed, refuse_reserved
+from jaxdl.setup import Config, as_typed, knob_types, refuse_reserved
 from jaxdl.shipped import commands_here
 
 LATEST = "latest"
@@ -132,7 +131,7 @@ def with_value(args: Sequence[str]) -> list[str]:
 def check_signature(config: Callable[..., Any], options: type = RunOptions) -> None:
     """Every knob needs a type and a default, and a name that no option has: they are the command line."""
     refuse_reserved(config)
-    hints = typing.get_type_hints(config)
+    hints = knob_types(config)
     for name, parameter in inspect.signature(config).parameters.items():
         if name in {field.name for field in fields(options)}:
             raise ExperimentError(

@@ -1,5 +1,6 @@
 """Early stopping: a pure update of a small state that is part of the checkpoint."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -40,6 +41,10 @@ class EarlyStopping:
             raise UserError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
         check_count("patience", self.patience, 0)
         check_count("start_from", self.start_from, 0)
+        if isinstance(self.min_delta, float | int | str | None) and not (
+            isinstance(self.min_delta, float | int) and math.isfinite(self.min_delta)
+        ):
+            raise UserError(f"min_delta = {self.min_delta!r} must be a finite number")
 
 
 def directions(task: Any) -> dict[str, str]:

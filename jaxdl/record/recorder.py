@@ -30,6 +30,7 @@ class Recorder:
         self.callbacks(line)
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.log.check()
         self.bar.update(step, metrics)
 
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:

@@ -23,18 +23,19 @@ from typing import Any
 import jax
 
 from jaxdl import formats, runtime
-from jaxdl.engine.halving import train_group
+from jaxdl.engine.halving import Stages, train_group
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import Group, group
-from jaxdl.engine.program import traceable
+from jaxdl.engine.program import Program, traceable
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.lock import locked
+from jaxdl.record.manifest import read_json
 from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
-from jaxdl.runs.prepare import check_data, rehearsed
+from jaxdl.runs.prepare import check_data, check_splits, rehearsed
 from jaxdl.runs.provenance import about, check_recorded, data_record, other_data
 from jaxdl.setup import Config, Setup, refuse_reserved
 
@@ -108,6 +109,7 @@ def sweep(
         raise ExperimentError(f"init_from = {first.init_from}: members of a sweep start from their own seeds")
     check_data(first)
     rehearsed(setup, first)
+    check_splits(Program(first))
     points = [dict(one.knobs) for one in setups]
     record = {
         **setup.to_json(first),
@@ -206,8 +208,8 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
     preload()
     groups, lines = groups_of(config, folder)
     results = folder.folder / "results.json"
-    finished = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {"rows": {}, "seconds": 0.0}
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
+        finished = read_json(results, progress.say) or {"rows": {}, "seconds": 0.0}
         old = formats.note(formats.recorded(folder.config), folder.folder)
         changed = other_data(folder.config, groups[0].exp.data)
         for line in (old, changed and f"note: {changed}", *lines, f"sweep folder: {folder.folder}"):
@@ -215,7 +217,8 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
                 progress.say(line)
         before = 0
         for number, one in enumerate(groups):
-            if not all(str(i) in finished["rows"] for i in one.members):
+            stages = Stages(folder.folder / f"group-{number}", one.members, one.exp.select[1], progress.say)
+            if not stages.file.is_file() or not all(str(i) in finished["rows"] for i in one.members):
                 began = time.perf_counter()
                 rows, outcome = train_group(
                     one,

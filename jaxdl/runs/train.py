@@ -30,7 +30,7 @@ from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
-from jaxdl.runs.prepare import check_data, prepare
+from jaxdl.runs.prepare import check_data, check_splits, prepare
 from jaxdl.runs.provenance import about, check_recorded, continued, data_record, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
@@ -108,6 +108,7 @@ def _train(
         check_source(exp.init_from)
     check_data(exp)
     program = prepare(setup, plan, exp=exp)
+    check_splits(program)
     if folder is None:
         record = {
             **setup.to_json(exp),
@@ -126,6 +127,8 @@ def _train(
             progress.begin(step)
         else:
             state, step = initialised_from(program, program.init(), progress.say), 0
+        if resumed and (mended := folder.mend_env(source)):
+            progress.say(f"note: {mended}")
         if old := formats.note(setup.rules, folder.folder):
             progress.say(old)
         for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
@@ -141,6 +144,8 @@ def _train(
             functions = [*exp.callbacks, *([callback] if callback else [])]
             callbacks = Callbacks(functions, folder.folder, setup.knobs)
             recorder = Recorder(log, progress, callbacks, folder.folder / "samples")
+            if log.missing:
+                recorder.line({"kind": "note", "step": step, "note": log.missing})
             traces = folder.folder / "profile"
             try:
                 outcome = fit(
@@ -163,6 +168,10 @@ def _train(
                 hint = f"in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
                 raise Diverged(f"{error}; {rest}, {hint}") from None
             except OSError as error:
+                if is_first_process() and not folder.metrics.exists():
+                    raise CheckpointError(
+                        f"the run folder {folder.folder} was removed or moved while the run trained"
+                    ) from None
                 if isinstance(error, CheckpointError) or not is_first_process():
                     raise
                 checkpoints.wait()
