@@ -34,7 +34,7 @@ class RunOptions:
     """Folder under which <experiment>/<date-time>-s<seed>/ is made."""
     resume: str | None = None
     """Continue this run folder; without a value the latest run of this experiment."""
-    log_every: int = 50
+    log_every: int | None = None
     """Steps between lines of metrics.jsonl."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""

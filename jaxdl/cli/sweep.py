@@ -46,7 +46,7 @@ class SweepOptions:
     """Split the CPU into so many virtual devices."""
     run: str = "runs"
     """Folder under which <experiment>-sweep/<date-time>-s<seed>/ is made."""
-    log_every: int = 50
+    log_every: int | None = None
     """Steps between lines of metrics.jsonl."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""

@@ -1,16 +1,17 @@
-"""Who listens to a training loop: the log, the progress bar, the user's callback, and the gallery of samples."""
+"""The listeners of a training loop: the log, the progress, the user's callback, and the gallery of samples."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxdl.record.log import MetricsLog
+from jaxdl.record.notices import Notices
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.progress import Progress
 
 
 class Recorder:
-    """The events of a loop, to everyone who listens."""
+    """Pass the events of a loop on to every listener."""
 
     def __init__(
         self,
@@ -20,21 +21,24 @@ class Recorder:
         samples: Path | None = None,
     ):
         self.log, self.bar, self.callback, self.samples = log, progress, callback, samples
+        self.notice = Notices()
 
     def line(self, line: dict[str, Any]) -> None:
         self.log.line(line)
         if line["kind"] == "eval":
-            self.bar.evaluated(line["split"], line)
+            self.bar.evaluated(line["split"], line["step"], line)
         if line["kind"] == "note":
             self.bar.say(f"note: {line['note']}")
         if self.callback is not None:
             self.callback(line)
+        if (note := self.notice(line)) is not None:
+            self.line({"kind": "note", "step": line["step"], "note": note})
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
         self.bar.update(step, metrics)
 
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:
-        """A frame of every picture of the report that is filmed: samples, reconstructions."""
+        """Keep a frame of every filmed picture of the report, such as samples and reconstructions."""
         if self.samples is not None and is_first_process():
             from jaxdl.record.draw import keep_frames  # brings matplotlib
 
