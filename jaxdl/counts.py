@@ -1,5 +1,7 @@
-"""Counts: whole numbers, checked where they enter. A loop over 19.5 steps would never meet its end."""
+"""Numbers that are checked where they enter: counts are whole (a loop over 19.5 steps never ends), rates are not negative."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -23,3 +25,25 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise UserError(f"{name} = {shown} must be a whole number{hint}")
     if value < least:
         raise UserError(f"{name} = {value} must be {least} or more")
+
+
+def check_learning_rate(rate: Any) -> None:
+    """UserError for a learning rate below 0; a schedule or a traced value passes.
+
+    >>> check_learning_rate(-0.1)
+    Traceback (most recent call last):
+    jaxdl.types.UserError: learning rate -0.1 is negative, the loss would grow: give 0 or more
+    """
+    if isinstance(rate, int | float) and rate < 0:
+        raise UserError(f"learning rate {rate} is negative, the loss would grow: give 0 or more")
+
+
+def checks_peak(schedule: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a schedule so that a negative `peak` is refused when it is made."""
+
+    @wraps(schedule)
+    def checked(peak: Any, **others: Any) -> Any:
+        check_learning_rate(peak)
+        return schedule(peak, **others)
+
+    return checked

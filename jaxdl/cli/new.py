@@ -27,6 +27,7 @@ from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
+from jaxdl.cli.options import read_flags
 
 
 def config(*, epochs: int = 10, batch: int = 64, lr: float = 1e-3, rate: float = 0.1, seed: int = 0) -> Experiment:
@@ -67,7 +68,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl new")
+    options = read_flags(Options, args, prog="python -m jaxdl new")
     given = Path(options.name)
     in_folder = Path("experiments").is_dir() and given.parent == Path()
     path = (Path("experiments") / given if in_folder else given).with_suffix(".py")

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tyro
 
 from jaxdl import runtime
-from jaxdl.cli.options import parse
+from jaxdl.cli.options import parse, read_flags
 from jaxdl.cli.train import PAUSED, positive
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import Experiment, ExperimentError, load_config
@@ -82,7 +81,7 @@ def run(args: Sequence[str]) -> int:
         print(f"       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}")
         return 0 if args else 2
     if args[0].startswith("-"):
-        resumed = tyro.cli(ResumeOptions, args=args, prog="python -m jaxdl sweep")
+        resumed = read_flags(ResumeOptions, args, prog="python -m jaxdl sweep")
         runtime.configure(resumed.device, devices=resumed.devices)
         outcome = sweeps.resume(resumed.resume, stop_at=positive("stop-at", resumed.stop_at), quiet=resumed.quiet)
     else:

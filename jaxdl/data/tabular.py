@@ -6,6 +6,7 @@ compiled step, so that a prediction takes raw rows too. The split is fixed: see 
 
 import gzip
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -64,6 +65,10 @@ class TableEncoder:
         numbers = [np.where(np.isnan(columns[name]), m, columns[name]) for name, m in self.medians.items()]
         missing = [np.isnan(columns[name]) for name in self.indicated]
         chosen = [columns[name] == c for name, cs in self.categories.items() for c in cs]
+        for name, known in self.categories.items():
+            if new := np.setdiff1d(columns[name], known).tolist():
+                shown = f"{source}: {name} = {', '.join(new[:3])} is not in the training rows: encoded as none of them"
+                print(f"note: {shown}", file=sys.stderr)
         n = len(next(iter(columns.values())))
         stacked = [*numbers, *missing, *([] if self.codes else chosen)]
         x = np.stack(stacked, -1).astype(np.float32) if stacked else np.zeros((n, 0), np.float32)
@@ -191,8 +196,7 @@ def csv(
 
 @cache
 def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter) -> Table:
-    names = (*categorical, *ignore, target)
-    names = names if kind == "classes" else names[:-1]
+    names = (*categorical, *ignore, *([target] if kind == "classes" else []))
     columns = files.read_csv(path, names=names, delimiter=delimiter)
     if target not in columns:
         raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(columns)}")
@@ -202,17 +206,15 @@ def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter
         raise UserError(f"{path}: has no column but the target {target!r}")
     missing = np.isnan(y) if y.dtype.kind == "f" else y == ""
     if missing.any():
-        raise UserError(
-            f"{path}: the target {target!r} is missing in {missing.sum()} rows, first in row {missing.argmax()}"
-        )
+        where = f"missing in {missing.sum()} rows, first in row {missing.argmax()}"
+        raise UserError(f"{path}: the target {target!r} is {where}")
     if kind == "values" and y.dtype.kind != "f":
         raise UserError(f"{path}: the target {target!r} holds names ({str(y[0])!r}), not values")
     classes = [] if y.dtype.kind == "f" else sorted(set(y.tolist()), key=_order)
     numbers = np.array([classes.index(name) for name in y]) if classes else y
     if len(classes) == 1:
         raise UserError(f"{path}: the target {target!r} has one class only, {classes[0]!r}")
-    # rows are compared as text, so that the split knows nothing of the encoding
-    text = np.stack([cells.astype(str) for cells in inputs.values()], -1)
+    text = np.stack([cells.astype(str) for cells in inputs.values()], -1)  # the split knows nothing of the encoding
     rows, split = prepare.split_rows(text, numbers if classes else None, source=str(path))
     encoder = TableEncoder.fit(inputs, rows["train"], codes=codes)
     return _assemble(
@@ -233,8 +235,7 @@ def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter
 
 def _order(name: str) -> tuple[float, str]:
     """8, 9, 10, then words."""
-    number = files.parsed_number(name)
-    return (math.inf if number is None else number), name
+    return (math.inf if (number := files.parsed_number(name)) is None else number), name
 
 
 BREAST_CANCER = tuple(

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import checks_peak
 from jaxdl.types import UserError
 
 Knob = float | int | Array
@@ -24,6 +25,7 @@ Schedule = Callable[[Knob], Array]
 """step -> learning rate, the type that optax expects too."""
 
 
+@checks_peak
 def constant(peak: Knob) -> Schedule:
     """The same rate for ever: η(t) = peak.
 
@@ -61,6 +63,7 @@ def linear_warmup(peak: Knob, *, warmup: Knob, start: Knob | None = None) -> Sch
     return warmed_up(constant(peak), warmup, start=start)
 
 
+@checks_peak
 def step(peak: Knob, *, every: Knob, rate: Knob = 0.1) -> Schedule:
     """A staircase: η(t) = peak · rate^⌊t / every⌋ (`StepLR`).
 
@@ -70,6 +73,7 @@ def step(peak: Knob, *, every: Knob, rate: Knob = 0.1) -> Schedule:
     return lambda step: peak * jnp.power(rate, jnp.floor(_float(step) / every))
 
 
+@checks_peak
 def multistep(peak: Knob, *, milestones: Sequence[Knob], rate: Knob = 0.1) -> Schedule:
     """A staircase with chosen edges: η(t) = peak · rate^(number of milestones ≤ t) (`MultiStepLR`).
 
@@ -81,6 +85,7 @@ def multistep(peak: Knob, *, milestones: Sequence[Knob], rate: Knob = 0.1) -> Sc
     )
 
 
+@checks_peak
 def exponential(peak: Knob, *, rate: Knob, every: Knob = 1) -> Schedule:
     """η(t) = peak · rate^(t / every) (`ExponentialLR` with gamma = rate and every = 1).
 
@@ -90,6 +95,7 @@ def exponential(peak: Knob, *, rate: Knob, every: Knob = 1) -> Schedule:
     return lambda step: peak * jnp.power(rate, _float(step) / every)
 
 
+@checks_peak
 def polynomial(peak: Knob, *, steps: Knob, power: Knob = 1.0, end: Knob = 0.0) -> Schedule:
     """η(t) = end + (peak - end) · (1 - t/steps)^power; power 1 is linear decay (`PolynomialLR`).
 
@@ -99,6 +105,7 @@ def polynomial(peak: Knob, *, steps: Knob, power: Knob = 1.0, end: Knob = 0.0) -
     return lambda step: end + (peak - end) * jnp.power(1 - _progress(step, steps), power)
 
 
+@checks_peak
 def cosine(peak: Knob, *, steps: Knob, end: Knob = 0.0) -> Schedule:
     """Half a wave from peak to end: η(t) = end + (peak - end) · ½ (1 + cos π t/steps) (`CosineAnnealingLR`, then flat).
 
@@ -108,6 +115,7 @@ def cosine(peak: Knob, *, steps: Knob, end: Knob = 0.0) -> Schedule:
     return lambda step: end + (peak - end) * 0.5 * (1 + jnp.cos(jnp.pi * _progress(step, steps)))
 
 
+@checks_peak
 def cosine_restarts(peak: Knob, *, period: Knob, growth: int = 1, shrink: Knob = 1.0, end: Knob = 0.0) -> Schedule:
     """SGDR: cosines one after another, each `growth` times as long and `shrink` times as high as the one before.
 
@@ -139,6 +147,7 @@ def cosine_restarts(peak: Knob, *, period: Knob, growth: int = 1, shrink: Knob =
     return rate
 
 
+@checks_peak
 def one_cycle(
     peak: Knob, *, steps: Knob, warmup: Knob = 0.3, start_factor: Knob = 1 / 25, end_factor: Knob = 1e-4
 ) -> Schedule:
@@ -162,6 +171,7 @@ def one_cycle(
     return rate
 
 
+@checks_peak
 def inverse_sqrt(peak: Knob, *, warmup: Knob, start: Knob | None = None) -> Schedule:
     """A straight line to the peak, then η(t) = peak · √(warmup / t): the Transformer's schedule.
 
@@ -177,6 +187,7 @@ def inverse_sqrt(peak: Knob, *, warmup: Knob, start: Knob | None = None) -> Sche
     return warmed_up(decay, warmup, start=start)
 
 
+@checks_peak
 def warmup_stable_decay(
     peak: Knob, *, steps: Knob, warmup: Knob, decay: Knob, end: Knob = 0.0, start: Knob | None = None
 ) -> Schedule:

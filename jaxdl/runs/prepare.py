@@ -8,6 +8,7 @@ from jaxdl.engine.program import Program, program_of
 from jaxdl.engine.step import prepared_batch, rehearse
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.setup import Setup
+from jaxdl.tasks.classification import Classification
 from jaxdl.types import Task, TrainState, UserError
 
 SOME = 1000
@@ -57,3 +58,19 @@ def check_data(exp: Experiment) -> None:
                 exp.task.check_inputs(np.asarray(read(some), np.float32))
         except ValueError as error:
             raise UserError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
+
+
+def spare_outputs(program: Program) -> str:
+    """A note where a classifier has more outputs than the training labels and the names of classes have classes, else ""."""
+    exp = program.exp
+    y = exp.data.splits["train"].get("y")
+    if not isinstance(exp.task, Classification) or y is None or np.ndim(y) != 1 or y.dtype.kind not in "iu":
+        return ""
+    outputs = getattr(exp.task.network, "classes", None)
+    if outputs is None:
+        weights, one = jax.eval_shape(program.one_weights, program.traced, program.shapes), exp.data.example()
+        outputs = jax.eval_shape(program.one_predict, program.traced, weights, one)["probability"].shape[-1]
+    top = int(np.max(y))
+    if outputs <= max(top + 1, len(exp.data.classes), 2):
+        return ""
+    return f"the model has {outputs} outputs, but the training labels lie in 0 … {top}: no example trains the other outputs"

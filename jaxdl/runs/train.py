@@ -30,7 +30,7 @@ from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
-from jaxdl.runs.prepare import check_data, prepare
+from jaxdl.runs.prepare import check_data, prepare, spare_outputs
 from jaxdl.runs.provenance import about, check_recorded, continued, data_record, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
@@ -141,6 +141,8 @@ def _train(
             progress.say(f"note: {note}")
         checkpoints.about = about(folder)
         progress.say(headline(program, folder.folder, step))
+        if note := spare_outputs(program):
+            progress.say(f"note: {note}")
         if not setup.knobs:
             progress.say(f"note: no knobs are recorded: {setup.name} takes none")
         if exp.accumulate > 1 and "batch_stats" in program.shapes.model_state:

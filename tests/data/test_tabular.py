@@ -124,13 +124,14 @@ def test_csv_of_numbers_as_classes_and_as_categories(tmp_path):
     assert tabular.csv(path, target="grade", ignore=["id"], batch=2).classes == ()
 
 
-def test_reading_a_file_to_predict_uses_what_training_said(tmp_path):
+def test_reading_a_file_to_predict_uses_what_training_said(tmp_path, capsys):
     data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
     new = tmp_path / "new.csv"
     new.write_text("town,age,income\nRome,30,1\nLima,,2\n", encoding="utf-8")
     median = data.encoder.medians["age"]
     expected = [[30, 1, 0, 0, 0, 1], [median, 2, 1, 0, 0, 0]]
     np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
+    assert f"note: {new}: town = Lima is not in the training rows" in capsys.readouterr().err
     new.write_text("town,income\nRome,1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"new\.csv: has no column 'age'"):
         data.read(new)

@@ -3,6 +3,7 @@
 import inspect
 import math
 import runpy
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 
 from jaxdl import optim
 from jaxdl.optim import schedules
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 GOLDEN_PATH = Path(__file__).parents[1] / "golden" / "optim.py"
@@ -193,3 +195,11 @@ def test_a_plateau_ends_below_the_threshold_not_at_it():
     observed = np.float32([1.0, 0.95, 0.89, 0.82])  # only the third is 10 % below the best
     scales = one_program(lambda observed: jax.lax.scan(step, tx.init(None), observed)[1], observed)
     assert scales.tolist() == [1.0, 0.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    "make", [schedules.constant, partial(schedules.warmup_cosine, steps=9), optim.adamw, optim.sgd]
+)
+def test_a_negative_learning_rate_is_refused(make):
+    with pytest.raises(UserError, match=r"learning rate -0\.5"):
+        make(-0.5).init({}) if make in (optim.adamw, optim.sgd) else make(peak=-0.5)
