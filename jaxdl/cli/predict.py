@@ -1,6 +1,8 @@
 """`predict RUN|WEIGHTS FILE...`: what a trained run, or a set of imported weights, says about files."""
 
 import json
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +18,7 @@ from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.members import load
+from jaxdl.runs.run import as_rows
 from jaxdl.types import UserError
 
 MOST_COMPARED = 10
@@ -129,9 +132,12 @@ def read(file: Path, data: Any) -> np.ndarray:
             raise UserError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
         x = arrays["x"]
     else:
-        x = data.read(file)["x"]
-    like = data.inputs()
-    return x[None] if x.ndim == like.ndim - 1 else x
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", UserWarning)
+            x = data.read(file)["x"]
+        for note in notes:
+            print(f"note: {note.message}", file=sys.stderr)
+    return as_rows(data.as_inputs(x), data.inputs())[0]
 
 
 def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:

@@ -131,8 +131,10 @@ def test_evaluation_reads_every_example_once_in_order(batch, split):
 REFUSED = {
     "batch = 11 must lie between 1 and 10": lambda: example(11),
     "batch = 0": lambda: example(0),
-    "splits need 'train'": lambda: InMemory({"test": {"x": np.ones(3)}}, 1),
-    "arrays of one length": lambda: InMemory({"train": {"x": np.ones(3), "y": np.ones(4)}}, 1),
+    "batch = 2.5 must be a whole number": lambda: example(2.5),
+    "batch = True": lambda: example(True),
+    "batch = '4'": lambda: example("4"),
+    "batch = nan": lambda: example(float("nan")),
     "split = 'validation' is not one of train, test": lambda: example().size("validation"),
 }
 
