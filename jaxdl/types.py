@@ -1,14 +1,10 @@
-"""The few types that every part of jaxdl speaks: batches, metrics, tasks and phases.
+"""The types that every part of jaxdl uses. Axis names: `batch time height width channels dim heads classes vocab`.
 
-Axis names used in shapes everywhere: `batch time height width channels dim heads classes vocab`.
-
-A `Batch` is a dictionary of arrays whose first axis is the batch:
+A `Batch` is a dictionary of arrays whose first axis is the batch; data sets may add entries to these:
 
 - `x`: what the model reads (an image `(batch, height, width, channels)`, a row of a table, tokens, ...);
 - `y`: what it should give (integer labels or distributions, values, ...);
 - `mask`: float32 `(batch,)`, 1 for an example and 0 for padding; sums are weighted by it, so that padding counts nowhere.
-
-Further keys (`length`, `index`, ...) belong to the data sets that need them.
 """
 
 import sys
@@ -38,10 +34,7 @@ Augment = Callable[[Key, Batch], Batch]
 
 
 class UserError(ValueError):
-    """What the user can put right: an argument, a file, a data set. The command line prints one line and exits with code 2.
-
-    Any other exception that jaxdl raises is a defect and keeps its traceback.
-    """
+    """What the user can put right: printed in one line, exit code 2. Other exceptions are defects and keep their traceback."""
 
 
 class UserTypeError(UserError, TypeError):
@@ -64,9 +57,8 @@ class Objective(Protocol):
 class Phase:
     """One part of an update: minimise `objective` with respect to some of the parameters, `repeats` times.
 
-    The usual task has one phase over all parameters. A GAN has two: the critic `k` times, then the generator once.
-    `params` names the top-level entries of the parameter tree that the phase updates (None: all of them), `optimizer`
-    the entry of `Experiment.optimizer` where that is a dictionary.
+    Most tasks have one phase over all parameters. A GAN has two: the critic `k` times, then the generator once. `params` names
+    the top-level parameters that the phase updates (None: all), `optimizer` the entry of `Experiment.optimizer` if it is a dict.
     """
 
     objective: Objective
@@ -146,6 +138,10 @@ class Task:
     def check(self, targets: Any) -> None:
         """Raise ValueError for targets of a split that the task cannot train on."""
 
+    def notes(self, data: "Data", outputs: Callable[[], Any]) -> tuple[str, ...]:
+        """Sentences to print before a training; `outputs` gives the shapes of what is predicted for a batch."""
+        return ()
+
     def check_inputs(self, x: Any) -> None:
         """Raise ValueError for inputs (some of a split, as the model reads them) that the task cannot train on."""
 
@@ -203,6 +199,10 @@ class Data:
     def standardise(self, batch: Batch) -> Batch:
         """The last step before the model, after augmentation."""
         return batch
+
+    def fingerprint(self) -> str:
+        """A hash of the files that are read while training; "" where `splits` hold all there is."""
+        return ""
 
     def size(self, split: str) -> int:
         """Number of examples of a split."""

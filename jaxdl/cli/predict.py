@@ -142,13 +142,13 @@ def read(file: Path, data: Any) -> np.ndarray:
 
 def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:
     plain = {key: np.asarray(value).tolist() for key, value in one.items()}
-    if "probability" in one:
+    if np.ndim(one.get("probability", 0.0)) == 1:
         plain["top"] = [[label, round(p, 6)] for label, p in ranked(one["probability"], classes, top)]
     return json.dumps({"file": name, **plain})
 
 
 def as_text(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:
-    if "probability" in one:
+    if np.ndim(one.get("probability", 0.0)) == 1:
         return f"{name}: " + "  ".join(f"{label} {p:.3f}" for label, p in ranked(one["probability"], classes, top))
     return f"{name}: " + "  ".join(
         f"{key} {np.array2string(np.asarray(value), precision=5, threshold=8, edgeitems=3)}"

@@ -11,7 +11,7 @@ inside the compiled step.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -89,6 +89,9 @@ class StreamedImages(Data):
             raise UserError(f"split = {split!r} is not one of {', '.join(self.records)}")
         return len(self.records[split])
 
+    def fingerprint(self) -> str:
+        return "-".join(files.fingerprint(Sources(records)) for records in self.records.values())
+
     def example(self) -> Batch:
         """One raw batch of zeros, for shapes."""
         mask = np.ones(self.batch, np.float32)
@@ -160,6 +163,19 @@ class StreamedImages(Data):
     def close(self) -> None:
         """End the workers; they start again when they are needed."""
         together(Reader.close, list(self.readers.values()))
+
+
+class Sources(Sequence):
+    """The files or contents of records, without their labels."""
+
+    def __init__(self, records: Records):
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.records[index][0]
 
 
 # -- sets -------------------------------------------------------------------------------------------------------------

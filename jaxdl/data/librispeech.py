@@ -98,6 +98,9 @@ class Transcribed(Data):
         """The transcripts of each split; its recordings stay on disk."""
         return {split: {"y": self.transcripts(rows)} for split, rows in self.parts.items()}
 
+    def fingerprint(self) -> str:
+        return "-".join(files.fingerprint([path for path, _ in rows]) for rows in self.parts.values())
+
     def size(self, split: str) -> int:
         if split not in self.parts:
             raise UserError(f"split = {split!r} is not one of {', '.join(self.parts)}")

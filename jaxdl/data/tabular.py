@@ -296,5 +296,5 @@ def _classes(file: str, name: str, columns: Sequence[str], classes: Sequence[str
 def bundled(file: str, *, delimiter: str | None = ",", skip: int = 0) -> np.ndarray:
     """The numbers of a file in `bundled/`."""
     path = files.existing(Path(__file__).parent / "bundled" / file)
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         return np.loadtxt(lines, delimiter=delimiter, skiprows=skip)

@@ -1,10 +1,10 @@
-"""Images in memory: digits (shipped with scikit-learn), MNIST and its kin, CIFAR, and image arrays of your own.
+"""Images in memory: digits and clothing (bundled), MNIST and Fashion-MNIST, CIFAR, and image arrays of your own.
 
 Images stay uint8 on the device; `prepare` brings them to [0, 1] and `standardise` to mean 0 and deviation 1 per channel, with
 the numbers of the training images, both inside the compiled step. The official test set is the test split; the
 validation split is a fixed tenth of the official training set, a tenth of each class.
 
-A set that is not shipped is read from a folder that the user names, or else from tensorflow-datasets if it was prepared.
+A set that is not bundled is read from a folder that the user names, or else from tensorflow-datasets if it was prepared.
 """
 
 import math
@@ -115,6 +115,16 @@ def digits(*, batch: int = 64) -> Images:
     rows = bundled("digits.csv.gz")
     x, y = rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8), rows[:, -1]
     return images((x, y), batch=batch, name="digits", classes=[str(i) for i in range(10)], maximum=16.0)
+
+
+@cache
+def clothing(*, batch: int = 64) -> Images:
+    """12,000 pieces of clothing of 28x28 pixels, 1,000 for training and 200 for testing of each of 10 classes.
+
+    The first of each class in Fashion-MNIST. Source: Xiao et al. 2017, arXiv:1708.07747; `bundled/make_clothing.py`.
+    """
+    parts = _npz(files.existing(Path(__file__).parent / "bundled" / "clothing.npz"))
+    return images(parts["train"], parts["test"], batch=batch, name="clothing", classes=FASHION)
 
 
 @cache

@@ -68,9 +68,10 @@ class Stages:
         self.folder, self.order, self.notify = folder, mode, notify
         self.file = folder / "stages.json"
         self.how: str | None = None
+        self.about: Mapping[str, Any] = {}
         self.all = [Stage(0, list(members))]
         if self.file.is_file():
-            told = json.loads(self.file.read_text())
+            told = json.loads(self.file.read_text(encoding="utf-8"))
             self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
 
     def write(self) -> None:
@@ -78,7 +79,9 @@ class Stages:
 
     def checkpoints(self, number: int) -> Checkpoints:
         folder = self.folder / (f"checkpoints-{number}" if number else "checkpoints")
-        return Checkpoints(folder, mode=self.order, notify=self.notify)
+        found = Checkpoints(folder, mode=self.order, notify=self.notify)
+        found.about = self.about
+        return found
 
     def of(self, member: int) -> int:
         """The number of the last stage of a member."""
@@ -97,15 +100,20 @@ def train_group(
     how: str | None,
     prune: bool,
     limits: Limits,
+    about: Mapping[str, Any],
     progress: Callable[[int, Mapping[str, float]], None],
     say: Callable[[str], None],
 ) -> tuple[dict[str, Row], Outcome]:
-    """Train a group to its end, or go on with it. Returns what became of each member, and how the loop ended."""
+    """Train a group to its end, or go on with it. Returns what became of each member, and how the loop ended.
+
+    `about`: what every checkpoint remembers of the sweep.
+    """
     folder.mkdir(exist_ok=True)
     metric, order = group.exp.select
     if prune and "validation" not in group.exp.data.splits:
         raise UserError("pruning compares members on the validation split, and this data has none")
     stages = Stages(folder, group.members, order, say)
+    stages.about = about
     population = Population(group, devices, stages.how or how)
     if population.timings:
         told = ", ".join(f"{mode} {1e3 * seconds:.3g} ms" for mode, seconds in population.timings.items())

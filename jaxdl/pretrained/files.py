@@ -60,7 +60,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
             raise UserError(f"{path} holds none of {', '.join(names)}")
         path = found[0]
     if path.suffix == ".json":
-        shards = sorted(set(json.loads(path.read_text())["weight_map"].values()))
+        shards = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
         return {name: array for shard in shards for name, array in read_tensors(path.parent / shard).items()}
     with path.open("rb") as file:
         head = file.read(16)

@@ -227,7 +227,7 @@ def import_weights(
         "labels": labels,
         "source": {"file": Path(path).name, "sha256": file_digest(Path(path)) if Path(path).is_file() else None},
     }
-    (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n")
+    (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     tokenizer = (Path(path) if Path(path).is_dir() else Path(path).parent) / TOKENIZER
     if weights.preprocess is None and tokenizer.is_file():
         shutil.copyfile(tokenizer, out / TOKENIZER)
@@ -244,7 +244,7 @@ def open_weights(folder: str | Path) -> Imported:
     if not (folder / "weights.json").is_file():
         raise UserError(f"{folder} holds no weights.json: make it with import-weights")
     try:
-        record = json.loads((folder / "weights.json").read_text())
+        record = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
         model = MODELS[record["name"]].build(**record["options"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'weights.json'} is damaged ({error}): import the weights again") from None

@@ -103,9 +103,9 @@ def beside(path: str | Path) -> Preprocess | None:
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     file = folder / "preprocessor_config.json"
     if file.is_file():
-        return _huggingface(json.loads(file.read_text()))
+        return _huggingface(json.loads(file.read_text(encoding="utf-8")))
     file = folder / "config.json"
-    if file.is_file() and "pretrained_cfg" in (config := json.loads(file.read_text())):
+    if file.is_file() and "pretrained_cfg" in (config := json.loads(file.read_text(encoding="utf-8"))):
         return _timm(config["pretrained_cfg"])
     return None
 
@@ -138,7 +138,7 @@ def labels_beside(path: str | Path) -> tuple[str, ...] | None:
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
     if not file.is_file():
         return None
-    config = json.loads(file.read_text())
+    config = json.loads(file.read_text(encoding="utf-8"))
     if "id2label" in config:
         return tuple(config["id2label"][str(i)] for i in range(len(config["id2label"])))
     return tuple(config["label_names"]) if "label_names" in config else None

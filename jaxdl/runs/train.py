@@ -30,7 +30,7 @@ from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
 from jaxdl.runs.prepare import check_data, prepare
-from jaxdl.runs.provenance import checksum, continued, notes_on_resume
+from jaxdl.runs.provenance import about, check_recorded, continued, data_record, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
 from jaxdl.setup import Config, Setup, refuse_reserved
@@ -49,6 +49,7 @@ def train(
     limits: Limits = Limits(),
     quiet: bool = False,
     callback: Callback | None = None,
+    trust: bool = False,
     **values: Any,
 ) -> Run:
     """Train an experiment into a new run folder under `run`, or go on with the run folder `resume`.
@@ -72,6 +73,7 @@ def train(
 
                 with mlflow.start_run():                                                      # MLflow
                     train(config, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+        trust: resume a run whose config.json was changed since its checkpoints were written.
         **values: knobs of `config`, and recorded fields of the Experiment (`precision`, `ema`, ...), by name.
 
     In several processes (`jaxdl.engine.distributed`) all of them call this; an exception then ends the process at once.
@@ -85,6 +87,7 @@ def train(
         folder = folders.open_run(resume)
         if "sweep" in folder.config:
             raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
+        check_recorded(folder, trust=trust)
         setup = continued(Setup.from_json(config, folder.config, folder.folder), values)
     runtime.ensure()
     exp = setup.build()
@@ -117,7 +120,7 @@ def _train(
         record = {
             **setup.to_json(exp),
             "plan": dict(describe(plan)),
-            "data": checksum(exp.data),
+            **data_record(exp.data),
         }
         folder = new_folder(run, setup.stem, int(exp.seed), record, source)
         if is_first_process():
@@ -135,7 +138,10 @@ def _train(
             progress.say(old)
         for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
             progress.say(f"note: {note}")
+        checkpoints.about = about(folder)
         progress.say(headline(program, folder.folder, step))
+        for note in exp.task.notes(exp.data, program.predicted_shapes):
+            progress.say(f"note: {note}")
         if not setup.knobs:
             progress.say(f"note: no knobs are recorded: {setup.name} takes none")
         if exp.accumulate > 1 and "batch_stats" in program.shapes.model_state:

@@ -42,7 +42,7 @@ def test_the_weights_are_those_of_the_run(trained, exported):
 
 
 def test_the_signature_says_what_it_takes(exported):
-    signature = json.loads((exported / "signature.json").read_text())
+    signature = json.loads((exported / "signature.json").read_text(encoding="utf-8"))
     assert signature["input"] == {"shape": ["batch", 6], "dtype": "float32"}
     assert signature["any_batch"]
     assert signature["platforms"] == ["cpu", "cuda", "tpu"]

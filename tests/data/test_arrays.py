@@ -185,9 +185,10 @@ def test_a_task_that_reads_what_the_data_have_not_says_so():
 def images(*, seed: int = 0) -> Experiment:
     rng = np.random.default_rng(0)
     x = rng.random((16, 4, 4, 1), np.float32)
-    data = InMemory({"train": {"x": x, "y": ["no", "yes"] * 8}}, batch=8, name="squares")
+    splits = {"train": {"x": x, "y": ["no", "yes"] * 8}, "test": {"x": x[:4], "y": ["no", "yes", "new", "new"]}}
+    data = InMemory(splits, batch=8, name="squares", classes=("no", "yes", "new"))
     return Experiment(
-        data=data, task=Classification(MLP(features=(3,), classes=2)), optimizer=adam(1e-2), steps=2, seed=seed
+        data=data, task=Classification(MLP(features=(3,), classes=3)), optimizer=adam(1e-2), steps=2, seed=seed
     )
 
 
@@ -196,14 +197,15 @@ def test_predictions_for_every_shape_of_training_with_the_names_of_the_classes()
     run = Run(Setup.of(images, {}), program, program.init())
     x = run.experiment.data.splits["train"]["x"][:5]
     whole = run.predict(x)
-    assert set(whole["name"]) <= {"no", "yes"}
-    np.testing.assert_array_equal(whole["name"], np.array(["no", "yes"])[whole["label"]])
+    np.testing.assert_array_equal(whole["name"], np.array(["no", "yes", "new"])[whole["label"]])
     for same in (x[..., 0], x[..., 0].tolist(), [*x]):
         np.testing.assert_allclose(run.predict(same)["probability"], whole["probability"], rtol=1e-6)
     for one in (x[2], x[2, ..., 0], x[2, ..., 0].tolist()):
         found = run.predict(one)
         np.testing.assert_allclose(found["probability"], whole["probability"][2], rtol=1e-5)
         assert found["name"] == whole["name"][2]
+    (note,) = run.evaluate("test").report["notes"].lines
+    assert all(part in note for part in ("2 of 4", "'new'", "never seen in training"))
     for wrong in (x[:, :3], x[0, 0], x.astype(str), x + 1j):
         with pytest.raises(UserError):
             run.predict(wrong)

@@ -214,7 +214,7 @@ def test_a_set_in_balanced_batches():
     assert data.example()["x"].shape == (6, 1)
     for classes, each, says in (
         (6, 2, "6 classes a batch are more than the 5 that five trains on"),
-        (2, 0, "both must be 1 or more"),
+        (2, 0, "each = 0"),
     ):
         with pytest.raises(ValueError, match=says):
             balanced(plain, classes=classes, each=each)

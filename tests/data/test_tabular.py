@@ -82,7 +82,7 @@ def write(path, n=40, extra=""):
     for i in range(n):
         age = "" if i % 5 == 0 else f"{rng.integers(20, 60)}"
         lines.append(f"{age},{('Rome', 'Oslo', '')[i % 3]},{rng.normal():.3f},{('no', 'yes')[i % 2]}")
-    path.write_text("\n".join(lines) + "\n" + extra)
+    path.write_text("\n".join(lines) + "\n" + extra, encoding="utf-8")
     return path
 
 
@@ -117,7 +117,7 @@ def test_csv_codes_and_values(tmp_path):
 
 def test_csv_of_numbers_as_classes_and_as_categories(tmp_path):
     path = tmp_path / "n.csv"
-    path.write_text("id,zip,grade\n" + "".join(f"{i},{i % 2},{8 + i % 3}\n" for i in range(40)))
+    path.write_text("id,zip,grade\n" + "".join(f"{i},{i % 2},{8 + i % 3}\n" for i in range(40)), encoding="utf-8")
     data = tabular.csv(path, target="grade", kind="classes", categorical=["zip"], ignore=["id"], batch=2)
     assert data.columns == ("zip = 0", "zip = 1")
     assert data.classes == ("8", "9", "10")
@@ -127,18 +127,18 @@ def test_csv_of_numbers_as_classes_and_as_categories(tmp_path):
 def test_reading_a_file_to_predict_uses_what_training_said(tmp_path):
     data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
     new = tmp_path / "new.csv"
-    new.write_text("town,age,income\nRome,30,1\nLima,,2\n")
+    new.write_text("town,age,income\nRome,30,1\nLima,,2\n", encoding="utf-8")
     median = data.encoder.medians["age"]
     expected = [[30, 1, 0, 0, 0, 1], [median, 2, 1, 0, 0, 0]]
     with pytest.warns(UserWarning, match="1 of 2 rows have a town never seen in training .'Lima'"):
         np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
-    new.write_text("town,income\nRome,1\n")
+    new.write_text("town,income\nRome,1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"new\.csv: has no column 'age'"):
         data.read(new)
     iris = tmp_path / "iris.csv"
-    iris.write_text(",".join(tabular.IRIS) + "\n1,2,3,4\n")
+    iris.write_text(",".join(tabular.IRIS) + "\n1,2,3,4\n", encoding="utf-8")
     np.testing.assert_array_equal(tabular.iris().read(iris)["x"], [[1, 2, 3, 4]])
-    iris.write_text(",".join(tabular.IRIS) + "\n1,2,,4\n")
+    iris.write_text(",".join(tabular.IRIS) + "\n1,2,,4\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"not finite.*row 0, column 'petal length \(cm\)'"):
         tabular.iris().read(iris)
 
@@ -207,7 +207,7 @@ def test_csv_errors_name_the_file_or_the_argument(tmp_path, name):
 
 
 def test_csv_with_one_class(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b\n" + "1,x\n" * 30)
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,x\n" * 30, encoding="utf-8")
     with pytest.raises(ValueError, match="has one class only, 'x'"):
         tabular.csv(tmp_path / "a.csv", target="b", batch=1)
     with pytest.raises(FileNotFoundError, match="no such file"):

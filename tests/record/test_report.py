@@ -33,7 +33,7 @@ class Drawn(Data):
 @pytest.fixture
 def run(tmp_path):
     source = tmp_path / "digits.py"
-    source.write_text(SOURCE)
+    source.write_text(SOURCE, encoding="utf-8")
     config = {"knobs": {"lr": 0.003, "sizes": [8, 8], "norm": "a|b"}, "recorded": {"ema": None, "precision": "float32"}}
     run = create_run(tmp_path / "runs", "digits", seed=1, config=config, source=source)
     with MetricsLog(run.folder, tensorboard=False) as log:
@@ -69,7 +69,7 @@ def evaluation(report, **metrics):
 
 def write(run, evaluations, data, select=("accuracy", "max")):
     path = write_report(run, SimpleNamespace(data=data, select=select), evaluations)
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     pictures = re.findall(r"!\[.*\]\(plots/(.*)\.png\)", text)
     assert all((run.plots / f"{name}.png").stat().st_size > 1000 for name in pictures)
     return text, pictures
@@ -182,5 +182,5 @@ def test_a_run_that_was_stopped_before_its_first_line(tmp_path):
 )
 def test_titles(tmp_path, source, expected):
     path = tmp_path / "e.py"
-    path.write_text(source)
+    path.write_text(source, encoding="utf-8")
     assert title(create_run(tmp_path, "e", seed=0, config={}, source=path)) == expected
