@@ -19,6 +19,7 @@ from jaxdl.losses.classification import (
     kl_divergence,
     poly_cross_entropy,
     sigmoid_focal_loss,
+    softmax_dice,
     valid_labels,
 )
 from jaxdl.losses.margin import arcface, combined_margin, cosface, sphereface
@@ -90,6 +91,7 @@ __all__ = [
     "quantile",
     "sigmoid_focal_loss",
     "smooth_l1",
+    "softmax_dice",
     "sphereface",
     "squared_error",
     "student_t_nll",

@@ -250,6 +250,32 @@ def dice(
     return 1 - (2 * (p * y).sum(axes) + smooth) / (p.sum(axes) + y.sum(axes) + smooth)
 
 
+def softmax_dice(
+    logits: Float[Array, "batch *space classes"],
+    labels: Int[Array, "batch *space"],
+    *,
+    smooth: ArrayLike = 1.0,
+    ignore: int = -100,
+) -> Float[Array, "batch"]:
+    """Soft Dice loss of semantic segmentation: the mean over classes of `dice`, one value per example.
+
+        1 - 1/K Σ_c (2·Σ p_c·[y = c] + s) / (Σ p_c + Σ [y = c] + s)        p = softmax(logits), sums over the pixels
+
+    Pixels labelled `ignore` are left out; any other label that is not a class gives NaN.
+    Source: Milletari et al. 2016, arXiv:1606.04797; Sudre et al. 2017, arXiv:1707.03237.
+
+    >>> print(f"{jax.jit(softmax_dice)(jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])).item():.4f}")  # p = 1/2 everywhere
+    0.3333
+    """
+    keep, axes = labels != ignore, tuple(range(1, labels.ndim))
+    known = (~keep | is_class(labels, logits.shape[-1])).all(axes)
+    p = jax.nn.softmax(at_least_float32(logits)) * keep[..., None]
+    y = jax.nn.one_hot(jnp.where(keep, labels, -1), logits.shape[-1], dtype=p.dtype)
+    smooth = jnp.asarray(smooth, p.dtype)
+    overlap = (2 * (p * y).sum(axes) + smooth) / (p.sum(axes) + y.sum(axes) + smooth)
+    return or_nan(known, 1 - overlap.mean(-1))
+
+
 def kl_divergence(
     logits: Float[Array, "*batch classes"], labels: Float[Array, "*batch classes"]
 ) -> Float[Array, "*batch"]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxdl import formats, runtime
 from jaxdl.data import tokenizers
+from jaxdl.engine.callbacks import Callbacks, Event
 from jaxdl.engine.distributed import beat, from_first, watchdog
 from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.parallel import Plan, describe
@@ -35,7 +36,7 @@ from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
 from jaxdl.setup import Config, Setup, refuse_reserved
 
-Callback = Callable[[dict[str, Any]], None]
+Callback = Callable[[Event], Any]
 
 
 def train(
@@ -62,17 +63,8 @@ def train(
         strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
-        callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`), in
-            the first process. Through it other trackers fit in a few lines:
-
-                def numbers(line):
-                    return {f"{line.get('split', 'train')}/{k}": v for k, v in line.items() if isinstance(v, float)}
-
-                wandb.init(project="digits", config={"lr": 3e-3})                             # Weights & Biases
-                train(config, lr=3e-3, callback=lambda line: wandb.log(numbers(line), step=line["step"]))
-
-                with mlflow.start_run():                                                      # MLflow
-                    train(config, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+        callback: called like the `callbacks` of the Experiment, after them: with every line of the log, in the first
+            process. See `jaxdl.engine.callbacks` for what it may do, and for Weights & Biases, MLflow and messages.
         trust: resume a run whose config.json was changed since its checkpoints were written.
         **values: knobs of `config`, and recorded fields of the Experiment (`precision`, `ema`, ...), by name.
 
@@ -148,12 +140,22 @@ def _train(
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
         with MetricsLog(folder.folder, resume=step if resumed else None) as log:
-            told = callback if is_first_process() else None
-            recorder = Recorder(log, progress, told, folder.folder / "samples")
+            functions = [*exp.callbacks, *([callback] if callback else [])]
+            callbacks = Callbacks(functions, folder.folder, setup.knobs)
+            recorder = Recorder(log, progress, callbacks, folder.folder / "samples")
             traces = folder.folder / "profile"
             try:
-                outcome = fit(program, state, events=recorder, checkpoints=checkpoints, limits=limits, traces=traces)
+                outcome = fit(
+                    program,
+                    state,
+                    events=recorder,
+                    checkpoints=checkpoints,
+                    callbacks=callbacks,
+                    limits=limits,
+                    traces=traces,
+                )
             except Diverged as error:
+                callbacks.weights = None
                 checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
                 from jaxdl.record.report import report_divergence  # brings matplotlib
@@ -170,6 +172,7 @@ def _train(
                 rest = f"step {kept[-1]} is the last good one" if kept else "there is no checkpoint yet"
                 raise CheckpointError(f"cannot write to {folder.folder}: {reason(error)}; {rest}") from None
             result = Run(setup, program, outcome.state, folder.folder, outcome)
+            callbacks.weights = lambda: result.weights
             finish(result, folder, recorder, progress)
     return result
 

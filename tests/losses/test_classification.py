@@ -134,6 +134,31 @@ def test_dice_of_equal_and_of_disjoint_regions():
     np.testing.assert_allclose(disjoint, 1)
 
 
+def test_softmax_dice_is_the_mean_of_dice_over_classes():
+    """By hand in float64, for each example, without ignored pixels; NaN where a label is no class."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 3, 5, 3)).astype("f4"), rng.integers(0, 3, (4, 3, 5))
+    y[1, 0], y[3, 2, 2] = -100, 3
+    found, gradient, ones = one_program(
+        lambda x, y: (
+            C.softmax_dice(x, y, smooth=0.5),
+            jax.grad(lambda x: C.softmax_dice(x, y, smooth=0.5)[:3].sum())(x),
+            jnp.stack([C.dice(jax.nn.softmax(x[:1])[..., c], (y[:1] == c).astype("f4"), smooth=0.5) for c in range(3)]),
+        ),
+        x,
+        y,
+    )
+    p = np.exp(np.float64(x)) / np.exp(np.float64(x)).sum(-1, keepdims=True)
+    for value, q, t in zip(found[:3], p, y, strict=False):
+        q, t = q[t >= 0], np.eye(3)[t[t >= 0]]
+        overlap = (2 * (q * t).sum(0) + 0.5) / (q.sum(0) + t.sum(0) + 0.5)
+        np.testing.assert_allclose(value, 1 - overlap.mean(), rtol=1e-6)
+    np.testing.assert_allclose(found[0], ones.mean(), rtol=1e-6)
+    assert np.isnan(found[3])
+    np.testing.assert_array_equal(gradient[1, 0], 0)
+    assert (gradient[1, 1:] != 0).all()
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [(np.zeros(5, "f4"), "float32"), (np.zeros((5, 3)), "distribution"), (np.zeros((5, 4, 1), int), "logits")],
