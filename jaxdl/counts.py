@@ -9,6 +9,12 @@ import numpy as np
 from jaxdl.types import UserError
 
 
+def check_counts(least: int = 1, /, **values: Any) -> None:
+    """`check_count` of several values by name."""
+    for name, value in values.items():
+        check_count(name, value, least)
+
+
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """`ValueError` unless a value is a whole number of at least `least`; None, a count that is not given, passes.
 

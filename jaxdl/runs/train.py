@@ -132,6 +132,8 @@ def _train(
             progress.say(f"note: {note}")
         checkpoints.about = about(folder)
         progress.say(headline(program, folder.folder, step))
+        for note in exp.task.notes(exp.data, program.predicted_shapes):
+            progress.say(f"note: {note}")
         if not setup.knobs:
             progress.say(f"note: no knobs are recorded: {setup.name} takes none")
         if exp.accumulate > 1 and "batch_stats" in program.shapes.model_state:
