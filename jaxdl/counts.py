@@ -1,12 +1,20 @@
-"""Numbers that are checked where they enter: counts are whole (a loop over 19.5 steps never ends), rates are not negative."""
+"""Numbers are checked where they enter: counts are whole, since a loop over 19.5 steps would never end."""
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl.types import UserError
+
+
+def check_counts(least: int = 1, /, **values: Any) -> None:
+    """`check_count` of several values by name."""
+    for name, value in values.items():
+        check_count(name, value, least)
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
@@ -27,23 +35,29 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise UserError(f"{name} = {value} must be {least} or more")
 
 
-def check_learning_rate(rate: Any) -> None:
-    """UserError for a learning rate below 0; a schedule or a traced value passes.
+def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) -> None:
+    """`UserError` unless the values are finite numbers from `least` to `most`. None and traced values pass.
 
-    >>> check_learning_rate(-0.1)
+    >>> check_numbers(0, 1, rate=1.5)
     Traceback (most recent call last):
-    jaxdl.types.UserError: learning rate -0.1 is negative, the loss would grow: give 0 or more
+    jaxdl.types.UserError: rate = 1.5 must be a number from 0 to 1
     """
-    if isinstance(rate, int | float) and rate < 0:
-        raise UserError(f"learning rate {rate} is negative, the loss would grow: give 0 or more")
+    for name, value in values.items():
+        if value is None or isinstance(value, jax.core.Tracer):
+            continue
+        array = np.asarray(value)
+        number = array.dtype.kind not in "bcOSUMm"
+        if not number or not (np.isfinite(array) & (array >= least) & (array <= most)).all():
+            wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+            raise UserError(f"{name} = {value!r} must be a number {wanted}")
 
 
 def checks_peak(schedule: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a schedule so that a negative `peak` is refused when it is made."""
+    """Decorate a learning-rate schedule: a negative peak is refused when the schedule is made."""
 
     @wraps(schedule)
     def checked(peak: Any, **others: Any) -> Any:
-        check_learning_rate(peak)
+        check_numbers(peak=peak)
         return schedule(peak, **others)
 
     return checked

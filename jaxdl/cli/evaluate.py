@@ -1,6 +1,7 @@
 """`evaluate RUN`: the metrics of a run on a split, exactly: every example once, whatever the batch size."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,4 +62,6 @@ def run(args: Sequence[str]) -> int:
         ):
             table.add_row(f"accuracy of {data.classes[i] if data.classes else i}", f"{value:.4f}")
     Console().print(table)
+    for line in result.report["notes"].lines if "notes" in result.report else ():
+        print(f"note: {line}", file=sys.stderr)
     return 0

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from jaxdl import shipped
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError, did_you_mean
 from jaxdl.record.manifest import result_file
 
@@ -27,7 +28,6 @@ from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
-from jaxdl.cli.options import read_flags
 
 
 def config(*, epochs: int = 10, batch: int = 64, lr: float = 1e-3, rate: float = 0.1, seed: int = 0) -> Experiment:

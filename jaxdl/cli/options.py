@@ -162,13 +162,17 @@ def parse(
 
 def open_experiment(args: Sequence[str], command: str, options: type) -> tuple[Setup, Any]:
     """What `python -m jaxdl COMMAND EXPERIMENT [flags]` asks for: the setup and the options; the device is configured."""
-    if not args or args[0] in ("-h", "--help"):
+    if not args:
+        raise ExperimentError(
+            f"{command} needs an experiment, by its name or file: python -m jaxdl {command} EXPERIMENT"
+        )
+    if args[0] in ("-h", "--help"):
         print(
             f"usage: python -m jaxdl {command} EXPERIMENT [flags]\n\n{inspect.cleandoc(options.__doc__ or '')}\n\n"
             "EXPERIMENT is a name that `python -m jaxdl list` prints, or a file. Its knobs and the options of this command:\n"
             f"    python -m jaxdl {command} EXPERIMENT --help"
         )
-        sys.exit(0 if args else 2)
+        sys.exit(0)
     config = load_config(args[0])
     values, read = parse(config, args[1:], prog=f"python -m jaxdl {command} {args[0]}", options=options)
     names = ("device", "deterministic", "devices")

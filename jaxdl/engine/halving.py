@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.loop import Limits, Outcome
 from jaxdl.engine.population import Group, Population
 from jaxdl.record.checkpoint import Checkpoints
@@ -123,11 +124,12 @@ def train_group(
     stages.write()
     halvings = rungs(group.exp.steps, len(group.members), grid=group.exp.evaluation_step) if prune else []
     with MetricsLog(folder, resume=step, tensorboard=False) as log:
-        events = GroupEvents(log, progress)
+        callbacks = Callbacks(group.exp.callbacks, folder, watching=say)
+        events = GroupEvents(log, progress, callbacks)
         for rung, left in [*halvings[len(stages.all) - 1 :], (None, 0)]:
             stop = limits.stop_at if rung is None else min(rung, limits.stop_at or rung)
             checkpoints = stages.checkpoints(len(stages.all) - 1)
-            outcome = population.fit(state, events, checkpoints, replace(limits, stop_at=stop))
+            outcome = population.fit(state, events, checkpoints, replace(limits, stop_at=stop), callbacks)
             state = outcome.state
             if outcome.reason == "interrupted" or (outcome.reason == "paused" and stop != rung):
                 return {}, outcome
@@ -167,10 +169,17 @@ def resumed(population: Population, stages: Stages) -> tuple[Population, TrainSt
 
 
 class GroupEvents:
-    """A loop's lines to the log, its progress to whoever counts the steps of the whole sweep."""
+    """A loop's lines to the log and the callbacks, its progress to the bar of the whole sweep."""
 
-    def __init__(self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None]):
-        self.line, self.progress = log.line, progress
+    def __init__(
+        self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None], callbacks: Callbacks | None = None
+    ):
+        self.log, self.progress, self.callbacks = log, progress, callbacks
+
+    def line(self, line: dict[str, Any]) -> None:
+        self.log.line(line)
+        if self.callbacks is not None:
+            self.callbacks(line)
 
 
 def ranked_members(values: np.ndarray, order: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxdl.counts import check_learning_rate
+from jaxdl.counts import check_numbers
 from jaxdl.optim.schedules import Knob, PlateauState, Schedule
 from jaxdl.types import UserError
 
@@ -47,7 +47,7 @@ def start_rate(lr: Rate) -> LearningRateState:
 
 def rate_at(lr: Rate, count: Knob) -> Float[Array, ""]:
     """The learning rate of update number `count`, of a schedule or a number."""
-    check_learning_rate(lr)
+    check_numbers(learning_rate=None if callable(lr) else lr)
     return jnp.asarray(lr(count) if callable(lr) else lr, jnp.result_type(float))
 
 

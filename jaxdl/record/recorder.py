@@ -1,4 +1,4 @@
-"""The listeners of a training loop: the log, the progress, the user's callback, and the gallery of samples."""
+"""The listeners of a training loop: the log, the progress, the user's callbacks, and the gallery of samples."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,16 +11,16 @@ from jaxdl.record.progress import Progress
 
 
 class Recorder:
-    """Pass the events of a loop on to every listener."""
+    """The events of a loop, to everyone who listens."""
 
     def __init__(
         self,
         log: MetricsLog,
         progress: Progress,
-        callback: Callable[[dict[str, Any]], None] | None = None,
+        callbacks: Callable[[dict[str, Any]], None] = lambda line: None,
         samples: Path | None = None,
     ):
-        self.log, self.bar, self.callback, self.samples = log, progress, callback, samples
+        self.log, self.bar, self.callbacks, self.samples = log, progress, callbacks, samples
         self.notice = Notices()
 
     def line(self, line: dict[str, Any]) -> None:
@@ -29,8 +29,7 @@ class Recorder:
             self.bar.evaluated(line["split"], line["step"], line)
         if line["kind"] == "note":
             self.bar.say(f"note: {line['note']}")
-        if self.callback is not None:
-            self.callback(line)
+        self.callbacks(line)
         if (note := self.notice(line)) is not None:
             self.line({"kind": "note", "step": line["step"], "note": note})
 
@@ -38,7 +37,7 @@ class Recorder:
         self.bar.update(step, metrics)
 
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:
-        """Keep a frame of every filmed picture of the report, such as samples and reconstructions."""
+        """A frame of every picture of the report that is filmed: samples, reconstructions."""
         if self.samples is not None and is_first_process():
             from jaxdl.record.draw import keep_frames  # brings matplotlib
 

@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 
+from jaxdl.data.arrays import check_device, missing_names
 from jaxdl.engine.parallel import Plan
 from jaxdl.engine.program import Program, program_of
 from jaxdl.engine.step import prepared_batch, rehearse
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.setup import Setup
-from jaxdl.tasks.classification import Classification
 from jaxdl.types import Task, TrainState, UserError
 
 SOME = 1000
@@ -33,6 +33,11 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
         state = rehearse(exp)
     except ZeroDivisionError as error:
         raise ExperimentError(f"the model or the task divides by zero ({error}) with {setup}") from error
+    except KeyError as error:
+        names = exp.data.example()
+        if error.args[0] not in ("x", "y") or error.args[0] in names:
+            raise
+        raise ExperimentError(f"{exp.data.name or 'data'}: {missing_names(n for n in names if n != 'mask')}") from error
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         if leaf.size == 0:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -41,10 +46,13 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
 
 
 def check_data(exp: Experiment) -> None:
-    """ValueError for inputs or labels that cannot be trained on, before anything compiles or is written."""
+    """UserError for inputs or labels that cannot be trained on, before anything compiles or is written."""
     for split, arrays in exp.data.splits.items():
         x, y = arrays.get("x"), arrays.get("y")
         try:
+            for name, value in arrays.items():
+                if isinstance(value, np.ndarray):
+                    check_device(value, source=name, columns=exp.data.columns if name == "x" else ())
             if x is not None and x.dtype.kind == "f" and not np.isfinite(x).all():
                 row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))
                 raise UserError(f"inputs must be finite: there is a NaN or an infinity in row {row}")
@@ -58,19 +66,3 @@ def check_data(exp: Experiment) -> None:
                 exp.task.check_inputs(np.asarray(read(some), np.float32))
         except ValueError as error:
             raise UserError(f"{exp.data.name or 'data'}, {split} split: {error}") from None
-
-
-def spare_outputs(program: Program) -> str:
-    """A note where a classifier has more outputs than the training labels and the names of classes have classes, else ""."""
-    exp = program.exp
-    y = exp.data.splits["train"].get("y")
-    if not isinstance(exp.task, Classification) or y is None or np.ndim(y) != 1 or y.dtype.kind not in "iu":
-        return ""
-    outputs = getattr(exp.task.network, "classes", None)
-    if outputs is None:
-        weights, one = jax.eval_shape(program.one_weights, program.traced, program.shapes), exp.data.example()
-        outputs = jax.eval_shape(program.one_predict, program.traced, weights, one)["probability"].shape[-1]
-    top = int(np.max(y))
-    if outputs <= max(top + 1, len(exp.data.classes), 2):
-        return ""
-    return f"the model has {outputs} outputs, but the training labels lie in 0 … {top}: no example trains the other outputs"

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxdl import formats, runtime
 from jaxdl.data import tokenizers
+from jaxdl.engine.callbacks import Callbacks, Event
 from jaxdl.engine.distributed import beat, from_first, watchdog
 from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.parallel import Plan, describe
@@ -30,13 +31,13 @@ from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
-from jaxdl.runs.prepare import check_data, prepare, spare_outputs
+from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.runs.provenance import about, check_recorded, continued, data_record, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
 from jaxdl.setup import Config, Setup, refuse_reserved
 
-Callback = Callable[[dict[str, Any]], None]
+Callback = Callable[[Event], Any]
 
 
 def train(
@@ -63,17 +64,8 @@ def train(
         strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
-        callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`), in
-            the first process. Through it other trackers fit in a few lines:
-
-                def numbers(line):
-                    return {f"{line.get('split', 'train')}/{k}": v for k, v in line.items() if isinstance(v, float)}
-
-                wandb.init(project="digits", config={"lr": 3e-3})                             # Weights & Biases
-                train(config, lr=3e-3, callback=lambda line: wandb.log(numbers(line), step=line["step"]))
-
-                with mlflow.start_run():                                                      # MLflow
-                    train(config, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+        callback: called like the `callbacks` of the Experiment, after them: with every line of the log, in the first
+            process. See `jaxdl.engine.callbacks` for what it may do, and for Weights & Biases, MLflow and messages.
         trust: resume a run whose config.json was changed since its checkpoints were written.
         **values: knobs of `config`, and recorded fields of the Experiment (`precision`, `ema`, ...), by name.
 
@@ -141,7 +133,7 @@ def _train(
             progress.say(f"note: {note}")
         checkpoints.about = about(folder)
         progress.say(headline(program, folder.folder, step))
-        if note := spare_outputs(program):
+        for note in exp.task.notes(exp.data, program.predicted_shapes):
             progress.say(f"note: {note}")
         if not setup.knobs:
             progress.say(f"note: no knobs are recorded: {setup.name} takes none")
@@ -149,12 +141,22 @@ def _train(
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
         with MetricsLog(folder.folder, resume=step if resumed else None) as log:
-            told = callback if is_first_process() else None
-            recorder = Recorder(log, progress, told, folder.folder / "samples")
+            functions = [*exp.callbacks, *([callback] if callback else [])]
+            callbacks = Callbacks(functions, folder.folder, setup.knobs)
+            recorder = Recorder(log, progress, callbacks, folder.folder / "samples")
             traces = folder.folder / "profile"
             try:
-                outcome = fit(program, state, events=recorder, checkpoints=checkpoints, limits=limits, traces=traces)
+                outcome = fit(
+                    program,
+                    state,
+                    events=recorder,
+                    checkpoints=checkpoints,
+                    callbacks=callbacks,
+                    limits=limits,
+                    traces=traces,
+                )
             except Diverged as error:
+                callbacks.weights = None
                 checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
                 from jaxdl.record.report import report_divergence  # brings matplotlib
@@ -171,6 +173,7 @@ def _train(
                 rest = f"step {kept[-1]} is the last good one" if kept else "there is no checkpoint yet"
                 raise CheckpointError(f"cannot write to {folder.folder}: {reason(error)}; {rest}") from None
             result = Run(setup, program, outcome.state, folder.folder, outcome)
+            callbacks.weights = lambda: result.weights
             finish(result, folder, recorder, progress)
     return result
 

@@ -201,5 +201,5 @@ def test_a_plateau_ends_below_the_threshold_not_at_it():
     "make", [schedules.constant, partial(schedules.warmup_cosine, steps=9), optim.adamw, optim.sgd]
 )
 def test_a_negative_learning_rate_is_refused(make):
-    with pytest.raises(UserError, match=r"learning rate -0\.5"):
+    with pytest.raises(UserError, match=r"= -0\.5"):
         make(-0.5).init({}) if make in (optim.adamw, optim.sgd) else make(peak=-0.5)
