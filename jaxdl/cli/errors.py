@@ -1,5 +1,6 @@
 """Turn exceptions into one line and an exit code: 2 for a user's mistake, 1 for a run that failed."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -54,8 +55,9 @@ def exit_code(error: Exception) -> int | None:
 
 
 def is_of_a_file(error: Exception) -> bool:
-    """A file that is missing, or cannot be read or written."""
+    """Whether a file is missing, or cannot be read or written (also for lack of space)."""
+    full = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
     kinds = (
         FileNotFoundError | FileExistsError | PermissionError | NotADirectoryError | IsADirectoryError | CheckpointError
     )
-    return isinstance(error, kinds) or (isinstance(error, OSError) and error.filename is not None)
+    return isinstance(error, kinds) or (isinstance(error, OSError) and (bool(error.filename) or error.errno in full))

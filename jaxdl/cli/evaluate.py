@@ -1,6 +1,7 @@
 """`evaluate RUN`: the metrics of a run on a split, exactly: every example once, whatever the batch size."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,12 @@ def run(args: Sequence[str]) -> int:
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.6g}")
     if "per_class_accuracy" in result.report:
-        for i, value in enumerate(result.report["per_class_accuracy"].values):
+        bars = result.report["per_class_accuracy"]
+        for i, value in zip(
+            range(len(bars.values)) if bars.classes is None else bars.classes, bars.values, strict=True
+        ):
             table.add_row(f"accuracy of {data.classes[i] if data.classes else i}", f"{value:.4f}")
     Console().print(table)
+    for line in result.report["notes"].lines if "notes" in result.report else ():
+        print(f"note: {line}", file=sys.stderr)
     return 0

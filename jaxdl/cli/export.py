@@ -26,6 +26,7 @@ import tyro
 from jaxdl import runtime
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
+from jaxdl.record.manifest import result_file
 from jaxdl.runs.members import load as load_run
 from jaxdl.types import UserError
 
@@ -64,13 +65,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
 
     exported, any_batch = exported_function(trained)
     params, model_state = jax.device_get(trained.weights)
-    folder.mkdir(parents=True)
-    save_file(
-        {name: np.ascontiguousarray(a) for name, a in flatten({"params": params, "model_state": model_state}).items()},
-        folder / "weights.safetensors",
-    )
-    (folder / "predict.jax").write_bytes(exported.serialize())
-    (folder / "predict.stablehlo").write_bytes(exported.mlir_module_serialized)
+    weights = flatten({"params": params, "model_state": model_state})
     example, data = exported.in_avals[-1], trained.experiment.data
     signature = {
         "run": str(trained.folder),
@@ -83,7 +78,12 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         "jax": jax.__version__,
     }
     signature["input"]["dtype"] = str(example.dtype)
-    (folder / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")
+    with result_file(folder) as new:
+        new.mkdir()
+        save_file({name: np.ascontiguousarray(a) for name, a in weights.items()}, new / "weights.safetensors")
+        (new / "predict.jax").write_bytes(exported.serialize())
+        (new / "predict.stablehlo").write_bytes(exported.mlir_module_serialized)
+        (new / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")
     return signature
 
 

@@ -93,7 +93,7 @@ def label(batch: Batch, row: int, names: Sequence[str]) -> str:
         return ""
     y = np.asarray(batch["y"][row])
     if y.ndim == 0:
-        return names[int(y)] if names and np.issubdtype(y.dtype, np.integer) else f"{y:g}"
+        return names[int(y)] if np.issubdtype(y.dtype, np.integer) and y < len(names) else f"{y:g}"
     if len(y) != len(names):
         return ""
     top = [i for i in np.argsort(-y)[:2] if y[i] > 0.005]

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxdl.counts import check_count
+from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.diagnosis import Trace, find_nan
 from jaxdl.engine.distributed import agree, beat
 from jaxdl.engine.evaluate import evaluate, evaluate_members, means
@@ -109,15 +110,19 @@ def fit(
     *,
     events: Events,
     checkpoints: Checkpoints | None = None,
+    callbacks: Callbacks | None = None,
     limits: Limits = Limits(),
     traces: Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
     """Train from `state` (step 0 or restored) to the end, an early stop, a pause or a signal.
 
-    With `limits.profile` a trace of a few chunks is written to the folder `traces`.
+    `callbacks` are told what the weights are and may stop the run; `events` calls them. With `limits.profile` a trace of a few
+    chunks is written to the folder `traces`.
     """
     exp = program.exp
+    callbacks = callbacks or Callbacks()
+    callbacks.weights = lambda: program.weights(state)
     mode = exp.select[1]
     split = "validation" if "validation" in exp.data.splits else None
     step, last = int(np.max(state.step)), min(exp.steps, limits.stop_at or exp.steps)
@@ -153,8 +158,14 @@ def fit(
                 break
             edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
             room = max(1, exp.data.span(step * draws) // draws)
-            n, interrupted = agree(min(edge - step, length, room), interruption.signal)
+            n, interrupted, stop = agree(
+                min(edge - step, length, room), interruption.signal, callbacks.stopped is not None
+            )
             if interrupted is not None:
+                break
+            if stop:
+                outcome.reason = "stopped early"
+                events.line({"kind": "note", "step": step, "note": f"stopped by a callback: {callbacks.stopped}"})
                 break
             beat(step, "training")
             trace.chunk()

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.record.manifest import replacing
 from jaxdl.record.processes import is_first_process
 from jaxdl.types import UserError
 
@@ -129,9 +130,8 @@ def _repair(folder: Path, resume: int | None) -> None:
         return
     with open(folder / DROPPED, "ab") as file:
         file.writelines(line + b"\n" for line in dropped)
-    new = folder / f"{LOG}.new"
-    new.write_bytes(b"".join(line + b"\n" for line in kept))
-    new.replace(path)
+    with replacing(path) as new:
+        new.write_bytes(b"".join(line + b"\n" for line in kept))
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jaxdl.record.manifest import result_file
 from jaxdl.types import UserError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -64,18 +65,25 @@ def overlay(runs: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *,
 
 
 def draw_confusion(matrix: Any, classes: Sequence[str], path: PathLike) -> Path:
-    """Counts by true class (rows) and predicted class (columns); the shade is the share of the row."""
+    """Draw counts by true class (rows) and predicted class (columns); the shade is the share of the row.
+
+    One more column than rows holds the predictions of all other classes.
+    """
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names, n = _names(classes, len(counts)), len(counts)
+    others = ["others"] * (counts.shape[1] - n)
     size = min(max(2.6, 0.42 * n + 1.4), 8.0)
     figure = Figure(figsize=(size + 0.4, size), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     every = max(1, -(-n // 25))
-    upright = max(map(len, names)) <= 3
+    upright = max(map(len, names + others)) <= 3
     axes.set_xticks(
-        range(0, n, every), names[::every], rotation=0 if upright else 45, ha="center" if upright else "right"
+        [*range(0, n, every), *range(n, n + len(others))],
+        names[::every] + others,
+        rotation=0 if upright else 45,
+        ha="center" if upright else "right",
     )
     axes.set_yticks(range(0, n, every), names[::every])
     axes.tick_params(length=0, labelsize=8, labelcolor=INK)
@@ -272,8 +280,13 @@ def _names(classes: Sequence[str], n: int) -> list[str]:
 
 
 def _save(figure: Figure, path: PathLike) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    figure.savefig(path, dpi=140, facecolor="white")
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: PathLike) -> Path:
+    """Write a figure as a PNG of 140 dots per inch."""
+    path = Path(path)
+    with result_file(path) as new:
+        figure.savefig(new, dpi=140, facecolor="white", format="png")
     return path

@@ -1,4 +1,4 @@
-"""Who listens to a training loop: the log, the progress bar, the user's callback, and the gallery of samples."""
+"""Who listens to a training loop: the log, the progress bar, the user's callbacks, and the gallery of samples."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ class Recorder:
         self,
         log: MetricsLog,
         progress: Progress,
-        callback: Callable[[dict[str, Any]], None] | None = None,
+        callbacks: Callable[[dict[str, Any]], None] = lambda line: None,
         samples: Path | None = None,
     ):
-        self.log, self.bar, self.callback, self.samples = log, progress, callback, samples
+        self.log, self.bar, self.callbacks, self.samples = log, progress, callbacks, samples
 
     def line(self, line: dict[str, Any]) -> None:
         self.log.line(line)
@@ -27,8 +27,7 @@ class Recorder:
             self.bar.evaluated(line["split"], line)
         if line["kind"] == "note":
             self.bar.say(f"note: {line['note']}")
-        if self.callback is not None:
-            self.callback(line)
+        self.callbacks(line)
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
         self.bar.update(step, metrics)

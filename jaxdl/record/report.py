@@ -11,6 +11,7 @@ import numpy as np
 from jaxdl.record import gallery, plots
 from jaxdl.record.draw import Split, draw
 from jaxdl.record.log import Line, read
+from jaxdl.record.manifest import result_file
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import RunFolder
 from jaxdl.reports import Notes, Rows
@@ -49,7 +50,8 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
         "## Again\n",
         _commands(run),
     ]
-    run.report.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    with result_file(run.report) as new:
+        new.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     return run.report
 
 

@@ -68,10 +68,21 @@ class RunFolder:
         edits = [edit for edit in self.edits if step is None or edit["step"] <= step]
         return self.folder / (edits[-1]["file"] if edits else "experiment.py")
 
+    def hash_at(self, step: int | None = None) -> str | None:
+        """The recorded hash of that copy."""
+        edits = [edit for edit in self.edits if step is None or edit["step"] <= step]
+        return edits[-1]["source_hash"] if edits else self.config.get("source_hash")
+
     @property
     def edits(self) -> list[dict[str, Any]]:
         """The resumes before which the experiment file was edited: `{"step", "source_hash", "file"}`."""
         return self.config.get("edits", [])
+
+    @property
+    def source_hashes(self) -> list[str]:
+        """Of the experiment file as it was at the start, and after each edit."""
+        first = self.config.get("source_hash")
+        return [*([first] if first else []), *(edit["source_hash"] for edit in self.edits)]
 
     @property
     def env(self) -> dict[str, Any]:
@@ -138,8 +149,7 @@ def record_edit(run: RunFolder, source: str | os.PathLike | None, step: int) -> 
     run.config["edits"] = [*run.edits, edit]
     if is_first_process():
         shutil.copyfile(source, run.folder / edit["file"])
-        write_synced(run.folder / "config.json.new", json.dumps(run.config, indent=2) + "\n")
-        os.replace(run.folder / "config.json.new", run.folder / "config.json")
+        write_synced(run.folder / "config.json", json.dumps(run.config, indent=2) + "\n")
     return True
 
 

@@ -247,6 +247,20 @@ def test_new_runs_as_it_is(here, capfd, unreported):
     assert (here / "experiments" / "second.py").is_file()
 
 
+def test_new_copies_an_experiment_by_its_name(here, capfd):
+    assert "wrote mine.py" in output(capfd, "new", "mine", "--from", "digits_cnn")
+    own, copy = (
+        (ROOT / "experiments" / "digits_cnn.py").read_text(encoding="utf-8"),
+        (here / "mine.py").read_text(encoding="utf-8"),
+    )
+    assert own.count("python -m experiments.digits_cnn") == copy.count("python -m jaxdl train mine.py") > 0
+    assert copy.replace("jaxdl train mine.py", "experiments.digits_cnn") == own
+    assert call("new", "other", "--from", "digit_cnn") == 2
+    assert "did you mean digits_cnn?" in capfd.readouterr().err
+    assert call("new", "mine", "--from", "digits_mlp") == 2
+    assert (here / "mine.py").read_text(encoding="utf-8") == copy
+
+
 def test_doctor(capfd):
     text = output(capfd, "doctor")
     for name in ("python", "jax", "backend", "cache", "XLA", "extra parity"):

@@ -198,6 +198,6 @@ def test_the_watchdog_ends_a_process_that_is_stuck():
 
 
 def test_one_process_agrees_with_itself():
-    assert distributed.agree(7, None) == (7, None)
-    assert distributed.agree(7, 15) == (7, 15)
+    assert distributed.agree(7, None) == (7, None, False)
+    assert distributed.agree(7, 15, True) == (7, 15, True)
     assert distributed.from_first("runs/α") == "runs/α"
