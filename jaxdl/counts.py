@@ -1,8 +1,6 @@
-"""Numbers are checked where they enter: counts are whole, since a loop over 19.5 steps would never end."""
+"""Counts: whole numbers, checked where they enter. A loop over 19.5 steps would never meet its end."""
 
 import math
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import jax
@@ -36,28 +34,17 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) -> None:
-    """`UserError` unless the values are finite numbers from `least` to `most`. None and traced values pass.
+    """`UserError` unless the values are finite numbers from `least` to `most`. None, traced values and functions pass.
 
     >>> check_numbers(0, 1, rate=1.5)
     Traceback (most recent call last):
     jaxdl.types.UserError: rate = 1.5 must be a number from 0 to 1
     """
     for name, value in values.items():
-        if value is None or isinstance(value, jax.core.Tracer):
+        if value is None or callable(value) or isinstance(value, jax.core.Tracer):
             continue
         array = np.asarray(value)
         number = array.dtype.kind not in "bcOSUMm"
         if not number or not (np.isfinite(array) & (array >= least) & (array <= most)).all():
             wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
             raise UserError(f"{name} = {value!r} must be a number {wanted}")
-
-
-def checks_peak(schedule: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a learning-rate schedule: a negative peak is refused when the schedule is made."""
-
-    @wraps(schedule)
-    def checked(peak: Any, **others: Any) -> Any:
-        check_numbers(peak=peak)
-        return schedule(peak, **others)
-
-    return checked

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from jaxdl.__main__ import COMMANDS, main
 from jaxdl.cli.options import RunOptions, read_flags
+from jaxdl.experiment import load_config
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import comparable, read
 
@@ -249,6 +251,15 @@ def test_new_runs_as_it_is(here, capfd, unreported):
     (here / "experiments").mkdir()
     assert "python -m experiments.second" in output(capfd, "new", "second")
     assert (here / "experiments" / "second.py").is_file()
+
+
+def test_new_writes_an_nnx_model(here, capfd):
+    assert "wrote mine.py" in output(capfd, "new", "mine", "--nnx")
+    task = load_config(here / "mine.py")().task
+    params, _ = jax.eval_shape(lambda: task.init(jax.random.key(0), {"x": np.zeros((2, 8, 8, 1), np.float32)}))
+    assert params["hidden"]["kernel"].shape == (64, 128)
+    assert params["head"]["bias"].shape == (10,)
+    assert call("new", "other", "--nnx", "--from", "digits_cnn") == 2
 
 
 def test_new_copies_an_experiment_by_its_name(here, capfd):
