@@ -20,7 +20,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, folder, prepare, tfds
+from jaxdl.data.arrays import check_batch
 from jaxdl.data.decoding import EvalRow, ImageFiles, Interpolation, Records, TrainRow, centre_crop
 from jaxdl.data.workers import Reader, together
 from jaxdl.types import Array, Batch, Data, UserError
@@ -72,15 +74,11 @@ class StreamedImages(Data):
     readers: dict[Any, Reader] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("image", 1), ("eval_image", 1), ("window", 1), ("workers", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} = {getattr(self, name)} must be {least} or more")
+        check_counts(image=self.image, eval_image=self.eval_image, resize=self.resize, window=self.window)
+        check_counts(0, workers=self.workers)
         if self.resize < self.eval_image:
             raise UserError(f"resize = {self.resize} is smaller than what is cut out of it, {self.eval_image}")
-        if not 1 <= self.batch <= self.size("train"):
-            raise UserError(
-                f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training examples of {self.name}"
-            )
+        check_batch(self)
         labels = {part: getattr(records, "labels", None) for part, records in self.records.items()}
         splits = {part: {} if y is None else {"y": y} for part, y in labels.items()}
         object.__setattr__(self, "splits", splits)
@@ -255,6 +253,8 @@ def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
 
 
 def _sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    check_counts(batch=batch, image=image, **{key: options[key] for key in ("eval_image", "resize") if key in options})
+    check_counts(0, workers=workers)
     eval_image = options.get("eval_image", image)
     resize = options.get("resize", round(eval_image * 8 / 7))
     sizes = {"image": image, "eval_image": eval_image, "resize": resize}

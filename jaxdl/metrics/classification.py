@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from jaxdl.counts import check_count
 from jaxdl.metrics.curves import binary_roc_auc
+from jaxdl.metrics.quotients import mean_defined, quotient
 from jaxdl.reports import Bars, Matrix, Notes, Reliability
 from jaxdl.types import UserError
 
@@ -76,7 +77,7 @@ def report_of_scores(scored: Scores, labels: Labels, *, bins: int = 15, auc: flo
         "examples": len(labels),
         "accuracy": float(hit.mean()),
         **({"top5": float((rank < 5).mean())} if classes > 5 else {}),
-        "balanced_accuracy": float(np.nanmean(recall)),
+        "balanced_accuracy": mean_defined(recall),
         "f1": f1(label, labels, classes=classes),
         **({} if auc is None else {"roc_auc": auc}),
         "log_loss": _log_loss(scored["own"]),
@@ -200,7 +201,7 @@ def confusion_matrix(
 def per_class_accuracy(predictions: Labels, labels: Labels, *, classes: int) -> Float[np.ndarray, "classes"]:
     """Return the share of correct predictions among the examples of each class (recall); NaN for a class without examples."""
     right, _, actual = _counts(predictions, labels, classes)
-    return _share(right, actual)
+    return quotient(right, actual)
 
 
 def f1(predictions: Labels, labels: Labels, *, classes: int) -> float:
@@ -212,8 +213,8 @@ def f1(predictions: Labels, labels: Labels, *, classes: int) -> float:
     predictions.
     """
     right, predicted, actual = _counts(predictions, labels, classes)
-    values = _share(2 * right, predicted + actual)
-    return float(np.nan_to_num(values[1])) if classes == 2 else float(np.nanmean(values))
+    values = quotient(2 * right, predicted + actual)
+    return float(np.nan_to_num(values[1])) if classes == 2 else mean_defined(values)
 
 
 def roc_auc(probabilities: Probabilities, labels: Labels) -> float:
@@ -287,14 +288,9 @@ def _reliability(confidence: np.ndarray, hit: np.ndarray, bins: int) -> Float[np
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     sums = [np.bincount(place, weights=w, minlength=bins) for w in (confidence, hit)]
-    return np.stack([*(_share(s, count) for s in sums), count], -1)
+    return np.stack([*(quotient(s, count) for s in sums), count], -1)
 
 
 def _calibration_error(table: Float[np.ndarray, "bins 3"]) -> float:
     confidence, accuracy, count = table.T
     return float(np.nansum(count * np.abs(accuracy - confidence)) / count.sum())
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, NaN where whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)

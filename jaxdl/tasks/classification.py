@@ -12,7 +12,7 @@ from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
 from jaxdl.reports import Misclassified
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Data, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 32
 """Wrong examples that a report shows."""
@@ -122,6 +122,19 @@ class Classification(Task):
         else:
             found = reports.report_of_scores({name: a[keep] for name, a in outputs.items()}, labels[keep])
         return found | ({} if self.soft(targets) else misclassified(outputs, targets))
+
+    def notes(self, data: Data, outputs: Callable[[], Any]) -> tuple[str, ...]:
+        """More logits than classes are said: those left over are trained never to be the answer."""
+        y = data.splits["train"].get("y")
+        if self.decides_by_sign or y is None or (y.ndim == 1 and not len(data.classes) and y.dtype.kind not in "iu"):
+            return ()
+        classes = (
+            y.shape[-1]
+            if y.ndim > 1
+            else len(data.classes) or 1 + max(int(split["y"].max()) for split in data.splits.values() if "y" in split)
+        )
+        logits = getattr(self.model, "classes", None) or outputs()["probability"].shape[-1]
+        return (f"the model has {logits} logits for {classes} classes",) if logits > classes else ()
 
     def check(self, targets: np.ndarray) -> None:
         """Labels that the model cannot mean are found here, on the host: inside a program -1 is the last class."""

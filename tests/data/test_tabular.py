@@ -130,7 +130,8 @@ def test_reading_a_file_to_predict_uses_what_training_said(tmp_path):
     new.write_text("town,age,income\nRome,30,1\nLima,,2\n", encoding="utf-8")
     median = data.encoder.medians["age"]
     expected = [[30, 1, 0, 0, 0, 1], [median, 2, 1, 0, 0, 0]]
-    np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
+    with pytest.warns(UserWarning, match="1 of 2 rows have a town never seen in training .'Lima'"):
+        np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
     new.write_text("town,income\nRome,1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"new\.csv: has no column 'age'"):
         data.read(new)
@@ -148,6 +149,41 @@ def test_an_edited_file_is_read_again(tmp_path):
     assert tabular.csv(path, target="bought", batch=4) is first
     write(path, extra="33,Rome,1,maybe\n" * 3)
     assert tabular.csv(path, target="bought", batch=4).classes == ("maybe", "no", "yes")
+
+
+def test_categories_that_training_never_saw_are_counted(tmp_path):
+    """One town a split, by the rows that the fixed draw gives it: 12 towns of one row each that training does not have."""
+    path = tmp_path / "towns.csv"
+    path.write_text("town,age,y\n" + "".join(f"t{i},{i},{i % 2}\n" for i in range(40)))
+    data = tabular.csv(path, target="y", batch=4)
+    for part in ("validation", "test"):
+        (note,) = data.notes_on(part)
+        assert note.startswith("6 of 6 rows have a town never seen in training ('t")
+        assert (data.splits[part]["x"][:, 1:] == 0).all()
+    assert data.notes_on("train") == ()
+
+
+def test_rows_to_predict_for_from_a_mapping_of_columns(tmp_path):
+    data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
+    rows = [{"town": "Rome", "age": 30, "income": 1.0}, {"town": "Oslo", "age": None, "income": 2.0}]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    expected = np.float32([[30, 1, 0, 0, 0, 1], [data.encoder.medians["age"], 2, 1, 0, 1, 0]])
+    for given in (rows, columns):
+        np.testing.assert_array_equal(data.as_inputs(given), expected)
+    np.testing.assert_array_equal(data.as_inputs(expected), expected)
+
+
+@pytest.mark.parametrize("what", ["input", "target"])
+def test_numbers_too_close_for_float32_are_refused(tmp_path, what):
+    """Seconds since 1970, ten apart: float32 would keep 17 of 200 different values."""
+    t = 1_600_000_000 + 10 * np.arange(200)
+    assert len(np.unique(t.astype(np.float32))) == 17
+    header = "stamp,y" if what == "input" else "y,stamp"
+    (tmp_path / "t.csv").write_text(header + "\n" + "".join(f"{v},{v % 7}\n" for v in t))
+    if what == "target":
+        (tmp_path / "t.csv").write_text("a,stamp\n" + "".join(f"{v % 7},{v}\n" for v in t))
+    with pytest.raises(ValueError, match=r"stamp.*float32"):
+        tabular.csv(tmp_path / "t.csv", target="y" if what == "input" else "stamp", batch=8)
 
 
 BAD = {
