@@ -25,6 +25,7 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.files import read_json, read_tensors, reading
 from jaxdl.record.leaves import flatten
@@ -50,7 +51,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl export")
+    options = read_flags(Options, args, prog="python -m jaxdl export")
     runtime.configure(device=options.device)
     folder = options.out or options.run / "export"
     if folder.exists():

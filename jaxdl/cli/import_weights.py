@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import import_weights
 from jaxdl.record.manifest import result_file
@@ -31,7 +32,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl import-weights")
+    options = read_flags(Options, args, prog="python -m jaxdl import-weights")
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
         raise ExperimentError(f"{options.output} exists already; nothing was changed")
 
