@@ -9,13 +9,6 @@ import numpy as np
 from jaxdl.types import UserError
 
 
-def check_positive(name: str, value: Any) -> None:
-    """`UserError` unless a value is a finite number above 0; None, a number that is not given, passes."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if value is not None and not (number and 0 < value < np.inf):
-        raise UserError(f"{name} = {value!r} must be a finite number above 0")
-
-
 def check_counts(least: int = 1, /, **values: Any) -> None:
     """`check_count` of several values by name."""
     for name, value in values.items():

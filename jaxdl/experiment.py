@@ -23,7 +23,7 @@ import optax
 from jax.core import Tracer
 
 from jaxdl import formats, optim, shipped
-from jaxdl.counts import check_count
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.engine import average
 from jaxdl.engine.stopping import EarlyStopping, direction, directions, watches_only
 from jaxdl.moved import moved_name
@@ -103,7 +103,8 @@ class Experiment:
                 )
         if self.precision not in ("float32", "bfloat16"):
             raise UserError(f"precision = {self.precision!r} must be 'float32' or 'bfloat16'")
-        if self.ema is not None and not is_traced(self.ema) and not (is_real(self.ema) and 0 <= self.ema < 1):
+        check_numbers(-np.inf, ema=self.ema)
+        if isinstance(self.ema, int | float) and not 0 <= self.ema < 1:
             raise UserError(f"ema = {self.ema} is a decay: 0 <= ema < 1, such as 0.999")
         if self.follows.format == 1 or self.stop is None:
             return
@@ -162,17 +163,9 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
     return config
 
 
-def is_traced(value: Any) -> bool:
-    return isinstance(value, jax.Array)
-
-
-def is_real(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
 def check_seed(name: str, value: Any) -> None:
     """UserError for a seed that is no whole number or does not fit into 32 bits, in which a program would wrap it around."""
-    if is_traced(value) or np.ndim(value):
+    if isinstance(value, jax.Array) or np.ndim(value):
         return
     check_count(name, value, -(2**63))
     if value is not None and not 0 <= value < 2**31:

@@ -21,7 +21,7 @@ from jaxdl.engine.loop import Limits, Outcome
 from jaxdl.engine.population import Group, Population
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import MetricsLog
-from jaxdl.record.manifest import read_json, write_synced
+from jaxdl.record.manifest import json_or_none, write_synced
 from jaxdl.types import TrainState, UserError
 
 Row = dict[str, Any]
@@ -74,7 +74,7 @@ class Stages:
         self.how: str | None = None
         self.about: Mapping[str, Any] = {}
         self.all = [Stage(0, list(members))]
-        if (told := read_json(self.file, say=notify)) is not None:
+        if (told := json_or_none(self.file, say=notify)) is not None:
             self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
 
     def write(self) -> None:

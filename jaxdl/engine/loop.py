@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jaxdl.counts import check_count, check_positive
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.diagnosis import Trace, find_nan
 from jaxdl.engine.distributed import agree, beat
@@ -69,7 +69,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("log_every", "checkpoint_every", "stop_at", "max_bad"):
             check_count(name, getattr(self, name))
-        check_positive("watchdog", self.watchdog)
+        check_numbers(1e-3, watchdog=self.watchdog)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxdl.counts import check_count
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.types import Array, Best, UserError, Variables
 
 NEVER = 10**9
@@ -41,10 +41,7 @@ class EarlyStopping:
             raise UserError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
         check_count("patience", self.patience, 0)
         check_count("start_from", self.start_from, 0)
-        if isinstance(self.min_delta, float | int | str | None) and not (
-            isinstance(self.min_delta, float | int) and math.isfinite(self.min_delta)
-        ):
-            raise UserError(f"min_delta = {self.min_delta!r} must be a finite number")
+        check_numbers(-math.inf, min_delta=self.min_delta)
 
 
 def directions(task: Any) -> dict[str, str]:

@@ -57,7 +57,7 @@ def write_synced(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def read_json(path: Path, say: Callable[[str], None] | None = None) -> Any:
+def json_or_none(path: Path, say: Callable[[str], None] | None = None) -> Any:
     """What a JSON file holds that a resume can make again; None where there is no file.
 
     A damaged file is a UserError. With `say` it is kept as `<name>.damaged`, `say` is called with a note, and there is no file.

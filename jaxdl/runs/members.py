@@ -18,7 +18,7 @@ from jaxdl.engine.population import Group, Population
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.log import read
-from jaxdl.record.manifest import read_json
+from jaxdl.record.manifest import json_or_none
 from jaxdl.runs.open import Checkpoint, config_of, restored_run, to_stderr
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.provenance import check_recorded
@@ -116,7 +116,7 @@ def history(folder: folders.RunFolder, number: int) -> list[dict[str, Any]]:
 
 def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
     """The same of every member."""
-    rows = (read_json(folder.folder / "results.json") or {}).get("rows", {})
+    rows = (json_or_none(folder.folder / "results.json") or {}).get("rows", {})
     found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
     for place in range(len(plan_of(folder)["groups"])):
         log = folder.folder / f"group-{place}"

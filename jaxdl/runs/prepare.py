@@ -45,29 +45,6 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
     return state
 
 
-def check_splits(program: Program) -> None:
-    """UserError for a split in memory whose examples have another shape than those of training, if the model cannot take them."""
-    data = program.data
-    shapes = {split: {k: v.shape[1:] for k, v in arrays.items()} for split, arrays in data.splits.items()}
-    for split in shapes if data.resident else ():
-        if shapes[split] == shapes["train"]:
-            continue
-        count, source = next(iter(data.eval_sources(split)))
-        weights = jax.eval_shape(program.one_weights, program.traced, program.shapes)
-        try:
-            jax.eval_shape(program.one_metrics, program.traced, weights, source, np.arange(count), np.int32(0))
-        except UserError:
-            raise
-        except Exception as error:  # whatever the model raises
-            why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:120]
-            name = next((k for k in shapes["train"] if shapes[split].get(k) != shapes["train"][k]), "x")
-            here, there = (shapes[part].get(name, "missing") for part in (split, "train"))
-            raise UserError(
-                f"{data.name or 'data'}, {split} split: {name} is {here} of each example, in training {there}, and the model "
-                f"or the task cannot take it ({why})"
-            ) from None
-
-
 def check_data(exp: Experiment) -> None:
     """UserError for inputs or labels that cannot be trained on, before anything compiles or is written."""
     for split, arrays in exp.data.splits.items():

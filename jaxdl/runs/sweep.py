@@ -26,16 +26,16 @@ from jaxdl import formats, runtime
 from jaxdl.engine.halving import Stages, train_group
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import Group, group
-from jaxdl.engine.program import Program, traceable
+from jaxdl.engine.program import traceable
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.lock import locked
-from jaxdl.record.manifest import read_json
+from jaxdl.record.manifest import json_or_none
 from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
-from jaxdl.runs.prepare import check_data, check_splits, rehearsed
+from jaxdl.runs.prepare import check_data, rehearsed
 from jaxdl.runs.provenance import about, check_recorded, data_record, other_data
 from jaxdl.setup import Config, Setup, refuse_reserved
 
@@ -109,7 +109,6 @@ def sweep(
         raise ExperimentError(f"init_from = {first.init_from}: members of a sweep start from their own seeds")
     check_data(first)
     rehearsed(setup, first)
-    check_splits(Program(first))
     points = [dict(one.knobs) for one in setups]
     record = {
         **setup.to_json(first),
@@ -209,7 +208,7 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
     groups, lines = groups_of(config, folder)
     results = folder.folder / "results.json"
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
-        finished = read_json(results, progress.say) or {"rows": {}, "seconds": 0.0}
+        finished = json_or_none(results, progress.say) or {"rows": {}, "seconds": 0.0}
         old = formats.note(formats.recorded(folder.config), folder.folder)
         changed = other_data(folder.config, groups[0].exp.data)
         for line in (old, changed and f"note: {changed}", *lines, f"sweep folder: {folder.folder}"):

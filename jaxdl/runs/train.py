@@ -31,7 +31,7 @@ from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
-from jaxdl.runs.prepare import check_data, check_splits, prepare
+from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.runs.provenance import about, check_recorded, continued, data_record, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
@@ -109,7 +109,6 @@ def _train(
         check_source(exp.init_from)
     check_data(exp)
     program = prepare(setup, plan, exp=exp)
-    check_splits(program)
     if folder is None:
         record = {
             **setup.to_json(exp),

@@ -7,7 +7,7 @@ from jaxdl import runtime
 from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.loop import fit
 from jaxdl.experiment import refuse_while_reading
-from jaxdl.runs.prepare import check_data, check_splits, prepare
+from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, refuse_reserved
 
@@ -36,7 +36,6 @@ def trial(config: Config, /, **values: Any) -> Run:
     exp = setup.build()
     check_data(exp)
     program = prepare(setup, exp=exp)
-    check_splits(program)
     callbacks = Callbacks(exp.callbacks, knobs=setup.knobs)
     outcome = fit(program, program.init(), events=Silent(callbacks), callbacks=callbacks).whole()
     run = Run(setup, program, outcome.state, outcome=outcome)
