@@ -142,7 +142,7 @@ def main() -> None:
             }
         )
     if args.json:
-        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}))
+        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}), encoding="utf-8")
     print(
         f"{args.rounds} rounds, {os.cpu_count()} cores; milliseconds of value and both gradients; ratios of jaxdl's time"
     )

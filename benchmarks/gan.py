@@ -161,7 +161,7 @@ def main() -> None:
             "load": os.getloadavg(),
             "rounds": args.rounds,
         }
-        Path(args.json).write_text(json.dumps({**about, "rows": rows}))
+        Path(args.json).write_text(json.dumps({**about, "rows": rows}), encoding="utf-8")
     print(
         f"{args.rounds} rounds, {os.cpu_count()} cores; ratios to {rows[0]['contender']}; goals {GOAL}, {FIRST_STEP} s"
     )

@@ -154,7 +154,9 @@ def main() -> None:
         parser.error("--rounds: quartiles need at least 2")
     rows = [row for model in args.models for row in measure(model, args.members, args.rounds, args.seconds)]
     if args.json:
-        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "machine": platform.processor(), "rows": rows}))
+        Path(args.json).write_text(
+            json.dumps({"cpus": os.cpu_count(), "machine": platform.processor(), "rows": rows}), encoding="utf-8"
+        )
     print(
         f"{args.members} members, {args.rounds} rounds, {os.cpu_count()} cores; throughput over PyTorch's in the round"
     )

@@ -242,7 +242,7 @@ def main() -> None:
         parser.error("--rounds: quartiles need at least 2")
     rows = [row for model in args.models for row in measure(model, args.rounds, args.seconds)]
     if args.json:
-        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}))
+        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}), encoding="utf-8")
     print(f"{args.rounds} rounds, {os.cpu_count()} cores; ratio: time / PyTorch's in the same round")
     print(f"{'model':10}{'contender':10}{'ms':>9}{'ratio':>7}{'quartiles':>15}{'goal':>7}{'first step':>12}")
     for r in rows:

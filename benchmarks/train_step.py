@@ -256,7 +256,9 @@ def main() -> None:
         parser.error("--rounds: quartiles need at least 2")
     rows = [row for model in args.models for row in measure(model, args.rounds, args.seconds)]
     if args.json:
-        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "machine": platform.processor(), "rows": rows}))
+        Path(args.json).write_text(
+            json.dumps({"cpus": os.cpu_count(), "machine": platform.processor(), "rows": rows}), encoding="utf-8"
+        )
     print(
         f"{args.rounds} rounds, batch {BATCH}, {os.cpu_count()} cores; ratio: time / PyTorch eager's in the same round"
     )

@@ -52,6 +52,7 @@ class Experiment:
         init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/runs/weights.py`).
         fresh: patterns of parameters that start afresh all the same; a head of another shape does so by itself.
         rules: path rules for tensor parallelism, of the model's family.
+        callbacks: functions called with every line of the log; they may end the run (`jaxdl/engine/callbacks.py`).
         follows: the rules of the run that it is loaded from (`jaxdl/formats.py`); those of today for a new one.
     """
 
@@ -71,6 +72,7 @@ class Experiment:
     init_from: str | None = None
     fresh: tuple[str, ...] = ()
     rules: tuple[Any, ...] = ()
+    callbacks: tuple[Callable[[Any], Any], ...] = ()
     follows: formats.Rules = field(default_factory=formats.current, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +88,11 @@ class Experiment:
             check_seed(name, getattr(self, name))
         if self.data.batch % self.accumulate:
             raise UserError(f"accumulate = {self.accumulate} must divide the batch of {self.data.batch}")
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise UserError(
+                    f"callbacks = {self.callbacks!r} must be functions that take an event, got {callback!r}"
+                )
         if self.precision not in ("float32", "bfloat16"):
             raise UserError(f"precision = {self.precision!r} must be 'float32' or 'bfloat16'")
         if isinstance(self.ema, float) and not 0 <= self.ema < 1:

@@ -1,38 +1,64 @@
-"""What is not installed by default: the command that installs it, as it works from where the user stands."""
+"""Optional packages: what each extra needs, and the command that installs it."""
 
 import os
+import re
 import shutil
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from jaxdl.types import MissingPackage
 
+DISTRIBUTION = "jaxdl-sheet"
+"""The name under which pip knows this project; the distribution `jaxdl` on PyPI belongs to somebody else."""
+
 CHECKOUT = Path(__file__).resolve().parent.parent
-"""The folder that holds the package: of a clone, the one with pyproject.toml."""
+"""The folder that holds the package; in a clone it has a pyproject.toml."""
+
+
+def requirements() -> dict[str, list[str]]:
+    """The requirements of each extra, from the clone's pyproject.toml or from the installed distribution."""
+    if (settings := CHECKOUT / "pyproject.toml").is_file():
+        return tomllib.loads(settings.read_text(encoding="utf-8"))["project"].get("optional-dependencies", {})
+    found: dict[str, list[str]] = {}
+    try:
+        lines = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        lines = []
+    for line in lines:
+        if match := re.fullmatch(r"(.+?)\s*;.*\bextra == ['\"]([\w-]+)['\"]", line):
+            found.setdefault(match[2], []).append(match[1])
+    return found
 
 
 def command(extra: str) -> str:
-    """The line for a shell that adds an extra to this very Python: from the clone, or to the installed jaxdl."""
-    clone = (CHECKOUT / "pyproject.toml").is_file()
-    here = clone and Path.cwd() == CHECKOUT
-    what = f"{'.' if here else CHECKOUT}[{extra}]" if clone else f"jaxdl[{extra}]"
-    return f"{python()} -m pip install {'-e ' * clone}{quoted(what)}"
+    """The shell command that adds an extra to the running Python.
+
+    In a clone it installs the clone with the extra. Elsewhere it names the packages themselves, so that it works whatever
+    jaxdl was installed from.
+    """
+    if (CHECKOUT / "pyproject.toml").is_file():
+        where = "." if Path.cwd() == CHECKOUT else CHECKOUT
+        return f"{python()} -m pip install -e {quoted(f'{where}[{extra}]')}"
+    packages = requirements().get(extra) or [f"{DISTRIBUTION}[{extra}]"]
+    return f"{python()} -m pip install {' '.join(map(quoted, packages))}"
 
 
 def python() -> str:
-    """`python` if that is the one that runs, else its path."""
+    """`python` if the shell finds the running one under that name, else its path."""
     first = shutil.which("python")
     same = first is not None and Path(first).parent == Path(sys.executable).parent
     return "python" if same else quoted(sys.executable) if " " in sys.executable else sys.executable
 
 
 def quoted(word: str) -> str:
-    """In quotes: single ones for a POSIX shell, which may read [ ] as a pattern; cmd.exe knows double ones only."""
+    """A word in quotes: single ones for a POSIX shell, which may expand [ ]; cmd.exe knows only double ones."""
     return f'"{word}"' if os.name == "nt" else f"'{word}'"
 
 
 def missing(what: str, error: ModuleNotFoundError, extra: str) -> MissingPackage:
-    """The error to raise where a package of an extra is imported and not there.
+    """The error to raise where the package of an extra cannot be imported.
 
     >>> error = missing("byte-pair encoding", ModuleNotFoundError("...", name="tokenizers"), "bpe")
     >>> str(error).split(": ")[0]

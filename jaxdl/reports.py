@@ -37,18 +37,23 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Matrix(Picture):
-    """Counts `(classes, classes)`: rows are true, columns predicted."""
+    """Counts `(classes, classes)`: rows are true classes, columns predicted ones.
+
+    With `classes`, class numbers, it has these rows and columns only, and a last column for all other predictions.
+    """
 
     counts: np.ndarray
+    classes: np.ndarray | None = None
     title: str = field(default="Confusion matrix", kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Bars(Picture):
-    """One value a class, `(classes,)`."""
+    """One value per class, `(classes,)`; with `classes`, of the classes with these numbers only."""
 
     values: np.ndarray
     label: str = "accuracy"
+    classes: np.ndarray | None = None
     title: str = field(default="Accuracy by class", kw_only=True)
 
 
@@ -188,7 +193,7 @@ class Rows:
 def as_json(value: Any) -> Any:
     """A value of a report as JSON holds it."""
     if isinstance(value, Picture):
-        arrays = {name: as_json(a) for name, a in value.arrays().items()}
+        arrays = {name: as_json(a) for name, a in value.arrays().items() if a is not None}
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
     if isinstance(value, Notes):
         return list(value.lines)

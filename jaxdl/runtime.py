@@ -14,7 +14,6 @@ import os
 import pkgutil
 import platform
 import re
-import tomllib
 from functools import cache as once
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any, Literal
 import jax
 import jaxlib
 
-from jaxdl import extras
+from jaxdl import __version__, extras
 from jaxdl.compilation_cache import cache_folder, cannot_write, set_cache
 from jaxdl.types import UserError
 
@@ -138,7 +137,7 @@ def _known_options(backend: str, wanted: dict[str, Any]) -> dict[str, bool]:
     path = cache_folder().parent / f"options-{jaxlib.__version__}-{backend}.json"
     asked = {name: f"{name}={value}" for name, value in wanted.items()}
     try:
-        remembered = json.loads(path.read_text())
+        remembered = json.loads(path.read_text(encoding="utf-8"))
         return {name: bool(remembered[question]) for name, question in asked.items()}
     except (OSError, ValueError, LookupError, TypeError):
         pass
@@ -146,7 +145,7 @@ def _known_options(backend: str, wanted: dict[str, Any]) -> dict[str, bool]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps({asked[name]: answer for name, answer in known.items()}))
+        new.write_text(json.dumps({asked[name]: answer for name, answer in known.items()}), encoding="utf-8")
         new.replace(path)
     except OSError:
         pass  # asked again next time: 0.02 s
@@ -219,9 +218,10 @@ def doctor() -> list[tuple[str, bool, str]]:
     devices = start_backend()
     kinds = sorted({f"{d.platform} ({d.device_kind})" for d in devices})
     rows = [("python", True, f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")]
-    for name in ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
+    rows.append(("jaxdl", True, __version__))
+    for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
         version = _version(name)
-        rows.append((name, version is not None or name == "jaxdl", version or "not installed"))
+        rows.append((name, version is not None, version or "not installed"))
     rows.append(("backend", True, f"{jax.default_backend()}: {len(devices)} x {', '.join(kinds)}"))
     rows.append(("processes", True, str(jax.process_count())))
     rows.append(_doctor_cache())
@@ -257,17 +257,9 @@ def _version(package: str) -> str | None:
 
 
 def _extras() -> dict[str, list[str]]:
-    """The packages behind each `jaxdl[extra]`, from the installed project or the checkout beside this file."""
-    extras: dict[str, list[str]] = {}
-    settings = Path(__file__).parent.parent / "pyproject.toml"
-    if settings.exists():
-        listed = tomllib.loads(settings.read_text())["project"].get("optional-dependencies", {})
-        pairs = [(extra, requirement) for extra, requirements in listed.items() for requirement in requirements]
-    else:
-        marked = [line.partition("extra ==") for line in (_version("jaxdl") and metadata.requires("jaxdl")) or []]
-        pairs = [(extra.strip(" \"')"), requirement) for requirement, _, extra in marked if extra]
-    for extra, requirement in pairs:
-        name = re.match(r"[\w.-]+(\[[\w.-]+\])?", requirement).group()
-        name = {"jax[cuda13]": "jax-cuda13-plugin", "jax[tpu]": "libtpu"}.get(name, name)
-        extras.setdefault(extra, []).append(name.split("[")[0])
-    return extras
+    """The distributions that each extra needs."""
+    named = {"jax[cuda13]": "jax-cuda13-plugin", "jax[tpu]": "libtpu"}
+    listed = {
+        extra: [re.split(r"[<>=!~ ;]", line)[0] for line in lines] for extra, lines in extras.requirements().items()
+    }
+    return {extra: [named.get(name, name.split("[")[0]) for name in names] for extra, names in listed.items()}

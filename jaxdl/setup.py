@@ -24,7 +24,7 @@ from jaxdl.types import UserError
 
 Config = Callable[..., Experiment]
 
-RESERVED = ("callback", "how", "limits", "mesh", "prune", "quiet", "resume", "run", "strategy")
+RESERVED = ("callback", "how", "limits", "mesh", "prune", "quiet", "resume", "run", "strategy", "trust")
 """Names that no knob can have: `train` and `sweep` take them themselves. All but these are the user's."""
 
 
@@ -88,6 +88,9 @@ class Setup:
     @classmethod
     def from_json(cls, config: Config, recorded: Mapping[str, Any], home: Path | None = None) -> "Setup":
         """The setup that a run's config.json describes."""
+        for name in ("knobs", "recorded"):
+            if not isinstance(recorded.get(name), Mapping):
+                raise UserError(f"{home or 'the run'}: its config.json has no {name}")
         knobs = {name: as_typed(value) for name, value in recorded["knobs"].items()}
         setup = cls.of(config, knobs, home=home, rules=formats.recorded(recorded))
         pinned = {name: as_typed(recorded["recorded"][name]) for name in RECORDED if name in recorded["recorded"]}

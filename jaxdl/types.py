@@ -1,20 +1,15 @@
-"""The few types that every part of jaxdl speaks: batches, metrics, tasks and phases.
+"""The types that every part of jaxdl uses. Axis names: `batch time height width channels dim heads classes vocab`.
 
-Axis names used in shapes everywhere: `batch time height width channels dim heads classes vocab`.
-
-A `Batch` is a dictionary of arrays whose first axis is the batch:
+A `Batch` is a dictionary of arrays whose first axis is the batch; data sets may add entries to these:
 
 - `x`: what the model reads (an image `(batch, height, width, channels)`, a row of a table, tokens, ...);
 - `y`: what it should give (integer labels or distributions, values, ...);
 - `mask`: float32 `(batch,)`, 1 for an example and 0 for padding; sums are weighted by it, so that padding counts nowhere.
-
-Further keys (`length`, `index`, ...) belong to the data sets that need them.
 """
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -34,16 +29,12 @@ ModelState = dict[str, Any]
 Variables = tuple[Params, ModelState]
 Metrics = dict[str, tuple[Array, Array]]
 """name -> (sum, weight): sums are added up over batches and devices and divided once, by the added weights."""
-
 Augment = Callable[[Key, Batch], Batch]
 """A pure function of one key and a whole batch; the rows are told apart by `fold_in(key, row)` inside."""
 
 
 class UserError(ValueError):
-    """What the user can put right: an argument, a file, a data set. The command line tells it in one line, exit code 2.
-
-    Any other exception that jaxdl raises is a defect and keeps its traceback.
-    """
+    """What the user can put right: printed in one line, exit code 2. Other exceptions are defects and keep their traceback."""
 
 
 class UserTypeError(UserError, TypeError):
@@ -66,9 +57,8 @@ class Objective(Protocol):
 class Phase:
     """One part of an update: minimise `objective` with respect to some of the parameters, `repeats` times.
 
-    The usual task has one phase over all parameters. A GAN has two: the critic `k` times, then the generator once.
-    `params` names the top-level entries of the parameter tree that the phase updates (None: all of them), `optimizer`
-    the entry of `Experiment.optimizer` where that is a dictionary.
+    Most tasks have one phase over all parameters. A GAN has two: the critic `k` times, then the generator once. `params` names
+    the top-level parameters that the phase updates (None: all), `optimizer` the entry of `Experiment.optimizer` if it is a dict.
     """
 
     objective: Objective
@@ -148,6 +138,10 @@ class Task:
     def check(self, targets: Any) -> None:
         """Raise ValueError for targets of a split that the task cannot train on."""
 
+    def notes(self, data: "Data", outputs: Callable[[], Any]) -> tuple[str, ...]:
+        """Sentences to print before a training; `outputs` gives the shapes of what is predicted for a batch."""
+        return ()
+
     def check_inputs(self, x: Any) -> None:
         """Raise ValueError for inputs (some of a split, as the model reads them) that the task cannot train on."""
 
@@ -181,6 +175,10 @@ class Data:
     tokenizers: Mapping[str, Any] = MappingProxyType({})
     """name -> tokenizer, kept in the run folder."""
 
+    def notes_on(self, split: str) -> tuple[str, ...]:
+        """Sentences on a split that a reader of its results should know, such as classes that training never saw."""
+        return ()
+
     # -- training ------------------------------------------------------------------------------------------------------
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, Any]:
         """The host arrays that draws `start` … `stop`-1 read from."""
@@ -201,6 +199,10 @@ class Data:
     def standardise(self, batch: Batch) -> Batch:
         """The last step before the model, after augmentation."""
         return batch
+
+    def fingerprint(self) -> str:
+        """A hash of the files that are read while training; "" where `splits` hold all there is."""
+        return ""
 
     def size(self, split: str) -> int:
         """Number of examples of a split."""
@@ -239,11 +241,13 @@ class Data:
         """A batch of zeros in the form that predictions are made for."""
         return self.example()["x"]
 
+    def as_inputs(self, x: Any) -> Any:
+        """What a caller gives to predict for, as an array of the training data's kind."""
+        return np.asarray(x)
+
     def read(self, path: Any) -> dict[str, Any]:
         """A file as inputs to predict for, `{"x": ...}`."""
-        raise UserError(
-            f"{self.name or type(self).__name__} cannot read {path}: give arrays to predict for (.npy, .npz)"
-        )
+        raise UserError(f"{self.name or type(self).__name__} cannot read {path}: give arrays (.npy, .npz)")
 
     def encode(self, texts: Sequence[str]) -> Any:
         """Texts as inputs to predict for."""
@@ -261,7 +265,7 @@ class Data:
         """End what the set started: processes that decode."""
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["value", "step", "wait", "stopped", "weights"], meta_fields=[])
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Best:
     """What early stopping remembers: the best value so far, when, and the weights to go back to."""
@@ -273,11 +277,7 @@ class Best:
     weights: Variables
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "model_state", "opt_state", "ema", "key", "bad", "skipped", "metrics", "best"],
-    meta_fields=[],
-)
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
     """Everything that a training run is at one step, as one tree: what a checkpoint holds, and nothing else matters."""

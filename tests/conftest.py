@@ -74,3 +74,10 @@ def trained(tiny, tmp_path_factory):
     from jaxdl import train
 
     return train(tiny.config, run=tmp_path_factory.mktemp("runs"), quiet=True)
+
+
+@pytest.fixture
+def unreported(monkeypatch):
+    """Runs and sweeps end without report and pictures, which are most of what a small run costs; for tests of other things."""
+    monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
+    monkeypatch.setattr("jaxdl.record.sweep_report.write_sweep_report", lambda *_: ("", {}))

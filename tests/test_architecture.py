@@ -11,7 +11,7 @@ PACKAGE = ROOT / "jaxdl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 300
 
-SCIENCE = {"types", "counts", "activations", "parameters", "tracing"}
+SCIENCE = {"types", "counts", "activations", "parameters", "tracing", "calling"}
 MAY_IMPORT = {
     "types": set(),
     "reports": set(),
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "activations": {"types"},
     "parameters": {"types"},
     "extras": {"types"},
+    "calling": {"types"},
     "formats": {"types"},
     "runtime": {"types", "compilation_cache", "extras"},
     **dict.fromkeys(("losses", "optim", "augment", "layers", "decode"), SCIENCE),
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "tasks": {*SCIENCE, "reports", "losses", "metrics", "decode"},
     "record": {"types", "reports", "runtime"},
     "pretrained": {"types", "models"},
-    "inspect": {"types", "runtime", "layers", "parameters"},
+    "inspect": {"types", "runtime", "layers", "parameters", "calling"},
     "engine": {*SCIENCE, "reports", "runtime", "record"},
 }
 """Part -> the parts it may import beside itself; the list runs upwards."""

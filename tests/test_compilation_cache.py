@@ -16,7 +16,7 @@ python = import_module("tests.test_runtime").python
 
 @pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     notes, options, answer = python(
         """
         runtime.configure()

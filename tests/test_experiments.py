@@ -123,12 +123,13 @@ def recordings(root, rng):
         for i in range(12):
             sound(f"commands/{word}/{i}_nohash_0.wav", 9000, 16000)
     for name, i in (("validation", 0), ("testing", 1)):
-        (root / "commands" / f"{name}_list.txt").write_text(f"no/{i}_nohash_0.wav\nyes/{i}_nohash_0.wav\n")
+        text = f"no/{i}_nohash_0.wav\nyes/{i}_nohash_0.wav\n"
+        (root / "commands" / f"{name}_list.txt").write_text(text, encoding="utf-8")
     for part, n in (("train-clean-100", 18), ("dev-clean", 3), ("test-clean", 3)):
         for i in range(n):
             sound(f"librispeech/{part}/1/2/1-2-{i:04d}.wav", 4000 + 100 * i, 16000)
         lines = [f"1-2-{i:04d} {'A DOG' if i % 2 else 'HE IS'}" for i in range(n)]
-        (root / "librispeech" / part / "1" / "2" / "1-2.trans.txt").write_text("\n".join(lines))
+        (root / "librispeech" / part / "1" / "2" / "1-2.trans.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def crowds(root, rng):
@@ -141,7 +142,7 @@ def crowds(root, rng):
     for name in "abcdefghijkl":
         for i in range(1, 4):
             drawn(root / "people" / name / f"{name}_{i:04d}.png", 20)
-    (root / "pairs.txt").write_text("a 1 2\na 1 b 2\nc 2 3\nc 1 d 1\n")
+    (root / "pairs.txt").write_text("a 1 2\na 1 b 2\nc 2 3\nc 1 d 1\n", encoding="utf-8")
     for i in range(160):
         drawn(root / "characters" / f"alphabet{i % 5}" / f"letter{i // 5 % 8}" / f"{i // 40}.png", 12)
 
@@ -167,11 +168,11 @@ def folder(tmp_path_factory):
     cifar("test.bin", 100, (20, 100))
     hours = np.datetime64("2016-07-01") + np.arange(20 * 30 * 24).astype("timedelta64[h]")
     rows = [f"{hour},{','.join(map(str, rng.integers(0, 99, 7)))}" for hour in hours]
-    (root / "ETTh1.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]))
+    (root / "ETTh1.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]), encoding="utf-8")
     for part, n in (("train", 64), ("val", 5), ("test", 5)):
         lines = [" ".join(rng.choice(["a", "dog", "runs", "far", "away", "and", "back", "."], 6)) for _ in range(n)]
         for language in ("en", "de"):
-            (root / f"{part}.{language}").write_text("\n".join(lines))
+            (root / f"{part}.{language}").write_text("\n".join(lines), encoding="utf-8")
     recordings(root, rng)
     crowds(root, rng)
     for part, n in (("train", 8), ("val", 2)):
@@ -231,7 +232,7 @@ def small(folder, monkeypatch):
 
 @every
 def test_says_what_it_is(path):
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     assert text.split("\n")[0].endswith("."), "the first line is a sentence: `python -m jaxdl list` shows it"
     for word in ("Source:", "Run:", "Cost:", "Expect:"):
         assert word in text, f"the docstring of {path.name} lacks {word}"

@@ -18,7 +18,7 @@ OLD = Path(__file__).parent / "museum" / "format-1" / "paused"
 
 
 def test_a_new_run_records_the_format_and_the_directions(trained):
-    config = json.loads((trained.folder / "config.json").read_text())
+    config = json.loads((trained.folder / "config.json").read_text(encoding="utf-8"))
     assert config["format"] == formats.FORMAT == 2
     assert config["directions"]["f1"] == "max"
     assert config["directions"]["loss"] == "min"
@@ -77,7 +77,7 @@ def test_an_old_run_says_so_in_one_line_when_it_is_loaded_and_resumed(capsys, tm
     )  # a function of today follows the run it goes on with
     assert run.experiment.follows == formats.Rules(1, ("loss", "min"))
     assert sum("format 1" in line for line in capsys.readouterr().err.splitlines()) == 1
-    assert "format" not in json.loads((copy / "config.json").read_text())
+    assert "format" not in json.loads((copy / "config.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.programs(10, "the leaves of a checkpoint are put on the device one by one")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.programs(30, "run folders are loaded, evaluated and ask
 
 MUSEUM = Path(__file__).parent / "museum"
 SETS = sorted(MUSEUM.glob("format-*"))
-EXPECTED = {folder: json.loads((folder / "expected.json").read_text()) for folder in SETS}
+EXPECTED = {folder: json.loads((folder / "expected.json").read_text(encoding="utf-8")) for folder in SETS}
 LOADED = [(folder, name) for folder in SETS for name in EXPECTED[folder] if name not in ("weights", "paused end")]
 QUICK = ("mlp best", "sweep 3", "gan last", "finetuned last")
 """One of each kind of run; a finetuned language model is a language model."""
@@ -50,7 +50,7 @@ def test_there_is_a_museum():
     assert [folder.name for folder in SETS] == [f"format-{number}" for number in range(1, formats.FORMAT + 1)]
     assert len(LOADED) == 14 * len(SETS)
     for folder in SETS:
-        configs = [json.loads(path.read_text()) for path in folder.glob("*/config.json")]
+        configs = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/config.json")]
         assert {f"format-{config.get('format', 1)}" for config in configs} == {folder.name}
 
 
@@ -86,8 +86,8 @@ def test_no_folder_names_the_machine_that_wrote_it(folder):
     texts = [path for name in ("config.json", "env.json", "commit_success.txt") for path in folder.rglob(name)]
     assert len(texts) > 20
     for path in texts:
-        assert not re.search(r'(^|["\s])/\w', path.read_text()), path
-    stamp = json.loads((folder / "stamp.json").read_text())
+        assert not re.search(r'(^|["\s])/\w', path.read_text(encoding="utf-8")), path
+    stamp = json.loads((folder / "stamp.json").read_text(encoding="utf-8"))
     assert {"jax", "flax", "optax", "orbax-checkpoint", "python"} <= stamp["versions"].keys()
     assert stamp["processor"]
     assert len(stamp["commit"]) == 40

@@ -53,10 +53,10 @@ def test_an_experiment_goes_by_its_name_from_any_folder(tmp_path, monkeypatch):
         assert shipped.locate(given) == Path(given)
     (tmp_path / "experiments").mkdir()
     mine = Path("experiments") / "digits_mlp.py"
-    mine.write_text("def config(): ...")
+    mine.write_text("def config(): ...", encoding="utf-8")
     assert shipped.locate("digits_mlp") == mine
     assert shipped.locate("digits_cnn") == ROOT / "experiments" / "digits_cnn.py"
-    (tmp_path / "digits_cnn.py").write_text("def config(): ...")
+    (tmp_path / "digits_cnn.py").write_text("def config(): ...", encoding="utf-8")
     assert shipped.locate("digits_cnn.py") == Path("digits_cnn.py")
 
 
@@ -90,7 +90,7 @@ def test_a_wheel_lists_and_trains_from_any_folder(tmp_path):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", wheels, tree]
     run([*pip, *build], tmp_path)
-    (wheel,) = wheels.glob("jaxdl-*.whl")
+    (wheel,) = wheels.glob("jaxdl_sheet-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     top = {name.split("/")[0] for name in names}
@@ -110,7 +110,7 @@ def test_a_wheel_lists_and_trains_from_any_folder(tmp_path):
     train = ["train", "digits_cnn", "--stop-at", "2", "--log-every", "1", "--device", "cpu", "--quiet"]
     run([sys.executable, "-m", "jaxdl", *train], away, environment)
     (folder,) = (away / "runs" / "digits_cnn").glob("*-s0")
-    assert '"step": 2' in (folder / "metrics.jsonl").read_text()
+    assert '"step": 2' in (folder / "metrics.jsonl").read_text(encoding="utf-8")
     run([sys.executable, "-m", "jaxdl.experiments.digits_mlp", "--stop-at", "1", "--quiet"], away, environment)
 
 
@@ -121,18 +121,30 @@ def run(command, folder, environment=None):
 
 
 @pytest.mark.parametrize("clone", [True, False])
-def test_a_missing_extra_is_told_with_the_command_that_installs_it(clone, tmp_path, monkeypatch):
-    (tmp_path / "pyproject.toml").write_text("") if clone else None
+def test_a_missing_extra_is_answered_with_the_command_that_installs_it(clone, tmp_path, monkeypatch):
+    """In a clone its extra, elsewhere the packages themselves: no index is asked for jaxdl, whose name is another's there."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\noptional-dependencies = {bpe = ["tokenizers"]}', encoding="utf-8"
+    ) if clone else None
     monkeypatch.setattr(extras, "CHECKOUT", tmp_path)
+    recorded = ["jax>=0.10.2", 'tokenizers>=0.2; extra == "bpe"', 'jax[cuda13]>=0.10.2; extra == "cuda"']
+    monkeypatch.setattr(extras.metadata, "requires", {extras.DISTRIBUTION: recorded}.get)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
     monkeypatch.setitem(sys.modules, "tokenizers", None)  # as if it were not installed
     with pytest.raises(ModuleNotFoundError) as error:
         BPE.of("ab", size=300)
     q = '"' if os.name == "nt" else "'"
-    where = f"-e {q}{tmp_path}[bpe]{q}" if clone else f"{q}jaxdl[bpe]{q}"
-    command = f"{tmp_path / 'bin' / 'python'} -m pip install {where}"
+    what = f"-e {q}{tmp_path}[bpe]{q}" if clone else f"{q}tokenizers>=0.2{q}"
+    command = f"{tmp_path / 'bin' / 'python'} -m pip install {what}"
     assert str(error.value) == f"byte-pair encoding needs the package tokenizers: {command}"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / "bin" / name))
-    assert extras.command("bpe") == "python -m pip install " + (f"-e {q}.[bpe]{q}" if clone else f"{q}jaxdl[bpe]{q}")
+    assert extras.command("bpe") == "python -m pip install " + (f"-e {q}.[bpe]{q}" if clone else what)
     assert "bpe" in SETTINGS["project"]["optional-dependencies"]
+
+
+def test_the_distribution_has_a_name_of_its_own():
+    assert SETTINGS["project"]["name"] == extras.DISTRIBUTION != "jaxdl"  # PyPI's jaxdl is another project
+    assert SETTINGS["project"]["scripts"] == {"jaxdl": "jaxdl.__main__:run"}
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "jaxdl").rglob("*.py")]:
+        assert not re.search(r"pip install (-U )?['\"]?jaxdl\b(?!-sheet)", path.read_text(encoding="utf-8")), path

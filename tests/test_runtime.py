@@ -61,8 +61,8 @@ def test_an_option_the_compiler_does_not_know_is_noted_and_remembered(tmp_path):
             f"jaxlib {jax.lib.__version__} does not know the option xla_no_such_option: running without it"
         ]
     (memory,) = (tmp_path / "jaxdl").glob("options-*.json")
-    assert json.loads(memory.read_text())["xla_no_such_option=1"] is False
-    memory.write_text("{")  # damaged: asked again
+    assert json.loads(memory.read_text(encoding="utf-8"))["xla_no_such_option=1"] is False
+    memory.write_text("{", encoding="utf-8")  # damaged: asked again
     assert python(code, XDG_CACHE_HOME=str(tmp_path))[0] == options
 
 

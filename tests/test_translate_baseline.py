@@ -15,8 +15,8 @@ def test_words_are_told_apart_by_the_sentences_they_share():
 
 def test_the_command(tmp_path, monkeypatch, capsys):
     for part in ("train", "test"):
-        (tmp_path / f"{part}.en").write_text("the house\nthe book\na book\n")
-        (tmp_path / f"{part}.de").write_text("das Haus\ndas Buch\nein Buch\n")
+        (tmp_path / f"{part}.en").write_text("the house\nthe book\na book\n", encoding="utf-8")
+        (tmp_path / f"{part}.de").write_text("das Haus\ndas Buch\nein Buch\n", encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["baseline", "--folder", str(tmp_path)])
     baseline.main()
     assert "the house -> das Haus" in capsys.readouterr().out

@@ -1,5 +1,6 @@
-"""From exceptions to one line and an exit code: 2 for a user's mistake, 1 for a run that failed."""
+"""Turn exceptions into one line and an exit code: 2 for a user's mistake, 1 for a run that failed."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,12 +10,15 @@ from jaxdl.types import UserError
 
 
 def guarded(action: Callable[[], int]) -> int:
-    """Run an action; a mistake of the user ends in one line on standard error and exit code 2.
+    """Run an action and return its exit code; a user's mistake prints one line on standard error and gives 2.
 
-    A mistake is what jaxdl refuses (`UserError`), a missing or unwritable file, a broken experiment file. Anything else is
-    a defect, of jaxdl or of the user's model, and keeps its traceback; so does everything when JAXDL_TRACEBACK=1. Whoever
-    reads our output may leave before its end (`| head`): that ends us without a word.
+    A mistake is what jaxdl refuses (`UserError`), a missing or unwritable file, or a broken experiment file. Any other
+    exception is a defect of jaxdl or of the user's model and keeps its traceback; with JAXDL_TRACEBACK=1 all of them do.
+    If stdout is closed early (`| head`), the process exits quietly with SIGPIPE's code.
     """
+    for stream in (sys.stdout, sys.stderr):  # a character that the terminal's encoding lacks is escaped, not an error
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")
     try:
         try:
             return explained(action)
@@ -26,7 +30,7 @@ def guarded(action: Callable[[], int]) -> int:
 
 
 def explained(action: Callable[[], int]) -> int:
-    """The exit code of an action, or of the error that it ended with, which is told."""
+    """The exit code of an action, or of the error that it raised, which is printed."""
     try:
         return action()
     except KeyboardInterrupt:
@@ -39,7 +43,7 @@ def explained(action: Callable[[], int]) -> int:
         if code is None or os.environ.get("JAXDL_TRACEBACK"):
             raise
         message = " ".join(str(error).split())
-        sys.stderr.write(f"error: {message}\n")  # in one piece: threads of the checkpoint writer may be talking, too
+        sys.stderr.write(f"error: {message}\n")  # one write: threads may be writing too
         return code
 
 
@@ -51,8 +55,9 @@ def exit_code(error: Exception) -> int | None:
 
 
 def is_of_a_file(error: Exception) -> bool:
-    """A file that is missing, or cannot be read or written."""
+    """Whether a file is missing, or cannot be read or written (also for lack of space)."""
+    full = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
     kinds = (
         FileNotFoundError | FileExistsError | PermissionError | NotADirectoryError | IsADirectoryError | CheckpointError
     )
-    return isinstance(error, kinds) or (isinstance(error, OSError) and error.filename is not None)
+    return isinstance(error, kinds) or (isinstance(error, OSError) and (bool(error.filename) or error.errno in full))

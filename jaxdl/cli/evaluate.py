@@ -1,6 +1,7 @@
 """`evaluate RUN`: the metrics of a run on a split, exactly: every example once, whatever the batch size."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 from jaxdl.reports import as_json
 from jaxdl.runs.members import load
 
@@ -32,7 +34,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl evaluate")
+    options = read_flags(Options, args, prog="python -m jaxdl evaluate")
     runtime.configure(device=options.device)
     trained = load(options.run, options.checkpoint, member=options.member)
     result = trained.evaluate(options.split)
@@ -54,7 +56,12 @@ def run(args: Sequence[str]) -> int:
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.6g}")
     if "per_class_accuracy" in result.report:
-        for i, value in enumerate(result.report["per_class_accuracy"].values):
+        bars = result.report["per_class_accuracy"]
+        for i, value in zip(
+            range(len(bars.values)) if bars.classes is None else bars.classes, bars.values, strict=True
+        ):
             table.add_row(f"accuracy of {data.classes[i] if data.classes else i}", f"{value:.4f}")
     Console().print(table)
+    for line in result.report["notes"].lines if "notes" in result.report else ():
+        print(f"note: {line}", file=sys.stderr)
     return 0

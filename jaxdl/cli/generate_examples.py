@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.gallery import montage
+from jaxdl.record.manifest import result_file
 
 
 def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path: Path | None = None) -> Path:
@@ -35,13 +36,13 @@ def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path:
         )
     if path.exists():
         raise FileExistsError(f"{path} is there already: name another file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npy":
-        np.save(path, examples)
-    else:
-        from PIL import Image
+    from PIL import Image
 
-        Image.fromarray(montage(examples, most=count)).save(path)
+    with result_file(path) as new:
+        if path.suffix == ".npy":
+            np.save(new, examples)
+        else:
+            Image.fromarray(montage(examples, most=count)).save(new, "PNG")
     return path
 
 

@@ -1,6 +1,8 @@
 """`predict RUN|WEIGHTS FILE...`: what a trained run, or a set of imported weights, says about files."""
 
 import json
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,11 +13,13 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 from jaxdl.data import files
 from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.members import load
+from jaxdl.runs.run import as_rows
 from jaxdl.types import UserError
 
 MOST_COMPARED = 10
@@ -43,7 +47,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl predict")
+    options = read_flags(Options, args, prog="python -m jaxdl predict")
     if not options.files:
         raise ExperimentError("predict needs at least one file")
     for file in options.files:
@@ -129,20 +133,23 @@ def read(file: Path, data: Any) -> np.ndarray:
             raise UserError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
         x = arrays["x"]
     else:
-        x = data.read(file)["x"]
-    like = data.inputs()
-    return x[None] if x.ndim == like.ndim - 1 else x
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", UserWarning)
+            x = data.read(file)["x"]
+        for note in notes:
+            print(f"note: {note.message}", file=sys.stderr)
+    return as_rows(data.as_inputs(x), data.inputs())[0]
 
 
 def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:
     plain = {key: np.asarray(value).tolist() for key, value in one.items()}
-    if "probability" in one:
+    if np.ndim(one.get("probability", 0.0)) == 1:
         plain["top"] = [[label, round(p, 6)] for label, p in ranked(one["probability"], classes, top)]
     return json.dumps({"file": name, **plain})
 
 
 def as_text(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:
-    if "probability" in one:
+    if np.ndim(one.get("probability", 0.0)) == 1:
         return f"{name}: " + "  ".join(f"{label} {p:.3f}" for label, p in ranked(one["probability"], classes, top))
     return f"{name}: " + "  ".join(
         f"{key} {np.array2string(np.asarray(value), precision=5, threshold=8, edgeitems=3)}"

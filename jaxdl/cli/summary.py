@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 
 from jaxdl import runtime
+from jaxdl.calling import called
 from jaxdl.cli.options import parse
 from jaxdl.engine.step import prepared_batch
 from jaxdl.experiment import ExperimentError, load_config
@@ -35,7 +36,8 @@ def table(setup: Setup) -> str:
     batch = jax.eval_shape(lambda batch: prepared_batch(exp, batch), exp.data.example())
     one = jax.ShapeDtypeStruct((1, *batch["x"].shape[1:]), batch["x"].dtype)
     variables = {"params": program.shapes.params, **program.shapes.model_state}
-    count = multiply_adds(lambda v, x: exp.task.network.apply(v, x, train=False), variables, one)
+    network, how = called(exp.task.network, one, train=False)
+    count = multiply_adds(lambda v, x: network.apply(v, x, **how), variables, one)
     memory = step_memory(program)
     width = max(80, shutil.get_terminal_size((140, 24)).columns)
     return "\n".join(

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from jaxdl.counts import check_counts
+from jaxdl.data.arrays import check_batch
 from jaxdl.data.stream import keep, permute
 from jaxdl.types import Batch, Data, UserError
 
@@ -91,11 +93,8 @@ class Buckets(Data):
     resident: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("buckets", "window"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)} must be 1 or more")
-        if not 1 <= self.batch <= self.size("train"):
-            raise UserError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training pairs")
+        check_counts(buckets=self.buckets, window=self.window)
+        check_batch(self)
 
     @cached_property
     def members(self) -> tuple[tuple[Int[np.ndarray, "n"], int, int], ...]:

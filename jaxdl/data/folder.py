@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, vision
 from jaxdl.types import UserError
 
@@ -35,9 +36,11 @@ def image_folder(path: str | Path, *, batch: int, size: int | tuple[int, int] = 
         size: height and width that every image is brought to, see `files.read_image`.
         channels: 3 for colour, 1 for grey.
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1 or channels not in (1, 3):
-        raise UserError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
+    height, width = size if isinstance(size, tuple) else (size, size)
+    check_counts(size=height, channels=channels)
+    check_counts(size=width)
+    if channels not in (1, 3):
+        raise UserError(f"channels = {channels} must be 1 or 3")
     path = Path(path).expanduser()
     listing = parts(path)
     count = sum(len(images) for part in listing.values() for images in part.values())

@@ -18,6 +18,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.data import files, images, prepare, vision
 from jaxdl.data.decoding import ImageFiles
 from jaxdl.data.folder import LIMIT, PARTS, SUFFIXES
@@ -37,6 +38,7 @@ def trained_people(data: vision.Images) -> int:
 @cache
 def unseen_digits(*, batch: int = 64, seen: int = 7) -> vision.Images:
     """scikit-learn's digits 0 … seen-1 to train and, other images of them, to validate; the rest, never seen, to test."""
+    check_count("seen", seen)
     data = vision.digits(batch=batch)
     parts = {part: dict(split) for part, split in data.splits.items()}
     every = {key: np.concatenate([split[key] for split in parts.values()]) for key in ("x", "y")}
@@ -82,8 +84,9 @@ def identities(
     sizes where `size` is None.
     """
     path = Path(path).expanduser()
-    if channels not in (1, 3) or (size is not None and size < 1):
-        raise UserError(f"size = {size} must be positive and channels = {channels} be 1 or 3")
+    check_counts(size=size, least=least, channels=channels)
+    if channels not in (1, 3):
+        raise UserError(f"channels = {channels} must be 1 or 3")
     listed, y = ([], None) if pairs is None else read_pairs(pairs, path)
     found, sentence = parts_by_identity(path, least=least, listed=listed)
     number = {name: i for i, name in enumerate(name for listing in found.values() for name in listing)}

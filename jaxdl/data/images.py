@@ -11,7 +11,7 @@ inside the compiled step.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, folder, prepare, tfds
+from jaxdl.data.arrays import check_batch
 from jaxdl.data.decoding import EvalRow, ImageFiles, Interpolation, Records, TrainRow, centre_crop
 from jaxdl.data.workers import Reader, together
 from jaxdl.types import Array, Batch, Data, UserError
@@ -72,15 +74,11 @@ class StreamedImages(Data):
     readers: dict[Any, Reader] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("image", 1), ("eval_image", 1), ("window", 1), ("workers", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} = {getattr(self, name)} must be {least} or more")
+        check_counts(image=self.image, eval_image=self.eval_image, resize=self.resize, window=self.window)
+        check_counts(0, workers=self.workers)
         if self.resize < self.eval_image:
             raise UserError(f"resize = {self.resize} is smaller than what is cut out of it, {self.eval_image}")
-        if not 1 <= self.batch <= self.size("train"):
-            raise UserError(
-                f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training examples of {self.name}"
-            )
+        check_batch(self)
         labels = {part: getattr(records, "labels", None) for part, records in self.records.items()}
         splits = {part: {} if y is None else {"y": y} for part, y in labels.items()}
         object.__setattr__(self, "splits", splits)
@@ -90,6 +88,9 @@ class StreamedImages(Data):
         if split not in self.records:
             raise UserError(f"split = {split!r} is not one of {', '.join(self.records)}")
         return len(self.records[split])
+
+    def fingerprint(self) -> str:
+        return "-".join(files.fingerprint(Sources(records)) for records in self.records.values())
 
     def example(self) -> Batch:
         """One raw batch of zeros, for shapes."""
@@ -162,6 +163,19 @@ class StreamedImages(Data):
     def close(self) -> None:
         """End the workers; they start again when they are needed."""
         together(Reader.close, list(self.readers.values()))
+
+
+class Sources(Sequence):
+    """The files or contents of records, without their labels."""
+
+    def __init__(self, records: Records):
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.records[index][0]
 
 
 # -- sets -------------------------------------------------------------------------------------------------------------
@@ -239,6 +253,8 @@ def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
 
 
 def _sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    check_counts(batch=batch, image=image, **{key: options[key] for key in ("eval_image", "resize") if key in options})
+    check_counts(0, workers=workers)
     eval_image = options.get("eval_image", image)
     resize = options.get("resize", round(eval_image * 8 / 7))
     sizes = {"image": image, "eval_image": eval_image, "resize": resize}

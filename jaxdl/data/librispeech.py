@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, speech
+from jaxdl.data.arrays import check_batch
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import rows_of_step
 from jaxdl.types import Batch, Data, UserError
@@ -89,13 +91,15 @@ class Transcribed(Data):
         for split, rows in self.parts.items():
             if not rows:
                 raise UserError(f"the {split} split of {self.name} is empty")
-        if not 1 <= self.batch <= self.size("train"):
-            raise UserError(f"batch = {self.batch} must lie between 1 and {self.size('train')}, the training examples")
+        check_batch(self)
 
     @property
     def splits(self) -> Mapping[str, Mapping[str, np.ndarray]]:
         """The transcripts of each split; its recordings stay on disk."""
         return {split: {"y": self.transcripts(rows)} for split, rows in self.parts.items()}
+
+    def fingerprint(self) -> str:
+        return "-".join(files.fingerprint([path for path, _ in rows]) for rows in self.parts.values())
 
     def size(self, split: str) -> int:
         if split not in self.parts:
@@ -185,6 +189,7 @@ def librispeech(folder: str | Path, *, batch: int = 32, seconds: float = 16.0, m
         seconds: training recordings that last longer are left out; those of the other splits may last 36 s.
         mels: channels of the spectrogram.
     """
+    check_counts(batch=batch, mels=mels)
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; name the one that holds train-*, dev-* and test-* (--folder)")

@@ -88,6 +88,27 @@ def split_rows(
     return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
 
 
+Arrays = dict[str, np.ndarray]
+
+
+def with_all_parts(parts: Mapping[str, Arrays], *, source: str) -> tuple[dict[str, Arrays], str]:
+    """Training, validation and test, and a sentence on them. Those that are not given are drawn from the training rows.
+
+    A tenth for validation where there is a test set, else `FRACTIONS`; each class alike where `y` is one class number a row.
+    """
+    drawn = {part: share for part, share in FRACTIONS.items() if part not in parts or part == "train"}
+    if len(drawn) == 1:
+        return dict(parts), "train, validation and test as given"
+    whole = parts["train"]
+    labels = whole.get("y")
+    strata = labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
+    fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
+    rows, sentence = split_rows(whole["x"], strata, fractions, source=source)
+    made = {**parts, **{part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}}
+    sentence += "".join(f"; {len(made[part]['x'])} {part} as given" for part in FRACTIONS if part not in rows)
+    return {part: made[part] for part in FRACTIONS}, sentence
+
+
 @dataclass(frozen=True)
 class Scale:
     """Raw values to [0, 1]: x / maximum, in float32; 255 for images of uint8."""

@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, prepare
+from jaxdl.data.arrays import check_resolution
 from jaxdl.data.stamps import check_time
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.types import Batch, UserError
@@ -83,10 +85,6 @@ class SeriesWindows(InMemory):
         return {"x": values[-self.lookback :].astype(np.float32)[None]}
 
 
-COARSE = 0.01
-"""Share of a column's standard deviation that float32 may round away."""
-
-
 def windows(
     series: Float[np.ndarray, "rows columns"],
     *,
@@ -124,22 +122,14 @@ def windows(
     columns = tuple(columns) or tuple(f"series {i}" for i in range(values.shape[1]))
     if len(columns) != values.shape[1]:
         raise UserError(f"{name}: {len(columns)} names for {values.shape[1]} columns")
+    check_counts(lookback=lookback, horizon=horizon, batch=batch, targets=targets)
     targets = len(columns) if targets is None else targets
     if not 1 <= targets <= len(columns):
         raise UserError(f"{name}: targets = {targets} must lie between 1 and {len(columns)}, the columns")
-    for argument, value in (("lookback", lookback), ("horizon", horizon)):
-        if value < 1:
-            raise UserError(f"{argument} = {value} must be 1 or more")
     values = filled(values.astype(np.float64), columns, fill, source=name)
     edges = borders(len(values), lookback, horizon, parts, source=name)
     fitted = prepare.statistics(values[: edges[1]])
-    coarse = np.spacing(np.abs(values[: edges[1]]).max(0).astype(np.float32)) > COARSE * np.asarray(fitted.std)
-    if coarse.any():
-        column = int(coarse.argmax())
-        raise UserError(
-            f"{name}: {columns[column]!r} varies by {fitted.std[column]:.3g} around {fitted.mean[column]:.6g}, too little for "
-            "float32: subtract a constant from it, or leave it out (a column of dates belongs to time=)"
-        )
+    check_resolution(values[: edges[1]], source=name, columns=columns)
     values = np.ascontiguousarray(values, np.float32)
     rows, splits = {}, {}
     for part, start, stop in zip(PARTS, edges, edges[1:], strict=False):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int16
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, groups, prepare, tfds
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.stream import InMemory
@@ -118,6 +119,7 @@ def speech_commands(
         rate: samples a second.
         mels: channels of the spectrogram.
     """
+    check_counts(batch=batch, rate=rate, mels=mels)
     name, made, fill = "Speech Commands", "", 0  # its shorter recordings end in silence: a second is the recording
     if folder is None:
         arrays, labels = _commands_of_tfds(rate)

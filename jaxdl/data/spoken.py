@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int16
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.data import speech
 from jaxdl.data.spectrogram import PAD, LogMel
 from jaxdl.data.tones import KEYS, tone
@@ -204,6 +205,7 @@ def spoken_digits(
         count: sequences of the test split (as many for validation).
         unheard: the speaker of the test split; "": the last.
     """
+    check_counts(batch=batch, longest=longest, mels=mels, count=count)
     listing = tuple(speech.wav_files(folder))
     banks, known, last = _digits(Path(folder).expanduser(), listing, unheard)
     sentence = f"by speaker: {last} test; {', '.join(known)} train, of which every tenth recording is validation"
@@ -265,8 +267,8 @@ def telephone_tones(
         mels: channels of the spectrogram.
         count: sequences of the test split (as many for validation).
     """
-    if lines < 4:
-        raise UserError(f"lines={lines}: four or more, so that each split has lines of its own")
+    check_counts(batch=batch, longest=longest, each=each, mels=mels, count=count)
+    check_count("lines", lines, 4)  # so that each split has lines of its own
     quarter = lines // 4
     parts = {
         "train": range(lines - 2 * quarter),

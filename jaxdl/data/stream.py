@@ -16,10 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
+from jaxdl.counts import check_counts
+from jaxdl.data.arrays import as_array, check_batch, checked_splits
 from jaxdl.data.files import read_npy
 from jaxdl.types import Batch, Data, UserError
 
 ROUNDS = 6
+SHOWN = 5
+"""Unseen classes that a note lists by name."""
 
 
 def _mix(h: Any) -> Any:
@@ -166,10 +170,12 @@ def keep(batch: Batch) -> Batch:
 
 @dataclass(frozen=True, eq=False)
 class InMemory(Data):
-    """A data set that fits into memory, as NumPy arrays by split and key.
+    """A data set that fits into memory, as arrays by split and key.
 
     Args:
-        splits: "train" and any of "validation", "test" -> {"x": (n, ...), "y": (n, ...), ...}, one length a split.
+        splits: "train" and any of "validation", "test" -> {"x": (n, ...), "y": (n, ...), ...}, one length a split. Lists and
+            whatever else `np.asarray` takes become arrays; names of classes in `y` become numbers, and `classes` keeps the
+            names. Columns of other names, frames and rows: `jaxdl.data.columns.from_columns`.
         batch: examples in a training step; evaluation uses it too, and its result does not depend on it.
         prepare: raw batch -> float batch (uint8 images to [0, 1]); inside the compiled step, before augmentation.
         standardise: the last transformation, after augmentation (mean and standard deviation of the training split).
@@ -191,24 +197,15 @@ class InMemory(Data):
     resident: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
-        if "train" not in self.splits:
-            raise UserError(f"splits need 'train', got {sorted(self.splits)}")
-        for name, arrays in self.splits.items():
-            lengths = {key: len(value) for key, value in arrays.items()}
-            if len(set(lengths.values())) != 1 or 0 in lengths.values():
-                raise UserError(
-                    f"split {name!r} of {self.name or 'the data'} needs arrays of one length > 0: {lengths}"
-                )
-        if not 1 <= self.batch <= self.size("train"):
-            raise UserError(
-                f"batch = {self.batch} must lie between 1 and {self.size('train')}, "
-                f"the training examples of {self.name or 'the data'}"
-            )
+        name = self.name or "the data"
+        splits, classes = checked_splits(self.splits, self.classes, source=name)
+        object.__setattr__(self, "splits", splits)
+        object.__setattr__(self, "classes", classes)
+        check_batch(self)
         if self.batch * self.size("train") >= 2**31:
             raise UserError(
                 f"batch · examples = {self.batch * self.size('train')} passes 2³¹: stream this set from disk"
             )
-
         if self.balanced is not None:
             self._check_balance(*self.balanced)
 
@@ -234,6 +231,22 @@ class InMemory(Data):
     @cached_property
     def _balanced_source(self) -> dict[str, np.ndarray]:
         return {**self.splits["train"], **self._by_class}
+
+    def notes_on(self, split: str) -> tuple[str, ...]:
+        """The classes that have examples in this split and none in training, counted."""
+        y, known = (self.splits[part].get("y") for part in (split, "train"))
+        if y is None or known is None or y.ndim != 1 or y.dtype.kind not in "iu":
+            return ()
+        new, count = np.unique(y[~np.isin(y, known) & (y >= 0)], return_counts=True)
+        if not len(new):
+            return ()
+        names = [repr(self.classes[i]) if i < len(self.classes) else str(i) for i in new[:SHOWN]]
+        listed = ", ".join(names) + (", ..." if len(new) > SHOWN else "")
+        return (f"{count.sum()} of {len(y)} examples are of a class never seen in training ({listed})",)
+
+    def as_inputs(self, x: Any) -> np.ndarray:
+        """Inputs as training takes them: whatever `np.asarray` does."""
+        return as_array(x, "inputs")
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """An npy file as inputs to predict for."""
@@ -264,6 +277,5 @@ def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
             f"balanced batches need a set in memory, and {data.name or 'the data'} is {type(data).__name__}, "
             "which is read while training"
         )
-    if min(classes, each) < 1:
-        raise UserError(f"balanced batches of {classes} classes with {each} examples each: both must be 1 or more")
+    check_counts(classes=classes, each=each)
     return replace(data, batch=classes * each, balanced=(classes, each))

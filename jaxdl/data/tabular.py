@@ -1,76 +1,27 @@
 """Tables: four small real sets that come with scikit-learn, and any CSV file.
 
-The arrays keep the raw values in their units; `standardise` (mean and deviation of the training rows) is part of the
-compiled step, so that a prediction takes raw rows too. The split is fixed: see `prepare.split_rows`.
+The arrays keep the raw values in their units; `standardise` is part of the compiled step, so that a prediction takes raw rows
+too. The split is fixed: see `prepare.split_rows`.
 """
 
 import gzip
 import math
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.data import files, prepare
+from jaxdl.data.arrays import as_array, check_device, encoded_labels, is_text
+from jaxdl.data.named import has_names, table_cells
 from jaxdl.data.stream import InMemory
+from jaxdl.data.table_encoder import TableEncoder
 from jaxdl.types import UserError
-
-
-@dataclass(frozen=True)
-class TableEncoder:
-    """Columns of a CSV file -> rows of numbers, with what the training rows say about missing values and categories.
-
-    - a missing number becomes the median of the training rows, and a further column tells that it was missing (only for
-      columns that miss values in training);
-    - a category is one-hot over the categories of the training rows, in alphabetic order, "" (missing) being one of them where it
-      occurs; an unseen category is all zeros. With `codes` it is one integer: 0 unseen, 1 … the categories.
-    """
-
-    medians: Mapping[str, float]
-    indicated: tuple[str, ...]
-    categories: Mapping[str, tuple[str, ...]]
-    codes: bool = False
-
-    @classmethod
-    def fit(
-        cls, columns: Mapping[str, np.ndarray], rows: Int[np.ndarray, "train"], *, codes: bool = False
-    ) -> "Encoder":
-        """What the rows of the training split say."""
-        numeric = {name: cells[rows] for name, cells in columns.items() if cells.dtype.kind == "f"}
-        medians = {n: 0.0 if np.isnan(c).all() else float(np.nanmedian(c)) for n, c in numeric.items()}
-        indicated = tuple(name for name, cells in numeric.items() if np.isnan(cells).any())
-        categories = {n: tuple(np.unique(c[rows]).tolist()) for n, c in columns.items() if n not in numeric}
-        return cls(medians, indicated, categories, codes)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """One name for each column of `__call__`'s result."""
-        missing = [f"{name} is missing" for name in self.indicated]
-        chosen = [f"{name} = {c or 'missing'}" for name, cs in self.categories.items() for c in cs]
-        return (*self.medians, *missing, *([] if self.codes else chosen))
-
-    def __call__(self, columns: Mapping[str, np.ndarray], *, source: str) -> dict[str, np.ndarray]:
-        """{"x": float32 (n, columns)} and, with `codes`, {"codes": int32 (n, categorical columns)}."""
-        for name in (*self.medians, *self.categories):
-            if name not in columns:
-                raise UserError(f"{source}: has no column {name!r}")
-            if (columns[name].dtype.kind == "f") != (name in self.medians):
-                kind = "numbers" if name in self.medians else "names"
-                raise UserError(f"{source}: column {name!r} held {kind} in training and does not here")
-        numbers = [np.where(np.isnan(columns[name]), m, columns[name]) for name, m in self.medians.items()]
-        missing = [np.isnan(columns[name]) for name in self.indicated]
-        chosen = [columns[name] == c for name, cs in self.categories.items() for c in cs]
-        n = len(next(iter(columns.values())))
-        stacked = [*numbers, *missing, *([] if self.codes else chosen)]
-        x = np.stack(stacked, -1).astype(np.float32) if stacked else np.zeros((n, 0), np.float32)
-        if not self.codes:
-            return {"x": x}
-        codes = [sum((columns[name] == c) * (i + 1) for i, c in enumerate(cs)) for name, cs in self.categories.items()]
-        return {"x": x, "codes": np.stack(codes, -1).astype(np.int32) if codes else np.zeros((n, 0), np.int32)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +38,31 @@ class Table(InMemory):
     scale: float = 1.0
     encoder: TableEncoder | None = None
     delimiter: str = ","
+    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """split -> sentences on its categories that training never saw."""
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The inputs of a CSV file with the columns of this set (a target column is not needed), for predictions."""
         names = self.encoder.categories if self.encoder else ()
-        columns = files.read_csv(path, names=names, delimiter=self.delimiter)
+        return self._encoded(files.read_csv(path, names=names, delimiter=self.delimiter), str(path))
+
+    def as_inputs(self, x: Any) -> np.ndarray:
+        """Rows of numbers; or a frame, a mapping of columns or a list of mappings with the columns of this set."""
+        if not has_names(x):
+            return super().as_inputs(x)
+        wanted = (*self.encoder.medians, *self.encoder.categories) if self.encoder else self.columns
+        return self._encoded(table_cells(x, wanted, name="inputs"), "inputs")["x"]
+
+    def _encoded(self, cells: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
         encoder = self.encoder or TableEncoder(dict.fromkeys(self.columns, float("nan")), (), {})
-        inputs = encoder(columns, source=str(path))
-        prepare.check_inputs(inputs["x"], source=str(path), columns=encoder.names)
+        inputs = encoder(cells, source=source)
+        prepare.check_inputs(inputs["x"], source=source, columns=encoder.names)
+        if unseen := encoder.unseen(cells):
+            warnings.warn(f"{source}: {unseen}: for the model they are of no category", stacklevel=3)
         return inputs
+
+    def notes_on(self, split: str) -> tuple[str, ...]:
+        return (*super().notes_on(split), *self.unseen.get(split, ()))
 
 
 def table(
@@ -119,7 +86,14 @@ def table(
         classes: names of the classes; none: regression.
         target: the name of what is predicted.
     """
-    x, y = np.asarray(x, np.float32), np.asarray(y)
+    x, y = as_array(x, f"{name}: x"), as_array(y, f"{name}: y")
+    if is_text(x):
+        raise UserError(f"{name}: x holds text; columns of names are taken by jaxdl.data.columns.from_columns")
+    if is_text(y):
+        numbers, classes = encoded_labels({"y": y}, classes, source=name)
+        y = numbers["y"]
+    check_device(x, source=name, columns=columns)
+    x = x.astype(np.float32)
     if x.ndim != 2 or len(x) != len(y):
         raise UserError(f"{name}: inputs must be (n, columns) and targets (n,), got {x.shape} and {y.shape}")
     rows, split = prepare.split_rows(x, y if classes else None, source=name)
@@ -135,6 +109,7 @@ def _assemble(inputs, y, rows, *, batch, name, columns, classes, target, plain=0
     if classes:
         y = prepare.check_labels(y, classes=len(classes), source=name)
     else:
+        check_device(y.astype(np.float64), source=f"{name}, target {target!r}")
         y = y.astype(np.float32)
         prepare.check_inputs(y, source=f"{name}, target {target!r}")
     values = y[rows["train"]].astype(np.float64)
@@ -168,7 +143,7 @@ def csv(
 ) -> Table:
     """A data set from a CSV file with a header.
 
-    Columns of numbers are standardised with the training rows; missing cells and categories: see `Encoder`.
+    Columns of numbers are standardised with the training rows; missing cells and categories: see `TableEncoder`.
 
     Args:
         path: the file, in UTF-8.
@@ -193,41 +168,68 @@ def csv(
 def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter) -> Table:
     names = (*categorical, *ignore, target)
     names = names if kind == "classes" else names[:-1]
-    columns = files.read_csv(path, names=names, delimiter=delimiter)
-    if target not in columns:
-        raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(columns)}")
-    y = columns[target]
-    inputs = {name: cells for name, cells in columns.items() if name != target and name not in ignore}
+    cells = files.read_csv(path, names=names, delimiter=delimiter)
+    if target not in cells:
+        raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(cells)}")
+    kept = {name: values for name, values in cells.items() if name not in ignore}
+    return of_cells(
+        kept, target=target, batch=batch, kind=kind, codes=codes, name=path.stem, source=str(path), delimiter=delimiter
+    )
+
+
+def of_cells(
+    cells: Mapping[str, np.ndarray],
+    *,
+    target: str,
+    batch: int,
+    name: str,
+    source: str,
+    kind: str = "auto",
+    codes: bool = False,
+    rows: Mapping[str, Int[np.ndarray, "part"]] | None = None,
+    split: str = "",
+    **rest: Any,
+) -> Table:
+    """A data set from columns of numbers (float64, NaN is missing) and of names ("" is missing); see `csv`.
+
+    `rows` are those of each split, with `split`, a sentence on them; None: they are drawn.
+    """
+    y = cells[target]
+    inputs = {column: values for column, values in cells.items() if column != target}
     if not inputs:
-        raise UserError(f"{path}: has no column but the target {target!r}")
+        raise UserError(f"{source}: has no column but the target {target!r}")
     missing = np.isnan(y) if y.dtype.kind == "f" else y == ""
     if missing.any():
-        raise UserError(
-            f"{path}: the target {target!r} is missing in {missing.sum()} rows, first in row {missing.argmax()}"
-        )
+        many, first = missing.sum(), missing.argmax()
+        raise UserError(f"{source}: the target {target!r} is missing in {many} rows, first in row {first}")
     if kind == "values" and y.dtype.kind != "f":
-        raise UserError(f"{path}: the target {target!r} holds names ({str(y[0])!r}), not values")
+        raise UserError(f"{source}: the target {target!r} holds names ({str(y[0])!r}), not values")
     classes = [] if y.dtype.kind == "f" else sorted(set(y.tolist()), key=_order)
-    numbers = np.array([classes.index(name) for name in y]) if classes else y
+    numbers = np.array([classes.index(label) for label in y]) if classes else y
     if len(classes) == 1:
-        raise UserError(f"{path}: the target {target!r} has one class only, {classes[0]!r}")
-    # rows are compared as text, so that the split knows nothing of the encoding
-    text = np.stack([cells.astype(str) for cells in inputs.values()], -1)
-    rows, split = prepare.split_rows(text, numbers if classes else None, source=str(path))
+        raise UserError(f"{source}: the target {target!r} has one class only, {classes[0]!r}")
+    if rows is None:  # rows are compared as text, so that the split knows nothing of the encoding
+        text = np.stack([values.astype(str) for values in inputs.values()], -1)
+        rows, split = prepare.split_rows(text, numbers if classes else None, source=source)
     encoder = TableEncoder.fit(inputs, rows["train"], codes=codes)
+    for column, median in encoder.medians.items():
+        filled = np.where(np.isnan(inputs[column]), median, inputs[column])
+        check_device(filled, source=f"{source}, column {column!r}")
+    found = {part: encoder.unseen({c: v[r] for c, v in inputs.items()}) for part, r in rows.items()}
     return _assemble(
-        encoder(inputs, source=str(path)),
+        encoder(inputs, source=source),
         numbers,
         rows,
         batch=batch,
-        name=path.stem,
+        name=name,
         columns=encoder.names,
         classes=classes,
         target=target,
         plain=len(encoder.names) - len(encoder.medians),
         split=split,
         encoder=encoder,
-        delimiter=delimiter,
+        unseen={part: (sentence,) for part, sentence in found.items() if sentence},
+        **rest,
     )
 
 
@@ -294,5 +296,5 @@ def _classes(file: str, name: str, columns: Sequence[str], classes: Sequence[str
 def bundled(file: str, *, delimiter: str | None = ",", skip: int = 0) -> np.ndarray:
     """The numbers of a file in `bundled/`."""
     path = files.existing(Path(__file__).parent / "bundled" / file)
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         return np.loadtxt(lines, delimiter=delimiter, skiprows=skip)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.data import files
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.data.tokenizers import Tokenizer, named, summary
@@ -48,7 +49,7 @@ def python_topics() -> str:
 
 def cut(tokens: Int[np.ndarray, "n"], context: int, characters: float = 1.0) -> dict[str, np.ndarray]:
     """Non-overlapping windows over all of a text: every token but the first is a target exactly once."""
-    check_context(context)
+    check_count("context", context)
     windows = -(-(len(tokens) - 1) // context)
     x, y = np.zeros(windows * context, np.int32), np.full(windows * context, IGNORE, np.int32)
     x[: len(tokens) - 1], y[: len(tokens) - 1] = tokens[:-1], tokens[1:]
@@ -67,7 +68,7 @@ def pack(documents: Sequence[Int[np.ndarray, "n"]], context: int, *, whole: bool
     >>> [rows[name].tolist() for name in ("x", "y", "segments", "positions")]
     [[[1, 2, 3, 4, 5, 0]], [[2, 3, -100, 5, -100, -100]], [[1, 1, 1, 2, 2, 0]], [[0, 1, 2, 0, 1, 0]]]
     """
-    check_context(context)
+    check_count("context", context)
     rows: list[list[np.ndarray]] = []
     room: list[int] = []
     for document in documents:
@@ -97,11 +98,6 @@ def pack(documents: Sequence[Int[np.ndarray, "n"]], context: int, *, whole: bool
             made["y"][i, at : at + len(piece) - 1] = piece[1:]
             at += len(piece)
     return made | {"y": made["y"].astype(np.int32)}
-
-
-def check_context(context: int) -> None:
-    if context < 1:
-        raise UserError(f"context = {context} must be 1 or more: the tokens of a row")
 
 
 # -- data sets --------------------------------------------------------------------------------------------------------
@@ -223,6 +219,7 @@ def windows(
         batch, context: rows of a step, tokens of a row.
         name: what errors and the report call it.
     """
+    check_counts(batch=batch, context=context)
     return _windows(text, tokenizer, batch, context, contiguous, fractions, name)
 
 
@@ -266,6 +263,7 @@ def documents(
     name: str = "text",
 ) -> Text:
     """Documents by split, packed into rows (`pack`), each ending in the tokenizer's `</s>` where it has one."""
+    check_counts(batch=batch, context=context)
     end = [] if tokenizer.end is None else [tokenizer.end]
     splits, rows_of_all = {}, []
     for part, several in texts.items():

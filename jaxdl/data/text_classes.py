@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
+from jaxdl.counts import check_counts
 from jaxdl.data import files, groups
 from jaxdl.data.stream import InMemory
 from jaxdl.data.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, summary
@@ -86,6 +87,7 @@ def texts(
         name: what the report calls the set.
         column: where the texts stand in a CSV file, for predictions.
     """
+    check_counts(batch=batch, time=time, vocab=vocab, least=least)
     classes = tuple(sorted(set(labelled.labels)))
     if len(classes) < 2:
         raise UserError(f"{name}: has one class only, {classes[0]!r}")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.data import files
 from jaxdl.data.buckets import Buckets
 from jaxdl.data.parallel_text import Pair, PathLike, drawn, find_files, read_parallel, read_sentences
@@ -129,6 +130,7 @@ def from_pairs(
         buckets, window: see `Buckets`.
         name: what the report calls the set.
     """
+    check_counts(batch=batch, vocab=vocab, longest=longest, buckets=buckets, window=window)
     kinds = (tokens, tokens) if isinstance(tokens, str) else tokens
     if joint and kinds[0] != kinds[1]:
         raise UserError(f"joint = True needs one kind of tokens, got {kinds[0]} and {kinds[1]}: take joint=False")
@@ -219,7 +221,8 @@ def number_table() -> tuple[tuple[str, str, str], ...]:
 
 def number_parts(train: int) -> dict[str, Int[np.ndarray, "n"]]:
     """Which numbers are for what: the first `train` of a fixed order of 0 … 9999; its last 1500 are validation and test."""
-    if not 1 <= train <= 8500:
+    check_count("train", train)
+    if train > 8500:
         raise UserError(f"train = {train} must lie between 1 and 8500: 1500 of the 10,000 numbers are held out")
     order = permute(0, np.zeros(10_000, int), np.arange(10_000), 10_000)
     return {"train": order[:train], "validation": order[8500:9000], "test": order[9000:]}

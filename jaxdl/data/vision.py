@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxdl.counts import check_count
 from jaxdl.data import files, prepare, tfds
 from jaxdl.data.stream import InMemory
 from jaxdl.data.tabular import bundled
@@ -79,20 +80,13 @@ def images(
     shapes = {part: p["x"].shape[1:] for part, p in parts.items()}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{name}: images must have one shape, got {shapes}")
-    drawn = {part: share for part, share in prepare.FRACTIONS.items() if part not in parts or part == "train"}
-    sentence = "train, validation and test as given"
-    if len(drawn) > 1:
-        whole = parts["train"]
-        fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
-        rows, sentence = prepare.split_rows(whole["x"], whole["y"], fractions, source=name)
-        parts |= {part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}
-        sentence += "".join(f"; {len(parts[p]['x'])} {p} as given" for p in given if p not in rows)
+    parts, sentence = prepare.with_all_parts(parts, source=name)
     for arrays in parts.values():
         for array in arrays.values():
             array.flags.writeable = False  # one array serves every experiment of the process
     maximum = maximum or (255.0 if parts["train"]["x"].dtype.kind in "ui" else 1.0)
     return Images(
-        splits={part: parts[part] for part in given},
+        splits=parts,
         batch=batch,
         prepare=prepare.Scale(maximum),
         standardise=prepare.statistics(parts["train"]["x"], maximum=maximum),
@@ -195,6 +189,7 @@ def symmetric(data: Images, *, validation: int | None = None) -> Images:
         validation: how many images the validation split keeps, a fixed draw; None: all.
     """
     splits = dict(data.splits)
+    check_count("validation", validation)
     if validation is not None:
         rows = np.sort(np.random.RandomState(0).permutation(len(splits["validation"]["y"]))[:validation])
         splits["validation"] = {name: a[rows] for name, a in splits["validation"].items()}

@@ -107,14 +107,15 @@ def _on_tpu_vm() -> bool:
 # -- agreement ---------------------------------------------------------------------------------------------------------
 
 
-def agree(length: int, number: int | None) -> tuple[int, int | None]:
-    """The shortest length and any signal: every process runs the same chunk and stops at the same step."""
+def agree(length: int, number: int | None, stop: bool = False) -> tuple[int, int | None, bool]:
+    """The shortest length, any signal and any wish to stop: every process runs the same chunk and stops at the same step."""
     if jax.process_count() == 1:
-        return length, number
+        return length, number, stop
     from jax.experimental import multihost_utils
 
-    all_of_them = np.asarray(multihost_utils.process_allgather(np.asarray([length, number or 0], np.int32)))
-    return int(all_of_them[:, 0].min()), int(all_of_them[:, 1].max()) or None
+    all_of_them = np.asarray(multihost_utils.process_allgather(np.asarray([length, number or 0, stop], np.int32)))
+    most = all_of_them.max(0)
+    return int(all_of_them[:, 0].min()), int(most[1]) or None, bool(most[2])
 
 
 def from_first(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -48,7 +48,12 @@ def evaluate(program: Program, weights: Variables, split: str, *, report: bool =
     if not report:
         metrics, note = measured(totals_of(program, weights, split))
         return Evaluation(split, metrics, {}, None, None, note)
-    return summarised(program.exp.task, split, *collect(program, weights, split))
+    result = summarised(program.exp.task, split, *collect(program, weights, split))
+    notes = () if program.exp.task.open_set else program.data.notes_on(split)
+    if not notes:
+        return result
+    told = result.report.get("notes", Notes(()))
+    return replace(result, report={**result.report, "notes": Notes((*told.lines, *notes))})
 
 
 def measured(sums: Any) -> tuple[dict[str, Any], str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.loop import Limits, Outcome
 from jaxdl.engine.population import Group, Population
 from jaxdl.record.checkpoint import Checkpoints
@@ -68,9 +69,10 @@ class Stages:
         self.folder, self.order, self.notify = folder, mode, notify
         self.file = folder / "stages.json"
         self.how: str | None = None
+        self.about: Mapping[str, Any] = {}
         self.all = [Stage(0, list(members))]
         if self.file.is_file():
-            told = json.loads(self.file.read_text())
+            told = json.loads(self.file.read_text(encoding="utf-8"))
             self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
 
     def write(self) -> None:
@@ -78,7 +80,9 @@ class Stages:
 
     def checkpoints(self, number: int) -> Checkpoints:
         folder = self.folder / (f"checkpoints-{number}" if number else "checkpoints")
-        return Checkpoints(folder, mode=self.order, notify=self.notify)
+        found = Checkpoints(folder, mode=self.order, notify=self.notify)
+        found.about = self.about
+        return found
 
     def of(self, member: int) -> int:
         """The number of the last stage of a member."""
@@ -97,15 +101,20 @@ def train_group(
     how: str | None,
     prune: bool,
     limits: Limits,
+    about: Mapping[str, Any],
     progress: Callable[[int, Mapping[str, float]], None],
     say: Callable[[str], None],
 ) -> tuple[dict[str, Row], Outcome]:
-    """Train a group to its end, or go on with it. Returns what became of each member, and how the loop ended."""
+    """Train a group to its end, or go on with it. Returns what became of each member, and how the loop ended.
+
+    `about`: what every checkpoint remembers of the sweep.
+    """
     folder.mkdir(exist_ok=True)
     metric, order = group.exp.select
     if prune and "validation" not in group.exp.data.splits:
         raise UserError("pruning compares members on the validation split, and this data has none")
     stages = Stages(folder, group.members, order, say)
+    stages.about = about
     population = Population(group, devices, stages.how or how)
     if population.timings:
         told = ", ".join(f"{mode} {1e3 * seconds:.3g} ms" for mode, seconds in population.timings.items())
@@ -115,11 +124,12 @@ def train_group(
     stages.write()
     halvings = rungs(group.exp.steps, len(group.members), grid=group.exp.evaluation_step) if prune else []
     with MetricsLog(folder, resume=step, tensorboard=False) as log:
-        events = GroupEvents(log, progress)
+        callbacks = Callbacks(group.exp.callbacks, folder, watching=say)
+        events = GroupEvents(log, progress, callbacks)
         for rung, left in [*halvings[len(stages.all) - 1 :], (None, 0)]:
             stop = limits.stop_at if rung is None else min(rung, limits.stop_at or rung)
             checkpoints = stages.checkpoints(len(stages.all) - 1)
-            outcome = population.fit(state, events, checkpoints, replace(limits, stop_at=stop))
+            outcome = population.fit(state, events, checkpoints, replace(limits, stop_at=stop), callbacks)
             state = outcome.state
             if outcome.reason == "interrupted" or (outcome.reason == "paused" and stop != rung):
                 return {}, outcome
@@ -159,10 +169,17 @@ def resumed(population: Population, stages: Stages) -> tuple[Population, TrainSt
 
 
 class GroupEvents:
-    """A loop's lines to the log, its progress to whoever counts the steps of the whole sweep."""
+    """A loop's lines to the log and the callbacks, its progress to the bar of the whole sweep."""
 
-    def __init__(self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None]):
-        self.line, self.progress = log.line, progress
+    def __init__(
+        self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None], callbacks: Callbacks | None = None
+    ):
+        self.log, self.progress, self.callbacks = log, progress, callbacks
+
+    def line(self, line: dict[str, Any]) -> None:
+        self.log.line(line)
+        if self.callbacks is not None:
+            self.callbacks(line)
 
 
 def ranked_members(values: np.ndarray, order: str) -> np.ndarray:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.evaluate import Evaluation, evaluate_members
 from jaxdl.engine.loop import Events, Limits, Outcome, chosen_weights, fit
 from jaxdl.engine.parallel import Plan
@@ -166,10 +167,17 @@ class Population:
     def init(self) -> TrainState:
         return self.program.init()
 
-    def fit(self, state: TrainState, events: Events, checkpoints: Checkpoints | None, limits: Limits) -> Outcome:
+    def fit(
+        self,
+        state: TrainState,
+        events: Events,
+        checkpoints: Checkpoints | None,
+        limits: Limits,
+        callbacks: Callbacks | None = None,
+    ) -> Outcome:
         told = OfMembers(self, events, checkpoints)
         saved = None if checkpoints is None else told
-        return fit(self.program, state, events=told, checkpoints=saved, limits=limits)
+        return fit(self.program, state, events=told, checkpoints=saved, callbacks=callbacks, limits=limits)
 
     def evaluate(self, state: TrainState, split: str) -> list[Evaluation]:
         """Every member with the weights it stands for."""

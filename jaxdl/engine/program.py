@@ -100,6 +100,12 @@ class Program(Traced):
             lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, self.plan.shardings(shapes)
         )
 
+    def predicted_shapes(self) -> Any:
+        """What is predicted for one training batch, as shapes."""
+        state, example = jax.eval_shape(self.one_init, self.traced), self.data.example()
+        batch = jax.eval_shape(lambda: {name: jax.numpy.asarray(value) for name, value in example.items()})
+        return jax.eval_shape(self.one_predict, self.traced, (state.params, state.model_state), batch)
+
     def sharding(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Where the result of a function of the state lives (None on one device)."""
         return self.plan.shardings(jax.eval_shape(function, *arguments)) if self.plan.sharded else None

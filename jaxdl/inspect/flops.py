@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from jaxdl.calling import called
 from jaxdl.layers.linear_maps import FORMS
 from jaxdl.types import UserError
 
@@ -67,14 +68,16 @@ def _inside(params: dict[str, Any]):
 
 
 def counts(model: Any, image: Sequence[int], sequences: int = 0) -> dict[str, int]:
-    """Parameters, batch statistics and multiply-adds of any model called as `model(x, train=False)` on one image.
+    """Parameters, batch statistics and multiply-adds of any model on one image.
 
     With `sequences` it reads so many arrays of tokens instead, `image` being (time,). One abstract trace of `init` gives all
     three; auxiliary heads, which `init` makes, count as well.
     """
     x = jax.ShapeDtypeStruct((1, *image), jnp.int32 if sequences else jnp.float32)
-    init = jax.make_jaxpr(lambda key, *inputs: model.init(key, *inputs, train=False), return_shape=True)
-    jaxpr, variables = init(jax.random.key(0), *(x,) * max(sequences, 1))
+    inputs = (x,) * max(sequences, 1)
+    model, how = called(model, *inputs, train=False)
+    init = jax.make_jaxpr(lambda key, *inputs: model.init(key, *inputs, **how), return_shape=True)
+    jaxpr, variables = init(jax.random.key(0), *inputs)
     size = {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in variables.items()}
     adds = count(jaxpr.jaxpr)
     return {"params": size.get("params", 0), "batch_stats": size.get("batch_stats", 0), "multiply_adds": adds}

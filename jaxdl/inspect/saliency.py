@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxdl.calling import called
 from jaxdl.inspect.taps import layer_outputs
 from jaxdl.layers.perturb import adding
 from jaxdl.types import UserError, Variables
@@ -44,6 +45,8 @@ def grad_cam(
         found = ", ".join(name for name, value in taps.items() if len(value.shape) == 4)
         raise UserError(f"layer={layer!r}: take one whose output is an image: {found}")
 
+    module, how = called(model, x, train=False)
+
     @jax.jit
     def heat(weights: Variables, x: Array, labels: Array | None) -> Array:
         params, model_state = weights
@@ -51,7 +54,7 @@ def grad_cam(
 
         def score(delta: Array) -> Array:
             with adding({layer: delta}):
-                logits = model.apply({"params": params, **model_state}, x, train=False)
+                logits = module.apply({"params": params, **model_state}, x, **how)
             asked = logits.argmax(-1) if labels is None else labels
             return jnp.take_along_axis(logits, asked[:, None], -1).sum()
 
@@ -71,7 +74,8 @@ def attention_maps(model: Any, weights: Variables, x: Array) -> dict[str, Float[
     """
     params, model_state = weights
     variables = {"params": params, **model_state}
-    _, state = jax.jit(partial(model.apply, train=False, mutable=["intermediates"]))(variables, x)
+    model, how = called(model, x, train=False)
+    _, state = jax.jit(partial(model.apply, **how, mutable=["intermediates"]))(variables, x)
     found: dict[str, Array] = {}
 
     def walk(tree: Mapping[str, Any], path: tuple[str, ...]) -> None:

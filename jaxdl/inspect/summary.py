@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import parameters
+from jaxdl.calling import called
 
 ROLES = get_args(parameters.Role)
 SHOWN = 4
@@ -13,11 +14,12 @@ SHOWN = 4
 
 
 def layer_table(model: Any, x: Any, *, width: int = 120) -> str:
-    """Every layer with output shape and parameters, of any Linen model called as `model(x, train=False)`."""
+    """Every layer with output shape and parameters, of any Linen model."""
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
     console = {"width": width, "force_terminal": False, "force_jupyter": False}
     x = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), x)  # Linen's table wants arrays, also of an abstract model
-    return model.tabulate(keys, x, train=False, console_kwargs=console, show_repeated=False)
+    model, how = called(model, x, train=False)
+    return model.tabulate(keys, x, **how, console_kwargs=console, show_repeated=False)
 
 
 def role_table(params: Any) -> str:

@@ -2,7 +2,7 @@
 
     taps = layer_outputs(model, run.weights, x)          # {"Conv_0": (1, 8, 8, 32), "BatchNorm_0": ...}
 
-Works for any model that is called as `model(x, train=False)`, without a change to it. Functions between the layers (an
+Works for any Linen model, without a change to it. Functions between the layers (an
 activation, a pooling) are no layers of their own and are not among them.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from jaxdl.calling import called
 from jaxdl.types import Array, Variables
 
 
@@ -28,7 +29,8 @@ def layer_outputs(model: Any, weights: Variables, x: Array, *, depth: int | None
     """
     params, model_state = weights
     variables = {"params": params, **model_state}
-    _, state = model.apply(variables, x, train=False, capture_intermediates=True, mutable=["intermediates"])
+    model, how = called(model, x, train=False)
+    _, state = model.apply(variables, x, **how, capture_intermediates=True, mutable=["intermediates"])
     found: dict[str, Array] = {}
     walk(state["intermediates"], (), found)
     return {name: value for name, value in found.items() if depth is None or name.count("/") < depth}

@@ -71,6 +71,8 @@ class Checkpoints:
             raise UserError(f"keep is {keep}, should be at least 1 (the best step is kept besides)")
         self.folder = Path(folder).absolute()
         self.mode, self.keep, self.notify = mode, keep, notify
+        self.about: Mapping[str, Any] = {}
+        """What every step's `meta` holds besides."""
         self.notes: list[str] = []
         self._bad: set[int] = set()  # steps found damaged: they do not count among the latest
         self._writer: Any = None
@@ -98,7 +100,7 @@ class Checkpoints:
 
     def meta(self, step: int) -> dict[str, Any]:
         """`{"step", "metric", "meta", "tree": {path: [dtype, shape]}}` of a step, as it was saved."""
-        return json.loads((self.folder / str(step) / META).read_text())
+        return json.loads((self.folder / str(step) / META).read_text(encoding="utf-8"))
 
     def verify(self) -> list[tuple[int, bool, str]]:
         """`(step, intact, problem)` for every step, by reading every file of it (about 6 GB/s)."""
@@ -136,7 +138,9 @@ class Checkpoints:
         leaves = flatten(state)
         tree = {path: leaf_record(leaf) for path, leaf in leaves.items()}
         metric = None if metric is None or not math.isfinite(metric) else float(metric)
-        text = json.dumps({"step": step, "metric": metric, "meta": dict(meta or {}), "tree": tree}, indent=1)
+        text = json.dumps(
+            {"step": step, "metric": metric, "meta": {**self.about, **(meta or {})}, "tree": tree}, indent=1
+        )
         self.wait()
         saving = self.folder / f"{step}.saving"
         try:

@@ -15,6 +15,7 @@ from jaxdl.record.alignment import ctc_alignment
 from jaxdl.record.attention_maps import draw_attention
 from jaxdl.record.gallery import montage
 from jaxdl.record.latent_map import latent_map
+from jaxdl.record.manifest import result_file
 from jaxdl.record.points import points
 
 MOST_IMAGES = 64
@@ -37,6 +38,10 @@ class Split:
         x = None if self.examples is None else self.examples.get("x")
         return x if x is not None and np.ndim(x) == 4 and np.shape(x)[-1] in (1, 3) else None
 
+    def names(self, classes: Any = None) -> Sequence[str]:
+        """The names of these classes, or of all."""
+        return self.classes if classes is None else [self.name(int(label)) for label in classes]
+
     def name(self, label: int) -> str:
         """The name of a class, else its number."""
         return str(self.classes[label]) if 0 <= label < len(self.classes) else str(label)
@@ -50,12 +55,13 @@ def draw(value: Any, path: Path, split: Split) -> Path | None:
 
 @draw.register
 def _(value: reports.Matrix, path: Path, split: Split) -> Path:
-    return plots.draw_confusion(value.counts, split.classes, path)
+    return plots.draw_confusion(value.counts, split.names(value.classes), path)
 
 
 @draw.register
 def _(value: reports.Bars, path: Path, split: Split) -> Path | None:
-    return plots.bars(value.values, split.classes, path, label=value.label) if len(value.values) > 2 else None
+    names = split.names(value.classes)
+    return plots.bars(value.values, names, path, label=value.label) if len(value.values) > 2 else None
 
 
 @draw.register
@@ -128,7 +134,6 @@ def keep_frames(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path
     written = []
     for name, value in report.items():
         if isinstance(value, reports.Picture) and value.film:
-            folder.mkdir(parents=True, exist_ok=True)
             written.append(frame(value, folder / f"{name}-{step:06d}.png", step))
     return [path for path in written if path is not None]
 
@@ -141,7 +146,8 @@ def frame(value: Any, path: Path, step: int) -> Path | None:
 
 @frame.register
 def _(value: reports.ImageGrid, path: Path, step: int) -> Path:
-    Image.fromarray(montage(value.pixels)).save(path)
+    with result_file(path) as new:
+        Image.fromarray(montage(value.pixels)).save(new, "PNG")
     return path
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.record.manifest import result_file
+
 SHOWN = 64
 SIDE = 48
 """Pixels that one image of a grid has at least: 8x8 digits are shown enlarged, each pixel a square."""
@@ -39,5 +41,6 @@ def film(folder: Path, name: str, path: Path, *, seconds: float = 6.0) -> Path |
     shown = [*frames[:-1:every], frames[-1]]
     pause = max(60, int(1000 * seconds / len(shown)))
     times = [pause] * (len(shown) - 1) + [4 * pause]
-    shown[0].save(path, save_all=True, append_images=shown[1:], duration=times, loop=0)
+    with result_file(path) as new:
+        shown[0].save(new, "GIF", save_all=True, append_images=shown[1:], duration=times, loop=0)
     return path

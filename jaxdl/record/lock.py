@@ -24,7 +24,7 @@ def locked(folder: Path) -> Iterator[None]:
     if fcntl is None or not is_first_process():
         yield
         return
-    with open(folder / ".lock", "a+") as file:
+    with open(folder / ".lock", "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,10 +1,18 @@
-"""Checksums of a folder: `MANIFEST.json` holds the size and the CRC-32 of every file in it (about 6 GB/s to check)."""
+"""Files that are written whole, and the checksums of a folder.
+
+`MANIFEST.json` holds the size and the CRC-32 of every file of its folder (about 6 GB/s to check).
+"""
 
 import json
 import os
+import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from jaxdl.types import UserError
 
 MANIFEST = "MANIFEST.json"
 
@@ -19,7 +27,7 @@ def write_manifest(folder: Path) -> None:
 def find_damage(folder: Path) -> str:
     """What is wrong with the files of a folder; empty if every byte is as `write_manifest` saw it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
         if manifest["crc32"] != _crc_of_json(files):
             return f"{MANIFEST} is damaged"
@@ -42,11 +50,33 @@ def find_damage(folder: Path) -> str:
 
 
 def write_synced(path: Path, text: str) -> None:
-    """Write a file and force it to the disk, so that a power cut cannot leave it empty behind a rename."""
-    with open(path, "w") as file:
+    """Replace a file at once by another that is already on the disk: a crash or a full disk leaves the old one or the new one."""
+    with replacing(path) as new, open(new, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path in the same folder to write to; it is renamed to `path` at the end of the block, or removed after an error."""
+    new = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield new
+        os.replace(new, path)
+    finally:
+        shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
+
+
+@contextmanager
+def result_file(path: Path) -> Iterator[Path]:
+    """As `replacing`, for what a user asked for: make its folder, and raise a UserError of one line if it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as new:
+            yield new
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {reason(error)}") from None
 
 
 def reason(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.record.plots import COLOURS, FAINT, INK, Figure, PathLike, _bare, _figure, _save, _title
+from jaxdl.record.plots import COLOURS, FAINT, INK, Figure, PathLike, _bare, _figure, _save, _title, save_figure
 
 CHANGED = COLOURS[1]
 
@@ -96,7 +96,7 @@ def text_gallery(rows: Sequence[tuple[str, Sequence[str], Sequence[bool]]], path
                 color=CHANGED if mark else INK if title == rows[0][0] else "#777777",
             )  # fmt: skip
             x += 0.085 * (len(word) + 1)
-    return _written(figure, path)
+    return save_figure(figure, path)
 
 
 def network_flow(
@@ -188,11 +188,4 @@ def network_flow(
     for (_, right, low, high), (left, _, next_low, next_high) in pairwise(edges):
         corners = [(right, low), (right, high), (left, next_high), (left, next_low)]
         under.fill(*zip(*((a, b + below) for a, b in corners), strict=True), color=FAINT, alpha=0.55, linewidth=0)
-    return _written(figure, path)
-
-
-def _written(figure: Any, path: PathLike) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=140, facecolor="white")
-    return path
+    return save_figure(figure, path)

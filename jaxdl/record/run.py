@@ -26,12 +26,13 @@ from typing import Any
 
 import jax
 
+from jaxdl import __version__
 from jaxdl.record.imports import local_imports
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.processes import is_first_process
 from jaxdl.types import UserError
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxdl")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,25 @@ class RunFolder:
         edits = [edit for edit in self.edits if step is None or edit["step"] <= step]
         return self.folder / (edits[-1]["file"] if edits else "experiment.py")
 
+    def hash_at(self, step: int | None = None) -> str | None:
+        """The recorded hash of that copy."""
+        edits = [edit for edit in self.edits if step is None or edit["step"] <= step]
+        return edits[-1]["source_hash"] if edits else self.config.get("source_hash")
+
     @property
     def edits(self) -> list[dict[str, Any]]:
         """The resumes before which the experiment file was edited: `{"step", "source_hash", "file"}`."""
         return self.config.get("edits", [])
 
     @property
+    def source_hashes(self) -> list[str]:
+        """Of the experiment file as it was at the start, and after each edit."""
+        first = self.config.get("source_hash")
+        return [*([first] if first else []), *(edit["source_hash"] for edit in self.edits)]
+
+    @property
     def env(self) -> dict[str, Any]:
-        return json.loads((self.folder / "env.json").read_text())
+        return json.loads((self.folder / "env.json").read_text(encoding="utf-8"))
 
 
 def create_run(
@@ -116,7 +128,7 @@ def open_run(path: str | os.PathLike) -> RunFolder:
             f"{path} is not a run folder: {'it is a file' if folder.exists() else 'there is no such folder'}"
         )
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "experiment" not in config:
             raise UserError("it names no experiment")
     except FileNotFoundError:
@@ -137,8 +149,7 @@ def record_edit(run: RunFolder, source: str | os.PathLike | None, step: int) -> 
     run.config["edits"] = [*run.edits, edit]
     if is_first_process():
         shutil.copyfile(source, run.folder / edit["file"])
-        write_synced(run.folder / "config.json.new", json.dumps(run.config, indent=2) + "\n")
-        os.replace(run.folder / "config.json.new", run.folder / "config.json")
+        write_synced(run.folder / "config.json", json.dumps(run.config, indent=2) + "\n")
     return True
 
 
@@ -181,6 +192,7 @@ def environment(source: str | os.PathLike | None = None) -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = None
+    versions["jaxdl"] = __version__
     kinds: dict[str, int] = {}
     for device in jax.devices():
         kinds[device.device_kind] = kinds.get(device.device_kind, 0) + 1
@@ -210,7 +222,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
     try:
         commit, status = (
             subprocess.run(
-                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=5, check=True
+                ["git", "-C", str(folder), *words], capture_output=True, encoding="utf-8", timeout=5, check=True
             ).stdout.strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )

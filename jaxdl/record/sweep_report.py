@@ -76,7 +76,7 @@ def write_sweep_report(
         f"python -m jaxdl sweep --resume {run.folder}   # go on, if it was stopped\n"
         f"python -m jaxdl evaluate {run.folder} --member {best['member'] if best else 0}\n```\n",
     ]
-    run.report.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    write_synced(run.report, "\n".join(part for part in parts if part))
     return listed, shown
 
 

@@ -19,13 +19,19 @@ from jaxdl.record import run as folders
 from jaxdl.record.log import read
 from jaxdl.runs.open import Checkpoint, config_of, restored_run, to_stderr
 from jaxdl.runs.prepare import prepare
+from jaxdl.runs.provenance import check_recorded
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, as_typed
 from jaxdl.types import TrainState, UserError
 
 
 def load(
-    run: str | Path, checkpoint: Checkpoint = "best", *, member: int | None = None, config: Config | None = None
+    run: str | Path,
+    checkpoint: Checkpoint = "best",
+    *,
+    member: int | None = None,
+    config: Config | None = None,
+    trust: bool = False,
 ) -> Run:
     """A run from its folder, ready to predict and to evaluate.
 
@@ -34,14 +40,18 @@ def load(
         checkpoint: "best" by the metric that selects, or "last".
         member: which one, where the folder is that of a sweep.
         config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
+        trust: load a folder whose config.json or copy of the experiment file was changed after the training. The copy is
+            executed: of a run that somebody else made, use the exported function (`python -m jaxdl export`) instead.
+
+    Raises UserError for a folder that was changed, or that holds no run or no checkpoint.
     """
     refuse_while_reading("load(...)")
     if checkpoint not in ("best", "last"):
         raise UserError(f"checkpoint = {checkpoint!r} must be 'best' or 'last'")
     folder = folders.open_run(run)
     if "sweep" in folder.config:
-        return load_member(folder, member, checkpoint, config)
-    return restored_run(folder, checkpoint, config)
+        return load_member(folder, member, checkpoint, config, trust=trust)
+    return restored_run(folder, checkpoint, config, trust=trust)
 
 
 class Member(Run):
@@ -57,14 +67,17 @@ class Member(Run):
         return f"Member({str(self.folder)!r}, {self.number}, step={int(self.state.step)})"
 
 
-def load_member(folder: folders.RunFolder, number: int | None, checkpoint: str, config: Config | None = None) -> Member:
+def load_member(
+    folder: folders.RunFolder, number: int | None, checkpoint: str, config: Config | None = None, *, trust: bool = False
+) -> Member:
     """Member `number` of a sweep, with its own best weights, or its last."""
     points = points_of(folder)
     if number is None:
         raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}?")
     if not 0 <= number < len(points):
         raise ExperimentError(f"{folder.folder}: member {number} is not one of 0 … {len(points) - 1}")
-    config = config_of(folder, config)
+    check_recorded(folder, trust=trust)
+    config = config_of(folder, config, trust=trust)
     place, stages, stage = where_is(folder, number)
     one = groups_of(config, folder)[0][place].keep(stages.all[stage].members)
     checkpoints = stages.checkpoints(stage)
@@ -101,7 +114,7 @@ def history(folder: folders.RunFolder, number: int) -> list[dict[str, Any]]:
 def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
     """The same of every member."""
     results = folder.folder / "results.json"
-    rows = json.loads(results.read_text())["rows"] if results.is_file() else {}
+    rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.is_file() else {}
     found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
     for place in range(len(plan_of(folder)["groups"])):
         log = folder.folder / f"group-{place}"
@@ -125,7 +138,7 @@ def where_is(folder: folders.RunFolder, number: int) -> tuple[int, Stages, int]:
 def plan_of(folder: folders.RunFolder) -> dict[str, Any]:
     """What plan.json holds: groups of members, and the lines about them."""
     try:
-        return json.loads((folder.folder / "plan.json").read_text())
+        return json.loads((folder.folder / "plan.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         raise ExperimentError(
             f"{folder.folder} has no readable plan.json: the sweep was cut off as it began; start it again"

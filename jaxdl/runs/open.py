@@ -1,9 +1,8 @@
 """A run from its folder."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jaxdl import formats
 from jaxdl.experiment import ExperimentError, load_config
@@ -11,16 +10,23 @@ from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.imports import changed_since
 from jaxdl.runs.prepare import prepare
+from jaxdl.runs.provenance import check_copy, check_recorded, other_data
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup
 
 Checkpoint = Literal["best", "last"]
 
 
-def config_of(folder: folders.RunFolder, config: Config | None = None, step: int | None = None) -> Config:
+def config_of(
+    folder: folders.RunFolder, config: Config | None = None, step: int | None = None, *, trust: bool = False
+) -> Config:
     """The function a run was made with: the one that is given, else that of the copy of its file in the folder.
 
-    `step`: the copy that trained on from this step.
+    Args:
+        folder: the run.
+        config: the function, where it is known.
+        step: take the copy that trained on from this step; None: the last.
+        trust: execute the copy even if it is not the recorded file.
     """
     if config is not None:
         return config
@@ -29,24 +35,29 @@ def config_of(folder: folders.RunFolder, config: Config | None = None, step: int
         raise ExperimentError(
             f"{folder.folder} was trained from a notebook: give its config function, load(run, config=config)"
         )
+    check_copy(copy, folder.hash_at(step), trust=trust)
     return load_config(copy, beside=folder.config.get("source"))
 
 
-def setup_of(folder: folders.RunFolder, config: Config | None = None) -> Setup:
-    """What a run folder was trained with, with the tokenizers that lie in it."""
-    recorded: Mapping[str, Any] = folder.config
-    return Setup.from_json(config_of(folder, config), recorded, folder.folder)
+def setup_of(folder: folders.RunFolder, config: Config | None = None, *, trust: bool = False) -> Setup:
+    """What a run folder was trained with, with the tokenizers that lie in it. UserError if it was changed since."""
+    check_recorded(folder, trust=trust)
+    return Setup.from_json(config_of(folder, config, trust=trust), folder.config, folder.folder)
 
 
-def restored_run(folder: folders.RunFolder, checkpoint: Checkpoint = "best", config: Config | None = None) -> Run:
+def restored_run(
+    folder: folders.RunFolder, checkpoint: Checkpoint = "best", config: Config | None = None, *, trust: bool = False
+) -> Run:
     """The run in a folder with its best or last weights; ExperimentError where it has no checkpoint."""
     if changed := changed_since(folder.config):
         to_stderr(f"note: imported by this run's experiment and changed since: {', '.join(changed)}")
-    setup = setup_of(folder, config)
+    setup = setup_of(folder, config, trust=trust)
     program = prepare(setup)
     if old := formats.note(setup.rules, folder.folder):
         to_stderr(old)
     exp = program.exp
+    if changed := other_data(folder.config, exp.data):
+        to_stderr(f"note: {changed}")
     checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1], notify=to_stderr)
     if not checkpoints.steps():
         raise ExperimentError(f"{folder.folder} has no checkpoint yet")

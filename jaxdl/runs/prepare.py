@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from jaxdl.data.arrays import check_device, missing_names
 from jaxdl.engine.parallel import Plan
 from jaxdl.engine.program import Program, program_of
 from jaxdl.engine.step import prepared_batch, rehearse
@@ -32,6 +33,11 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
         state = rehearse(exp)
     except ZeroDivisionError as error:
         raise ExperimentError(f"the model or the task divides by zero ({error}) with {setup}") from error
+    except KeyError as error:
+        names = exp.data.example()
+        if error.args[0] not in ("x", "y") or error.args[0] in names:
+            raise
+        raise ExperimentError(f"{exp.data.name or 'data'}: {missing_names(n for n in names if n != 'mask')}") from error
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         if leaf.size == 0:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -40,10 +46,13 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
 
 
 def check_data(exp: Experiment) -> None:
-    """ValueError for inputs or labels that cannot be trained on, before anything compiles or is written."""
+    """UserError for inputs or labels that cannot be trained on, before anything compiles or is written."""
     for split, arrays in exp.data.splits.items():
         x, y = arrays.get("x"), arrays.get("y")
         try:
+            for name, value in arrays.items():
+                if isinstance(value, np.ndarray):
+                    check_device(value, source=name, columns=exp.data.columns if name == "x" else ())
             if x is not None and x.dtype.kind == "f" and not np.isfinite(x).all():
                 row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))
                 raise UserError(f"inputs must be finite: there is a NaN or an infinity in row {row}")

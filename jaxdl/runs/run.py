@@ -61,20 +61,19 @@ class Run:
         return f"{type(self).__name__}({str(self.folder)!r}, step={int(self.state.step)})"
 
     def predict(self, x: Any) -> Any:
-        """The task's predictions for raw inputs `x` (like the training data's: images as uint8): one example or any number.
+        """Predictions of the task for raw inputs `x`, of which one or any number may be given.
 
-        They are computed in batches of the training's size, a few of them in a smaller one (`rows_for`).
-        Texts are encoded where the data can; then a dictionary of outputs also holds what a person reads (`text`).
+        They have the training data's form and values (images as uint8); the axis of one channel may be left out. They are
+        computed in batches of the training's size, a few of them in a smaller one (`rows_for`). Where the classes have names,
+        `name` holds that of every `label`. Texts are encoded where the data can; `text` then holds what a person reads.
         """
         data = self.experiment.data
         if isinstance(x, str) or (isinstance(x, (list, tuple)) and x and all(isinstance(one, str) for one in x)):
             return self._predict_texts(x)
-        x = np.asarray(x)
         like = data.inputs()
+        x, one = as_rows(data.as_inputs(x), like)
         if not x.size:
             raise UserError(f"there are no inputs to predict for: their shape is {x.shape}")
-        if x.ndim == like.ndim - 1:
-            return jax.tree.map(lambda a: a[0], self.predict(x[None]))
         if x.shape[1:] != like.shape[1:]:
             raise UserError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
         check_values(x, like.dtype, data.maximum)
@@ -86,7 +85,8 @@ class Run:
             batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
             out = jax.device_get(self.program.predict(self.weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
-        return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+        outputs = with_names(jax.tree.map(lambda *a: np.concatenate(a), *parts), data.classes)
+        return jax.tree.map(lambda a: a[0], outputs) if one else outputs
 
     def _predict_texts(self, texts: str | Sequence[str]) -> Any:
         data = self.experiment.data
@@ -95,6 +95,29 @@ class Run:
         if isinstance(outputs, dict):
             outputs = {**outputs, **data.decode(outputs)}
         return jax.tree.map(lambda a: a[0], outputs, is_leaf=lambda a: isinstance(a, list)) if one else outputs
+
+
+def as_rows(x: np.ndarray, like: Any) -> tuple[np.ndarray, bool]:
+    """Inputs of one row an example, and whether a single example was given without that axis.
+
+    >>> [
+    ...     as_rows(np.zeros(shape), np.zeros((1, 4, 4, 1)))[0].shape
+    ...     for shape in ((4, 4), (4, 4, 1), (9, 4, 4), (9, 4, 4, 1))
+    ... ]
+    [(1, 4, 4, 1), (1, 4, 4, 1), (9, 4, 4, 1), (9, 4, 4, 1)]
+    """
+    each = like.shape[1:]
+    if each[-1:] == (1,) and each not in (x.shape, x.shape[1:]) and each[:-1] in (x.shape, x.shape[1:]):
+        x = x[..., None]
+    return (x[None], True) if x.ndim == like.ndim - 1 else (x, False)
+
+
+def with_names(outputs: Any, classes: Sequence[str]) -> Any:
+    """The outputs, with the `name` of each `label` (one class an example) where the classes have names."""
+    label = outputs.get("label") if isinstance(outputs, dict) else None
+    if not classes or label is None or label.ndim != 1 or not 0 <= label.min() <= label.max() < len(classes):
+        return outputs
+    return {**outputs, "name": np.asarray(classes)[label]}
 
 
 def rows_for(count: int, batch: int) -> int:

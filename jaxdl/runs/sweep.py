@@ -35,6 +35,7 @@ from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
 from jaxdl.runs.prepare import check_data, rehearsed
+from jaxdl.runs.provenance import about, check_recorded, data_record, other_data
 from jaxdl.setup import Config, Setup, refuse_reserved
 
 Points = Sequence[Mapping[str, Any]]
@@ -110,6 +111,7 @@ def sweep(
     points = [dict(one.knobs) for one in setups]
     record = {
         **setup.to_json(first),
+        **data_record(first.data),
         "sweep": {
             "swept": swept,
             "points": points,
@@ -128,15 +130,23 @@ def sweep(
         return carry_out(config, folder, limits, quiet=quiet)
 
 
-def resume(path: str | Path, *, config: Config | None = None, stop_at: int | None = None, quiet: bool = False) -> Sweep:
-    """Go on with a sweep that was stopped."""
+def resume(
+    path: str | Path,
+    *,
+    config: Config | None = None,
+    stop_at: int | None = None,
+    quiet: bool = False,
+    trust: bool = False,
+) -> Sweep:
+    """Go on with a sweep that was stopped; `trust` as of `load`."""
     runtime.ensure()
     folder = folders.open_run(path)
     if "sweep" not in folder.config:
         raise ExperimentError(f"{path} is a run, not a sweep: python -m jaxdl train --resume {path}")
+    check_recorded(folder, trust=trust)
     limits = Limits(**{**folder.config["sweep"]["limits"], "stop_at": stop_at})
     with locked(folder.folder):
-        return carry_out(config_of(folder, config), folder, limits, quiet=quiet)
+        return carry_out(config_of(folder, config, trust=trust), folder, limits, quiet=quiet)
 
 
 def combinations(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -196,11 +206,13 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
     preload()
     groups, lines = groups_of(config, folder)
     results = folder.folder / "results.json"
-    finished = json.loads(results.read_text()) if results.is_file() else {"rows": {}, "seconds": 0.0}
+    finished = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {"rows": {}, "seconds": 0.0}
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
         old = formats.note(formats.recorded(folder.config), folder.folder)
-        for line in [*([old] if old else []), *lines, f"sweep folder: {folder.folder}"]:
-            progress.say(line)
+        changed = other_data(folder.config, groups[0].exp.data)
+        for line in (old, changed and f"note: {changed}", *lines, f"sweep folder: {folder.folder}"):
+            if line:
+                progress.say(line)
         before = 0
         for number, one in enumerate(groups):
             if not all(str(i) in finished["rows"] for i in one.members):
@@ -212,6 +224,7 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
                     how=told["how"],
                     prune=told["prune"],
                     limits=limits,
+                    about=about(folder),
                     progress=lambda step, metrics, before=before: progress.update(before + step, metrics),
                     say=progress.say,
                 )

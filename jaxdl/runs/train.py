@@ -6,6 +6,7 @@ run.evaluate("test").metrics["accuracy"]
 """
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import numpy as np
 
 from jaxdl import formats, runtime
 from jaxdl.data import tokenizers
+from jaxdl.engine.callbacks import Callbacks, Event
 from jaxdl.engine.distributed import beat, from_first, watchdog
 from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.parallel import Plan, describe
@@ -23,19 +25,19 @@ from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints
 from jaxdl.record.lock import locked
-from jaxdl.record.log import MetricsLog
+from jaxdl.record.log import MetricsLog, whose_weights
 from jaxdl.record.manifest import reason
 from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
 from jaxdl.record.progress import Progress
 from jaxdl.record.recorder import Recorder
 from jaxdl.runs.prepare import check_data, prepare
-from jaxdl.runs.provenance import checksum, continued, notes_on_resume
+from jaxdl.runs.provenance import about, check_recorded, continued, data_record, notes_on_resume
 from jaxdl.runs.run import Run
 from jaxdl.runs.weights import check_source, initialised_from
 from jaxdl.setup import Config, Setup, refuse_reserved
 
-Callback = Callable[[dict[str, Any]], None]
+Callback = Callable[[Event], Any]
 
 
 def train(
@@ -49,6 +51,7 @@ def train(
     limits: Limits = Limits(),
     quiet: bool = False,
     callback: Callback | None = None,
+    trust: bool = False,
     **values: Any,
 ) -> Run:
     """Train an experiment into a new run folder under `run`, or go on with the run folder `resume`.
@@ -61,17 +64,9 @@ def train(
         strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
-        callback: called with every line of metrics.jsonl as it is written (a dictionary with `kind` and `step`), in
-            the first process. Through it other trackers fit in a few lines:
-
-                def numbers(line):
-                    return {f"{line.get('split', 'train')}/{k}": v for k, v in line.items() if isinstance(v, float)}
-
-                wandb.init(project="digits", config={"lr": 3e-3})                             # Weights & Biases
-                train(config, lr=3e-3, callback=lambda line: wandb.log(numbers(line), step=line["step"]))
-
-                with mlflow.start_run():                                                      # MLflow
-                    train(config, callback=lambda line: mlflow.log_metrics(numbers(line), step=line["step"]))
+        callback: called like the `callbacks` of the Experiment, after them: with every line of the log, in the first
+            process. See `jaxdl.engine.callbacks` for what it may do, and for Weights & Biases, MLflow and messages.
+        trust: resume a run whose config.json was changed since its checkpoints were written.
         **values: knobs of `config`, and recorded fields of the Experiment (`precision`, `ema`, ...), by name.
 
     In several processes (`jaxdl.engine.distributed`) all of them call this; an exception then ends the process at once.
@@ -85,6 +80,7 @@ def train(
         folder = folders.open_run(resume)
         if "sweep" in folder.config:
             raise ExperimentError(f"{resume} is a sweep: python -m jaxdl sweep --resume {resume}")
+        check_recorded(folder, trust=trust)
         setup = continued(Setup.from_json(config, folder.config, folder.folder), values)
     runtime.ensure()
     exp = setup.build()
@@ -117,7 +113,7 @@ def _train(
         record = {
             **setup.to_json(exp),
             "plan": dict(describe(plan)),
-            "data": checksum(exp.data),
+            **data_record(exp.data),
         }
         folder = new_folder(run, setup.stem, int(exp.seed), record, source)
         if is_first_process():
@@ -135,19 +131,32 @@ def _train(
             progress.say(old)
         for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
             progress.say(f"note: {note}")
+        checkpoints.about = about(folder)
         progress.say(headline(program, folder.folder, step))
+        for note in exp.task.notes(exp.data, program.predicted_shapes):
+            progress.say(f"note: {note}")
         if not setup.knobs:
             progress.say(f"note: no knobs are recorded: {setup.name} takes none")
         if exp.accumulate > 1 and "batch_stats" in program.shapes.model_state:
             rows = exp.data.batch // exp.accumulate
             progress.say(f"note: batch statistics are those of micro-batches of {rows}, not of {exp.data.batch}")
         with MetricsLog(folder.folder, resume=step if resumed else None) as log:
-            told = callback if is_first_process() else None
-            recorder = Recorder(log, progress, told, folder.folder / "samples")
+            functions = [*exp.callbacks, *([callback] if callback else [])]
+            callbacks = Callbacks(functions, folder.folder, setup.knobs)
+            recorder = Recorder(log, progress, callbacks, folder.folder / "samples")
             traces = folder.folder / "profile"
             try:
-                outcome = fit(program, state, events=recorder, checkpoints=checkpoints, limits=limits, traces=traces)
+                outcome = fit(
+                    program,
+                    state,
+                    events=recorder,
+                    checkpoints=checkpoints,
+                    callbacks=callbacks,
+                    limits=limits,
+                    traces=traces,
+                )
             except Diverged as error:
+                callbacks.weights = None
                 checkpoints.wait()  # the last save may still be under way
                 kept = checkpoints.steps()
                 from jaxdl.record.report import report_divergence  # brings matplotlib
@@ -164,6 +173,7 @@ def _train(
                 rest = f"step {kept[-1]} is the last good one" if kept else "there is no checkpoint yet"
                 raise CheckpointError(f"cannot write to {folder.folder}: {reason(error)}; {rest}") from None
             result = Run(setup, program, outcome.state, folder.folder, outcome)
+            callbacks.weights = lambda: result.weights
             finish(result, folder, recorder, progress)
     return result
 
@@ -184,11 +194,14 @@ def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress:
     beat(int(np.max(outcome.state.step)), "reporting")
     ended = outcome.reason in ("finished", "stopped early")
     evaluations = [result.evaluate(split) for split in exp.data.splits if split != "train"] if ended else []
+    best = outcome.state.best
+    restored = best is not None and exp.stop is not None and exp.stop.restore_best and np.isfinite(best.value)
     recorder.line(
         {
             "kind": "end",
             "step": int(outcome.state.step),
             "reason": outcome.reason,
+            "weights": int(best.step if best is not None and restored else outcome.state.step),
             "compile_seconds": round(outcome.compile_seconds, 3),
             "train_seconds": round(outcome.train_seconds, 3),
             "results": {evaluation.split: evaluation.metrics for evaluation in evaluations},
@@ -201,10 +214,13 @@ def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress:
     name = exp.select[0]
     for evaluation in evaluations:
         loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics and name != "loss" else ""
-        progress.say(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
+        progress.result(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
+    if evaluations and (whose := whose_weights(result.history, *exp.select)):
+        progress.result(whose)
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
-    progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")
+    again = f"to go on: python -m jaxdl train --resume {shlex.quote(str(folder.folder))}"
+    progress.say(f"report: {folder.report}" if ended else again)
 
 
 def headline(program: Program, folder: Path, step: int) -> str:

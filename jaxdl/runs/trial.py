@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxdl import runtime
+from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.loop import fit
 from jaxdl.experiment import refuse_while_reading
 from jaxdl.runs.prepare import check_data, prepare
@@ -12,9 +13,10 @@ from jaxdl.setup import Config, Setup, refuse_reserved
 
 
 class Silent:
-    """Events of a loop that nobody reads."""
+    """Events of a loop that only the experiment's callbacks see."""
 
-    def line(self, line: dict[str, Any]) -> None: ...
+    def __init__(self, callbacks: Callbacks):
+        self.line = callbacks
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -34,5 +36,9 @@ def trial(config: Config, /, **values: Any) -> Run:
     exp = setup.build()
     check_data(exp)
     program = prepare(setup, exp=exp)
-    outcome = fit(program, program.init(), events=Silent()).whole()
-    return Run(setup, program, outcome.state, outcome=outcome)
+    callbacks = Callbacks(exp.callbacks, knobs=setup.knobs)
+    outcome = fit(program, program.init(), events=Silent(callbacks), callbacks=callbacks).whole()
+    run = Run(setup, program, outcome.state, outcome=outcome)
+    callbacks.weights = lambda: run.weights
+    callbacks({"kind": "end", "step": int(outcome.state.step), "reason": outcome.reason})
+    return run

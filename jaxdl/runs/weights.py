@@ -54,7 +54,7 @@ def described_weights(path: str | Path) -> dict[str, Any]:
     """What `weights.json` says of imported weights: `name`, `options`, `preprocess`, `labels`, ..."""
     if not is_weights(path):
         raise FileNotFoundError(f"{path}: no folder of imported weights; make one with import-weights NAME FILE -o DIR")
-    return json.loads((Path(path) / "weights.json").read_text())
+    return json.loads((Path(path) / "weights.json").read_text(encoding="utf-8"))
 
 
 def weights_of(path: str | Path) -> tuple[dict[str, Any], str, str]:

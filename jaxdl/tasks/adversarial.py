@@ -102,8 +102,8 @@ class Adversarial(Task):
         return {name: params for name, (params, _) in fresh.items()}, model_state
 
     def _first(self, key: Key, noise: Array, *labels: Array) -> Array:
-        variables = self.generator.init({"params": key, "dropout": key}, noise, *labels, train=False)
-        return self.generator.apply(variables, noise, *labels, train=False)
+        params, model_state = initialise(self.generator, key, noise, *labels)
+        return forward(self.generator, params, model_state, noise, *labels, key=key, train=False)[0]
 
     # -- the players ---------------------------------------------------------------------------------------------------
     def labels(self, batch: Batch) -> tuple[Array, ...]:

@@ -12,7 +12,7 @@ from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
 from jaxdl.reports import Misclassified
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Data, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 SHOWN = 32
 """Wrong examples that a report shows."""
@@ -107,11 +107,34 @@ class Classification(Task):
         logits = self.logits(outputs)
         return {"label": self.decide(logits), "probability": self.probabilities(logits)}
 
+    def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
+        """As `predict`; of more than `MOST_CLASSES` classes the `scores` of each example in place of its probabilities."""
+        found, y = self.predict(params, model_state, batch, key), batch["y"]
+        if (p := found["probability"]).shape[-1] <= reports.MOST_CLASSES:
+            return found
+        return reports.scores(p, self.hard(y) if self.soft(y) else y) | {"label": found["label"]}
+
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         labels = self.hard(targets) if self.soft(targets) else targets
         keep = labels != self.ignore
-        found = reports.report(outputs["probability"][keep], labels[keep])
+        if "probability" in outputs:
+            found = reports.report(outputs["probability"][keep], labels[keep])
+        else:
+            found = reports.report_of_scores({name: a[keep] for name, a in outputs.items()}, labels[keep])
         return found | ({} if self.soft(targets) else misclassified(outputs, targets))
+
+    def notes(self, data: Data, outputs: Callable[[], Any]) -> tuple[str, ...]:
+        """More logits than classes are said: those left over are trained never to be the answer."""
+        y = data.splits["train"].get("y")
+        if self.decides_by_sign or y is None or (y.ndim == 1 and not len(data.classes) and y.dtype.kind not in "iu"):
+            return ()
+        classes = (
+            y.shape[-1]
+            if y.ndim > 1
+            else len(data.classes) or 1 + max(int(split["y"].max()) for split in data.splits.values() if "y" in split)
+        )
+        logits = getattr(self.model, "classes", None) or outputs()["probability"].shape[-1]
+        return (f"the model has {logits} logits for {classes} classes",) if logits > classes else ()
 
     def check(self, targets: np.ndarray) -> None:
         """Labels that the model cannot mean are found here, on the host: inside a program -1 is the last class."""
@@ -134,7 +157,8 @@ class Classification(Task):
 
 def misclassified(outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Misclassified]:
     """The examples that are wrong with the most confidence."""
-    labels, sure = np.asarray(outputs["label"]), np.asarray(outputs["probability"]).max(-1)
+    labels = np.asarray(outputs["label"])
+    sure = outputs["confidence"] if "confidence" in outputs else outputs["probability"].max(-1)
     wrong = np.flatnonzero((labels != targets) & (targets >= 0))
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:SHOWN]
     return {"misclassified": Misclassified(wrong, labels[wrong], targets[wrong])} if len(wrong) else {}

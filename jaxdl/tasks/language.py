@@ -1,6 +1,5 @@
 """Language models: the next token from those before it, or masked tokens from all others. The model arrives as a value."""
 
-import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.calling import takes
 from jaxdl.losses.sequence import label_smoothed_nll
 from jaxdl.tasks.forward import forward, initialise
 from jaxdl.tracing import row_numbers
@@ -26,12 +26,6 @@ def sums(nll: Array, hit: Array, valid: Array, batch: Batch) -> Metrics:
     if "characters" in batch:
         metrics["bits_per_character"] = (total / math.log(2), jnp.sum(batch["characters"] * batch["mask"]))
     return metrics
-
-
-def takes(model: Any, option: str) -> bool:
-    """Whether a model can be called with this keyword."""
-    options = inspect.signature(model.__call__).parameters
-    return option in options or any(p.kind is p.VAR_KEYWORD for p in options.values())
 
 
 @dataclass(frozen=True, eq=False)

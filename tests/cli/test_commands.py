@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from jaxdl.__main__ import COMMANDS, main
+from jaxdl.cli.options import RunOptions, read_flags
+from jaxdl.experiment import load_config
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import comparable, read
 
@@ -41,23 +44,26 @@ def output(capfd, *args, code=0):
 
 def test_train_writes_a_run_folder_that_a_person_can_read(here, capfd, tiny_file):
     assert call("train", tiny_file, "--lr", "0.02", "--seed", "3", "--ema", "0.5", "--quiet") == 0
-    assert "report:" in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    assert "report:" in err
+    assert out.startswith("validation accuracy 0.")  # results, and nothing else, on standard output
+    assert "test accuracy 0." in out
     (run,) = (here / "runs" / "tiny").iterdir()
     assert run.name.endswith("-s3")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     assert config["knobs"] == {
         "steps": 24, "batch": 16, "width": 8, "lr": 0.02, "rate": 0.1, "patience": 100, "min_delta": 0.0, "seed": 3,
     }  # fmt: skip
     assert config["recorded"]["ema"] == 0.5
     assert config["source"] == str(tiny_file)
     assert len(config["source_hash"]) == 16
-    env = json.loads((run / "env.json").read_text())
+    env = json.loads((run / "env.json").read_text(encoding="utf-8"))
     assert env["backend"] == "cpu"
     assert env["versions"]["jax"]
     assert (run / "experiment.py").read_bytes() == tiny_file.read_bytes()
     assert list((run / "tensorboard").iterdir())
     assert list((run / "plots").iterdir())
-    report = (run / "report.md").read_text()
+    report = (run / "report.md").read_text(encoding="utf-8")
     assert "64, 21 and 12 drawn rows" in report
     assert "0.02" in report
 
@@ -93,9 +99,9 @@ def test_resume_repeats_the_knobs_and_refuses_others(here, capfd, tiny_file, unr
 
 def test_an_edited_file_is_told_of_on_resume(here, capfd, tiny_file, unreported):
     mine = here / "mine.py"
-    mine.write_text(tiny_file.read_text())
+    mine.write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
     assert call("train", mine, "--quiet", "--stop-at", "6") == 0
-    mine.write_text(tiny_file.read_text() + "\n# a remark\n")
+    mine.write_text(tiny_file.read_text(encoding="utf-8") + "\n# a remark\n", encoding="utf-8")
     (run,) = (here / "runs" / "mine").iterdir()
     capfd.readouterr()
     assert call("train", mine, "--quiet", "--resume", "--stop-at", "8") == 0
@@ -136,7 +142,7 @@ def test_every_flag_has_its_line_of_help():
     from jaxdl.experiment import RECORDED
 
     assert set(options.DOCS) == set(RECORDED)
-    source = Path(options.__file__).read_text()
+    source = Path(options.__file__).read_text(encoding="utf-8")
     for field in fields(options.RunOptions):
         after = source.split(f"    {field.name}: ", 1)[1].split("\n", 2)[1]
         assert after.strip().startswith('"""'), field.name
@@ -208,7 +214,7 @@ def test_compare(here, capfd, tiny_file, unreported):
     best = [
         max(line["accuracy"] for line in read(run) if line["kind"] == "eval")
         for run in (here / "runs" / "tiny").iterdir()
-        if json.loads((run / "config.json").read_text())["knobs"]["lr"] == 0.01
+        if json.loads((run / "config.json").read_text(encoding="utf-8"))["knobs"]["lr"] == 0.01
     ]
     assert rows[0.01]["best accuracy"] == pytest.approx([np.mean(best), np.std(best, ddof=1)])
     assert (here / "compare.png").stat().st_size > 5000
@@ -234,8 +240,8 @@ def test_list(here, capfd, monkeypatch):
     assert "digits_cnn" in rows
     for name, line in rows.items():
         assert line.strip().endswith("."), name
-    (here / "broken.py").write_text("def config(:\n")
-    (here / "other.py").write_text('"""No experiment."""\n')
+    (here / "broken.py").write_text("def config(:\n", encoding="utf-8")
+    (here / "other.py").write_text('"""No experiment."""\n', encoding="utf-8")
     assert output(capfd, "list", here) == "broken  (does not parse: line 1)\n"
 
 
@@ -245,6 +251,29 @@ def test_new_runs_as_it_is(here, capfd, unreported):
     (here / "experiments").mkdir()
     assert "python -m experiments.second" in output(capfd, "new", "second")
     assert (here / "experiments" / "second.py").is_file()
+
+
+def test_new_writes_an_nnx_model(here, capfd):
+    assert "wrote mine.py" in output(capfd, "new", "mine", "--nnx")
+    task = load_config(here / "mine.py")().task
+    params, _ = jax.eval_shape(lambda: task.init(jax.random.key(0), {"x": np.zeros((2, 8, 8, 1), np.float32)}))
+    assert params["hidden"]["kernel"].shape == (64, 128)
+    assert params["head"]["bias"].shape == (10,)
+    assert call("new", "other", "--nnx", "--from", "digits_cnn") == 2
+
+
+def test_new_copies_an_experiment_by_its_name(here, capfd):
+    assert "wrote mine.py" in output(capfd, "new", "mine", "--from", "digits_cnn")
+    own, copy = (
+        (ROOT / "experiments" / "digits_cnn.py").read_text(encoding="utf-8"),
+        (here / "mine.py").read_text(encoding="utf-8"),
+    )
+    assert own.count("python -m experiments.digits_cnn") == copy.count("python -m jaxdl train mine.py") > 0
+    assert copy.replace("jaxdl train mine.py", "experiments.digits_cnn") == own
+    assert call("new", "other", "--from", "digit_cnn") == 2
+    assert "did you mean digits_cnn?" in capfd.readouterr().err
+    assert call("new", "mine", "--from", "digits_mlp") == 2
+    assert (here / "mine.py").read_text(encoding="utf-8") == copy
 
 
 def test_doctor(capfd):
@@ -261,3 +290,25 @@ def test_help_lists_the_commands(capfd):
         assert name in output(capfd, name, "--help")
     assert output(capfd, "--version").startswith("jaxdl ")
     assert call() == 2
+
+
+def test_help_of_an_experiment_keeps_its_lines_and_has_three_groups(capfd, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = output(capfd, "train", "digits_cnn", "--help")
+    for line in (ROOT / "experiments" / "digits_cnn.py").read_text(encoding="utf-8").split('"""')[1].splitlines():
+        assert line in text.splitlines()
+    knobs, recorded, options = (text.index(f"{name} options ") for name in ("knobs", "recorded", "run"))
+    assert (
+        knobs < text.index("--lr FLOAT") < recorded < text.index("--ema FLOAT") < options < text.index("--stop-at INT")
+    )
+    assert "{None}" not in text
+
+
+@pytest.mark.parametrize(("word", "value"), [("5", 5), ("None", None)])
+def test_an_optional_flag_takes_none(word, value):
+    assert read_flags(RunOptions, ["--stop-at", word], prog="x").stop_at == value
+
+
+def test_a_flag_that_is_no_number_is_refused(capfd):
+    assert call("train", "digits_cnn", "--stop-at", "soon") == 2
+    assert "--stop-at" in capfd.readouterr().err

@@ -18,7 +18,7 @@ def make(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         config = {"experiment": experiment, "seed": seed, "source_hash": source_hash, "select": ["accuracy", "max"]}
         config |= {"knobs": {"lr": lr, "seed": seed}, "recorded": {"ema": None}, **more}
-        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
         lines = [{"kind": "train", "step": 4, "loss": 1.0}]
         if best is not None:
             lines += [
@@ -26,7 +26,7 @@ def make(tmp_path, monkeypatch):
             ]
         if reason is not None:
             lines.append({"kind": "end", "step": 8, "reason": reason, "results": {}})
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         return folder
 
     return one
@@ -107,7 +107,7 @@ def test_a_run_without_evaluation_is_left_out(make, capsys):
 
 def test_a_folder_that_cannot_be_read_blocks_nothing(make, capsys):
     make(0.6)
-    (make(0.7) / "config.json").write_text("{")
+    (make(0.7) / "config.json").write_text("{", encoding="utf-8")
     assert main(["compare", "runs/x"]) == 0
     assert "config.json cannot be read" in capsys.readouterr().err
 
@@ -117,7 +117,7 @@ def test_a_sweep_has_its_own_table(make, capsys):
     assert main(["compare", str(sweep)]) == 0
     assert capsys.readouterr().out == f"note: {sweep} is a sweep: it has no table yet, for it has not ended\n"
     for name in ("report.md", "results.csv"):
-        (sweep / name).write_text("")
+        (sweep / name).write_text("", encoding="utf-8")
     assert main(["compare", str(sweep)]) == 0
     told = f"note: {sweep} is a sweep: its table is in {sweep}/report.md and {sweep}/results.csv"
     assert capsys.readouterr().out == told + "\n"

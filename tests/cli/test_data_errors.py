@@ -89,7 +89,7 @@ def test_a_size_of_nothing(here, capfd, name):
 
 
 def test_columns_of_a_labelled_table(here, capfd):
-    (here / "reviews.csv").write_text("review,stars\nfine,5\nbad,1\n")
+    (here / "reviews.csv").write_text("review,stars\nfine,5\nbad,1\n", encoding="utf-8")
     experiment = ROOT / "experiments" / "text_classification.py"
     line = refused(capfd, "train", experiment, "--file", "reviews.csv", "--text-column", "review")
     assert "reviews.csv: has no column 'label'; it has review, stars" in line
@@ -97,7 +97,7 @@ def test_columns_of_a_labelled_table(here, capfd):
 
 def test_a_gap_in_a_series(here, capfd):
     hours = [f"2016-07-01 {h:02d}:00:00,{',' if h == 1 else '1,'}2,3,4,5,6,7" for h in range(9)]
-    (here / "gap.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *hours]))
+    (here / "gap.csv").write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *hours]), encoding="utf-8")
     experiment = ROOT / "experiments" / "etth1_forecast.py"
     line = refused(capfd, "train", experiment, "--file", "gap.csv")
     assert "row 2 has no value in 'HUFL' (1 gaps in all): fill = 'previous' repeats the value before" in line

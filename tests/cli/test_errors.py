@@ -37,7 +37,7 @@ FILE = """
 
 def write(folder, text, name="mine.py"):
     path = folder / name
-    path.write_text(textwrap.dedent(text))
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
     return path
 
 
@@ -130,14 +130,14 @@ LINES = {
 
 @pytest.mark.parametrize("what", LINES)
 def test_one_line(here, capfd, tiny_file, what):
-    (here / "tiny.py").write_text(tiny_file.read_text())
+    (here / "tiny.py").write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
     args, message = LINES[what]
     assert message in refused(capfd, *args)
     assert sorted(path.name for path in here.iterdir()) in (["tiny.py"], ["__pycache__", "tiny.py"])
 
 
 def test_only_a_name_that_is_near_is_proposed(here, capfd, tiny_file):
-    (here / "tiny.py").write_text(tiny_file.read_text())
+    (here / "tiny.py").write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
     assert refused(capfd, "train", "time.py").endswith("no experiment file time.py")
 
 
@@ -145,7 +145,7 @@ def test_only_a_name_that_is_near_is_proposed(here, capfd, tiny_file):
 
 
 def test_an_unwritable_folder(here, capfd, tiny_file):
-    (here / "runs").write_text("a file in the way")  # a mode would not stop root
+    (here / "runs").write_text("a file in the way", encoding="utf-8")  # a mode would not stop root
     line = refused(capfd, "train", tiny_file, "--quiet")
     assert "cannot write a run folder" in line
     assert "--run" in line
@@ -153,7 +153,7 @@ def test_an_unwritable_folder(here, capfd, tiny_file):
 
 def test_a_damaged_config(here, capfd):
     (here / "run").mkdir()
-    (here / "run" / "config.json").write_text('{"experiment": "x"')
+    (here / "run" / "config.json").write_text('{"experiment": "x"', encoding="utf-8")
     assert "its config.json cannot be read" in refused(capfd, "evaluate", "run")
 
 
@@ -203,7 +203,7 @@ PREDICTIONS = {
 def test_predict(here, capfd, trained, what):
     array, message = PREDICTIONS[what]
     path = here / ("x.npy" if array is not None else "x.txt")
-    path.write_text("hello") if array is None else np.save(path, array)
+    path.write_text("hello", encoding="utf-8") if array is None else np.save(path, array)
     line = refused(capfd, "predict", trained.folder, path)
     assert message in line
     assert str(path) in line
@@ -211,7 +211,7 @@ def test_predict(here, capfd, trained, what):
 
 def test_a_loss_that_turns_nan(here, capfd, tiny_file, unreported):
     """The step, the last good checkpoint and its folder are named; the checkpoint is kept; the exit code is 1."""
-    text = tiny_file.read_text().replace(
+    text = tiny_file.read_text(encoding="utf-8").replace(
         "model=MLP(features=(width,), classes=3, rate=rate)",
         "model=MLP(features=(width,), classes=3, rate=rate), penalty=explode",
     )
@@ -223,7 +223,11 @@ def test_a_loss_that_turns_nan(here, capfd, tiny_file, unreported):
     steps = Checkpoints(run / "checkpoints").steps()
     assert steps
     assert f"the last good checkpoint is step {steps[-1]}, in {run}" in line
-    (end,) = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines() if '"kind": "end"' in text]
+    (end,) = [
+        json.loads(text)
+        for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        if '"kind": "end"' in text
+    ]
     assert f"in 4 steps in a row, up to step {end['step']}" in line
     assert end["step"] > steps[-1]
     capfd.readouterr()

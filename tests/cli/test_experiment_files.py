@@ -54,14 +54,14 @@ BEFORE = {
 
 
 def test_a_file_written_for_the_first_version_trains_loads_and_resumes(here, capfd, tiny_file, unreported):
-    text = tiny_file.read_text()
+    text = tiny_file.read_text(encoding="utf-8")
     for now, old in BEFORE.items():
         assert text.count(now) == 1
         text = text.replace(now, old)
     write(here, text)
     assert call("train", "mine.py", "--quiet", "--lr", "0.02", "--stop-at", "2") == 0
     (run,) = (here / "runs" / "mine").iterdir()
-    assert "@experiment" in (run / "experiment.py").read_text()
+    assert "@experiment" in (run / "experiment.py").read_text(encoding="utf-8")
     (here / "mine.py").unlink()
     assert call("train", "--resume", run, "--quiet", "--stop-at", "6") == 0
     capfd.readouterr()

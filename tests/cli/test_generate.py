@@ -25,10 +25,10 @@ TEXT = "the cat sat on the mat; the rat ate the cat's hat.\n" * 8
 def written(tmp_path_factory):
     """The folder of a run of char_lm, on a small text that is another one afterwards."""
     folder = tmp_path_factory.mktemp("text")
-    (folder / "cat.txt").write_text(TEXT)
+    (folder / "cat.txt").write_text(TEXT, encoding="utf-8")
     small = {"text": str(folder / "cat.txt"), "steps": 2, "batch": 2, "context": 8, "width": 8, "depth": 1, "heads": 1}
     run = jaxdl.train(load_config(EXPERIMENT), **small, run=folder, quiet=True)
-    (folder / "cat.txt").write_text("the cat " * 60)  # fewer characters: the run has its own
+    (folder / "cat.txt").write_text("the cat " * 60, encoding="utf-8")  # fewer characters: the run has its own
     return run.folder
 
 
@@ -104,7 +104,7 @@ def test_a_translator_is_sent_to_predict(model):
 
 def test_a_text_that_is_gone(written, capsys, tmp_path):
     copy = shutil.copytree(written, tmp_path / "run")
-    config = (copy / "config.json").read_text()
-    (copy / "config.json").write_text(config.replace("cat.txt", "dog.txt"))
+    config = (copy / "config.json").read_text(encoding="utf-8")
+    (copy / "config.json").write_text(config.replace("cat.txt", "dog.txt"), encoding="utf-8")
     code, _, err = out(capsys, copy)
     assert (code, "dog.txt: no such file" in err) == (2, True)

@@ -26,7 +26,7 @@ def weights(tmp_path_factory):
     variables = jax.tree.map(lambda s: 0.3 * np.abs(random.normal(size=s.shape)).astype(np.float32), shapes_of(model))
     save_torch(model, variables, root / "net.safetensors", naming="kuangliu")
     config = {"size": 8, "crop_size": 8, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (root / "preprocessor_config.json").write_text(json.dumps(config))
+    (root / "preprocessor_config.json").write_text(json.dumps(config), encoding="utf-8")
     import_weights(NAME, root / "net.safetensors", root / "set", labels=("cat", "dog", "bird"), **OPTIONS)
     Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).save(root / "one.png")
     return root
@@ -64,7 +64,7 @@ LINES = {
 def test_one_line(weights, capfd, monkeypatch, what):
     monkeypatch.chdir(weights)
     (weights / "broken").mkdir(exist_ok=True)
-    (weights / "broken" / "weights.json").write_text('{"name": 3')
+    (weights / "broken" / "weights.json").write_text('{"name": 3', encoding="utf-8")
     args, message = LINES[what]
     assert main(["predict", *args]) == 2
     out, err = capfd.readouterr()

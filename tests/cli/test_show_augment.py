@@ -60,6 +60,7 @@ def test_labels_are_named_and_mixtures_are_spelt_out():
     assert label({"y": np.array([[0.25, 0.75]])}, 0, ("cat", "dog")) == ".75·dog + .25·cat"
     assert label({"y": np.array([[1.0, 0.0]])}, 0, ("cat", "dog")) == "cat"
     assert label({"y": np.array([2.5])}, 0, ()) == "2.5"
+    assert label({"y": np.array([12])}, 0, ("cat", "dog")) == "12"  # a class that an augmentation made
 
 
 def test_texts_mark_what_changed_and_hide_padding():

@@ -37,7 +37,9 @@ def test_an_honest_run_replays_to_the_same_digest(run, capsys):
     assert f"step {steps[-1]}: intact" in out
     assert f"replayed steps {steps[-2]} to {steps[-1]}: the same digest, " in out
     (line,) = (
-        json.loads(t) for t in (run / "metrics.jsonl").read_text().splitlines() if f'"step": {steps[-1]}, "digest"' in t
+        json.loads(t)
+        for t in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        if f'"step": {steps[-1]}, "digest"' in t
     )
     assert line["digest"] in out
 
@@ -59,9 +61,9 @@ def test_a_flipped_byte_is_named(copy, capsys):
 
 def test_the_first_step_that_differs_is_named(copy, capsys, monkeypatch):
     """Another learning rate than the one recorded stands for a machine that computes otherwise."""
-    config = json.loads((copy / "config.json").read_text())
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
     config["knobs"]["lr"] *= 1 + 1e-6
-    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert verify.run([str(copy)]) == 1
     out = capsys.readouterr().out
     assert "first difference, step 16 (train): " in out

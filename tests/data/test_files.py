@@ -59,7 +59,7 @@ def test_csv(tmp_path):
     assert columns["town"].tolist() == ["Paris, FR", "", "Berlin"]
     assert columns["zip"].tolist() == ["75001", "10115", "10117"]
     assert np.isnan(columns["note"]).all()
-    path.write_text("1;a\n2;b\n")
+    path.write_text("1;a\n2;b\n", encoding="utf-8")
     assert files.read_csv(path, delimiter=";", header=["n", "s"])["s"].tolist() == ["a", "b"]
 
 
@@ -157,6 +157,6 @@ def test_pickles_are_refused(tmp_path):
 
 
 def test_an_unknown_column(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="has no column 'c'; it has a, b"):
         files.read_csv(tmp_path / "a.csv", names=["c"])

@@ -19,7 +19,7 @@ def test_one_folder_is_split(tmp_path):
     paint(tmp_path / "dark", 10)
     paint(tmp_path / "light", 240, size=(4, 8))  # of another shape
     (tmp_path / "notes").mkdir()  # no images: no class
-    (tmp_path / "dark" / "readme.txt").write_text("not an image")
+    (tmp_path / "dark" / "readme.txt").write_text("not an image", encoding="utf-8")
     (tmp_path / ".hidden").mkdir()
     data = folder.image_folder(tmp_path, batch=4, size=4)
     assert data.classes == ("dark", "light")

@@ -162,7 +162,7 @@ LISTS = {
 
 @pytest.mark.parametrize("form", LISTS)
 def test_lists_of_pairs(form, crowd, tmp_path):
-    (tmp_path / "pairs.txt").write_text(LISTS[form])
+    (tmp_path / "pairs.txt").write_text(LISTS[form], encoding="utf-8")
     paths, y = read_pairs(tmp_path / "pairs.txt", crowd)
     assert [path.split("/")[-1] for path in paths] == [
         f"p{p}.png" for p in ("00_0001", "00_0002", "01_0001", "02_0003", "03_0002", "03_0003", "04_0001", "05_0001")
@@ -181,7 +181,7 @@ def test_lists_of_pairs(form, crowd, tmp_path):
 
 @pytest.mark.parametrize("form", LISTS)
 def test_who_is_listed_is_in_no_other_part(form, crowd, tmp_path):
-    (tmp_path / "pairs.txt").write_text(LISTS[form])
+    (tmp_path / "pairs.txt").write_text(LISTS[form], encoding="utf-8")
     data = identities(crowd, batch=6, pairs=tmp_path / "pairs.txt")
     listed, others = {f"p0{i}" for i in range(6)}, {f"p{i:02d}" for i in range(6, 20)}
     assert names_of(data, "train") | names_of(data, "validation") == others == set(data.classes)
@@ -204,7 +204,7 @@ def test_who_is_listed_under_test_does_not_train_under_the_same_name(tmp_path):
     lines = [
         " ".join(f"test/{name}.png" for name in line.split()) + f" {1 - k}\n" for k in (0, 1) for line in listed[k]
     ]
-    (tmp_path / "pairs.txt").write_text("".join(lines))
+    (tmp_path / "pairs.txt").write_text("".join(lines), encoding="utf-8")
     data = identities(tmp_path, batch=2, pairs=tmp_path / "pairs.txt")
     assert set(data.classes) == set("bcdefgh")
     assert data.split.endswith("test: 4 listed pairs, whose 4 identities are set aside")
@@ -219,7 +219,7 @@ TOO_FEW = {
 @pytest.mark.parametrize("listed", TOO_FEW)
 def test_too_few_are_left_beside_the_listed(listed, crowd, tmp_path):
     lines = [f"p{i:02d} 1 2\np{i:02d} 1 p{(i + 1) % listed:02d} 3\n" for i in range(listed)]
-    (tmp_path / "pairs.txt").write_text("".join(lines))
+    (tmp_path / "pairs.txt").write_text("".join(lines), encoding="utf-8")
     with pytest.raises(ValueError, match=TOO_FEW[listed]) as caught:
         identities(crowd, batch=6, pairs=tmp_path / "pairs.txt")
     assert "\n" not in str(caught.value)
@@ -228,7 +228,7 @@ def test_too_few_are_left_beside_the_listed(listed, crowd, tmp_path):
 def test_a_first_line_of_three_numbers_is_a_pair_of_someone_called_by_digits(tmp_path):
     people(tmp_path, ["12", "13"])
     for header in ("", "4\n", "2 1\n", "\ufeff", "\ufeff4\r\n"):
-        (tmp_path / "pairs.txt").write_text(header + "12 1 2\n12 1 13 2\n13 2 3\n12 3 13 3\n")
+        (tmp_path / "pairs.txt").write_text(header + "12 1 2\n12 1 13 2\n13 2 3\n12 3 13 3\n", encoding="utf-8")
         paths, _ = read_pairs(tmp_path / "pairs.txt", tmp_path)
         names = ["12_0001", "12_0002", "12_0001", "13_0002", "13_0002", "13_0003", "12_0003", "13_0003"]
         assert [path.split("/")[-1] for path in paths] == [f"{name}.png" for name in names]
@@ -258,13 +258,13 @@ WRONG_LISTS = {
 @pytest.mark.parametrize("name", WRONG_LISTS)
 def test_wrong_lists_of_pairs(name, crowd, tmp_path):
     text, error, says = WRONG_LISTS[name]
-    (tmp_path / "pairs.txt").write_text(text)
+    (tmp_path / "pairs.txt").write_text(text, encoding="utf-8")
     with pytest.raises(error, match=says):
         read_pairs(tmp_path / "pairs.txt", crowd)
 
 
 def test_faces_are_streamed_with_lists_of_pairs(crowd, tmp_path):
-    (tmp_path / "pairs.txt").write_text(LISTS["lfw"])
+    (tmp_path / "pairs.txt").write_text(LISTS["lfw"], encoding="utf-8")
     data = streamed_faces(
         str(crowd), batch=5, pairs=(("test", str(tmp_path / "pairs.txt"), str(crowd)),), image=8, workers=0
     )
@@ -286,7 +286,7 @@ def test_faces_are_streamed_with_lists_of_pairs(crowd, tmp_path):
 
 def test_pairs_of_people_whom_training_does_not_know_need_no_warning(crowd, tmp_path):
     people(tmp_path / "others", ["x", "y"], each=2)
-    (tmp_path / "pairs.txt").write_text(LISTS["lfw"])
+    (tmp_path / "pairs.txt").write_text(LISTS["lfw"], encoding="utf-8")
     pairs = (("test", str(tmp_path / "pairs.txt"), str(crowd)),)
     data = streamed_faces(str(tmp_path / "others"), batch=2, pairs=pairs, image=8, workers=0)
     assert data.split == f"4 train images of 2 identities; test: 4 pairs of {tmp_path / 'pairs.txt'}"

@@ -78,7 +78,7 @@ def begin():
 
 def lines_of(folder):
     found = sorted(folder.glob("runs/*/*/metrics.jsonl"))
-    text = found[-1].read_text() if found else ""
+    text = found[-1].read_text(encoding="utf-8") if found else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_is_stopped_killed_and_resumed_is_the_run_undisturbed(painted
     """Ctrl-C at the terminal, SIGKILL, another number of workers; no process is left behind."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "mine.py").write_text(EXPERIMENT)
+        (tmp_path / name / "mine.py").write_text(EXPERIMENT, encoding="utf-8")
     straight = begin(tmp_path / "a" / "mine.py", "--folder", painted, "--workers", 0)
     disturbed, file = tmp_path / "b", tmp_path / "b" / "mine.py"
 

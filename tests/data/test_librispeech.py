@@ -15,7 +15,9 @@ def root(tmp_path):
         folder.mkdir(parents=True)
         for i in range(n):
             speech.write_wav(folder / f"1-2-{i}.wav", np.full(1600 + i, (i + 1) / 100), 16000)
-        (folder / "1-2.trans.txt").write_text("".join(f"1-2-{i} {'AB' * (i + 1)}\n" for i in range(n)))
+        (folder / "1-2.trans.txt").write_text(
+            "".join(f"1-2-{i} {'AB' * (i + 1)}\n" for i in range(n)), encoding="utf-8"
+        )
     return tmp_path
 
 
@@ -53,16 +55,16 @@ def test_long_training_recordings_are_left_out(root):
 
 def test_what_is_missing_or_strange_is_named(root):
     transcripts = root / "dev-a" / "1" / "2" / "1-2.trans.txt"
-    transcripts.write_text("1-2-0 AB\n1-2-9 AB\n")
+    transcripts.write_text("1-2-0 AB\n1-2-9 AB\n", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"trans\.txt:2: no file 1-2-9\.wav$"):
         librispeech.librispeech(root)
     (root / "dev-a" / "1" / "2" / "1-2-9.flac").touch()
     with pytest.raises(FileNotFoundError, match=r"make a wav of each flac once: ffmpeg"):
         librispeech.librispeech(root)
-    transcripts.write_text("1-2-0\n")
+    transcripts.write_text("1-2-0\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"trans\.txt:1: expected the name of a recording"):
         librispeech.librispeech(root)
-    transcripts.write_text("1-2-0 Ab\n")
+    transcripts.write_text("1-2-0 Ab\n", encoding="utf-8")
     data = librispeech.librispeech(root, batch=2)
     with pytest.raises(ValueError, match=r"1-2-0\.wav: 'b' is none of the characters"):
         list(data.eval_sources("validation"))

@@ -28,7 +28,7 @@ def test_a_folder_is_searched_for_both_languages(folder):
     assert {k: [f.name for f in v] for k, v in find_files(folder, "en", "de").items()} == {
         "train": ["train.en", "train.de.gz"]
     }
-    (folder / "val.en").write_text("a\n")
+    (folder / "val.en").write_text("a\n", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"has val.en, but not in both languages, en and de"):
         find_files(folder, "en", "de")
     with pytest.raises(FileNotFoundError, match=r"holds no train.fr and train.it"):
@@ -64,19 +64,19 @@ def test_both_files_of_a_pair_have_one_name(tmp_path):
     """As corpora are: raw and tokenized in one folder, tests of several years, one of them without the other language."""
     names = ("train.en", "train.lc.norm.tok.en", "train.lc.norm.tok.ru", "dev.en", "dev.ru", "val.en.gz", "val.ru")
     for name in (*names, "test_2016.en", "test_2017.en", "test_2017.ru", "test_2018.en", "test_2018.ru", "notes.txt"):
-        (tmp_path / name).write_text("a\n")
+        (tmp_path / name).write_text("a\n", encoding="utf-8")
     found = {part: [f.name for f in pair] for part, pair in find_files(tmp_path, "en", "ru").items()}
     assert found == {
         "train": ["train.lc.norm.tok.en", "train.lc.norm.tok.ru"],
         "validation": ["val.en.gz", "val.ru"],
         "test": ["test_2017.en", "test_2017.ru"],
     }
-    (tmp_path / "train.ru.gz").write_text("a\n")
-    (tmp_path / "train.ru").write_text("a\n")
+    (tmp_path / "train.ru.gz").write_text("a\n", encoding="utf-8")
+    (tmp_path / "train.ru").write_text("a\n", encoding="utf-8")
     assert [f.name for f in find_files(tmp_path, "en", "ru")["train"]] == ["train.en", "train.ru"], "the shortest name"
     for year in (2017, 2018):
         (tmp_path / f"test_{year}.ru").unlink()
-    (tmp_path / "test_2015.ru").write_text("a\n")
+    (tmp_path / "test_2015.ru").write_text("a\n", encoding="utf-8")
     message = r"has test_2016.en, test_2017.en, test_2018.en, test_2015.ru, but not in both languages, .* one name$"
     with pytest.raises(FileNotFoundError, match=message):
         find_files(tmp_path, "en", "ru")

@@ -11,7 +11,7 @@ def test_brightness_stays_and_binary_pixels_are_drawn_once():
     batch = {"x": raw["train"]["x"][:4]}
     np.testing.assert_allclose(unit.standardise(unit.prepare(batch))["x"], batch["x"] / 16, rtol=1e-6)
     assert pixels.binarised(data) is binary, "one object serves every trace"
-    assert binary.splits["train"] is raw["train"]
+    assert binary.splits["train"]["x"] is raw["train"]["x"]
     means = []
     for name in ("validation", "test"):
         x, gray = binary.splits[name]["x"], raw[name]["x"]

@@ -107,7 +107,7 @@ def test_a_wrong_request_is_one_line(change, message):
 
 def table(tmp_path, rows, head="day,a,b"):
     path = tmp_path / "table.csv"
-    path.write_text("\n".join([head, *rows]) + "\n")
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
     return path
 
 
@@ -233,7 +233,7 @@ def test_a_column_that_float32_cannot_tell_apart_is_refused():
 
 
 def test_a_target_named_twice_is_one(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"{i},{i * i}\n" for i in range(60)))
+    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"{i},{i * i}\n" for i in range(60)), encoding="utf-8")
     data = series.csv(tmp_path / "a.csv", lookback=3, horizon=2, batch=4, targets=("a", "a"))
     assert data.splits["train"]["y"].shape[-1] == 1
 

@@ -16,8 +16,8 @@ def words(tmp_path):
         (tmp_path / word).mkdir()
         for i in range(4):
             write_wav(tmp_path / word / f"{i}_nohash_0.wav", rng.uniform(-0.5, 0.5, 300 + 10 * i), 16000)
-    (tmp_path / "validation_list.txt").write_text("no/0_nohash_0.wav\nyes/0_nohash_0.wav\n")
-    (tmp_path / "testing_list.txt").write_text("yes/1_nohash_0.wav\n")
+    (tmp_path / "validation_list.txt").write_text("no/0_nohash_0.wav\nyes/0_nohash_0.wav\n", encoding="utf-8")
+    (tmp_path / "testing_list.txt").write_text("yes/1_nohash_0.wav\n", encoding="utf-8")
     return tmp_path
 
 
@@ -38,7 +38,7 @@ def test_speech_commands_are_split_by_their_lists(words):
 
 
 def test_folders_that_lack_something_are_refused(words):
-    (words / "testing_list.txt").write_text("yes/9_nohash_0.wav\n")
+    (words / "testing_list.txt").write_text("yes/9_nohash_0.wav\n", encoding="utf-8")
     with pytest.raises(ValueError, match="no recordings for the test split"):
         speech.speech_commands(batch=2, folder=words)
     (words / "testing_list.txt").unlink()
@@ -110,7 +110,7 @@ def test_lists_hold_one_file_a_line_whatever_its_name(words):
     """A blank in a word's name, and what editors on Windows write."""
     (words / "yes").rename(words / "turn on")
     (words / "validation_list.txt").write_bytes(b"\xef\xbb\xbfno/0_nohash_0.wav\r\nturn on/0_nohash_0.wav\r\n")
-    (words / "testing_list.txt").write_text("turn on/1_nohash_0.wav\n")
+    (words / "testing_list.txt").write_text("turn on/1_nohash_0.wav\n", encoding="utf-8")
     data = speech.speech_commands(batch=2, folder=words)
     sizes = {name: part["y"].tolist() for name, part in data.splits.items()}
     assert sizes == {"train": [0, 0, 0, 1, 1], "validation": [0, 1], "test": [1]}

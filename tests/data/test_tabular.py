@@ -82,7 +82,7 @@ def write(path, n=40, extra=""):
     for i in range(n):
         age = "" if i % 5 == 0 else f"{rng.integers(20, 60)}"
         lines.append(f"{age},{('Rome', 'Oslo', '')[i % 3]},{rng.normal():.3f},{('no', 'yes')[i % 2]}")
-    path.write_text("\n".join(lines) + "\n" + extra)
+    path.write_text("\n".join(lines) + "\n" + extra, encoding="utf-8")
     return path
 
 
@@ -117,7 +117,7 @@ def test_csv_codes_and_values(tmp_path):
 
 def test_csv_of_numbers_as_classes_and_as_categories(tmp_path):
     path = tmp_path / "n.csv"
-    path.write_text("id,zip,grade\n" + "".join(f"{i},{i % 2},{8 + i % 3}\n" for i in range(40)))
+    path.write_text("id,zip,grade\n" + "".join(f"{i},{i % 2},{8 + i % 3}\n" for i in range(40)), encoding="utf-8")
     data = tabular.csv(path, target="grade", kind="classes", categorical=["zip"], ignore=["id"], batch=2)
     assert data.columns == ("zip = 0", "zip = 1")
     assert data.classes == ("8", "9", "10")
@@ -127,17 +127,18 @@ def test_csv_of_numbers_as_classes_and_as_categories(tmp_path):
 def test_reading_a_file_to_predict_uses_what_training_said(tmp_path):
     data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
     new = tmp_path / "new.csv"
-    new.write_text("town,age,income\nRome,30,1\nLima,,2\n")
+    new.write_text("town,age,income\nRome,30,1\nLima,,2\n", encoding="utf-8")
     median = data.encoder.medians["age"]
     expected = [[30, 1, 0, 0, 0, 1], [median, 2, 1, 0, 0, 0]]
-    np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
-    new.write_text("town,income\nRome,1\n")
+    with pytest.warns(UserWarning, match="1 of 2 rows have a town never seen in training .'Lima'"):
+        np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
+    new.write_text("town,income\nRome,1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"new\.csv: has no column 'age'"):
         data.read(new)
     iris = tmp_path / "iris.csv"
-    iris.write_text(",".join(tabular.IRIS) + "\n1,2,3,4\n")
+    iris.write_text(",".join(tabular.IRIS) + "\n1,2,3,4\n", encoding="utf-8")
     np.testing.assert_array_equal(tabular.iris().read(iris)["x"], [[1, 2, 3, 4]])
-    iris.write_text(",".join(tabular.IRIS) + "\n1,2,,4\n")
+    iris.write_text(",".join(tabular.IRIS) + "\n1,2,,4\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"not finite.*row 0, column 'petal length \(cm\)'"):
         tabular.iris().read(iris)
 
@@ -148,6 +149,41 @@ def test_an_edited_file_is_read_again(tmp_path):
     assert tabular.csv(path, target="bought", batch=4) is first
     write(path, extra="33,Rome,1,maybe\n" * 3)
     assert tabular.csv(path, target="bought", batch=4).classes == ("maybe", "no", "yes")
+
+
+def test_categories_that_training_never_saw_are_counted(tmp_path):
+    """One town a split, by the rows that the fixed draw gives it: 12 towns of one row each that training does not have."""
+    path = tmp_path / "towns.csv"
+    path.write_text("town,age,y\n" + "".join(f"t{i},{i},{i % 2}\n" for i in range(40)))
+    data = tabular.csv(path, target="y", batch=4)
+    for part in ("validation", "test"):
+        (note,) = data.notes_on(part)
+        assert note.startswith("6 of 6 rows have a town never seen in training ('t")
+        assert (data.splits[part]["x"][:, 1:] == 0).all()
+    assert data.notes_on("train") == ()
+
+
+def test_rows_to_predict_for_from_a_mapping_of_columns(tmp_path):
+    data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
+    rows = [{"town": "Rome", "age": 30, "income": 1.0}, {"town": "Oslo", "age": None, "income": 2.0}]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    expected = np.float32([[30, 1, 0, 0, 0, 1], [data.encoder.medians["age"], 2, 1, 0, 1, 0]])
+    for given in (rows, columns):
+        np.testing.assert_array_equal(data.as_inputs(given), expected)
+    np.testing.assert_array_equal(data.as_inputs(expected), expected)
+
+
+@pytest.mark.parametrize("what", ["input", "target"])
+def test_numbers_too_close_for_float32_are_refused(tmp_path, what):
+    """Seconds since 1970, ten apart: float32 would keep 17 of 200 different values."""
+    t = 1_600_000_000 + 10 * np.arange(200)
+    assert len(np.unique(t.astype(np.float32))) == 17
+    header = "stamp,y" if what == "input" else "y,stamp"
+    (tmp_path / "t.csv").write_text(header + "\n" + "".join(f"{v},{v % 7}\n" for v in t))
+    if what == "target":
+        (tmp_path / "t.csv").write_text("a,stamp\n" + "".join(f"{v % 7},{v}\n" for v in t))
+    with pytest.raises(ValueError, match=r"stamp.*float32"):
+        tabular.csv(tmp_path / "t.csv", target="y" if what == "input" else "stamp", batch=8)
 
 
 BAD = {
@@ -171,7 +207,7 @@ def test_csv_errors_name_the_file_or_the_argument(tmp_path, name):
 
 
 def test_csv_with_one_class(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b\n" + "1,x\n" * 30)
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,x\n" * 30, encoding="utf-8")
     with pytest.raises(ValueError, match="has one class only, 'x'"):
         tabular.csv(tmp_path / "a.csv", target="b", batch=1)
     with pytest.raises(FileNotFoundError, match="no such file"):

@@ -133,7 +133,7 @@ def test_files(tmp_path):
     with pytest.raises(ValueError, match=r"latin\.txt:3: is not text in UTF-8 .* at byte 12"):
         texts.read_any_text(tmp_path / "latin.txt")
     assert texts.read_any_text(tmp_path / "latin.txt", encoding="latin-1").endswith("grün\n")
-    (tmp_path / "empty.txt").write_text(" \n")
+    (tmp_path / "empty.txt").write_text(" \n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"empty\.txt: holds no text"):
         texts.read_any_text(tmp_path / "empty.txt")
     with pytest.raises(FileNotFoundError, match=r"none\.txt: no such file"):

@@ -12,12 +12,14 @@ LINES = "\n".join(f"{'ab'[i % 2]}\t{'xyz'[i % 3] * (i % 5 + 1)} no {i}" for i in
 
 
 def test_lines_a_table_and_a_folder_are_the_same_texts(tmp_path):
-    (tmp_path / "lines.tsv").write_text(LINES + "\n\n")
+    (tmp_path / "lines.tsv").write_text(LINES + "\n\n", encoding="utf-8")
     rows = [line.split("\t") for line in LINES.split("\n")]
-    (tmp_path / "table.csv").write_text("label,text\n" + "\n".join(f'{a},"{b}"' for a, b in rows) + "\n")
+    (tmp_path / "table.csv").write_text(
+        "label,text\n" + "\n".join(f'{a},"{b}"' for a, b in rows) + "\n", encoding="utf-8"
+    )
     for i, (label, text) in enumerate(rows):
         (tmp_path / "folder" / label).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "folder" / label / f"{i:02d}.txt").write_text(text + "\n")
+        (tmp_path / "folder" / label / f"{i:02d}.txt").write_text(text + "\n", encoding="utf-8")
     found = [text_classes.read_labelled(tmp_path / name) for name in ("lines.tsv", "table.csv", "folder")]
     assert {frozenset(zip(f.texts, f.labels, strict=True)) for f in found} == {frozenset((t, a) for a, t in rows)}
     (tmp_path / "lines.tsv.gz").write_bytes(gzip.compress(LINES.encode()))
@@ -32,24 +34,24 @@ def test_lines_a_table_and_a_folder_are_the_same_texts(tmp_path):
 def test_a_csv_file_is_asked_about_by_its_column(tmp_path):
     """The column that training read; others and the label's may be there or not."""
     rows = [f'{i},"word, {i % 7}",{"ab"[i % 2]}' for i in range(40)]
-    (tmp_path / "table.csv").write_text("\n".join(["id,review,stars", *rows]) + "\n")
+    (tmp_path / "table.csv").write_text("\n".join(["id,review,stars", *rows]) + "\n", encoding="utf-8")
     data = text_classes.file(tmp_path / "table.csv", batch=8, time=12, text="review", label="stars")
-    (tmp_path / "asked.csv").write_text('review,of\n"word, 1",me\n"word, 2",you\n')
+    (tmp_path / "asked.csv").write_text('review,of\n"word, 1",me\n"word, 2",you\n', encoding="utf-8")
     np.testing.assert_array_equal(data.read(tmp_path / "asked.csv")["x"], data.encode(["word, 1", "word, 2"]))
-    (tmp_path / "asked.csv").write_text("text\nword\n")
+    (tmp_path / "asked.csv").write_text("text\nword\n", encoding="utf-8")
     with pytest.raises(ValueError, match="review"):
         data.read(tmp_path / "asked.csv")
 
 
 def test_texts_become_tokens_and_unseen_characters_unknown(tmp_path):
-    (tmp_path / "lines.tsv").write_text(LINES)
+    (tmp_path / "lines.tsv").write_text(LINES, encoding="utf-8")
     data = text_classes.file(tmp_path / "lines.tsv", batch=8, time=12)
     x = data.encode(["xx no", "é", ""])
     assert x.shape == (3, 12)
     assert data.tokenizer.decode(x[0]) == "xx no"
     assert (x[0, 5:] == 0).all()
     assert x[1, 0] == x[2, 0] == data.tokenizer.unknown == 1
-    (tmp_path / "asked.txt").write_text("xx no\n\nzz\n")
+    (tmp_path / "asked.txt").write_text("xx no\n\nzz\n", encoding="utf-8")
     np.testing.assert_array_equal(data.read(tmp_path / "asked.txt")["x"], data.encode(["xx no", "zz"]))
     assert data.tokenizers == {"tokenizer": data.tokenizer}
     words = text_classes.file(tmp_path / "lines.tsv", batch=8, time=12, unit="words")
@@ -69,7 +71,9 @@ def test_only_the_end_of_a_line_ends_a_text(tmp_path):
 
 def test_other_columns_of_a_table(tmp_path):
     path = tmp_path / "reviews.csv"
-    path.write_text("id,review,stars\n" + "\n".join(f"{'x' * (i % 2)}{i},text {i},{i % 3}" for i in range(60)))
+    path.write_text(
+        "id,review,stars\n" + "\n".join(f"{'x' * (i % 2)}{i},text {i},{i % 3}" for i in range(60)), encoding="utf-8"
+    )
     data = text_classes.file(path, batch=2, text="review", label="stars")
     assert data.classes == ("0", "1", "2")
     with pytest.raises(ValueError, match=r"reviews.csv: has no column 'text'; it has id, review, stars"):
@@ -141,7 +145,7 @@ WRONG = {
 @pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_file_is_one_line(content, message, tmp_path):
     path = tmp_path / "lines.tsv"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message) as caught:
         text_classes.file(path, batch=2)
     assert "\n" not in str(caught.value)
@@ -156,25 +160,25 @@ def test_other_wrong_requests_are_one_line(tmp_path):
     (tmp_path / "latin.tsv").write_bytes("a\tb\nb\tcafé\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"latin.tsv:2: is not text in UTF-8"):
         text_classes.file(tmp_path / "latin.tsv", batch=2)
-    (tmp_path / "table.csv").write_text("label,review\na,b\n")
+    (tmp_path / "table.csv").write_text("label,review\na,b\n", encoding="utf-8")
     with pytest.raises(ValueError, match="has no column 'text'"):
         text_classes.file(tmp_path / "table.csv", batch=2)
     for rows, column, row in (("a,b\na,\n", "text", 2), ("a,b\n\n,c\nb,NA\n", "label", 2)):
-        (tmp_path / "gaps.csv").write_text(f"label,text\n{rows}")
+        (tmp_path / "gaps.csv").write_text(f"label,text\n{rows}", encoding="utf-8")
         with pytest.raises(ValueError, match=rf"gaps.csv: 1 rows have no '{column}', the first is row {row} "):
             text_classes.file(tmp_path / "gaps.csv", batch=2)
     (tmp_path / "folder" / "a").mkdir(parents=True)
-    (tmp_path / "folder" / "a" / "0.txt").write_text(" \n")
+    (tmp_path / "folder" / "a" / "0.txt").write_text(" \n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"0\.txt: holds no text"):
         text_classes.file(tmp_path / "folder", batch=2)
-    (tmp_path / "lines.tsv").write_text(LINES)
+    (tmp_path / "lines.tsv").write_text(LINES, encoding="utf-8")
     with pytest.raises(ValueError, match="unit = 'letters'"):
         text_classes.file(tmp_path / "lines.tsv", batch=2, unit="letters")
 
 
 def test_a_text_to_predict_that_is_a_mark_of_nothing_is_refused(tmp_path):
-    (tmp_path / "lines.tsv").write_text(LINES)
+    (tmp_path / "lines.tsv").write_text(LINES, encoding="utf-8")
     data = text_classes.file(tmp_path / "lines.tsv", batch=2)
-    (tmp_path / "new.csv").write_text("text\nword\nNA\n")
+    (tmp_path / "new.csv").write_text("text\nword\nNA\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"new\.csv: 1 rows have no 'text', the first is row 2 "):
         data.read(tmp_path / "new.csv")

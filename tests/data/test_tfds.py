@@ -125,10 +125,10 @@ def test_errors(prepared_folder, tmp_path):
         tfds.load_arrays("tiny", splits=("val[:9]",), data_dir=prepared_folder)
     with pytest.raises(FileNotFoundError, match=r"tiny:2\.0\.0 is not prepared"):
         tfds.load_arrays("tiny:2.0.0", data_dir=prepared_folder)
-    info = json.loads((prepared_folder / "tiny" / "1.0.0" / "dataset_info.json").read_text())
+    info = json.loads((prepared_folder / "tiny" / "1.0.0" / "dataset_info.json").read_text(encoding="utf-8"))
     for config in ("cola", "sst2"):
         (tmp_path / "glue" / config / "1.0.0").mkdir(parents=True)
-        (tmp_path / "glue" / config / "1.0.0" / "dataset_info.json").write_text("{}")
+        (tmp_path / "glue" / config / "1.0.0" / "dataset_info.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"several configurations in .*: say glue/cola or glue/sst2"):
         tfds.load_arrays("glue", data_dir=tmp_path)
     with pytest.raises(ValueError, match="is a damaged data set"):
@@ -136,6 +136,8 @@ def test_errors(prepared_folder, tmp_path):
     old = tmp_path / "old" / "1.0.0"
     old.mkdir(parents=True)
     (old / "features.json").write_bytes((prepared_folder / "tiny" / "1.0.0" / "features.json").read_bytes())
-    (old / "dataset_info.json").write_text(json.dumps(info | {"name": "old", "fileFormat": "tfrecord"}))
+    (old / "dataset_info.json").write_text(
+        json.dumps(info | {"name": "old", "fileFormat": "tfrecord"}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="old was prepared as tfrecord; delete it and run once"):
         tfds.load_arrays("old", data_dir=tmp_path)

@@ -128,7 +128,7 @@ def test_a_run_that_is_loaded_gets_its_own(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"kind": "letters"}', '{"kind": "bytes", "more": 1}'])
 def test_a_file_that_is_none(content, tmp_path):
-    (tmp_path / "t.json").write_text(content)
+    (tmp_path / "t.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=r"t\.json: is not a saved tokenizer"):
         load_tokenizer(tmp_path / "t.json")
     with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):

@@ -118,9 +118,9 @@ def test_number_words_are_num2words():
 
 def test_a_file_of_sentences_is_read_as_inputs(tmp_path):
     data = number_words(batch=32, train=100)
-    (tmp_path / "s.txt").write_text("forty-two\nseven\n")
+    (tmp_path / "s.txt").write_text("forty-two\nseven\n", encoding="utf-8")
     assert data.read(tmp_path / "s.txt")["x"].shape == (2, data.shape[0])
-    (tmp_path / "bad.txt").write_text("one " * 30)
+    (tmp_path / "bad.txt").write_text("one " * 30, encoding="utf-8")
     with pytest.raises(ValueError, match=r"bad.txt: sentence 1 has 30 tokens"):
         data.read(tmp_path / "bad.txt")
     assert translation.read_sentences(tmp_path / "s.txt") == ["forty-two", "seven"]

@@ -127,7 +127,7 @@ def main(out, *names):
             on(mesh, strategy, changes).function("init")
         except ValueError as error:
             errors[name] = str(error)
-    (out / "errors.json").write_text(json.dumps(errors))
+    (out / "errors.json").write_text(json.dumps(errors), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def main(out, *names):
     runtime.configure(devices=8)
     for name in names:
         if name == "compiled":
-            (out / "compiled.json").write_text(json.dumps(ahead()))
+            (out / "compiled.json").write_text(json.dumps(ahead()), encoding="utf-8")
         else:
             np.savez(out / f"{name}.npz", **train(*RUNS[name]))
 

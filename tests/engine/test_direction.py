@@ -88,10 +88,10 @@ def make(root, number, cer, **more):
     folder.mkdir(parents=True)
     config = {"experiment": "x", "seed": 0, "source_hash": "a" * 16, "select": ["loss", "min"]}
     config |= {"knobs": {"width": number}, "recorded": {}, **more}
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     lines = [{"kind": "eval", "split": "validation", "step": i, "cer": v, "loss": 1.0} for i, v in enumerate(cer)]
     lines.append({"kind": "end", "step": 2, "reason": "finished", "results": {}})
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def test_compare_takes_the_direction_that_the_runs_recorded(tmp_path, monkeypatch, capsys):

@@ -39,7 +39,7 @@ def start(folder, file, *args, processes=2, devices=2):
         if processes > 1:
             words += ["--coordinator", f"127.0.0.1:{port}", "--num-processes", str(processes)]
             words += ["--process-id", str(process)]
-        with open(folder / f"{process}.log", "w") as log:
+        with open(folder / f"{process}.log", "w", encoding="utf-8") as log:
             running.append(subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=env))
     return running
 
@@ -64,10 +64,10 @@ def wait_for_training(folder, running, lines=2):
     """Until the log of the run has some lines; an error if a process has ended before."""
     while all(process.poll() is None for process in running):
         logs = list((folder / "runs").glob("*/*/metrics.jsonl"))
-        if logs and logs[0].read_text().count("\n") >= lines:
+        if logs and logs[0].read_text(encoding="utf-8").count("\n") >= lines:
             return logs[0].parent
         time.sleep(0.05)
-    raise AssertionError("\n".join(path.read_text() for path in folder.glob("*.log")))
+    raise AssertionError("\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.log")))
 
 
 def digests(run):
@@ -79,7 +79,9 @@ def undisturbed(tmp_path_factory, tiny_file):
     """60 steps in two processes with two devices each."""
     folder = tmp_path_factory.mktemp("two")
     codes = finish(start(folder, tiny_file, "--steps", "60", *WIDE))
-    assert codes == [0, 0], (folder / "0.log").read_text() + (folder / "1.log").read_text()
+    assert codes == [0, 0], (folder / "0.log").read_text(encoding="utf-8") + (folder / "1.log").read_text(
+        encoding="utf-8"
+    )
     return only_run(folder)
 
 
@@ -97,8 +99,11 @@ def test_two_processes_train_what_one_trains(undisturbed, tiny_file, tmp_path):
     assert int(a.step) == int(b.step) == 60
     for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
         np.testing.assert_allclose(left, right, atol=1e-4)
-    assert json.loads((undisturbed / "env.json").read_text())["processes"] == 2
-    assert Setup.from_json(config, json.loads((undisturbed / "config.json").read_text())).build().steps == 60
+    assert json.loads((undisturbed / "env.json").read_text(encoding="utf-8"))["processes"] == 2
+    assert (
+        Setup.from_json(config, json.loads((undisturbed / "config.json").read_text(encoding="utf-8"))).build().steps
+        == 60
+    )
     assert (undisturbed / "report.md").is_file()
 
 
@@ -113,7 +118,9 @@ def test_sigterm_to_one_stops_all_at_the_same_step_and_a_resume_ends_with_the_sa
         running[1].send_signal(signal.SIGTERM)
     finally:
         codes = finish(running)
-    assert codes == [75, 75], (tmp_path / "0.log").read_text() + (tmp_path / "1.log").read_text()
+    assert codes == [75, 75], (tmp_path / "0.log").read_text(encoding="utf-8") + (tmp_path / "1.log").read_text(
+        encoding="utf-8"
+    )
     assert read(run)[-1]["reason"] == "interrupted"
     stopped = read(run)[-1]["step"]
     assert 0 < stopped < 60
@@ -141,8 +148,8 @@ def test_a_process_that_dies_or_hangs_ends_the_other(process, by, codes, says, t
     try:
         wait_for_training(tmp_path, running, lines=12)  # evaluated and saved once: nothing is left to compile
         running[process].send_signal(by)
-        assert running[1 - process].wait(600) in codes, (tmp_path / f"{1 - process}.log").read_text()
-        said = (tmp_path / f"{1 - process}.log").read_text()
+        assert running[1 - process].wait(600) in codes, (tmp_path / f"{1 - process}.log").read_text(encoding="utf-8")
+        said = (tmp_path / f"{1 - process}.log").read_text(encoding="utf-8")
     finally:
         for one in running:
             one.kill()
@@ -191,6 +198,6 @@ def test_the_watchdog_ends_a_process_that_is_stuck():
 
 
 def test_one_process_agrees_with_itself():
-    assert distributed.agree(7, None) == (7, None)
-    assert distributed.agree(7, 15) == (7, 15)
+    assert distributed.agree(7, None) == (7, None, False)
+    assert distributed.agree(7, 15, True) == (7, 15, True)
     assert distributed.from_first("runs/α") == "runs/α"

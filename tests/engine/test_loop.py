@@ -212,7 +212,7 @@ def test_signals_are_left_alone_in_other_threads():
 
 
 def test_the_log_is_strict_json(trained):
-    for line in (trained.folder / "metrics.jsonl").read_text().splitlines():
+    for line in (trained.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
@@ -223,7 +223,7 @@ def test_that_no_knobs_are_recorded_is_told_and_a_checkpoint_is_best_or_last(tin
     with pytest.raises(ValueError, match="checkpoint = 'first' must be 'best' or 'last'"):
         jaxdl.load(run.folder, checkpoint="first")
     # its file is another function's: a copy of it would give no experiment
-    assert json.loads((run.folder / "config.json").read_text())["source"] is None
+    assert json.loads((run.folder / "config.json").read_text(encoding="utf-8"))["source"] is None
     with pytest.raises(ExperimentError, match="give its config function"):
         jaxdl.load(run.folder)
     assert int(jaxdl.load(run.folder, config=lambda: exp).state.step) == 2

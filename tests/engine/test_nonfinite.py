@@ -110,4 +110,4 @@ def test_a_run_selected_by_a_report_that_cannot_be_made_says_so_and_goes_on(tiny
     notes = [line["note"] for line in run.history if line["kind"] == "note"]
     assert len(notes) == 2
     assert all("logits must be finite" in note for note in notes)
-    assert "logits must be finite" in (run.folder / "report.md").read_text()
+    assert "logits must be finite" in (run.folder / "report.md").read_text(encoding="utf-8")

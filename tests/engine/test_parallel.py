@@ -24,7 +24,7 @@ def run(script, folder, *names):
     done = subprocess.run(words, capture_output=True, text=True, timeout=3600, cwd=HERE.parents[1], env=environment())
     assert done.returncode == 0, done.stderr
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")} | {
-        path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")
     }
 
 

@@ -162,7 +162,7 @@ def test_killed_and_resumed(tiny, tiny_file, tmp_path, undisturbed):
     done = subprocess.run([sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (folder,) = tmp_path.glob("*/*/")
-    with open(folder / "metrics.jsonl", "a") as file:
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"kind": "train", "st')  # killed while writing
     run = run_of(tiny, resume=folder)
     empty = {"metrics": {}}

@@ -86,7 +86,7 @@ def test_the_command_line_leaves_with_75(tiny_file, tmp_path):
     words = [sys.executable, "-m", "jaxdl", "train", str(tiny_file), "--steps", "100000", "--run", str(tmp_path)]
     running = subprocess.Popen([*words, "--quiet"], stderr=subprocess.PIPE, text=True)
     try:
-        while not any(p.read_text().count("\n") > 2 for p in tmp_path.glob("*/*/metrics.jsonl")):
+        while not any(p.read_text(encoding="utf-8").count("\n") > 2 for p in tmp_path.glob("*/*/metrics.jsonl")):
             assert running.poll() is None
             time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
@@ -176,7 +176,9 @@ def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, 
     run = train(tiny.config, lr=0.0, init_from=str(undisturbed), run=tmp_path, quiet=True)
     for a, b in zip(jax.tree.leaves(old.weights), jax.tree.leaves(run.state.params), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert json.loads((run.folder / "config.json").read_text())["recorded"]["init_from"] == str(undisturbed)
+    assert json.loads((run.folder / "config.json").read_text(encoding="utf-8"))["recorded"]["init_from"] == str(
+        undisturbed
+    )
     with pytest.raises(ExperimentError, match="cannot resume with other settings: steps was 24, now 80"):
         train(tiny.config, steps=80, resume=undisturbed, quiet=True)
     with pytest.raises(ExperimentError, match="its parameters do not fit this model"):

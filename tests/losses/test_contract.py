@@ -54,6 +54,7 @@ LOSSES = {
     "focal_root": Row(L.focal_loss, (4, 3), (LABELS,), {"gamma": 0.5}),
     "sigmoid_focal": Row(L.sigmoid_focal_loss, (4,), (YES,), {"gamma": 0.5, "alpha": 0.25}),
     "poly": Row(L.poly_cross_entropy, (4, 3), (LABELS,), {"epsilon": 2.0}),
+    "softmax_dice": Row(L.softmax_dice, (4, 2, 3), (np.array([[0, 1], [2, 1], [1, 1], [0, 0]]),), {"smooth": 1.0}),
     "kl_divergence": Row(L.kl_divergence, (4, 3), (np.eye(3, dtype=np.float32)[LABELS],)),
     "distillation": Row(L.distillation, (4, 3), (1e4 * np.eye(4, 3),), {"temperature": 4.0}),
     "squared_error": Row(L.squared_error, (4,), (TARGETS,)),

@@ -7,6 +7,7 @@ import pytest
 import sklearn.metrics as sk
 
 from jaxdl.metrics import classification as c
+from jaxdl.types import UserError
 
 
 def case(n=200, classes=7, seed=0):
@@ -105,19 +106,32 @@ def test_one_class_only_has_no_auc():
     assert out["accuracy"] == 0.5
 
 
-BAD = {
+HALVES = np.array([[0.5, 0.5]])
+BAD = {  # probabilities, labels, the values that the message holds
     "logits": (np.array([[2.0, -1.0]]), np.array([0]), "softmax"),
-    "label": (np.array([[0.5, 0.5]]), np.array([2]), "label 2 is out of range"),
-    "length": (np.array([[0.5, 0.5]]), np.array([0, 1]), "1 rows of probabilities for 2 labels"),
-    "nan": (np.array([[np.nan, 0.5]]), np.array([0]), "1 of 1 rows of probabilities are not finite"),
-    "empty": (np.array([[0.5, 0.5]]), np.array([-1]), "no labelled example"),
-    "float": (np.array([[0.5, 0.5]]), np.array([0.5]), "whole numbers"),
-    "soft": (np.array([[0.5, 0.5]]), np.array([[0.2, 0.3, 0.5]]), "3 classes"),
+    "label": (HALVES, np.array([2]), r"label 2\b.*\b2$"),
+    "length": (HALVES, np.array([0, 1]), "1 .*2 "),
+    "nan": (np.array([[np.nan, 0.5]]), np.array([0]), "1 of 1 "),
+    "empty": (HALVES, np.array([-1]), None),
+    "float": (HALVES, np.array([0.5]), "0.5"),
+    "soft": (HALVES, np.array([[0.2, 0.3, 0.5]]), "3 .*2$"),
+    "axes": (np.zeros((1, 2, 2)), np.array([0]), r"\(1, 2, 2\)"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_errors(name):
-    p, y, message = BAD[name]
-    with pytest.raises(ValueError, match=message):
+    p, y, values = BAD[name]
+    with pytest.raises(UserError, match=values):
         c.report(p, y)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, True, float("nan"), "3"])
+def test_counts_that_are_no_counts(bad):
+    p, y = case()
+    with pytest.raises(UserError, match=r"^bins = "):
+        c.report(p, y, bins=bad)
+    with pytest.raises(UserError, match=r"^bins = "):
+        c.calibration_error(p, y, bins=bad)
+    with pytest.raises(UserError, match=r"^k = "):
+        c.top_k(p, y, k=bad)

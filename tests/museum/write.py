@@ -58,7 +58,7 @@ def imported(target: Path) -> None:
     weights_folder.save_torch(model, variables, made / "model.safetensors", naming="huggingface gpt2")
     sizes = {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_inner": 16, "n_positions": 16}
     sizes |= {"model_type": "gpt2", "vocab_size": language().data.tokenizer.size}
-    (made / "config.json").write_text(json.dumps(sizes))
+    (made / "config.json").write_text(json.dumps(sizes), encoding="utf-8")
     weights_folder.import_weights("gpt2", made, target)
     shutil.rmtree(made)
 
@@ -75,18 +75,23 @@ def named(made: Path, name: str) -> Path:
 def without_paths(target: Path) -> None:
     """Absolute paths become relative to the repository, and how this script was called is left out."""
     for path in target.rglob("env.json"):
-        env = json.loads(path.read_text())
-        path.write_text(json.dumps({**env, "command": "write.py", "platform": platform.machine()}, indent=2) + "\n")
+        env = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(
+            json.dumps({**env, "command": "write.py", "platform": platform.machine()}, indent=2) + "\n",
+            encoding="utf-8",
+        )
     for pattern in ("*.json", "*.jsonl", "*.csv", "commit_success.txt"):
         for path in target.rglob(pattern):
-            path.write_text(path.read_text().replace(f"{target}/", "").replace(f"{ROOT}/", ""))
+            path.write_text(
+                path.read_text(encoding="utf-8").replace(f"{target}/", "").replace(f"{ROOT}/", ""), encoding="utf-8"
+            )
     for manifest in target.rglob("MANIFEST.json"):
         write_manifest(manifest.parent)
 
 
 def processor() -> str:
     info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text(encoding="utf-8")) if info.is_file() else None
     return found.group(1) if found else platform.processor()
 
 
@@ -144,9 +149,9 @@ def write(target: Path) -> None:
     tokens = [[1, 2, 3, 4, 5]]
     logits = gpt2.model.apply(gpt2.weights.variables, np.asarray(tokens, np.int32), train=False)
     expected["weights"] = {"inputs": tokens, "outputs": np.asarray(logits).tolist()}
-    (target / "expected.json").write_text(json.dumps(expected) + "\n")
+    (target / "expected.json").write_text(json.dumps(expected) + "\n", encoding="utf-8")
     without_paths(target)
-    (target / "stamp.json").write_text(json.dumps(stamp(), indent=1) + "\n")
+    (target / "stamp.json").write_text(json.dumps(stamp(), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -48,12 +48,12 @@ def test_sharded_folder(tmp_path):
     for shard, part in (("a.safetensors", names[:2]), ("b.safetensors", names[2:])):
         write(tmp_path / shard, {name: ARRAYS[name] for name in part})
     weight_map = {name: "a.safetensors" if name in names[:2] else "b.safetensors" for name in names}
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
     same(read_tensors(tmp_path), ARRAYS)
 
 
 def test_what_is_no_weight_file(tmp_path):
-    (tmp_path / "a.pth").write_text("hello, I am text")
+    (tmp_path / "a.pth").write_text("hello, I am text", encoding="utf-8")
     with pytest.raises(ValueError, match=r"a\.pth is neither a safetensors nor a PyTorch file"):
         read_tensors(tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": 1}))
@@ -61,7 +61,7 @@ def test_what_is_no_weight_file(tmp_path):
         read_tensors(tmp_path / "b.pth")
     with zipfile.ZipFile(tmp_path / "c.pth", "w") as archive:
         archive.writestr("hello.txt", "hello")
-    with pytest.raises(ValueError, match=r"no data\.pkl"):
+    with pytest.raises(ValueError, match=r"c\.pth"):
         read_tensors(tmp_path / "c.pth")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match=r"holds none of model\.safetensors"):

@@ -27,7 +27,7 @@ def source(tmp_path):
 def test_import_open_predict(tmp_path, source):
     path, variables = source
     config = {"size": 8, "crop_size": 8, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config), encoding="utf-8")
     made = import_weights(NAME, path, tmp_path / "out", labels=("cat", "dog", "bird"), **OPTIONS)
     assert made.weights.naming == "kuangliu"
     opened = open_weights(tmp_path / "out")
@@ -39,7 +39,7 @@ def test_import_open_predict(tmp_path, source):
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(probabilities, made.predict(images))
     assert [opened.label(i) for i in range(3)] == ["cat", "dog", "bird"]
-    record = json.loads((tmp_path / "out" / "weights.json").read_text())
+    record = json.loads((tmp_path / "out" / "weights.json").read_text(encoding="utf-8"))
     assert len(record["source"]["sha256"]) == 64
 
 
@@ -58,8 +58,8 @@ def test_errors(tmp_path, source):
 def test_a_damaged_folder(tmp_path, source):
     path, _ = source
     import_weights(NAME, path, tmp_path / "out", **OPTIONS)
-    record = json.loads((tmp_path / "out" / "weights.json").read_text())
+    record = json.loads((tmp_path / "out" / "weights.json").read_text(encoding="utf-8"))
     record["options"]["classes"] = 4
-    (tmp_path / "out" / "weights.json").write_text(json.dumps(record))
+    (tmp_path / "out" / "weights.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(ValueError, match="params/head/bias, params/head/kernel do not fit cifar_resnet20"):
         open_weights(tmp_path / "out")

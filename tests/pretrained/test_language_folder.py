@@ -112,8 +112,8 @@ def hub(tmp_path):
     folder = tmp_path / "hub"
     folder.mkdir()
     save_torch(model, variables, folder / "model.safetensors", naming="huggingface gpt2, bare")
-    (folder / "config.json").write_text(json.dumps(GPT2))
-    (folder / "tokenizer.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps(GPT2), encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
     return folder, model, variables
 
 
@@ -124,7 +124,7 @@ def test_a_folder_of_the_hub_by_the_command(hub, tmp_path, capsys):
     assert main(["import-weights", "gpt2", str(folder), "-o", str(tmp_path / "out")]) == 0
     assert "huggingface gpt2, bare names, every tensor in its place" in capsys.readouterr().out
     opened = open_weights(tmp_path / "out")
-    assert opened.tokenizer.read_text() == "{}"
+    assert opened.tokenizer.read_text(encoding="utf-8") == "{}"
     equal(opened.weights.variables, variables)
     assert {n: getattr(opened.model.config, n) for n in TINY} == TINY
     assert opened.model.config.position().length == model.config.position().length == 16
@@ -169,15 +169,17 @@ def test_new_classes_on_pretrained_weights(tmp_path):
     ],
 )
 def test_a_config_of_another_model_is_refused(tmp_path, name, config, says):
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ValueError, match=says):
         sizes_beside(tmp_path, name)
 
 
 def test_sizes_of_a_config(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({**GPT2, "n_inner": None}))
+    (tmp_path / "config.json").write_text(json.dumps({**GPT2, "n_inner": None}), encoding="utf-8")
     assert sizes_beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
-    (tmp_path / "config.json").write_text(json.dumps({"vocab_size": 7, "id2label": {"0": "a", "1": "b", "2": "c"}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"vocab_size": 7, "id2label": {"0": "a", "1": "b", "2": "c"}}), encoding="utf-8"
+    )
     assert sizes_beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
     assert sizes_beside(tmp_path, "distilbert") == {"vocab": 7}
     assert sizes_beside(tmp_path, "resnet50") == {}

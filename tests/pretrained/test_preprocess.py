@@ -81,14 +81,14 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_read_from_the_files_beside(tmp_path, name):
     file, config, expected = CONFIGS[name]
-    (tmp_path / file).write_text(json.dumps(config))
+    (tmp_path / file).write_text(json.dumps(config), encoding="utf-8")
     assert beside(tmp_path) == beside(tmp_path / "model.safetensors") == expected
 
 
 def test_nothing_beside(tmp_path):
     assert beside(tmp_path) is None
     assert labels_beside(tmp_path) is None
-    (tmp_path / "config.json").write_text(json.dumps({"id2label": {"1": "dog", "0": "cat"}}))
+    (tmp_path / "config.json").write_text(json.dumps({"id2label": {"1": "dog", "0": "cat"}}), encoding="utf-8")
     assert beside(tmp_path) is None
     assert labels_beside(tmp_path) == ("cat", "dog")
 

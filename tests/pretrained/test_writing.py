@@ -32,12 +32,12 @@ def hub(tmp_path_factory):
     save_torch(model, variables, folder / "model.safetensors", naming="huggingface gpt2")
     names = {"width": "n_embd", "depth": "n_layer", "heads": "n_head", "hidden": "n_inner", "length": "n_positions"}
     config = {theirs: TINY[ours] for ours, theirs in names.items()} | {"vocab_size": vocab, "model_type": "gpt2"}
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
 def test_a_tokenizer_made_elsewhere(hub):
-    tokenizer = HuggingFace((hub / "tokenizer.json").read_text())
+    tokenizer = HuggingFace((hub / "tokenizer.json").read_text(encoding="utf-8"))
     assert (tokenizer.pad, tokenizer.unknown) == (None, None)
     assert tokenizer.start == tokenizer.end == tokenizer.size - 1
     tokens = tokenizer.encode("the rat")
@@ -52,7 +52,7 @@ def test_from_the_hub_to_text(hub, tmp_path, capsys):
     capsys.readouterr()
     assert main(["generate", str(out), "--prompt", "the cat", "--steps", "6", "--temperature", "0"]) == 0
     shown = capsys.readouterr().out
-    found, tokenizer = open_weights(out), HuggingFace((hub / "tokenizer.json").read_text())
+    found, tokenizer = open_weights(out), HuggingFace((hub / "tokenizer.json").read_text(encoding="utf-8"))
     prompt = tokenizer.encode("the cat")[None]
 
     def write(params, prompt):

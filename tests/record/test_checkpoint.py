@@ -277,6 +277,6 @@ def test_digest_tells_values_dtypes_and_shapes_apart():
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(CheckpointError, match="there is no earlier one"):
         Checkpoints(tmp_path / "file" / "checkpoints").save(1, {"w": np.zeros(1)})

@@ -31,7 +31,7 @@ def test_the_second_is_refused_until_the_first_is_killed(tmp_path):
         first.kill()
         first.wait()
     with locked(tmp_path):
-        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+        assert (tmp_path / ".lock").read_text(encoding="utf-8") == str(os.getpid())
 
 
 @pytest.mark.programs(40, "whole trainings")

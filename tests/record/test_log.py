@@ -54,9 +54,9 @@ def test_floats_come_back_with_their_bits(tmp_path):
 def test_values(tmp_path, value, text, back):
     with MetricsLog(tmp_path, tensorboard=False) as log:
         log.line({"kind": "x", "step": 0, "v": value})
-    assert (tmp_path / LOG).read_text() == f'{{"kind": "x", "step": 0, "v": {text}}}\n'
+    assert (tmp_path / LOG).read_text(encoding="utf-8") == f'{{"kind": "x", "step": 0, "v": {text}}}\n'
     np.testing.assert_equal(read(tmp_path)[0]["v"], back)
-    json.loads((tmp_path / LOG).read_text(), parse_constant=pytest.fail)  # strict JSON
+    json.loads((tmp_path / LOG).read_text(encoding="utf-8"), parse_constant=pytest.fail)  # strict JSON
 
 
 def test_stopped_and_resumed_equals_undisturbed(tmp_path):
@@ -81,16 +81,18 @@ def test_stopped_and_resumed_equals_undisturbed(tmp_path):
 @pytest.mark.parametrize("torn", ['{"kind": "train", "st', '{"kind": "train", "step": 3, "loss": 1.0}', "\xff"])
 def test_a_torn_last_line_is_left_out_and_moved_aside(tmp_path, torn):
     write(tmp_path, [1, 2], end=False)
-    with open(tmp_path / LOG, "a") as file:
+    with open(tmp_path / LOG, "a", encoding="utf-8") as file:
         file.write(torn)
     assert [line["step"] for line in read(tmp_path)] == [1, 2, 2]
     write(tmp_path, [3], end=False)
     assert [line["step"] for line in read(tmp_path)] == [1, 2, 2, 3]
-    assert (tmp_path / DROPPED).read_text() == torn + "\n"
+    assert (tmp_path / DROPPED).read_text(encoding="utf-8") == torn + "\n"
 
 
 def test_a_damaged_line_is_named(tmp_path):
-    (tmp_path / LOG).write_text('{"kind": "train", "step": 1}\n{"kind"\n{"kind": "train", "step": 2}\n')
+    (tmp_path / LOG).write_text(
+        '{"kind": "train", "step": 1}\n{"kind"\n{"kind": "train", "step": 2}\n', encoding="utf-8"
+    )
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: not a JSON object"):
         read(tmp_path)
 

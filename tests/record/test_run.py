@@ -15,7 +15,7 @@ from jaxdl.record.run import content_hash, create_run, environment, find_runs, o
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "digits.py"
-    path.write_text('"""Digits."""\n')
+    path.write_text('"""Digits."""\n', encoding="utf-8")
     return path
 
 
@@ -34,7 +34,7 @@ def test_a_run_is_recorded_and_found_again(tmp_path, source):
         "source_hash": content_hash(source),
         "imports": {},
     }
-    assert opened.experiment.read_text() == source.read_text()
+    assert opened.experiment.read_text(encoding="utf-8") == source.read_text(encoding="utf-8")
     assert opened.env["versions"]["jax"] == jax.__version__
     assert opened.env["devices"] == {jax.devices()[0].device_kind: len(jax.devices())}
     assert opened.plots.is_dir()
@@ -52,7 +52,7 @@ def test_no_run_is_overwritten_and_the_last_is_the_latest(tmp_path, monkeypatch)
 
 
 def put(path, text):
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -107,7 +107,7 @@ def test_the_hint_survives_a_folder_that_vanishes(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "runs").write_text("a file in the way")
+    (tmp_path / "runs").write_text("a file in the way", encoding="utf-8")
     with pytest.raises(PermissionError, match=r"cannot write a run folder in .*runs/a: Not a directory; .*--run"):
         create_run(tmp_path / "runs", "a", seed=0, config={}, source=None)
 
@@ -131,7 +131,7 @@ def test_the_git_commit_and_whether_it_was_changed(tmp_path, source):
     git = environment(source)["git"]
     assert len(git["commit"]) == 40
     assert git["dirty"] is False
-    source.write_text("changed")
+    source.write_text("changed", encoding="utf-8")
     assert environment(source)["git"] == {**git, "dirty": True}
 
 

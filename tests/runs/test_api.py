@@ -93,7 +93,7 @@ def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
     assert (end["kind"], end["reason"]) == ("end", "diverged")
     assert 2 <= end["step"] < 24
     assert lines[-1]["reason"] == "diverged"
-    assert f"**Diverged** at step {end['step']}" in (folder / "report.md").read_text()
+    assert f"**Diverged** at step {end['step']}" in (folder / "report.md").read_text(encoding="utf-8")
     assert (folder / "plots" / "learning_curves.png").stat().st_size > 1000
 
 

@@ -64,9 +64,9 @@ def test_imported_weights_come_with_their_pipeline(data, tmp_path, monkeypatch):
     variables = jax.jit(lambda: model.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32), train=False))()
     save_torch(model, variables, tmp_path / "w.safetensors", naming="torchvision")
     import_weights("resnet18", tmp_path / "w.safetensors", tmp_path / "weights", classes=4)
-    record = json.loads((tmp_path / "weights" / "weights.json").read_text())
+    record = json.loads((tmp_path / "weights" / "weights.json").read_text(encoding="utf-8"))
     record["preprocess"] |= {"resize": 32, "crop": 32}
-    (tmp_path / "weights" / "weights.json").write_text(json.dumps(record))
+    (tmp_path / "weights" / "weights.json").write_text(json.dumps(record), encoding="utf-8")
     measure = judge(data, str(tmp_path / "weights"))
     assert measure.features(np.asarray(real(data))).shape == (18, 512)
     for words in ("resnet18 (torchvision weights, sha256", "resize 32, crop 32, mean", "interpolation bilinear"):

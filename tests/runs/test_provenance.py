@@ -32,7 +32,7 @@ def edited(tiny_file, tmp_path_factory):
     old = content_hash(file)
     assert main(["train", str(file), "--run", str(there / "runs"), "--stop-at", "10", "--quiet"]) == 0
     (run,) = there.glob("runs/mine/*")
-    file.write_text(file.read_text().replace("decay=0.01", "decay=0.02"))
+    file.write_text(file.read_text(encoding="utf-8").replace("decay=0.01", "decay=0.02"), encoding="utf-8")
     assert main(["train", "--resume", str(run), "--stop-at", "15", "--quiet"]) == 0
     assert main(["train", "--resume", str(run), "--quiet", "--checkpoint-every", "5"]) == 0
     return run, file, old
@@ -43,10 +43,10 @@ def test_an_edit_is_kept_and_recorded(edited):
     found, new = open_run(run), content_hash(file)
     assert found.config["source_hash"] == old == content_hash(run / "experiment.py")
     assert found.edits == [{"step": 10, "source_hash": new, "file": f"experiment-{new[:8]}.py"}]
-    assert found.experiment.read_text() == file.read_text()
+    assert found.experiment.read_text(encoding="utf-8") == file.read_text(encoding="utf-8")
     assert found.experiment_at(9) == run / "experiment.py"
     assert found.experiment_at(10) == found.experiment
-    assert f"at step 10: `experiment-{new[:8]}.py`" in found.report.read_text()
+    assert f"at step 10: `experiment-{new[:8]}.py`" in found.report.read_text(encoding="utf-8")
     assert load(run, "last").state.step == 24
     assert not list(run.glob("*.new"))
 
@@ -58,9 +58,9 @@ def test_verify_replays_after_the_edit_and_not_across_it(edited, tmp_path, capsy
     assert "edited at step 10: a replay across it cannot be the same" in out
     assert "the same digest" in out
     shutil.copytree(run, tmp_path / "run")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     config["edits"][0]["step"] = 23
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert main(["verify", str(tmp_path / "run")]) == 0
     assert "no replay: the experiment file was edited at step 23" in capsys.readouterr().out
 

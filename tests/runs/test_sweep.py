@@ -126,8 +126,8 @@ def test_a_sweep_leaves_a_table_a_csv_a_report_and_pictures(done):
     assert lines[0] == "| lr | rate | n | validation accuracy, highest | test accuracy | steps | ended |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| 0.03", "| 0.03", "| 1e+30", "| 1e+30"]
     assert lines[-1].endswith("| diverged |")
-    assert done.table in (done.folder / "report.md").read_text()
-    with open(done.folder / "results.csv", newline="") as file:
+    assert done.table in (done.folder / "report.md").read_text(encoding="utf-8")
+    with open(done.folder / "results.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["member"] for row in rows] == [str(i) for i in range(8)]
     assert [float(row["lr"]) for row in rows] == [3e-2] * 4 + [1e30] * 4
@@ -219,7 +219,7 @@ def test_members_share_one_order_of_streamed_data(how, tiny, tmp_path, unreporte
         return replace(tiny.config(lr=lr, seed=seed, steps=6), data=data)
 
     result = sweep(config, {"seed": (5, 6)}, run=tmp_path, how=how, quiet=True)
-    assert json.loads((result.folder / "config.json").read_text())["recorded"]["data_seed"] == 5
+    assert json.loads((result.folder / "config.json").read_text(encoding="utf-8"))["recorded"]["data_seed"] == 5
     other = load(result.folder, member=1, config=config)
     alone = jaxdl.train(config, seed=6, data_seed=5, run=tmp_path, quiet=True)
     for ours, theirs in zip(*map(jax.tree.leaves, (other.weights, alone.weights)), strict=True):
@@ -244,7 +244,7 @@ def thinned(tiny, tmp_path_factory):
 
 
 def test_successive_halving_keeps_the_best(thinned):
-    stages = json.loads((thinned.folder / "group-0" / "stages.json").read_text())["stages"]
+    stages = json.loads((thinned.folder / "group-0" / "stages.json").read_text(encoding="utf-8"))["stages"]
     assert [(stage["step"], len(stage["members"])) for stage in stages] == [(0, 8), (6, 1)]
     ended = [row["ended"] for row in thinned.rows]
     assert ended.count("pruned at step 6") == 7

@@ -64,7 +64,7 @@ def test_a_resume_takes_the_runs_values_and_accepts_equal_ones(values, paused, c
     assert run.setup.knobs == {"widths": (5,), "lr": 0.02, "average": 0.5, "seed": 3}
     assert run.state.params["Dense_0"]["kernel"].shape == (6, 5)
     assert run.experiment.data_seed == 7
-    assert json.loads((copy / "config.json").read_text())["knobs"] == {
+    assert json.loads((copy / "config.json").read_text(encoding="utf-8"))["knobs"] == {
         "widths": [5],
         "lr": 0.02,
         "average": 0.5,
@@ -112,7 +112,7 @@ def test_a_recorded_field_holds_whatever_the_file_says_by_now(paused):
     def edited(*, widths: tuple[int, ...], lr: float = 0.01, average: float = 0.5, seed: int = 0) -> Experiment:
         return config(widths=widths, lr=lr, average=average / 2, seed=seed)
 
-    setup = Setup.from_json(edited, json.loads((paused.folder / "config.json").read_text()))
+    setup = Setup.from_json(edited, json.loads((paused.folder / "config.json").read_text(encoding="utf-8")))
     assert edited(widths=(5,)).ema == 0.25
     assert setup.build().ema == setup.build({"lr": 0.5}).ema == 0.5
     assert setup.with_values({"ema": 0.75}).build().ema == 0.75
@@ -120,7 +120,7 @@ def test_a_recorded_field_holds_whatever_the_file_says_by_now(paused):
 
 
 def test_config_json_has_what_a_setup_promises(paused):
-    found = json.loads((paused.folder / "config.json").read_text())
+    found = json.loads((paused.folder / "config.json").read_text(encoding="utf-8"))
     exp = paused.experiment
     promised = {"format", "knobs", "recorded", "select", "directions", "docstring"}
     assert set(paused.setup.to_json(exp)) == promised
@@ -147,7 +147,7 @@ def test_the_reserved_names_are_those_that_train_and_sweep_take():
 @pytest.mark.parametrize("name", RESERVED)
 def test_a_knob_of_a_reserved_name_is_refused_in_one_line(name, tmp_path, monkeypatch, capsys):
     text = f'"""Mine."""\nfrom jaxdl import Experiment\ndef config(*, lr: float = 0.1, {name}: int = 1) -> Experiment: ...\n'
-    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
     space = {}
     exec(text, space)
     monkeypatch.chdir(tmp_path)

@@ -37,7 +37,7 @@ def weights(tmp_path_factory):
     variables = jax.tree.map(lambda s: np.abs(random.normal(size=s.shape)).astype(np.float32), shapes_of(model))
     save_torch(model, variables, root / "net.safetensors", naming="kuangliu")
     (root / "preprocessor_config.json").write_text(
-        json.dumps({"size": 10, "crop_size": 8, "image_mean": [0.5] * 3, "image_std": [0.25] * 3})
+        json.dumps({"size": 10, "crop_size": 8, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}), encoding="utf-8"
     )
     import_weights(NAME, root / "net.safetensors", root / "out", **OPTIONS)
     return root / "out", variables

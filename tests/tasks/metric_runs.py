@@ -93,8 +93,8 @@ def main(out):
     resumed = jaxdl.train(config, resume=paused.folder, mesh="data=4", quiet=True)
     found |= {"through": digest(through), "resumed": digest(resumed)}
     found["pictures"] = [path.name for path in (through.folder / "plots").iterdir()]
-    found["report"] = (through.folder / "report.md").read_text()
-    (out / "found.json").write_text(json.dumps(found))
+    found["report"] = (through.folder / "report.md").read_text(encoding="utf-8")
+    (out / "found.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
     np.testing.assert_array_equal(flat(evaluated["generator"]), flat(state.ema["params"]["generator"]))
     # what is told: a film of points, a result, and what is wrong with a generator of 20 steps
     assert sorted(p.name for p in (whole.folder / "samples").iterdir()) == ["points-000010.png", "points-000020.png"]
-    text = (whole.folder / "report.md").read_text()
+    text = (whole.folder / "report.md").read_text(encoding="utf-8")
     assert (whole.folder / "plots" / "points.gif").is_file()
     assert "high_quality" in text
     notes = whole.evaluate("validation").report["notes"].lines

@@ -113,7 +113,7 @@ def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
     assert {p.name for p in (whole.folder / "samples").iterdir()} == {
         f"{name}-{step:06d}.png" for name in ("reconstructions", "samples", "latent_map") for step in (3, 6)
     }
-    text = (whole.folder / "report.md").read_text()
+    text = (whole.folder / "report.md").read_text(encoding="utf-8")
     assert "what is left of it after its code" in text
     assert "reconstructions.gif" in text
 

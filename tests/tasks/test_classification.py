@@ -5,10 +5,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from jaxdl import Experiment
+from jaxdl.data.stream import InMemory
 from jaxdl.losses.classification import focal_loss
 from jaxdl.models.mlp import MLP
+from jaxdl.runs.prepare import prepare
+from jaxdl.setup import Setup
 from jaxdl.tasks.classification import BinaryClassification, Classification
 from tests.programs import one_program
 
@@ -277,3 +282,16 @@ def test_two_classes_from_one_logit_have_their_own_task():
 def test_a_model_is_a_linen_module(model, got):
     with pytest.raises(ValueError, match=f"model must be a Linen module.*got {got}"):
         Classification(model).init(jax.random.key(0), {"x": np.zeros((2, 4), np.float32)})
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_more_logits_than_classes_are_said(declared):
+    """Three logits for labels 0 and 1; of a module without `classes` the shape of its predictions says so."""
+    y = np.arange(16) % 2
+    data = InMemory({"train": {"x": np.ones((16, 3), np.float32), "y": y}}, batch=4)
+    wide = MLP(features=(), classes=3) if declared else nn.Dense(3)
+    task = Classification(wide)
+    exp = Experiment(data=data, task=task, optimizer=optax.sgd(0.1), steps=1)
+    (note,) = task.notes(data, prepare(Setup.of(lambda: exp, {})).predicted_shapes)
+    assert "3 logits for 2 classes" in note
+    assert Classification(MLP(features=(), classes=2)).notes(data, dict) == ()

@@ -214,7 +214,7 @@ def test_each_margin_has_its_own_default(name, tmp_path):
         image = Image.fromarray(np.full((4, 4, 3), i, np.uint8))
         image.save(tmp_path / "abcdefgh"[i // 3] / f"{'abcdefgh'[i // 3]}_{i % 3 + 1:04d}.png")
     pairs = tmp_path / "pairs.txt"
-    pairs.write_text("a 1 2\na 1 b 2\nb 2 3\na 2 b 1\n")
+    pairs.write_text("a 1 2\na 1 b 2\nb 2 3\na 2 b 1\n", encoding="utf-8")
     knobs = {"faces": {"size": 4}, "lfw_verification": {"lfw": str(tmp_path), "dev_pairs": str(pairs), "workers": 0}}[
         name
     ]
@@ -245,7 +245,7 @@ def test_a_run_resumes_is_reported_and_is_the_same_on_many_devices(tmp_path):
     words = [sys.executable, str(HERE / "metric_runs.py"), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=env, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     one = found["one"]
     for mesh in ("data", "pmap"):
         np.testing.assert_allclose(found[mesh]["losses"], one["losses"], atol=2e-6, rtol=0)

@@ -26,7 +26,7 @@ def test_a_file_is_transcribed(tmp_path, capsys):
     ):
         assert a == b, "two steps, a pause and two steps are four"
     assert (run.folder / "plots" / "alignment.png").is_file()
-    assert "What the model says at each frame" in (run.folder / "report.md").read_text()
+    assert "What the model says at each frame" in (run.folder / "report.md").read_text(encoding="utf-8")
 
     x = exp.data.splits["test"]["x"][0]
     file = speech.write_wav(tmp_path / "press.wav", x[x != PAD], 8000)
