@@ -63,6 +63,7 @@ def run(path: Path) -> dict[str, str]:
     (answer,) = (output["data"]["text/plain"] for output in question.outputs if output.output_type == "execute_result")
     versions = json.loads(answer.strip("'"))
     notebook.metadata["jaxdl"] = {"versions": versions}
+    notebook.metadata["language_info"] = {"name": "python", "version": versions["python"]}
     nbformat.write(notebook, path)
     return versions
 
