@@ -38,10 +38,17 @@ def called(
         signature.bind(*inputs, **how)
     except TypeError as error:
         raise UserError(f"{contract(model, method)}; called with {_given(inputs, how)} it fails: {error}") from None
-    if not mode(signature.parameters, train):
+    if hasattr(model, "clone") and not mode(signature.parameters, train):
         fields = {name for name in MODES if name in getattr(model, "__dataclass_fields__", ())}
         model = model.clone(**{name: MODES[name] is train for name in fields}) if fields else model
     return model, {**how, **({} if method == "__call__" else {"method": method})}
+
+
+def run(module: Any, *inputs: Any, train: bool, method: str = "__call__", **options: Any) -> Any:
+    """The output of a module that holds its own variables (NNX)."""
+    _, how = called(module, *inputs, train=train, method=method, **options)
+    function = how.pop("method", method)
+    return function(module, *inputs, **how) if callable(function) else getattr(module, function)(*inputs, **how)
 
 
 def mode(parameters: Mapping[str, inspect.Parameter], train: bool) -> dict[str, bool]:

@@ -1,7 +1,9 @@
 """Counts: whole numbers, checked where they enter. A loop over 19.5 steps would never meet its end."""
 
+import math
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl.types import UserError
@@ -29,3 +31,20 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise UserError(f"{name} = {shown} must be a whole number{hint}")
     if value < least:
         raise UserError(f"{name} = {value} must be {least} or more")
+
+
+def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) -> None:
+    """`UserError` unless the values are finite numbers from `least` to `most`. None, traced values and functions pass.
+
+    >>> check_numbers(0, 1, rate=1.5)
+    Traceback (most recent call last):
+    jaxdl.types.UserError: rate = 1.5 must be a number from 0 to 1
+    """
+    for name, value in values.items():
+        if value is None or callable(value) or isinstance(value, jax.core.Tracer):
+            continue
+        array = np.asarray(value)
+        number = array.dtype.kind not in "bcOSUMm"
+        if not number or not (np.isfinite(array) & (array >= least) & (array <= most)).all():
+            wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+            raise UserError(f"{name} = {value!r} must be a number {wanted}")

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from jaxdl import shipped
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError, did_you_mean
 from jaxdl.record.manifest import result_file
 
@@ -55,6 +56,29 @@ if __name__ == "__main__":  # whatever trains or loads stands under this line: `
     main(config)
 '''
 
+NNX = {
+    "from jaxdl import Experiment, main\n": "from flax import nnx\n\nfrom jaxdl import Experiment, main\n",
+    "from jaxdl.models.mlp import MLP\n": "from jaxdl.models.nnx import from_nnx\n",
+    "MLP(features=(128,), classes=10, rate=rate)": "from_nnx(Net, width=128, classes=10, rate=rate)",
+    "\n\ndef config(": '''
+
+class Net(nnx.Module):
+    """A multilayer perceptron: 64 pixels, one hidden layer, dropout, one logit per class."""
+
+    def __init__(self, width: int, classes: int, rate: float = 0.0, *, rngs: nnx.Rngs):
+        self.hidden = nnx.Linear(64, width, rngs=rngs)
+        self.dropout = nnx.Dropout(rate, rngs=rngs)
+        self.head = nnx.Linear(width, classes, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.relu(self.hidden(x.reshape(x.shape[0], -1)))
+        return self.head(self.dropout(x))
+
+
+def config(''',
+}
+"""What differs in the template of a model written with Flax NNX."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -64,10 +88,12 @@ class Options:
     """Name of the experiment (a Python identifier), or a path that ends in .py."""
     copy_of: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Copy this experiment (a name that `list` prints, or a file) instead of the template."""
+    nnx: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write the model of the template with Flax NNX."""
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl new")
+    options = read_flags(Options, args, prog="python -m jaxdl new")
     given = Path(options.name)
     in_folder = Path("experiments").is_dir() and given.parent == Path()
     path = (Path("experiments") / given if in_folder else given).with_suffix(".py")
@@ -78,7 +104,12 @@ def run(args: Sequence[str]) -> int:
     if not path.parent.is_dir():
         raise ExperimentError(f"no folder {path.parent}")
     command = f"python -m experiments.{path.stem}" if in_folder else f"python -m jaxdl train {shlex.quote(str(path))}"
-    text = TEMPLATE.format(title=path.stem.replace("_", " ").capitalize(), command=command)
+    if options.nnx and options.copy_of is not None:
+        raise ExperimentError("--nnx is for the template: leave out --from")
+    template = TEMPLATE
+    for linen, nnx in NNX.items() if options.nnx else ():
+        template = template.replace(linen, nnx, 1)
+    text = template.format(title=path.stem.replace("_", " ").capitalize(), command=command)
     with result_file(path) as new:
         new.write_text(text if options.copy_of is None else copied(options.copy_of, command), encoding="utf-8")
     print(f"wrote {path}; it runs as it is: {command}")

@@ -1,9 +1,9 @@
-"""Losses: predictions, targets, then keyword-only hyper-parameters; one value per example, never reduced.
+"""Loss functions: `loss(predictions, targets, *, hyper-parameters)` returns one value per example, without reduction.
 
-Who sums, divides too: padding, class weights and ignored labels each need another denominator, which only the task
-knows (`class_weight`, `valid_labels`, `average_nonzero` give it). Regression losses are elementwise (`per_example`
-takes the mean over the rest), batch losses give one value per anchor, and only `penalty` gives a scalar. Everything is
-computed in float32 at least, also for bfloat16 predictions. Hyper-parameters may be traced.
+The task takes the mean, because padding, class weights and ignored labels change its denominator; `class_weight`,
+`valid_labels` and `average_nonzero` compute it. Regression losses are elementwise (`per_example` averages the other axes),
+losses of a batch return one value per anchor, and only a penalty returns a scalar. All are computed in float32 or wider, also
+for bfloat16 predictions. Hyper-parameters may be traced.
 """
 
 from jaxdl.losses.activity import kl_activity, l1_activity
@@ -12,14 +12,12 @@ from jaxdl.losses.classification import (
     binary_cross_entropy_from_probabilities,
     class_weight,
     cross_entropy,
-    dice,
     distillation,
     focal_bias,
     focal_loss,
     kl_divergence,
     poly_cross_entropy,
     sigmoid_focal_loss,
-    softmax_dice,
     valid_labels,
 )
 from jaxdl.losses.margin import arcface, combined_margin, cosface, sphereface
@@ -46,6 +44,7 @@ from jaxdl.losses.regression import (
     squared_error,
     student_t_nll,
 )
+from jaxdl.losses.segmentation import dice, softmax_dice
 from jaxdl.losses.sequence import coverage_loss, ctc, label_smoothed_nll, per_sequence
 from jaxdl.losses.variational import importance_weighted, kl_normal, kl_standard_normal, negative_elbo
 

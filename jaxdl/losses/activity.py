@@ -1,6 +1,6 @@
-"""Losses on what a hidden layer says, not on weights: a code of which only a few units speak for each example.
+"""Penalties on the activations of a hidden layer, which make a code sparse: few units are active for each example.
 
-An autoencoder whose code is wider than its input can copy; one whose units are mostly silent must find parts.
+An autoencoder whose code is wider than its input can copy the input. With a sparse code it must find parts instead.
 """
 
 import jax
@@ -13,7 +13,9 @@ from jaxdl.tracing import data_axis
 
 
 def l1_activity(code: Float[Array, "batch *units"]) -> Float[Array, "batch"]:
-    """Σ|z| of every example: most units become exactly 0 where the activation allows it; the derivative at 0 is 0.
+    """L1 norm Σ|z| of the code of each example. The derivative at 0 is 0.
+
+    With an activation that can give 0, such as ReLU, most units become exactly 0.
 
     >>> l1_activity(jnp.array([[1.0, -2.0, 0.0]])).tolist()
     [3.0]
@@ -25,12 +27,12 @@ def l1_activity(code: Float[Array, "batch *units"]) -> Float[Array, "batch"]:
 def kl_activity(
     code: Float[Array, "batch *units"], *, rate: ArrayLike, mask: Float[Array, "batch"] | None = None
 ) -> Float[Array, "batch"]:
-    """Units in (0, 1), behind a sigmoid, that are to be on in a share ρ (`rate`) of the examples.
+    """KL divergence of the mean activation of each unit from the target `rate` ρ; for units in (0, 1), as after a sigmoid.
 
-        Σ_j ρ·log ρ/ρ̂_j + (1 - ρ)·log (1 - ρ)/(1 - ρ̂_j)        ρ̂_j: mean of unit j over the batch, of all devices
+        Σ_j ρ·log ρ/ρ̂_j + (1 - ρ)·log (1 - ρ)/(1 - ρ̂_j)        ρ̂_j: mean of unit j over the batch, on all devices
 
-    A batch loss: every example has the same value, whose gradient reaches all; `mask` leaves padding out of the mean. With
-    `accumulate` the mean is that of a micro-batch.
+    All examples of the batch get the same value, and its gradient reaches all of them. `mask` leaves padding out of the mean.
+    With gradient accumulation the mean is over a micro-batch.
     Source: Ng 2011, Sparse autoencoder (CS294A), section 3.
 
     >>> print(f"{jax.jit(kl_activity)(jnp.array([[0.2], [0.8]]), rate=0.1).tolist()[0]:.4f}")  # KL(0.1 ‖ 0.5)

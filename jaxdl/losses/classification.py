@@ -1,7 +1,7 @@
-"""Losses of classifiers: cross-entropy in its forms, focal loss, Poly-1, Dice, divergence and distillation.
+"""Losses for classification: cross-entropy, focal loss, Poly-1, KL divergence and distillation.
 
-Logits in, one value per example out; the softmax losses reduce the class axis, the sigmoid ones keep the shape of the
-logits (several labels may be true). All compute in float32 at least.
+Softmax losses take logits with a last axis of classes and return one value per example. Sigmoid losses are elementwise, for
+several labels that may all be true. All are computed in float32 or wider.
 """
 
 import jax
@@ -9,16 +9,17 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxdl.counts import check_numbers
 from jaxdl.losses.labels import at_label, is_class, or_nan, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.types import UserError
 
 Labels = Int[Array, "*batch"] | Num[Array, "*batch classes"]
-"""Class numbers, or one distribution over the classes per example (told apart by their rank)."""
+"""Class numbers `(*batch,)`, or a distribution over the classes for each example, `(*batch, classes)`."""
 
 
 def _log_softmax(logits: Array) -> Array:
-    """Log-probabilities, finite also where a class is masked by -inf: then 0 · log p is 0, in the gradient too."""
+    """Log-probabilities, finite also for a logit of -inf, so that 0 · log p and its gradient are 0."""
     return jnp.maximum(jax.nn.log_softmax(at_least_float32(logits)), -1e30)
 
 
@@ -27,7 +28,7 @@ def _per_class(weights: ArrayLike | None, log_p: Array) -> Array:
         return jnp.ones_like(log_p)
     weights = jnp.asarray(weights, log_p.dtype)
     if weights.shape != log_p.shape[-1:]:
-        raise UserError(f"weights has shape {weights.shape}, need one per class: {log_p.shape[-1:]}")
+        raise UserError(f"weights must have one value per class, shape {log_p.shape[-1:]}, got {weights.shape}")
     return jnp.broadcast_to(weights, log_p.shape)
 
 
@@ -38,13 +39,13 @@ def _are_integers(labels: Array, logits: Array) -> bool:
     if labels.ndim == logits.ndim - 1 and jnp.issubdtype(labels.dtype, jnp.integer):
         return True
     raise UserError(
-        f"labels are {labels.dtype}{labels.shape} beside logits {logits.shape}: "
-        "need integers without the class axis, or a distribution over it"
+        f"labels for logits {logits.shape} must be integers {logits.shape[:-1]} or a distribution {logits.shape}, "
+        f"got {labels.dtype} {labels.shape}"
     )
 
 
 def valid_labels(labels: Int[Array, "*batch"], *, ignore: int = -100) -> Float[Array, "*batch"]:
-    """1 for a label that counts, 0 for the ignored one: what to divide a sum of losses by.
+    """Return 1 for each label that counts and 0 for an ignored one. Their sum is the denominator of a mean loss.
 
     >>> valid_labels(jnp.array([2, -100])).tolist()
     [1.0, 0.0]
@@ -53,11 +54,11 @@ def valid_labels(labels: Int[Array, "*batch"], *, ignore: int = -100) -> Float[A
 
 
 def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: int = -100) -> Float[Array, "*batch"]:
-    """The weight of every example, w_y: what to divide a sum of weighted losses by (0 for an ignored label).
+    """Return the weight w_y of each example, 0 for an ignored label. Their sum is the denominator of a weighted mean.
 
-    `cross_entropy(weights=w).sum() / class_weight(labels, w).sum()` is PyTorch's weighted mean. For distributions it
-    is Σ_c w_c·y_c, the same for one-hot rows (PyTorch divides by the number of examples there). Integers are class
-    numbers here, so a one-hot row must be float. A label that is no class has the weight NaN.
+    `cross_entropy(weights=w).sum() / class_weight(labels, w).sum()` is PyTorch's weighted mean. For distributions the weight
+    is Σ_c w_c·y_c (PyTorch divides by the number of examples instead). Integers are class numbers, so one-hot rows must be
+    floats. A label that is not a class has the weight NaN.
 
     >>> jax.jit(class_weight)(jnp.array([0, 1, -100]), jnp.array([1.0, 3.0])).tolist()
     [1.0, 3.0, 0.0]
@@ -78,21 +79,24 @@ def cross_entropy(
     weights: Float[Array, "classes"] | None = None,
     ignore: int = -100,
 ) -> Float[Array, "*batch"]:
-    """The loss of a classifier with one true class: the surprise at the truth.
+    """Softmax cross-entropy, for classification with one true class.
 
         CE = -Σ_c w_c · y'_c · log p_c        p = softmax(logits),  y' = (1 - ε)·y + ε/K
 
-    `labels` are class numbers or distributions (mix-up, distillation). ε is `smoothing`, spread over all K classes
-    as in PyTorch and optax; `weights` are per class (divide by `class_weight`, not by the batch, for PyTorch's mean);
-    an example labelled `ignore` has loss and gradient 0 (divide by `valid_labels`). Any other label
-    below 0, or at or above K, gives NaN.
-    Source: Szegedy et al. 2015, arXiv:1512.00567, for the smoothing.
+    Args:
+        logits: (*batch, K).
+        labels: class numbers, or distributions over the classes (mix-up, distillation).
+        smoothing: ε in [0, 1], spread over all K classes as in PyTorch and optax.
+        weights: one per class. Divide the sum by that of `class_weight` for PyTorch's weighted mean.
+        ignore: label whose loss and gradient are 0; divide the sum by that of `valid_labels`. Any other label that is not
+            a class gives NaN.
 
-    >>> print(f"{jax.jit(cross_entropy)(jnp.zeros(10), jnp.array(3)):.4f}")  # log 10: what an untrained net shows
+    Source for the smoothing: Szegedy et al. 2015, arXiv:1512.00567.
+
+    >>> print(f"{jax.jit(cross_entropy)(jnp.zeros(10), jnp.array(3)):.4f}")  # log 10: the loss of an untrained network
     2.3026
     """
-    if isinstance(smoothing, int | float) and not 0 <= smoothing <= 1:
-        raise UserError(f"smoothing={smoothing}: the share of the label spread over all classes, from 0 to 1")
+    check_numbers(0, 1, smoothing=smoothing)
     log_p = _log_softmax(logits)
     smoothing = jnp.asarray(smoothing, log_p.dtype)
     weighted = log_p * _per_class(weights, log_p)
@@ -110,16 +114,17 @@ def binary_cross_entropy(
     positive_weight: ArrayLike | None = None,
     smoothing: ArrayLike = 0.0,
 ) -> Float[Array, "*shape"]:
-    """The loss of a yes-or-no answer, or of several independent ones; one value per logit.
+    """Sigmoid cross-entropy of binary labels, elementwise; also for multi-label classification.
 
         BCE = -[w · y' · log σ(x) + (1 - y') · log(1 - σ(x))]        y' = (1 - ε)·y + ε/2
 
-    `labels` in [0, 1]. w is `positive_weight` (a number or one per label: negatives / positives balances the two).
-    Equal to PyTorch's `BCEWithLogitsLoss(pos_weight=w)`. An integer label other than 0 and 1 gives NaN.
+    `labels` are in [0, 1]; an integer other than 0 and 1 gives NaN. w is `positive_weight`, a number or one per label;
+    negatives / positives balances the two. ε is `smoothing`. Equal to PyTorch's `BCEWithLogitsLoss(pos_weight=w)`.
 
     >>> print(f"{jax.jit(binary_cross_entropy)(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2
     0.6931
     """
+    check_numbers(0, 1, smoothing=smoothing)
     logits, labels = at_least_float32(logits), zero_or_one(labels)
     smoothing = jnp.asarray(smoothing, logits.dtype)
     labels = (1 - smoothing) * labels + smoothing / 2
@@ -132,12 +137,12 @@ def binary_cross_entropy(
 def binary_cross_entropy_from_probabilities(
     probabilities: Float[Array, "*shape"], labels: Num[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """The sheet's formula, for models that end in a sigmoid; one value per probability.
+    """Binary cross-entropy of probabilities, elementwise, for models that end in a sigmoid.
 
         BCE = -[y · log p + (1 - y) · log(1 - p)]
 
-    Prefer `binary_cross_entropy`: near p = 0 or 1 the logits know more. The logarithms are floored at -100, as in
-    PyTorch's `BCELoss`, so that the value is finite; the gradient is 0 beyond.
+    Prefer `binary_cross_entropy`, which is more accurate near p = 0 and 1. Each logarithm is at least -100, as in PyTorch's
+    `BCELoss`, so that the value is finite; the gradient below is 0.
 
     >>> print(f"{jax.jit(binary_cross_entropy_from_probabilities)(jnp.array(0.25), jnp.array(1)):.4f}")  # log 4
     1.3863
@@ -148,7 +153,7 @@ def binary_cross_entropy_from_probabilities(
 
 
 def _power(base: Array, exponent: ArrayLike) -> Array:
-    """baseᵉ for base in [0, 1] and a traced e ≥ 0, with a finite gradient at base 0, also where 0 < e < 1."""
+    """baseᵉ for base in [0, 1] and e ≥ 0, with a finite gradient at base 0, also for 0 < e < 1."""
     tiny = jnp.finfo(base.dtype).tiny
     return jnp.exp(jnp.asarray(exponent, base.dtype) * jnp.log(jnp.maximum(base, tiny)))
 
@@ -161,12 +166,12 @@ def focal_loss(
     alpha: Float[Array, "classes"] | None = None,
     ignore: int = -100,
 ) -> Float[Array, "*batch"]:
-    """Cross-entropy that fades out examples the model already gets right.
+    """Focal loss: cross-entropy with less weight on examples that are already classified well.
 
         FL = -Σ_c α_c · y_c · (1 - p_c)^γ · log p_c        p = softmax(logits)
 
-    γ = 0 is cross-entropy; larger γ puts more weight on hard, often rare, classes. `labels` and `ignore` as in
-    `cross_entropy`; α is one weight per class.
+    γ = 0 is cross-entropy; a larger γ puts more weight on hard examples, often those of rare classes. `labels` and `ignore`
+    are as in `cross_entropy`; α is one weight per class.
     Source: Lin et al. 2017, arXiv:1708.02002, eq. 4 and 5.
 
     >>> print(f"{jax.jit(focal_loss)(jnp.zeros(2), jnp.array(1)):.4f}")  # p = 1/2: log 2 / 4
@@ -187,12 +192,12 @@ def sigmoid_focal_loss(
     gamma: ArrayLike = 2.0,
     alpha: ArrayLike | None = 0.25,
 ) -> Float[Array, "*shape"]:
-    """Focal loss of yes-or-no answers (dense detection); one value per logit.
+    """Focal loss of binary labels, elementwise, as for dense object detection.
 
         FL = α_t · (1 - p_t)^γ · BCE        p_t = p·y + (1 - p)·(1 - y),  α_t = α·y + (1 - α)·(1 - y)
 
-    γ = 0 with α = None is binary cross-entropy. The defaults are the paper's and torchvision's; start the output
-    bias at `focal_bias()`, or the many negatives drown the first steps. An integer label other than 0 and 1 gives NaN.
+    γ = 0 with α = None is binary cross-entropy. The defaults are those of the paper and of torchvision. Initialise the output
+    bias with `focal_bias()`, or the many negatives dominate the first steps. An integer label other than 0 and 1 gives NaN.
     Source: Lin et al. 2017, arXiv:1708.02002.
 
     >>> print(f"{jax.jit(sigmoid_focal_loss)(jnp.array(0.0), jnp.array(1)):.4f}")  # log 2 / 4 / 4
@@ -208,7 +213,7 @@ def sigmoid_focal_loss(
 
 
 def focal_bias(prior: ArrayLike = 0.01) -> Float[Array, ""]:
-    """-log((1 - π) / π): the output bias with which a fresh model says "yes" with probability π.
+    """Return the output bias -log((1 - π) / π), with which an untrained model predicts the probability π.
 
     >>> print(f"{focal_bias(0.01):.4f}")
     -4.5951
@@ -219,11 +224,11 @@ def focal_bias(prior: ArrayLike = 0.01) -> Float[Array, ""]:
 def poly_cross_entropy(
     logits: Float[Array, "*batch classes"], labels: Labels, *, epsilon: ArrayLike = 2.0, ignore: int = -100
 ) -> Float[Array, "*batch"]:
-    """Cross-entropy with a heavier first term of its expansion in 1 - p.
+    """Poly-1 loss: cross-entropy whose first term of the expansion in 1 - p has a larger coefficient.
 
         Poly-1 = CE + ε · (1 - Σ_c y_c · p_c)
 
-    ε = 0 is cross-entropy; 2 is the paper's choice on ImageNet. `labels` and `ignore` as in `cross_entropy`.
+    ε = 0 is cross-entropy; the paper uses 2 on ImageNet. `labels` and `ignore` are as in `cross_entropy`.
     Source: Leng et al. 2022, arXiv:2204.12511.
     """
     p = jnp.exp(_log_softmax(logits))
@@ -235,51 +240,10 @@ def poly_cross_entropy(
     return cross_entropy(logits, labels, ignore=ignore) + jnp.asarray(epsilon, p.dtype) * missed
 
 
-def dice(
-    probabilities: Float[Array, "batch *space"], labels: Num[Array, "batch *space"], *, smooth: ArrayLike = 1.0
-) -> Float[Array, "batch"]:
-    """One minus the overlap of a predicted and a true region, per example: segmentation with small regions.
-
-        1 - (2·Σ p·y + s) / (Σ p + Σ y + s)
-
-    An integer label other than 0 and 1 gives NaN.
-    Source: Milletari et al. 2016, arXiv:1606.04797, with the sums of Sørensen's index instead of squares.
-    """
-    p, y, axes = at_least_float32(probabilities), zero_or_one(labels), tuple(range(1, jnp.ndim(labels)))
-    smooth = jnp.asarray(smooth, p.dtype)
-    return 1 - (2 * (p * y).sum(axes) + smooth) / (p.sum(axes) + y.sum(axes) + smooth)
-
-
-def softmax_dice(
-    logits: Float[Array, "batch *space classes"],
-    labels: Int[Array, "batch *space"],
-    *,
-    smooth: ArrayLike = 1.0,
-    ignore: int = -100,
-) -> Float[Array, "batch"]:
-    """Soft Dice loss of semantic segmentation: the mean over classes of `dice`, one value per example.
-
-        1 - 1/K Σ_c (2·Σ p_c·[y = c] + s) / (Σ p_c + Σ [y = c] + s)        p = softmax(logits), sums over the pixels
-
-    Pixels labelled `ignore` are left out; any other label that is not a class gives NaN.
-    Source: Milletari et al. 2016, arXiv:1606.04797; Sudre et al. 2017, arXiv:1707.03237.
-
-    >>> print(f"{jax.jit(softmax_dice)(jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])).item():.4f}")  # p = 1/2 everywhere
-    0.3333
-    """
-    keep, axes = labels != ignore, tuple(range(1, labels.ndim))
-    known = (~keep | is_class(labels, logits.shape[-1])).all(axes)
-    p = jax.nn.softmax(at_least_float32(logits)) * keep[..., None]
-    y = jax.nn.one_hot(jnp.where(keep, labels, -1), logits.shape[-1], dtype=p.dtype)
-    smooth = jnp.asarray(smooth, p.dtype)
-    overlap = (2 * (p * y).sum(axes) + smooth) / (p.sum(axes) + y.sum(axes) + smooth)
-    return or_nan(known, 1 - overlap.mean(-1))
-
-
 def kl_divergence(
     logits: Float[Array, "*batch classes"], labels: Float[Array, "*batch classes"]
 ) -> Float[Array, "*batch"]:
-    """KL(y ‖ p) = Σ_c y_c · (log y_c - log p_c), p = softmax(logits): cross-entropy less the entropy of the labels."""
+    """KL divergence KL(y ‖ p) = Σ_c y_c · (log y_c - log p_c), p = softmax(logits): cross-entropy minus the labels' entropy."""
     labels = at_least_float32(labels)
     entropy = -(labels * jnp.log(jnp.where(labels > 0, labels, 1))).sum(-1)
     return cross_entropy(logits, labels) - entropy
@@ -291,9 +255,10 @@ def distillation(
     *,
     temperature: ArrayLike = 4.0,
 ) -> Float[Array, "*batch"]:
-    """T² · KL(softmax(teacher / T) ‖ softmax(logits / T)): a student learns what the teacher holds for similar.
+    """Distillation loss of a student from the logits of a teacher: T² · KL(softmax(teacher / T) ‖ softmax(logits / T)).
 
-    T² keeps the gradient's size when T changes; no gradient flows to the teacher. Source: Hinton et al. 2015.
+    The factor T² keeps the size of the gradient when T changes. No gradient flows to the teacher.
+    Source: Hinton et al. 2015, arXiv:1503.02531.
     """
     temperature = jnp.asarray(temperature, jnp.float32)
     soft = jax.nn.softmax(jax.lax.stop_gradient(at_least_float32(teacher)) / temperature)

@@ -1,7 +1,7 @@
-"""Labels that do not exist: their loss is NaN, so that a mistake in the data shows at once.
+"""NaN losses for labels that do not exist, so that a mistake in the data is seen at once.
 
-Inside a compiled program nothing can be refused, and an index outside an array would otherwise read another entry: -1 the
-last class, K the last one too.
+A compiled program cannot raise an error, and an index outside an array would silently read another entry: both -1 and K the
+last class.
 """
 
 import jax.numpy as jnp
@@ -12,15 +12,14 @@ from jaxdl.losses.precision import at_least_float32
 
 
 def is_class(labels: Int[Array, "*batch"], classes: int) -> Bool[Array, "*batch"]:
-    """True for a class number, 0 to K - 1."""
+    """Return whether each label is a class number, 0 to K - 1."""
     return (labels >= 0) & (labels.astype(jnp.int32) < classes)
 
 
 def or_nan(exists: Bool[Array, "*batch"], values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """The values where something exists, else NaN, with a gradient of 0.
+    """Return the values where `exists`, else NaN with a gradient of 0.
 
-    The NaN is made by a division 0/0 where there is something wrong. A constant NaN in every step would be what `--debug-nans`
-    finds first.
+    The NaN comes from a division 0/0 in those places only. `--debug-nans` would stop at a constant NaN in every step.
 
     >>> or_nan(jnp.array([True, False]), jnp.array([1.0, 2.0])).tolist()
     [1.0, nan]
@@ -30,7 +29,7 @@ def or_nan(exists: Bool[Array, "*batch"], values: Float[Array, "*batch"]) -> Flo
 
 
 def at_label(values: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """The value at each label, and NaN for a label below 0 or at or above K.
+    """Return the value at each label, or NaN for a label that is not in [0, K).
 
     >>> at_label(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, -1])).tolist()
     [2.0, nan]
@@ -41,9 +40,9 @@ def at_label(values: Float[Array, "*batch classes"], labels: Int[Array, "*batch"
 
 
 def zero_or_one(labels: ArrayLike) -> Num[Array, "*shape"]:
-    """Answers to yes-or-no questions as floats; an integer other than 0 and 1 (a -1 for "no") becomes NaN.
+    """Convert binary labels to floats. An integer other than 0 and 1, such as -1 for "no", becomes NaN.
 
-    Floats are probabilities and stay as they are.
+    Floats are probabilities and are returned unchanged.
 
     >>> zero_or_one(jnp.array([0, 1, -1])).tolist()
     [0.0, 1.0, nan]

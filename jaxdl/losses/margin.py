@@ -1,8 +1,8 @@
-"""Softmax losses with a margin: classes as directions on a sphere, the true one handicapped while training.
+"""Softmax losses with an angular margin, for face recognition and other metric learning.
 
-They take cosines `(batch, classes)` between an embedding and each class centre, which a head of the model gives, and
-class numbers; one value per example, as in `cross_entropy`: 0 for a label of -100, which is ignored, and NaN for any other
-that is no class. θ is the angle to the true class, s the scale:
+They take `cosines` `(batch, classes)` of the angles between an embedding and each class centre, which the head of the model
+computes, and class numbers. They return one value per example: 0 for the ignored label -100, NaN for any other label that is
+not a class. The margin makes the true class harder to predict in training. θ is the angle to the true class, s the scale:
 
     SphereFace cos(mθ)      ArcFace cos(θ + m)      CosFace cosθ - m      combined cos(m₁θ + m₂) - m₃
 """
@@ -34,21 +34,21 @@ def combined_margin_logits(
     guard: Guard = "linear",
     gradient: Gradient = "exact",
 ) -> Float[Array, "batch classes"]:
-    """s · (cos(m₁θ + m₂) - m₃ for the true class, cosθ for the others). Float32; `scale` may be one per example.
+    """Logits with a margin: s·(cos(m₁θ + m₂) - m₃) for the true class, s·cosθ for the others, in float32.
 
-    A row whose label is no class has no margin; its loss is NaN, or 0 for a label of -100.
+    Args:
+        scale: s, a number or one per example.
+        guard: the logit where φ = m₁θ + m₂ exceeds π, beyond which cos φ rises again and would reward a larger angle:
+            "linear": cosθ - m₂·sin m₂ (ArcFace's code, pytorch-metric-learning), meant for m₁ = 1;
+            "monotone": (-1)ᵏ·cos φ - 2k with k = ⌊φ/π⌋ (SphereFace), continuous for every m₁;
+            "easy": the margin only where θ < π/2, cosθ elsewhere;
+            "none": cos φ (insightface).
+        gradient: the derivative of the true class's logit with respect to its cosine:
+            "exact": s·m₁·sin φ / sinθ, that of the formula (pytorch-metric-learning). θ is held 1e-3 away from 0 and π,
+            where it would be infinite;
+            "straight_through": s, as in insightface, which changes the logit outside of automatic differentiation.
 
-    `guard`, where φ = m₁θ + m₂ exceeds π and cos φ would rise again, rewarding a worse angle:
-    - "linear": cosθ - m₂·sin m₂ there (ArcFace's own code, pytorch-metric-learning); meant for m₁ = 1;
-    - "monotone": (-1)ᵏ·cos φ - 2k with k = ⌊φ/π⌋ (SphereFace): continuous for every m₁;
-    - "easy": the margin only where θ < π/2, cosθ elsewhere ("easy margin");
-    - "none": cos φ as it is (insightface).
-
-    `gradient`, of the true class's logit with respect to its cosine:
-    - "exact": s·m₁·sin φ / sinθ, the derivative of the formula (pytorch-metric-learning). θ is held 1e-3 from 0
-      and π, where it would be infinite;
-    - "straight_through": s. insightface changes the logit outside of autograd, so its gradient takes no notice of
-      the margin but for the softmax's.
+    A row whose label is not a class has no margin.
     Source: Deng et al. 2018, arXiv:1801.07698, eq. 4.
     """
     cosines = at_least_float32(cosines)
@@ -68,11 +68,11 @@ def combined_margin_logits(
     elif guard == "none":
         margined = jnp.cos(phi)
     else:
-        raise UserError(f"guard is {guard!r}, need 'linear', 'monotone', 'easy' or 'none'")
+        raise UserError(f"guard = {guard!r} must be 'linear', 'monotone', 'easy' or 'none'")
     if gradient == "straight_through":
         margined = truth + jax.lax.stop_gradient(margined - truth)
     elif gradient != "exact":
-        raise UserError(f"gradient is {gradient!r}, need 'exact' or 'straight_through'")
+        raise UserError(f"gradient = {gradient!r} must be 'exact' or 'straight_through'")
     is_truth = jnp.arange(cosines.shape[1])[None] == labels[:, None]
     scale = jnp.broadcast_to(scale[:, None] if scale.ndim else scale, cosines.shape)
     return scale * jnp.where(is_truth, jnp.broadcast_to(margined - m3, cosines.shape), cosines)
@@ -89,9 +89,9 @@ def combined_margin(
     guard: Guard = "linear",
     gradient: Gradient = "exact",
 ) -> Float[Array, "batch"]:
-    """Cross-entropy of `combined_margin_logits`: SphereFace's, ArcFace's and CosFace's margins at once.
+    """Cross-entropy of `combined_margin_logits`: the margins of SphereFace (m₁), ArcFace (m₂) and CosFace (m₃) together.
 
-    The paper's combined setting is m₁ = 1, m₂ = 0.3, m₃ = 0.2.
+    The combined setting of the ArcFace paper is m₁ = 1, m₂ = 0.3, m₃ = 0.2.
     """
     logits = combined_margin_logits(cosines, labels, m1=m1, m2=m2, m3=m3, scale=scale, guard=guard, gradient=gradient)
     return cross_entropy(logits, labels)
@@ -106,12 +106,12 @@ def arcface(
     guard: Guard = "linear",
     gradient: Gradient = "exact",
 ) -> Float[Array, "batch"]:
-    """Face recognition: the true class must win although its angle counts m radians more.
+    """ArcFace loss: softmax cross-entropy with a margin of m radians added to the angle of the true class.
 
         -log( e^(s·cos(θ_y + m)) / (e^(s·cos(θ_y + m)) + Σ_(j≠y) e^(s·cosθ_j)) )
 
-    m = 0.5 rad (28.6° in pytorch-metric-learning), s = 64. `guard` and `gradient` are explained in
-    `combined_margin_logits`; insightface is `guard="none", gradient="straight_through"`.
+    The usual values are m = 0.5 rad (28.6° in pytorch-metric-learning) and s = 64. `guard` and `gradient` are those of
+    `combined_margin_logits`; insightface has `guard="none", gradient="straight_through"`.
     Source: Deng et al. 2018, arXiv:1801.07698, eq. 3.
 
     >>> print(f"{jax.jit(arcface)(jnp.zeros((1, 2)), jnp.array([0]), scale=1.0).item():.4f}")  # log(1 + e^(sin 0.5))
@@ -127,9 +127,9 @@ def cosface(
     margin: ArrayLike = 0.35,
     scale: ArrayLike = 64.0,
 ) -> Float[Array, "batch"]:
-    """ArcFace with the margin on the cosine, s·(cosθ_y - m): easier to train, no guard needed.
+    """CosFace loss: softmax cross-entropy with the margin on the cosine, s·(cosθ_y - m). It needs no guard.
 
-    m = 0.35 in the paper and pytorch-metric-learning, 0.40 in insightface.
+    m is 0.35 in the paper and in pytorch-metric-learning, 0.40 in insightface.
     Source: Wang et al. 2018, arXiv:1801.09414, eq. 4.
 
     >>> print(f"{jax.jit(cosface)(jnp.zeros((1, 2)), jnp.array([0]), scale=1.0).item():.4f}")  # log(1 + e^0.35)
@@ -148,9 +148,9 @@ def sphereface(
     margin: ArrayLike = 4.0,
     scale: ArrayLike = 30.0,
 ) -> Float[Array, "batch"]:
-    """The first of the family: the angle to the true class counts m times, s·((-1)ᵏ·cos(mθ_y) - 2k), k = ⌊mθ_y/π⌋.
+    """SphereFace loss: the angle of the true class is multiplied by m, s·((-1)ᵏ·cos(mθ_y) - 2k), k = ⌊mθ_y/π⌋.
 
-    The paper does not normalise the embedding: give its lengths as `scale` `(batch,)`. s = 30 normalises (SphereFace-R).
+    A constant s is SphereFace-R. The original does not normalise the embedding: give its lengths as `scale` `(batch,)`.
     Source: Liu et al. 2017, arXiv:1704.08063, eq. 7.
     """
     return combined_margin(cosines, labels, m1=margin, m2=0.0, scale=scale, guard="monotone")

@@ -1,8 +1,8 @@
-"""Losses that place embeddings: near when they belong together, far when not.
+"""Losses for metric learning: embeddings of one class lie near each other, those of different classes far apart.
 
-Three layers, each usable alone: distances (functions of two arrays of embeddings), losses of given pairs and triplets,
-and losses of a labelled batch `(embeddings, labels)`, one value per anchor. A miner is a pure function
-`(distances, positive, negative) -> mask` over all triplets `(anchor, positive, negative)`; every shape is static.
+There are distances between two arrays of embeddings, losses of given pairs and triplets, and losses of a labelled batch
+`(embeddings, labels)`, which return one value per anchor. A miner is a pure function `(distances, positive, negative) -> mask`
+over all triplets `(anchor, positive, negative)`.
 """
 
 from collections.abc import Callable
@@ -27,30 +27,30 @@ Miner = Callable[[Array, Array, Array], Array]
 
 
 def normalize(x: Float[Array, "*batch dim"], *, eps: float = 1e-12) -> Float[Array, "*batch dim"]:
-    """x / ‖x‖ in float32; a zero vector stays zero, with a finite gradient."""
+    """Return x / ‖x‖ in float32. A zero vector stays zero and has a finite gradient."""
     x = at_least_float32(x)
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), eps**2))
 
 
 def squared_euclidean(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
-    """Σ (x - y)² over the last axis; the others broadcast."""
+    """Squared Euclidean distance Σ (x - y)² over the last axis; the other axes broadcast."""
     return jnp.square(at_least_float32(x) - at_least_float32(y)).sum(-1)
 
 
 def euclidean(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
-    """‖x - y‖ over the last axis; its gradient where x = y is 0, not NaN."""
+    """Euclidean distance ‖x - y‖ over the last axis. Its gradient where x = y is 0, not NaN."""
     squared = squared_euclidean(x, y)
     apart = squared > 0
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1)), 0)
 
 
 def cosine_distance(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
-    """1 - cos(x, y) over the last axis, between 0 (the same direction) and 2."""
+    """Cosine distance 1 - cos(x, y) over the last axis, from 0 (the same direction) to 2."""
     return 1 - (normalize(x) * normalize(y)).sum(-1)
 
 
 def pairwise(embeddings: Embeddings, *, distance: Distance = euclidean) -> Float[Array, "batch batch"]:
-    """The distance of every embedding to every other.
+    """Return the distances between all embeddings of a batch.
 
     >>> jax.jit(pairwise)(jnp.array([[0.0, 0.0], [3.0, 4.0]])).tolist()
     [[0.0, 5.0], [5.0, 0.0]]
@@ -61,9 +61,9 @@ def pairwise(embeddings: Embeddings, *, distance: Distance = euclidean) -> Float
 def pair_masks(
     labels: Int[Array, "batch"], mask: Num[Array, "batch"] | None = None
 ) -> tuple[Bool[Array, "batch batch"], Bool[Array, "batch batch"]]:
-    """Who is whose positive (same label, another example) and negative (another label); padding is neither.
+    """Return which examples are positives (same label, another example) and negatives (another label) of each anchor.
 
-    Labels are names here: any integer is one, also below 0.
+    Where `mask` is 0, an example is padding and neither. Any integer is a label, also a negative one.
     """
     same = labels[:, None] == labels[None]
     real = jnp.ones(labels.shape, bool) if mask is None else mask > 0
@@ -72,7 +72,7 @@ def pair_masks(
 
 
 def average_nonzero(values: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    """The mean of the values above 0 (0 if there are none): the usual reduction of hinge losses over many pairs.
+    """Return the mean of the values above 0, or 0 if there are none: the usual reduction of hinge losses over pairs.
 
     >>> average_nonzero(jnp.array([0.0, 1.0, 3.0])).tolist()
     2.0
@@ -86,7 +86,7 @@ def average_nonzero(values: Array, axis: int | tuple[int, ...] | None = None) ->
 def contrastive(
     distances: Float[Array, "*pairs"], same: Num[Array, "*pairs"], *, margin: ArrayLike = 1.0
 ) -> Float[Array, "*pairs"]:
-    """Pulls a pair together, or pushes it apart up to a margin; one value per pair.
+    """Contrastive loss of pairs: equal ones are pulled together, different ones pushed apart up to a margin.
 
         ½·y·D² + ½·(1 - y)·max(0, m - D)²        y = 1 for two of the same, 0 for two different
 
@@ -108,9 +108,9 @@ def contrastive_linear(
     positive_margin: ArrayLike = 0.0,
     negative_margin: ArrayLike = 1.0,
 ) -> Float[Array, "*pairs"]:
-    """y·max(0, D - m₊) + (1 - y)·max(0, m₋ - D): the linear form of pytorch-metric-learning, one value per pair.
+    """Linear contrastive loss of pairs, as in pytorch-metric-learning: y·max(0, D - m₊) + (1 - y)·max(0, m₋ - D).
 
-    Its reduction there: `average_nonzero` over the positive pairs plus `average_nonzero` over the negative ones.
+    Its reduction there is `average_nonzero` over the positive pairs plus `average_nonzero` over the negative pairs.
     An integer y other than 0 and 1 gives NaN.
     """
     distances, same = at_least_float32(distances), zero_or_one(same)
@@ -126,8 +126,10 @@ def paired_contrastive(
     distance: Distance = euclidean,
     mask: Num[Array, "batch"] | None = None,
 ) -> Float[Array, "batch"]:
-    """`contrastive` over all pairs of a labelled batch: for every anchor the mean over its positives, plus the mean over
-    those of its negatives that lie within the margin. An anchor alone in its class is only pushed.
+    """Contrastive loss over all pairs of a labelled batch.
+
+    The value of an anchor is the mean of `contrastive` over its positives, plus the mean over the negatives within the margin.
+    An anchor without a positive has the second term only.
 
     >>> points, labels = jnp.array([[0.0], [0.5], [0.5]]), jnp.array([0, 0, 1])
     >>> jax.jit(paired_contrastive)(points, labels).tolist()  # 1/2·0.25 + 1/2·0.25 ...
@@ -152,13 +154,13 @@ def triplet(
     swap: bool = False,
     hinge: Callable[[Array], Array] = jax.nn.relu,
 ) -> Float[Array, "*batch"]:
-    """The positive must be nearer to the anchor than the negative, by a margin; one value per triplet.
+    """Triplet loss: the positive must be nearer to the anchor than the negative by a margin; one value per triplet.
 
         max(0, d(a, p) - d(a, n) + m)
 
-    `distance` is `euclidean`, `squared_euclidean` (FaceNet) or `cosine_distance`; `swap` takes d(p, n) where it is
-    smaller than d(a, n) (Balntas et al. 2016); `hinge=jax.nn.softplus` is the soft margin (Hermans et al. 2017).
-    Equal to PyTorch's `TripletMarginLoss` but for the 1e-6 it adds to every coordinate.
+    `distance` is `euclidean`, `squared_euclidean` (FaceNet) or `cosine_distance`. `swap` uses d(p, n) where it is smaller
+    than d(a, n) (Balntas et al. 2016). `hinge=jax.nn.softplus` is the soft margin (Hermans et al. 2017). Equal to PyTorch's
+    `TripletMarginLoss` except for the 1e-6 that PyTorch adds to every coordinate.
     Source: Schroff et al. 2015, arXiv:1503.03832.
 
     >>> triplet(jnp.array([0.0]), jnp.array([1.0]), jnp.array([1.5])).tolist()
@@ -171,26 +173,26 @@ def triplet(
 
 
 def batch_all(distances: Pairs, positive: PairMask, negative: PairMask) -> TripletMask:
-    """Every valid triplet: a positive with the anchor's label, a negative with another."""
+    """Select every valid triplet: a positive with the label of the anchor, a negative with another label."""
     return positive[:, :, None] & negative[:, None, :]
 
 
 def hard(distances: Pairs, positive: PairMask, negative: PairMask) -> TripletMask:
-    """Every triplet whose negative is not farther than its positive: d(a, n) ≤ d(a, p)."""
+    """Select the triplets whose negative is not farther than their positive: d(a, n) ≤ d(a, p)."""
     return batch_all(distances, positive, negative) & (distances[:, None, :] <= distances[:, :, None])
 
 
 def semi_hard(distances: Pairs, positive: PairMask, negative: PairMask, *, margin: ArrayLike = 0.2) -> TripletMask:
-    """Every triplet in the right order but within the margin: d(a, p) < d(a, n) ≤ d(a, p) + m (FaceNet).
+    """Select the triplets in the right order but within the margin: d(a, p) < d(a, n) ≤ d(a, p) + m (FaceNet).
 
-    Give it the margin of the loss: `mine=partial(semi_hard, margin=margin)`.
+    Use the margin of the loss: `mine=partial(semi_hard, margin=margin)`.
     """
     gap = distances[:, None, :] - distances[:, :, None]
     return batch_all(distances, positive, negative) & (gap > 0) & (gap <= jnp.asarray(margin, gap.dtype))
 
 
 def batch_hard(distances: Pairs, positive: PairMask, negative: PairMask) -> TripletMask:
-    """One triplet an anchor: its farthest positive and its nearest negative (Hermans et al. 2017)."""
+    """Select one triplet for each anchor: its farthest positive and its nearest negative (Hermans et al. 2017)."""
     farthest = jnp.where(positive, distances, -jnp.inf).argmax(1)[:, None]
     nearest = jnp.where(negative, distances, jnp.inf).argmin(1)[:, None]
     index = jnp.arange(distances.shape[0])[None]
@@ -207,10 +209,10 @@ def mined_triplet(
     hinge: Callable[[Array], Array] = jax.nn.relu,
     mask: Num[Array, "batch"] | None = None,
 ) -> Float[Array, "batch"]:
-    """The triplet loss of a labelled batch: for every anchor the mean over its mined triplets that are not yet 0.
+    """Triplet loss of a labelled batch: for each anchor, the mean over its mined triplets with a loss above 0.
 
-    `mine` is `batch_hard`, `batch_all`, `semi_hard` or `hard`; no gradient flows through the choice. An anchor without
-    a triplet has 0. `mask` is 0 for padding, which is no one's positive or negative. Memory grows with batch³.
+    `mine` is `batch_hard`, `batch_all`, `semi_hard` or `hard`; no gradient flows through the selection. An anchor without
+    a triplet has the value 0. `mask` is 0 for padding. Memory grows with batch³.
     """
     distances = pairwise(embeddings, distance=distance)
     mined = mine(jax.lax.stop_gradient(distances), *pair_masks(labels, mask))
@@ -228,7 +230,7 @@ def _similarities(embeddings: Embeddings, temperature: ArrayLike) -> Float[Array
 
 
 def _masked_logsumexp(x: Array, keep: Array) -> Array:
-    """log Σ eˣ over the kept entries of each row; the lowest finite number for a row without any."""
+    """log Σ eˣ over the kept entries of each row; about -1e30 for a row without any."""
     return jax.nn.logsumexp(jnp.where(keep, x, -1e30), axis=-1)
 
 
@@ -239,13 +241,12 @@ def nt_xent(
     temperature: ArrayLike = 0.5,
     mask: Num[Array, "batch"] | None = None,
 ) -> Float[Array, "batch"]:
-    """Picks the other view of the same example out of the batch; one value per anchor.
+    """NT-Xent loss of SimCLR: classify which example of the batch is the other view of the anchor; one value per anchor.
 
         -log( e^(s_ap/T) / (e^(s_ap/T) + Σ_n e^(s_an/T)) )        s = cosine, n over the negatives
 
-    Two views of n examples: stack them and label both with the example, `jnp.tile(jnp.arange(n), 2)`. An anchor with
-    several positives takes the mean over them, one without has 0. Chen et al. use T = 0.5 (0.1 on ImageNet);
-    pytorch-metric-learning's default is 0.07.
+    For two views of n examples, stack them; the label is the number of the example, `jnp.tile(jnp.arange(n), 2)`. The value is
+    the mean over the positives of an anchor, or 0. T is 0.5 in the paper (0.1 on ImageNet), 0.07 in pytorch-metric-learning.
     Source: Chen et al. 2020 (SimCLR), arXiv:2002.05709, eq. 1.
 
     >>> print(f"{jax.jit(lambda y: nt_xent(jnp.eye(4), y))(jnp.array([0, 0, 1, 1])).min():.4f}")  # right angles: log 3
@@ -265,11 +266,12 @@ def supervised_contrastive(
     temperature: ArrayLike = 0.1,
     mask: Num[Array, "batch"] | None = None,
 ) -> Float[Array, "batch"]:
-    """NT-Xent whose positives are all examples of the class, also in the denominator; one value per anchor.
+    """Supervised contrastive loss: NT-Xent with all examples of the class as positives, which are also in the denominator.
 
         -1/|P| Σ_p log( e^(s_ap/T) / Σ_(k≠a) e^(s_ak/T) )
 
-    An anchor alone in its class has 0; leave it out of the mean. Source: Khosla et al. 2020, arXiv:2004.11362, L_out.
+    One value per anchor. It is 0 for an anchor without positives, which should be left out of the mean.
+    Source: Khosla et al. 2020, arXiv:2004.11362, L_out.
     """
     positive, negative = pair_masks(labels, mask)
     s = _similarities(embeddings, temperature)
@@ -284,13 +286,12 @@ def info_nce(
     positives: Int[Array, "batch"] | None = None,
     temperature: ArrayLike = 0.07,
 ) -> Float[Array, "batch"]:
-    """Each query picks its own key out of all; one value per query.
+    """InfoNCE loss: classify which key belongs to each query; one value per query.
 
         -log( e^(q·k₊/T) / Σ_k e^(q·k/T) )        q, k of length 1
 
-    `positives[i]` is the row of query i's key (default i). More keys than queries are further negatives: a queue
-    (MoCo, T = 0.07), or the keys gathered from all devices. CLIP is the mean of both directions. A row below 0, or at or
-    above the number of keys, gives NaN.
+    `positives[i]` is the row of the key of query i (default i); a row that is not in [0, keys) gives NaN. Additional keys are
+    negatives, such as a queue (MoCo, T = 0.07) or the keys of other devices. CLIP takes the mean of both directions.
     Source: van den Oord et al. 2018, arXiv:1807.03748.
     """
     logits = jnp.matmul(normalize(queries), normalize(keys).T, precision="highest")

@@ -1,7 +1,7 @@
-"""Penalties on a tree of parameters: the only losses that are one scalar.
+"""Penalties on a tree of parameters; they return a scalar.
 
-By default they count what weight decay does (`jaxdl.parameters`): no biases, no norms, no positions. `mask` is another tree of
-booleans, or a function that makes one from the parameters, or None for everything.
+`mask` selects the parameters: a tree of booleans, a function that makes one from the parameters, or None for all. By default
+it is that of weight decay (`jaxdl.parameters`), without biases, normalization parameters and position embeddings.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def _penalty(of: Callable[[Array], Array], params: Any, mask: Mask) -> Array:
 
 
 def l1(params: Any, *, mask: Mask = penalised) -> Float[Array, ""]:
-    """Σ|w|: drives weights to exactly 0. Multiply by λ; the derivative at 0 is 0.
+    """L1 penalty Σ|w|, which drives weights to exactly 0. The derivative at 0 is 0.
 
     >>> l1({"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([9.0])}).tolist()
     3.0
@@ -37,7 +37,7 @@ def l1(params: Any, *, mask: Mask = penalised) -> Float[Array, ""]:
 
 
 def l2(params: Any, *, mask: Mask = penalised) -> Float[Array, ""]:
-    """Σw², the sheet's, without ½: keeps weights small. λ·l2 has the gradient 2λw; a torch `weight_decay` of 2λ.
+    """L2 penalty Σw², without a factor ½. λ·l2 has the gradient 2λw, that of PyTorch's `weight_decay=2λ`.
 
     >>> l2({"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([9.0])}).tolist()
     5.0
@@ -46,9 +46,9 @@ def l2(params: Any, *, mask: Mask = penalised) -> Float[Array, ""]:
 
 
 def elastic_net(params: Any, *, lambda1: ArrayLike, lambda2: ArrayLike, mask: Mask = penalised) -> Float[Array, ""]:
-    """λ₁·Σ|w| + λ₂·Σw²: sparse like L1, stable for correlated inputs like L2 (Zou & Hastie 2005).
+    """Elastic net penalty λ₁·Σ|w| + λ₂·Σw²: sparse as L1, stable for correlated inputs as L2. Source: Zou & Hastie 2005.
 
-    scikit-learn's `ElasticNet(alpha, l1_ratio)` is λ₁ = α·ρ, λ₂ = ½·α·(1 - ρ) beside half the mean squared error.
+    scikit-learn's `ElasticNet(alpha, l1_ratio)` has λ₁ = α·ρ and λ₂ = ½·α·(1 - ρ), with half the mean squared error.
 
     >>> elastic_net({"kernel": jnp.array([[1.0, -2.0]])}, lambda1=2.0, lambda2=0.5).tolist()
     8.5

@@ -1,4 +1,4 @@
-"""Losses of sequences: alignment-free transcription (CTC) and next-token likelihood with smoothing and padding."""
+"""Losses for sequences: CTC for transcription, cross-entropy of the next token, and coverage of attention."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxdl.counts import check_numbers
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.labels import is_class, or_nan
 from jaxdl.losses.precision import at_least_float32
@@ -20,16 +21,19 @@ def ctc(
     blank: int = 0,
     zero_infinity: bool = False,
 ) -> Float[Array, "batch"]:
-    """Likelihood of a transcript that is not aligned with the frames (speech, handwriting): the sum over all alignments.
+    """Connectionist temporal classification: negative log-likelihood of a transcript that is not aligned with the frames.
 
-        -log Σ_π Π_t p_t(π_t)        π runs over the frame labellings that collapse to `labels`:
-                                     repeats merge, then blanks go
+        -log Σ_π Π_t p_t(π_t)        π: all frame labellings that give `labels` when repeats are merged and blanks removed
 
-    `logits` may have any constant added per frame; frames and symbols beyond the lengths (default: all) do not count.
-    A transcript with no alignment (too many symbols for its frames; a repeat needs a blank between) has loss ∞, or 0
-    with `zero_infinity`; the gradient is 0 either way. A transcript with a symbol that does not exist
-    (below 0, at or above K, or the blank) has loss NaN. Divide by `label_lengths` for PyTorch's `reduction="mean"`.
-    Source: Graves et al. 2006; the recursion is optax's.
+    Args:
+        logits: (batch, time, classes), the blank being one of the classes.
+        labels: (batch, symbols) class numbers. A number that is not a class, or the blank, gives NaN.
+        logit_lengths, label_lengths: number of frames and of symbols of each example; all by default.
+        blank: class number of the blank.
+        zero_infinity: return 0 in place of ∞ for a transcript without an alignment (more symbols than frames; equal
+            neighbours need a blank between them). The gradient is 0 in both cases.
+
+    Divide by `label_lengths` for PyTorch's `reduction="mean"`. Source: Graves et al. 2006; the recursion is that of optax.
 
     >>> print(f"{jax.jit(ctc)(jnp.zeros((1, 2, 3)), jnp.array([[1]])).item():.4f}")  # _1, 1_ and 11 of 9 paths: log 3
     1.0986
@@ -40,8 +44,8 @@ def ctc(
     padding = lambda length, lengths: (jnp.arange(length)[None] >= lengths[:, None]).astype(jnp.float32)
     beyond = padding(labels.shape[1], label_lengths)
     known = ((is_class(labels, logits.shape[-1]) & (labels != blank)) | (beyond > 0)).all(1)
-    # log 0 as -1e30: optax's -1e5 is a likelihood that logits of ±1e4 reach. Full precision: the labels' log-likelihoods
-    # are read out by a product, which a GPU would otherwise round to 10 bits.
+    # log 0 is -1e30, because logits of ±1e4 reach optax's -1e5. Full precision, because the log-likelihoods of the labels are
+    # selected by a matrix product, which a GPU would otherwise round to 10 bits.
     with jax.default_matmul_precision("highest"):
         loss = optax.ctc_loss(
             at_least_float32(logits),
@@ -61,15 +65,15 @@ def label_smoothed_nll(
     smoothing: ArrayLike = 0.1,
     mask: Num[Array, "*batch"] | None = None,
 ) -> Float[Array, "*batch"]:
-    """Cross-entropy of the next token when a share ε goes to every *other* token; one value per token.
+    """Cross-entropy of the next token with label smoothing over all other tokens, as in fairseq; one value per token.
 
         -(1 - ε)·log p_y - ε/(V - 1) · Σ_(v≠y) log p_v
 
-    fairseq's form; `cross_entropy(smoothing=ε)` spreads ε over all V, so this is the same at ε·V/(V - 1). `mask` is 0
-    for padding, whose loss and gradient are 0: divide the sum by the mask's. A token of -100 is padding too; any other that is
-    not in the vocabulary gives NaN.
+    `cross_entropy(smoothing=ε)` spreads ε over all V tokens; both are equal for a smoothing of ε·V/(V - 1) there. Padding, where
+    `mask` is 0 or the token is -100, has loss and gradient 0. Any other token that is not in the vocabulary gives NaN.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 5.4.
     """
+    check_numbers(0, 1, smoothing=smoothing)
     vocab = logits.shape[-1]
     smoothing = jnp.asarray(smoothing, jnp.float32) * (vocab / max(vocab - 1, 1))
     if mask is None:
@@ -80,11 +84,11 @@ def label_smoothed_nll(
 def coverage_loss(
     weights: Float[Array, "batch target source"], mask: Num[Array, "batch target"] | None = None
 ) -> Float[Array, "batch target"]:
-    """What a step of the decoder looks at again: little where its attention covers new ground, up to 1 where it repeats itself.
+    """Coverage loss of attention: the overlap of the weights of each target token with those of all tokens before it.
 
         L_t = Σ_j min(w_tj, c_tj),    c_tj = Σ_(s<t) w_sj
 
-    For every target token, 0 where `mask` is. Source: See et al. 2017, arXiv:1704.04368, eq. 12.
+    In [0, 1] for each target token, 0 where `mask` is 0. Source: See et al. 2017, arXiv:1704.04368, eq. 12.
 
     >>> jax.jit(coverage_loss)(jnp.array([[[1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]])).tolist()
     [[0.0, 0.5, 1.0]]
@@ -97,7 +101,7 @@ def coverage_loss(
 def per_sequence(
     values: Float[Array, "batch time"], mask: Num[Array, "batch time"] | None = None
 ) -> Float[Array, "batch"]:
-    """The mean over the real tokens of every sequence: one value per example (0 where there is none).
+    """Return the mean over the tokens of each sequence that are not padding, or 0 if there are none.
 
     >>> jax.jit(per_sequence)(jnp.array([[2.0, 4.0, 9.0]]), jnp.array([[1, 1, 0]])).tolist()
     [3.0]

@@ -1,12 +1,12 @@
-"""The terms of the evidence lower bound (ELBO): a reconstruction plus a divergence, per example, in nats.
+"""Terms of the evidence lower bound (ELBO) of variational autoencoders, for each example, in nats.
 
     -ELBO = -log p(x | z) + β·KL(q(z | x) ‖ p(z))
 
-A sum over pixels and latents, not a mean: the balance of the two terms depends on it. The variance of a latent comes
-as log σ², whose exponential overflows float32 above 88; bound it in the encoder.
+They are sums over pixels and latent dimensions, not means, because the balance of the two terms depends on it. Variances are
+given as log σ²; its exponential overflows float32 above 88, so bound it in the encoder.
 
-With k samples of the latent the bound can be made tighter, and be a likelihood in the end (`importance_weighted`). Where the
-latent is one of a table of codes (VQ-VAE) the divergence is a constant, and two distances keep codes and encoder together.
+`importance_weighted` is a tighter bound from several samples of the latent. For a VQ-VAE, whose divergence is constant,
+`commitment` and `codebook` keep the encoder and the codes together.
 """
 
 import jax
@@ -26,11 +26,11 @@ def _per_example(values: Array) -> Array:
 
 
 def kl_standard_normal(mean: Latent, log_variance: Latent, *, free_bits: ArrayLike = 0.0) -> Float[Array, "batch"]:
-    """KL(N(μ, σ²) ‖ N(0, 1)), summed over the latents.
+    """KL divergence KL(N(μ, σ²) ‖ N(0, 1)), summed over the latent dimensions.
 
         ½·Σ (σ² + μ² - 1 - log σ²)
 
-    `free_bits` nats of every latent are free (Kingma et al. 2016), against latents that say nothing.
+    Each latent dimension costs at least `free_bits` nats (Kingma et al. 2016), which keeps dimensions from being unused.
     Source: Kingma & Welling 2013, arXiv:1312.6114, appendix B.
 
     >>> jax.jit(kl_standard_normal)(jnp.array([[1.0, -1.0]]), jnp.zeros((1, 2))).tolist()
@@ -45,7 +45,7 @@ def kl_standard_normal(mean: Latent, log_variance: Latent, *, free_bits: ArrayLi
 def kl_normal(
     mean: Latent, log_variance: Latent, *, prior_mean: Latent, prior_log_variance: Latent
 ) -> Float[Array, "batch"]:
-    """KL(N(μ, σ²) ‖ N(μ₀, σ₀²)), summed over the latents: a learned prior (hierarchies, conditional VAEs).
+    """KL divergence KL(N(μ, σ²) ‖ N(μ₀, σ₀²)) from a learned prior, summed over the latent dimensions.
 
     ½·Σ (σ²/σ₀² + (μ - μ₀)²/σ₀² - 1 - log σ²/σ₀²)
     """
@@ -57,7 +57,7 @@ def kl_normal(
 def bernoulli_reconstruction(
     logits: Float[Array, "batch *shape"], x: Num[Array, "batch *shape"]
 ) -> Float[Array, "batch"]:
-    """-log p(x | z) of independent Bernoulli pixels: cross-entropy summed over the example; x in [0, 1].
+    """Reconstruction loss -log p(x | z) of independent Bernoulli pixels: binary cross-entropy, summed; x is in [0, 1].
 
     >>> print(f"{jax.jit(bernoulli_reconstruction)(jnp.zeros((1, 784)), jnp.ones((1, 784))).item():.2f}")  # 784·log 2
     543.43
@@ -68,7 +68,7 @@ def bernoulli_reconstruction(
 def gaussian_reconstruction(
     mean: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"], *, log_variance: ArrayLike = 0.0
 ) -> Float[Array, "batch"]:
-    """-log p(x | z) of independent normal pixels with its constant; log σ² is one number, fixed or learned."""
+    """Reconstruction loss -log p(x | z) of independent normal pixels; `log_variance` is one number, fixed or learned."""
     spread = jnp.broadcast_to(jnp.asarray(log_variance, jnp.float32), mean.shape)
     return _per_example(gaussian_nll((mean, spread), x, full=True))
 
@@ -76,21 +76,24 @@ def gaussian_reconstruction(
 def negative_elbo(
     reconstruction: Float[Array, "batch"], kl: Float[Array, "batch"], *, beta: ArrayLike = 1.0
 ) -> Float[Array, "batch"]:
-    """reconstruction + β·KL. β > 1 disentangles (Higgins et al. 2017); β from 0 to 1 over the first steps warms up."""
+    """Negative ELBO: reconstruction + β·KL.
+
+    β > 1 is the β-VAE (Higgins et al. 2017); a β that rises from 0 to 1 during the first steps is a warm-up.
+    """
     return reconstruction + jnp.asarray(beta, kl.dtype) * kl
 
 
 def reparameterise(mean: Latent, log_variance: Latent, noise: Float[Array, "..."]) -> Array:
-    """z = μ + σ·ε, ε from N(0, 1): a sample of N(μ, σ²) through which the gradient of μ and σ passes.
+    """Return a sample z = μ + σ·ε of N(μ, σ²) that is differentiable in μ and σ.
 
-    `noise` is `(batch, *latent)`, or has axes in front of these, for several samples.
+    `noise` is ε ~ N(0, 1) of shape `(batch, *latent)`, or with further leading axes for several samples.
     """
     mean, log_variance = (jnp.broadcast_to(at_least_float32(a), noise.shape) for a in (mean, log_variance))
     return mean + jnp.exp(0.5 * log_variance) * noise
 
 
 def log_prior_ratio(z: Float[Array, "..."], mean: Latent, log_variance: Latent) -> Float[Array, "*draws batch"]:
-    """log p(z) - log q(z | x) for p = N(0, 1) and q = N(μ, σ²): minus this is the KL divergence in the mean over q.
+    """Return log p(z) - log q(z | x) for p = N(0, 1) and q = N(μ, σ²). Its mean over q is minus the KL divergence.
 
         ½·Σ ((z - μ)²/σ² + log σ² - z²)
 
@@ -104,12 +107,12 @@ def log_prior_ratio(z: Float[Array, "..."], mean: Latent, log_variance: Latent) 
 
 
 def importance_weighted(log_weights: Float[Array, "samples *batch"]) -> Float[Array, "*batch"]:
-    """The bound of k samples of the latent on -log p(x), from log w = log p(x | z) + log p(z) - log q(z | x).
+    """Importance-weighted bound on -log p(x) from k samples of the latent (IWAE).
 
-        -log 1/k Σ_s w_s
+        -log 1/k Σ_s w_s        log w = log p(x | z) + log p(z) - log q(z | x)
 
-    One sample gives the negative ELBO; more are never looser in the mean, and with k → ∞ it is -log p(x) itself.
-    Source: Burda et al. 2016, arXiv:1509.00519, eq. 8 (IWAE); with many samples, the likelihood that papers report.
+    One sample gives the negative ELBO. More samples give a tighter bound on average, and for k → ∞ it is -log p(x); papers
+    report it with many samples as the likelihood. Source: Burda et al. 2016, arXiv:1509.00519, eq. 8.
 
     >>> print(f"{jax.jit(importance_weighted)(jnp.log(jnp.array([[0.1], [0.3]]))).item():.4f}")  # -log 0.2
     1.6094
@@ -119,7 +122,7 @@ def importance_weighted(log_weights: Float[Array, "samples *batch"]) -> Float[Ar
 
 
 def commitment(h: Latent, code: Latent) -> Float[Array, "batch"]:
-    """Σ ‖h - sg(e)‖²: keeps what the encoder says near the codes e; sg passes no gradient.
+    """Commitment loss Σ ‖h - sg(e)‖² of a VQ-VAE: keeps the encoder outputs h near the codes e; sg stops the gradient.
 
     Source: van den Oord et al. 2017, arXiv:1711.00937, eq. 3, third term.
     """
@@ -127,5 +130,5 @@ def commitment(h: Latent, code: Latent) -> Float[Array, "batch"]:
 
 
 def codebook(h: Latent, code: Latent) -> Float[Array, "batch"]:
-    """Σ ‖sg(h) - e‖²: moves the codes towards what they stand for (the second term there)."""
+    """Codebook loss Σ ‖sg(h) - e‖² of a VQ-VAE: moves the codes towards the encoder outputs; the second term of eq. 3."""
     return commitment(code, h)

@@ -6,8 +6,8 @@ from jaxdl.optim.groups import everything, freeze, matching, scale_groups, scale
 from jaxdl.optim.matrices import adafactor, muon
 from jaxdl.optim.modern import adan, lion, nadam, prodigy
 from jaxdl.optim.optimizers import adagrad, adam, adamw, lamb, momentum, nesterov, rmsprop, sgd
+from jaxdl.optim.plateau import reduce_on_plateau
 from jaxdl.optim.schedule_free import evaluation_params, schedule_free_adamw, schedule_free_sgd
-from jaxdl.optim.schedules import reduce_on_plateau
 from jaxdl.optim.sharpness import sam
 from jaxdl.parameters import decayed
 

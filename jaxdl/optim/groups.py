@@ -1,8 +1,8 @@
-"""Which parameters an optimizer treats how, told by their paths: decay masks, multipliers, layer-wise decay, freezing.
+"""Groups of parameters by path: masks for weight decay, learning-rate multipliers, layer-wise decay, freezing.
 
-A parameter's path is its names joined by slashes, `encoder/block_0/attention/kernel`; a rule of yours is a regular expression
-searched for in it. What is decayed without a rule says `jaxdl.parameters`. All rules depend on paths and shapes only, so they
-are known when the step is compiled.
+The path of a parameter is its names joined by slashes, `encoder/block_0/attention/kernel`. A pattern is a regular expression
+that is searched for in the path. The default mask of weight decay is in `jaxdl.parameters`. Groups depend on paths and shapes
+only, so they are known when the step is compiled.
 """
 
 import re
@@ -12,19 +12,20 @@ from typing import Any
 import jax
 import optax
 
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.optim.schedules import Knob
 from jaxdl.parameters import INPUTS, role
 from jaxdl.types import UserError
 
 STEM = INPUTS | {"stem", "embeddings"}
-"""What models call what lies before their blocks."""
+"""Names of the layers before the blocks of a model."""
 
 Mask = Callable[[Any], Any]
-"""parameter tree -> the same tree of booleans."""
+"""Function from a tree of parameters to the same tree of booleans."""
 
 
 def path_name(path: tuple) -> str:
-    """The path of a leaf as one string.
+    """Return the path of a leaf as one string.
 
     >>> jax.tree_util.tree_map_with_path(lambda path, _: path_name(path), {"block_0": {"kernel": 0}})
     {'block_0': {'kernel': 'block_0/kernel'}}
@@ -33,12 +34,12 @@ def path_name(path: tuple) -> str:
 
 
 def everything(params: Any) -> Any:
-    """The mask that leaves nothing out: PyTorch's behaviour."""
+    """Mask that selects all parameters, as PyTorch's weight decay does."""
     return _map(lambda name, leaf: True, params)
 
 
 def matching(*patterns: str) -> Mask:
-    """The mask of the parameters whose path matches any of the patterns.
+    """Mask that selects the parameters whose path matches any of the patterns.
 
     >>> matching("^head")({"head": 0, "backbone": {"head": 0}})
     {'backbone': {'head': False}, 'head': True}
@@ -47,18 +48,19 @@ def matching(*patterns: str) -> Mask:
 
 
 def scale_groups(multipliers: Mapping[str, Knob]) -> optax.GradientTransformation:
-    """Learning-rate multipliers by path: `optax.chain(adamw(lr), scale_groups({"^backbone": 0.1, "^head": 10.0}))`.
+    """Multiply learning rates by path: `optax.chain(adamw(lr), scale_groups({"^backbone": 0.1, "^head": 10.0}))`.
 
-    The first pattern that matches counts; what matches none keeps its rate. It goes after an optimizer whose step is
-    proportional to its learning rate, decoupled decay included; all here are but `schedule_free` and `prodigy`.
-    Errors: ValueError if a pattern matches no parameter, since that is most often a misspelling.
+    The first pattern that matches counts; a parameter without a match keeps its rate. Place it after an optimizer whose step,
+    including decoupled decay, is proportional to the learning rate: all of this package except `schedule_free` and `prodigy`.
+    Raises `UserError` if a pattern matches no parameter, which is most often a misspelling.
     """
+    check_numbers(**multipliers)
 
     def init(params: Any) -> optax.EmptyState:
         names = jax.tree.leaves(_map(lambda name, leaf: name, params))
         for pattern in multipliers:
             if not any(re.search(pattern, name) for name in names):
-                raise UserError(f"scale_groups: {pattern!r} matches no parameter; there are {', '.join(names)}")
+                raise UserError(f"scale_groups: {pattern!r} matches no parameter of {', '.join(names)}")
         return optax.EmptyState()
 
     def multiplier(name: str) -> Knob:
@@ -68,7 +70,7 @@ def scale_groups(multipliers: Mapping[str, Knob]) -> optax.GradientTransformatio
 
 
 def layer_index(name: str, depth: int) -> int:
-    """How deep a parameter lies: 0 for embeddings and stem, i + 1 for block i, depth + 1 for the rest (the head, the last norm).
+    """Return the depth of a parameter: 0 for embeddings and stem, i + 1 for block i, depth + 1 for all others.
 
     >>> [
     ...     layer_index(name, 12)
@@ -85,20 +87,22 @@ def layer_index(name: str, depth: int) -> int:
 def scale_layers(
     rate: Knob, *, depth: int, index: Callable[[str, int], int] = layer_index
 ) -> optax.GradientTransformation:
-    """Layer-wise learning-rate decay for fine-tuning: the deeper a layer, the slower it forgets.
+    """Layer-wise learning-rate decay for fine-tuning: layers near the input get smaller learning rates.
 
         η_layer = η · rate^(depth + 1 - index)         index 0 (embeddings) ... depth + 1 (head)
 
-    `optax.chain(adamw(lr), scale_layers(0.75, depth=12))`. `index(path, depth)` says where a parameter lies; see `layer_index`.
-    Source: Bao et al. 2021 (BEiT), arXiv:2106.08254; `timm`'s `layer_decay`.
+    `optax.chain(adamw(lr), scale_layers(0.75, depth=12))`. `index(path, depth)` returns the index of a parameter, by default
+    `layer_index`. Source: Bao et al. 2021 (BEiT), arXiv:2106.08254; timm's `layer_decay`.
     """
+    check_count("depth", depth)
+    check_numbers(rate=rate)
     return optax.GradientTransformation(
         lambda params: optax.EmptyState(), _scale_by(lambda name: rate ** (depth + 1 - index(name, depth)))
     )
 
 
 def stage_of(name: str) -> tuple[int, int]:
-    """Where in an image model a parameter lies, from the input on: stem and positions, numbered stages, what follows, head.
+    """Return the place of a parameter in an image model, from input to output: stem, numbered stages, last layers, head.
 
     >>> [stage_of(name) for name in ("stem/conv1/kernel", "stage2_block1/conv1/kernel", "inception4a/one/conv/kernel")]
     [(0, 0), (1, 2), (1, 4)]
@@ -115,12 +119,14 @@ def stage_of(name: str) -> tuple[int, int]:
 
 
 def scale_stages(rate: Knob) -> optax.GradientTransformation:
-    """`scale_layers` for any image model: the head learns at the full rate, what lies a stage earlier at `rate` times that.
+    """Discriminative learning rates for image models: `rate` times smaller for each stage before the head (`stage_of`).
 
-        η_stage = η · rate^(stages between it and the head, plus one)         see `stage_of`
+        η_stage = η · rate^(number of stages from it to the head)
 
-    `optax.chain(adamw(lr), scale_stages(0.5))`; 1 changes nothing. Source: Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
+    `optax.chain(adamw(lr), scale_stages(0.5))`. Source: Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
     """
+
+    check_numbers(rate=rate)
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         order = sorted(
@@ -133,9 +139,9 @@ def scale_stages(rate: Knob) -> optax.GradientTransformation:
 
 
 def freeze(tx: optax.GradientTransformation, *patterns: str) -> optax.GradientTransformationExtraArgs:
-    """Optimize all but the parameters whose path matches a pattern: those stay as they are and cost no state.
+    """Freeze the parameters whose path matches a pattern: `freeze(adamw(lr), "^backbone/")`.
 
-    `freeze(adamw(lr), "^backbone/")`. Errors: ValueError if nothing matches, or nothing is left to train.
+    Frozen parameters have no optimizer state. Raises `UserError` if no parameter matches, or all do.
     """
 
     def labels(params: Any) -> Any:

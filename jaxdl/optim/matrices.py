@@ -1,6 +1,6 @@
-"""Optimizers that see a weight as a matrix, not as a bag of numbers: Muon and Adafactor.
+"""Optimizers that treat weights as matrices: Muon and Adafactor.
 
-Written as those in `optimizers.py`, with the same letters; decay is decoupled. A kernel's last axis is its outputs.
+Notation as in `optimizers.py`. Weight decay is decoupled. The last axis of a kernel is that of the outputs.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxdl.optim.composition import Rate, average, compose, known_preset, rate_at, scale_by_learning_rate
+from jaxdl.counts import check_count, check_numbers
+from jaxdl.optim.composition import Rate, average, compose, known_preset, rate_at, scale_by_learning_rate, weight_decay
 from jaxdl.optim.groups import Mask
 from jaxdl.optim.optimizers import scale_by_adam
 from jaxdl.optim.schedules import Knob
@@ -32,17 +33,24 @@ def muon(
     eps: Knob = 1e-8,
     adam_scale: Knob = 1.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Momentum whose matrices are made orthogonal: every direction of a weight matrix moves equally fast.
+    """Muon: momentum whose matrices are orthogonalised, so that all directions of a weight matrix change at the same rate.
 
         m ← b m + (1 - b) g        u = b m + (1 - b) g (Nesterov) or m        w ← w - η (c · orthogonal(u) + λ w)
 
-    orthogonal(U Σ Vᵀ) ≈ U Vᵀ by Newton-Schulz (`orthogonalize`). The preset is PyTorch's `adjust_lr_fn`:
-    "original", Keller Jordan's c = √max(1, out/in); "match_rms_adamw", Moonshot's c = 0.2 √max(out, in), with which the
-    learning rate and decay of AdamW can be kept. PyTorch computes the iteration in bfloat16, here it is float32.
-    A kernel with more than two axes is flattened to (rest, out). What `orthogonal` leaves out (vectors, embeddings, the
-    head) is trained by AdamW with b1, b2, eps, at η · adam_scale. When to use: hidden layers of Transformers.
+    orthogonal(U Σ Vᵀ) ≈ U Vᵀ is computed by Newton-Schulz iterations (`orthogonalize`), in float32; PyTorch uses bfloat16.
+
+    Args:
+        orthogonal: mask of the matrices; kernels with more than two axes are reshaped to (-1, out). All other parameters
+            (vectors, embeddings, the head) are trained by AdamW with b1, b2 and eps, at the learning rate η · adam_scale.
+        preset: PyTorch's `adjust_lr_fn`. "original" (Jordan): c = √max(1, out/in); "match_rms_adamw" (Moonshot):
+            c = 0.2 √max(out, in), for which the learning rate and decay of AdamW can be used.
+
+    When to use: hidden layers of Transformers.
     Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv:2502.16982.
     """
+    check_count("iterations", iterations)
+    check_numbers(0, 1, b=b)
+    check_numbers(adam_scale=adam_scale)
     size = known_preset(
         preset,
         {
@@ -67,7 +75,7 @@ def muon(
             {"muon": optax.chain(ema, optax.stateless(orthogonal_step)), "adam": scale_by_adam(b1, b2, eps)},
             lambda params: jax.tree.map(lambda use: "muon" if use else "adam", orthogonal(params)),
         ),
-        optax.add_decayed_weights(decay, mask),
+        weight_decay(decay, mask),
         optax.masked(optax.scale(adam_scale), lambda params: jax.tree.map(lambda use: not use, orthogonal(params))),
         scale_by_learning_rate(lr),
     )
@@ -82,7 +90,7 @@ def _averaged(grads, mean, b, nesterov):
 def orthogonalize(
     matrix: Float[Array, "rows columns"], *, iterations: int = 5, eps: Knob = 1e-7
 ) -> Float[Array, "rows columns"]:
-    """The nearest orthogonal matrix, roughly: singular values land in about [0.7, 1.2], which is enough for Muon.
+    """Return approximately the nearest orthogonal matrix, with singular values in about [0.7, 1.2].
 
         X ← X / ‖X‖        X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X        a, b, c = 3.4445, -4.7750, 2.0315
 
@@ -100,7 +108,7 @@ def orthogonalize(
 
 
 class FactoredState(NamedTuple):
-    """Mean squares of `adafactor`: of rows and columns for matrices, of every element (`full`) for the rest."""
+    """State of `adafactor`: mean squares of the rows and columns of matrices, and of all elements (`full`) of vectors."""
 
     count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     rows: Any
@@ -118,19 +126,20 @@ def adafactor(
     decay: Knob = 0.0,
     mask: Mask = decayed,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam's second moment from row and column means only, no first moment, steps relative to the size of the weights.
+    """Adafactor: Adam's second moment from means of rows and columns, without a first moment, steps relative to rms(w).
 
         β = 1 - t^-decay_power        R ← β R + (1 - β) mean_columns(g²)        C ← β C + (1 - β) mean_rows(g²)
         v = R C / mean(R)             u = g / √v        u ← u / max(1, rms(u) / clip_rms)
         w ← w - ρ (max(min_rms, rms(w)) u + λ w)        ρ = min(η, 1/√t)
 
-    As PyTorch (ε bounds mean(R), ε² bounds v), but that decay follows ρ instead of η. optax factors only axes of 128 and
-    more, has no 1/√t and no η in its decay. When to use: memory is short.
+    As PyTorch (ε is a lower bound of mean(R), ε² of v), except that decay is multiplied by ρ instead of η. optax factors only
+    axes of 128 or more, and has no 1/√t and no η in its decay. When to use: little memory.
     Source: Shazeer & Stern 2018, arXiv:1804.04235, algorithms 4 and 5.
     """
+    check_numbers(lr=lr, decay_power=decay_power, clip_rms=clip_rms, min_rms=min_rms, eps=eps)
 
     def init(params):
-        # what a leaf does not use is one zero: the three trees stay alike (and Orbax saves no empty arrays)
+        # an unused part is a single zero: the three trees have one structure, and Orbax cannot save empty arrays
         rows = jax.tree.map(lambda p: jnp.zeros_like(p, shape=_but(p, -1)), params)
         columns = jax.tree.map(lambda p: jnp.zeros_like(p, shape=_but(p, -2)), params)
         full = jax.tree.map(lambda p: jnp.zeros_like(p, shape=(1,) if p.ndim > 1 else p.shape), params)
@@ -160,11 +169,11 @@ def adafactor(
         optax.GradientTransformation(init, update),
         optax.clip_by_block_rms(clip_rms),
         optax.scale_by_param_block_rms(min_rms),
-        optax.add_decayed_weights(decay, mask),
+        weight_decay(decay, mask),
         scale_by_learning_rate(lambda t: jnp.minimum(rate_at(lr, t), 1 / jnp.sqrt(t + 1.0))),
     )
 
 
 def _but(p, axis):
-    """The shape with one axis reduced to 1; (1,) for a vector or scalar."""
+    """Shape with one axis reduced to 1; (1,) for a vector or scalar."""
     return tuple(1 if i == p.ndim + axis else n for i, n in enumerate(p.shape)) if p.ndim > 1 else (1,)

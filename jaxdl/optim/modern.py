@@ -1,6 +1,6 @@
-"""Optimizers that came after the sheet's eight: Lion, NAdam, Adan, Prodigy.
+"""Newer optimizers: Lion, NAdam, Adan and Prodigy.
 
-Written as those in `optimizers.py`, with the same letters; decay is decoupled, w ← w - η (step + λw), and off by default.
+Notation as in `optimizers.py`. Weight decay is decoupled, w ← w - η (step + λw), and 0 by default.
 Muon and Adafactor are in `matrices.py`, schedule-free AdamW in `schedule_free.py`, SAM in `sharpness.py`.
 """
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_numbers
 from jaxdl.optim.composition import (
     LearningRateState,
     Rate,
@@ -21,6 +22,7 @@ from jaxdl.optim.composition import (
     squared,
     start_rate,
     unbias,
+    weight_decay,
 )
 from jaxdl.optim.groups import Mask
 from jaxdl.optim.schedules import Knob
@@ -30,18 +32,20 @@ from jaxdl.parameters import decayed
 def lion(
     lr: Rate, *, b1: Knob = 0.9, b2: Knob = 0.99, decay: Knob = 0.0, mask: Mask = decayed
 ) -> optax.GradientTransformationExtraArgs:
-    """Only the sign of a momentum: every weight moves by η, and one buffer is enough.
+    """Lion: the sign of a momentum, so that every weight changes by η. It stores one buffer.
 
         w ← w - η (sign(b₁ m + (1 - b₁) g) + λ w)            m ← b₂ m + (1 - b₂) g
 
-    Takes a learning rate 3 to 10 times smaller, and a decay as much larger, than AdamW; optax's default decay is 1e-3, timm's 0.
-    When to use: large batches, little memory. Source: Chen et al. 2023, arXiv:2302.06675, algorithm 2.
+    Use a learning rate 3 to 10 times smaller than for AdamW and a decay larger by the same factor. The default decay of optax
+    is 1e-3, that of timm 0. When to use: large batches, little memory.
+    Source: Chen et al. 2023, arXiv:2302.06675, algorithm 2.
     """
-    return compose(optax.scale_by_lion(b1, b2), optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
+    check_numbers(0, 1, b1=b1, b2=b2)
+    return compose(optax.scale_by_lion(b1, b2), weight_decay(decay, mask), scale_by_learning_rate(lr))
 
 
 class NAdamState(NamedTuple):
-    """Moments of `nadam` and the product of its momenta so far."""
+    """State of `nadam`: the moments and the product of all μ so far."""
 
     count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     product: Float[Array, ""]
@@ -59,14 +63,16 @@ def nadam(
     decay: Knob = 0.0,
     mask: Mask = decayed,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam with Nesterov's look ahead.
+    """NAdam: Adam with Nesterov momentum.
 
-        μₜ = b₁ (1 - ½ · 0.96^(t ψ))                         ψ = momentum_decay: b₁ is reached slowly
+        μₜ = b₁ (1 - ½ · 0.96^(t ψ))                         ψ = momentum_decay; μ rises towards b₁
         w ← w - η ((1 - μₜ) g / (1 - Πμ) + μₜ₊₁ m / (1 - μₜ₊₁ Πμ)) / (√v̂ + ε)
 
-    As PyTorch; optax's `nadam` holds μ constant. PyTorch's decay is coupled unless `decoupled_weight_decay`.
+    As PyTorch with `decoupled_weight_decay`; optax's `nadam` has a constant μ.
     Source: Dozat 2016, "Incorporating Nesterov momentum into Adam", algorithm 2.
     """
+    check_numbers(0, 1, b1=b1, b2=b2)
+    check_numbers(eps=eps, momentum_decay=momentum_decay)
 
     def init(params):
         zeros = optax.tree.zeros_like
@@ -86,11 +92,11 @@ def nadam(
         return jax.tree.map(step, updates, m, v), NAdamState(t, product, m, v)
 
     scale_by_nadam = optax.GradientTransformation(init, update)
-    return compose(scale_by_nadam, optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
+    return compose(scale_by_nadam, weight_decay(decay, mask), scale_by_learning_rate(lr))
 
 
 class AdanState(NamedTuple):
-    """Moments of the gradient, of its change, of both squared; the previous gradient."""
+    """State of `adan`: moments of the gradient, of its change and of the square, and the previous gradient."""
 
     count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     m: Any
@@ -109,16 +115,18 @@ def adan(
     decay: Knob = 0.0,
     mask: Mask = decayed,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam with Nesterov momentum made of differences of gradients.
+    """Adan: Adam with Nesterov momentum computed from differences of gradients.
 
         d = g - g_previous  (0 at t = 1)
         m ← b₁ m + (1 - b₁) g      v ← b₂ v + (1 - b₂) d      n ← b₃ n + (1 - b₃) (g + b₂ d)²
         w ← w - η ((m̂ + b₂ v̂) / (√n̂ + ε) + λ w)
 
-    The authors' and timm's with `no_prox=True`. optax 0.2.8 weighs d and v̂ by 1 - b₂, the paper's letters (there β₂ is
-    our 1 - b₂) with the authors' values. When to use: vision transformers with large learning rates.
+    As the authors' code and timm with `no_prox=True`. optax 0.2.8 multiplies d and v̂ by 1 - b₂, because it combines the
+    notation of the paper (β₂ = 1 - b₂) with the values of the code. When to use: vision transformers with large learning rates.
     Source: Xie et al. 2022, arXiv:2208.06677, algorithm 1.
     """
+    check_numbers(0, 1, b1=b1, b2=b2, b3=b3)
+    check_numbers(eps=eps)
 
     def init(params):
         zeros = [optax.tree.zeros_like(params) for _ in range(4)]
@@ -134,11 +142,11 @@ def adan(
         return step, AdanState(t, m, v, n, updates)
 
     scale_by_adan = optax.GradientTransformation(init, update)
-    return compose(scale_by_adan, optax.add_decayed_weights(decay, mask), scale_by_learning_rate(lr))
+    return compose(scale_by_adan, weight_decay(decay, mask), scale_by_learning_rate(lr))
 
 
 class ProdigyState(NamedTuple):
-    """`rate.value` is d · η, the learning rate in effect; `distance` is d."""
+    """State of `prodigy`: `rate.value` is d · η, the effective learning rate, and `distance` is d."""
 
     rate: LearningRateState
     distance: Float[Array, ""]
@@ -161,15 +169,17 @@ def prodigy(
     decay: Knob = 0.0,
     mask: Mask = decayed,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam that finds its own learning rate: d grows to the distance between the start and the solution.
+    """Prodigy: Adam with an automatic learning rate d, which grows to the distance from the start to the solution.
 
         r ← b₃ r + (d/d₀) d η ⟨g, w₀ - w⟩        s ← b₃ s + (d/d₀) d η g          b₃ = √b₂
         m ← b₁ m + (1 - b₁) d g                  v ← b₂ v + (1 - b₂) d² g²
-        w ← w - η d (m / (√v + d' ε) + λ w)      d' = max(d, growth · r / ‖s‖₁) is the d of the next update
+        w ← w - η d (m / (√v + d' ε) + λ w)      d' = max(d, growth · r / ‖s‖₁), the d of the next update
 
-    Leave `lr` at 1, or a schedule with peak 1. The authors' package with its defaults; optax's also corrects Adam's bias.
-    When to use: no time to tune. Source: Mishchenko & Defazio 2023, arXiv:2306.06101, algorithm 4.
+    `lr` should be 1, or a schedule with peak 1. As the package of the authors; optax's version also has Adam's bias correction.
+    When to use: without a search for the learning rate. Source: Mishchenko & Defazio 2023, arXiv:2306.06101, algorithm 4.
     """
+    check_numbers(lr=lr, eps=eps, initial=initial, growth=growth, decay=decay)
+    check_numbers(0, 1, b1=b1, b2=b2, b3=b3)
     b3 = b2**0.5 if b3 is None else b3
 
     def init(params):

@@ -1,13 +1,13 @@
-"""The sheet's eight optimizers, each a chain of transformations that reads like its update rule.
+"""Optimizers from SGD to LAMB, each a chain of transformations that reads like its update rule.
 
     tx = adamw(schedules.warmup_cosine(peak=3e-4, steps=10_000), decay=0.05)
 
-w are the parameters, g the gradient, η the learning rate, λ the weight decay, t = 1, 2, ... the update. `lr` is a number or
-a schedule; every number may be a traced scalar, and none changes the structure of the state.
+w are the parameters, g the gradient, η the learning rate, λ the weight decay, t = 1, 2, ... the number of the update. `lr` is a
+number or a schedule. All numbers may be traced, and none changes the structure of the state; a negative one is refused.
 
-Weight decay is off by default but in `adamw` and `lamb`, and touches what `mask` says (`groups.decayed`: no biases, no norms, no
-positions; PyTorch and optax decay everything: `mask=groups.everything`). Coupled (L2, PyTorch's `weight_decay`), λw is added to
-the gradient and goes through the optimizer's statistics; decoupled, it is added to the step, w ← w - η (step + λw).
+The weight decay is 0 by default, except in `adamw` and `lamb`. It is applied to the parameters that `mask` selects: by default
+no biases, normalization parameters and position embeddings (PyTorch and optax decay all: `mask=groups.everything`). Coupled
+decay (L2, PyTorch's `weight_decay`) adds λw to the gradient; decoupled decay adds it to the step, w ← w - η (step + λw).
 """
 
 from typing import Literal
@@ -16,7 +16,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.optim.composition import Rate, average, clip, compose, known_preset, scale_by_learning_rate, squared, unbias
+from jaxdl.counts import check_numbers
+from jaxdl.optim.composition import (
+    Rate,
+    average,
+    clip,
+    compose,
+    known_preset,
+    scale_by_learning_rate,
+    squared,
+    unbias,
+    weight_decay,
+)
 from jaxdl.optim.groups import Mask
 from jaxdl.optim.schedules import Knob
 from jaxdl.parameters import decayed
@@ -28,8 +39,7 @@ def sgd(
 ) -> optax.GradientTransformationExtraArgs:
     """Stochastic gradient descent: w ← w - η g.
 
-    The same everywhere. When to use: as the yardstick; with momentum for vision models.
-    Source: Robbins & Monro 1951.
+    When to use: as a baseline. Source: Robbins & Monro 1951.
     """
     return _descend((), lr, decay, mask, coupled)
 
@@ -43,10 +53,10 @@ def momentum(
     coupled: bool = True,
     preset: Literal["torch", "tf"] = "torch",
 ) -> optax.GradientTransformationExtraArgs:
-    """Heavy-ball momentum: past gradients carry on.
+    """SGD with heavy-ball momentum.
 
         m ← b m + g         w ← w - η m                  preset "torch" (dampening 0), also optax
-        m ← b m + η g       w ← w - m                    preset "tf": Keras, equal as long as η is constant
+        m ← b m + η g       w ← w - m                    preset "tf": Keras, equal for a constant η
 
     When to use: image models with a tuned schedule. Source: Polyak 1964; Sutskever et al. 2013.
     """
@@ -62,12 +72,12 @@ def nesterov(
     coupled: bool = True,
     preset: Literal["torch", "tf"] = "torch",
 ) -> optax.GradientTransformationExtraArgs:
-    """Nesterov's momentum, looking ahead by one step (in the form that takes the gradient at w).
+    """SGD with Nesterov momentum, in the form that uses the gradient at w.
 
         m ← b m + g         w ← w - η (g + b m)          preset "torch", also optax
-        m ← b m + η g       w ← w - (η g + b m)          preset "tf": Keras, equal as long as η is constant
+        m ← b m + η g       w ← w - (η g + b m)          preset "tf": Keras, equal for a constant η
 
-    When to use: as momentum, a little faster at the same b. Source: Nesterov 1983; Sutskever et al. 2013, eq. 7.
+    When to use: as `momentum`; often a little faster with the same b. Source: Nesterov 1983; Sutskever et al. 2013, eq. 7.
     """
     return _momentum(lr, b, decay, mask, coupled, preset, nesterov=True)
 
@@ -82,12 +92,12 @@ def adagrad(
     coupled: bool = True,
     preset: Literal["torch", "tf"] = "torch",
 ) -> optax.GradientTransformationExtraArgs:
-    """A learning rate for each parameter, smaller the more gradient it has seen.
+    """AdaGrad: a learning rate for each parameter that falls with the sum of its squared gradients.
 
         s ← s + g²          w ← w - η g / (√s + ε)       preset "torch": s₀ = 0, ε = 1e-10 (its lr_decay is a schedule)
                             w ← w - η g / √(s + ε)       preset "tf": s₀ = 0.1, ε = 1e-7, also optax
 
-    When to use: sparse features, whose rare gradients keep a large step. Source: Duchi et al. 2011.
+    When to use: sparse features, whose rare gradients keep large steps. Source: Duchi et al. 2011.
     """
     initial_, eps_ = known_preset(preset, {"torch": (0.0, 1e-10), "tf": (0.1, 1e-7)})
     initial, eps = _given(initial, initial_), _given(eps, eps_)
@@ -105,21 +115,23 @@ def rmsprop(
     coupled: bool = True,
     preset: Literal["torch", "keras", "tf"] = "torch",
 ) -> optax.GradientTransformationExtraArgs:
-    """AdaGrad with a memory that fades.
+    """RMSprop: steps divided by the root of a moving average of squared gradients.
 
         v ← b₂ v + (1 - b₂) g²
         u = g / (√v + ε)        preset "torch": b₂ = 0.99, ε = 1e-8, v₀ = 0
         u = g / √(v + ε)        preset "keras": b₂ = 0.9,  ε = 1e-7, v₀ = 0
-                                preset "tf": b₂ = 0.9, ε = 1e-10, v₀ = 1: TensorFlow 1, which MobileNet and EfficientNet were
-                                trained with (they set ε = 1e-3), and timm's RMSpropTF
+                                preset "tf": b₂ = 0.9, ε = 1e-10, v₀ = 1: TensorFlow 1 and timm's RMSpropTF; MobileNet
+                                and EfficientNet were trained with it and ε = 1e-3
         w ← w - η u
 
-    With `momentum` the step is m ← momentum · m + u, w ← w - η m; in "keras" and "tf" η is inside the buffer.
+    With `momentum` the step is m ← momentum · m + u, w ← w - η m; the presets "keras" and "tf" have η inside m.
     When to use: recurrent networks, reinforcement learning. Source: Tieleman & Hinton 2012, lecture 6e.
     """
     table = {"torch": (0.99, 1e-8, 0.0), "keras": (0.9, 1e-7, 0.0), "tf": (0.9, 1e-10, 1.0)}
     b2_, eps_, initial = known_preset(preset, table)
     torch = preset == "torch"
+    check_numbers(0, 1, b2=b2, momentum=momentum)
+    check_numbers(eps=eps)
     scale = optax.scale_by_rms(_given(b2, b2_), _given(eps, eps_), initial_scale=initial, eps_in_sqrt=not torch)
     buffer = () if momentum is None else (optax.trace(momentum),)
     if torch:
@@ -138,7 +150,7 @@ def adam(
     coupled: bool = True,
     preset: Literal["torch", "tf"] = "torch",
 ) -> optax.GradientTransformationExtraArgs:
-    """Momentum over RMSprop, both corrected for their start at zero.
+    """Adam: moving averages of the gradient and its square, both with bias correction.
 
         m ← b₁ m + (1 - b₁) g        m̂ = m / (1 - b₁ᵗ)
         v ← b₂ v + (1 - b₂) g²       v̂ = v / (1 - b₂ᵗ)
@@ -160,12 +172,12 @@ def adamw(
     mask: Mask = decayed,
     preset: Literal["torch", "tf"] = "torch",
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam with decoupled weight decay.
+    """AdamW: Adam with decoupled weight decay.
 
         w ← w - η (m̂ / (√v̂ + ε) + λ w)                           m̂, v̂ and the presets as in `adam`
 
-    λ is multiplied by η, as in PyTorch and optax; optax's default is 1e-4, PyTorch's 0.01, and both decay everything.
-    When to use: Transformers, and nearly everything else. Source: Loshchilov & Hutter 2017, arXiv:1711.05101, algorithm 2.
+    λ is multiplied by η, as in PyTorch (default 0.01) and optax (default 1e-4), which decay all parameters.
+    When to use: Transformers, and most other models. Source: Loshchilov & Hutter 2017, arXiv:1711.05101, algorithm 2.
     """
     return _descend((scale_by_adam(b1, b2, eps, preset),), lr, decay, mask, coupled=False)
 
@@ -182,26 +194,28 @@ def lamb(
     always_adapt: bool = False,
     trust: tuple[Knob, Knob] = (0.0, jnp.inf),
 ) -> optax.GradientTransformationExtraArgs:
-    """AdamW whose step in each layer is as long as the layer's weights: for very large batches.
+    """LAMB: AdamW whose step in each layer is scaled to the norm of the weights, for very large batches.
 
         u = m̂ / (√v̂ + ε) + λ w        r = ‖w‖ / ‖u‖ within `trust`, 1 if either norm is 0        w ← w - η r u
 
-    The defaults are timm's: gradients clipped to norm 1 first, and r = 1 for the parameters that `mask` leaves without decay
-    (timm's `trust_clip` is `trust=(0.0, 1.0)`). The paper and optax: `max_norm=None, always_adapt=True`.
+    The defaults are those of timm: gradients are first clipped to norm 1, and r = 1 for parameters without decay. timm's
+    `trust_clip` is `trust=(0.0, 1.0)`. The paper and optax have `max_norm=None, always_adapt=True`.
     When to use: batches of thousands. Source: You et al. 2019, arXiv:1904.00962, algorithm 2.
     """
+    check_numbers(max_norm=max_norm)
     ratio = scale_by_trust_ratio(*trust)
     return compose(
         optax.identity() if max_norm is None else clip(norm=max_norm),
         scale_by_adam(b1, b2, eps),
-        optax.add_decayed_weights(decay, mask),
+        weight_decay(decay, mask),
         ratio if always_adapt else optax.masked(ratio, mask),
         scale_by_learning_rate(lr),
     )
 
 
 def scale_by_sum_of_squares(initial: Knob, eps: Knob, *, inside: bool) -> optax.GradientTransformation:
-    """AdaGrad's step; `inside`: ε under the root (optax's `scale_by_rss` knows only that)."""
+    """Scale by AdaGrad's sum of squares. `inside` adds ε under the root, as optax's `scale_by_rss` does."""
+    check_numbers(initial=initial, eps=eps)
 
     def update(updates, state, params=None):
         total = jax.tree.map(lambda s, g: s + g * g, state.sum_of_squares, updates)
@@ -216,7 +230,9 @@ def scale_by_sum_of_squares(initial: Knob, eps: Knob, *, inside: bool) -> optax.
 def scale_by_adam(
     b1: Knob, b2: Knob, eps: Knob, preset: Literal["torch", "tf"] = "torch"
 ) -> optax.GradientTransformation:
-    """Adam's step. In the "tf" form ε is added before v is corrected: √v + ε instead of √v̂ + ε."""
+    """Scale by Adam's moments. With the preset "tf", ε is added before the bias correction: √v + ε instead of √v̂ + ε."""
+    check_numbers(0, 1, b1=b1, b2=b2)
+    check_numbers(eps=eps)
     corrected_eps = known_preset(preset, {"torch": False, "tf": True})
 
     def update(updates, state, params=None):
@@ -231,7 +247,7 @@ def scale_by_adam(
 
 
 def scale_by_trust_ratio(lower: Knob = 0.0, upper: Knob = jnp.inf) -> optax.GradientTransformation:
-    """u ← r u, r = ‖w‖ / ‖u‖ for each parameter, clipped to [lower, upper]; 1 where a norm is 0 (optax's has no bounds)."""
+    """Scale by r = ‖w‖ / ‖u‖ for each parameter, clipped to [lower, upper]; r is 1 where a norm is 0."""
 
     def scaled(u, w):
         length, weight = jnp.linalg.norm(u.ravel()), jnp.linalg.norm(w.ravel())
@@ -242,6 +258,7 @@ def scale_by_trust_ratio(lower: Knob = 0.0, upper: Knob = jnp.inf) -> optax.Grad
 
 
 def _momentum(lr, b, decay, mask, coupled, preset, *, nesterov):
+    check_numbers(0, 1, b=b)
     buffer = (optax.trace(b, nesterov=nesterov),)
     if known_preset(preset, {"torch": True, "tf": False}):
         return _descend(buffer, lr, decay, mask, coupled)
@@ -249,11 +266,11 @@ def _momentum(lr, b, decay, mask, coupled, preset, *, nesterov):
 
 
 def _descend(direction, lr, decay, mask, coupled, after=()):
-    """decay -> direction -> -η (coupled) or direction -> decay -> -η (decoupled); `after`: a buffer that holds η."""
+    """decay -> direction -> -η (coupled) or direction -> decay -> -η (decoupled); `after`: a buffer that contains η."""
     if after and not coupled:
-        raise UserError("coupled=False: with the learning rate inside the momentum buffer decay can only be coupled")
-    weight_decay = optax.add_decayed_weights(decay, mask)
-    parts = (weight_decay, *direction) if coupled else (*direction, weight_decay)
+        raise UserError("coupled = False is not possible with the learning rate inside the momentum buffer")
+    decayed_weights = weight_decay(decay, mask)
+    parts = (decayed_weights, *direction) if coupled else (*direction, decayed_weights)
     return compose(*parts, scale_by_learning_rate(lr), *after)
 
 

@@ -1,6 +1,6 @@
-"""Schedule-free optimizers: an average of the iterates takes the place of a falling learning rate.
+"""Schedule-free optimizers, which average the iterates instead of lowering the learning rate.
 
-Training moves y, the model to evaluate is x, and `evaluation_params` gets x out of the optimizer's state.
+Training updates y; the model to evaluate is x, which `evaluation_params` computes from the state of the optimizer.
 """
 
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_numbers
 from jaxdl.optim.composition import (
     LearningRateState,
     Rate,
@@ -20,6 +21,7 @@ from jaxdl.optim.composition import (
     squared,
     start_rate,
     unbias,
+    weight_decay,
 )
 from jaxdl.optim.groups import Mask
 from jaxdl.optim.schedules import Knob
@@ -27,7 +29,7 @@ from jaxdl.parameters import decayed
 
 
 class ScheduleFreeState(NamedTuple):
-    """The fast iterate z and the weights of the average."""
+    """State of `schedule_free`: the iterate z and the weights of the average."""
 
     rate: LearningRateState
     highest: Float[Array, ""]
@@ -37,18 +39,20 @@ class ScheduleFreeState(NamedTuple):
 
 
 def schedule_free(lr: Rate, *, b1: Knob = 0.9, power: Knob = 2.0) -> optax.GradientTransformation:
-    """The last part of a schedule-free optimizer, in place of `scale_by_learning_rate`; u is the step so far.
+    """Last part of a schedule-free optimizer, in place of `scale_by_learning_rate`; u is its input.
 
         z ← z - η u           x ← (1 - c) x + c z           y = b₁ x + (1 - b₁) z           c = ηₘₐₓ^power / Σ ηₘₐₓ^power
 
-    The parameters are y, where gradients are taken; x, where the model is evaluated, is found back from y and z and need not be
-    stored: y ← y + c (z - y) + η (b₁ (1 - c) - 1) u. `lr` should be constant after a warm-up (`schedules.linear_warmup`).
+    The parameters are y, where gradients are computed. x, where the model is evaluated, follows from y and z and is not stored:
+    y ← y + c (z - y) + η (b₁ (1 - c) - 1) u. `lr` should be constant after a warm-up (`schedules.linear_warmup`).
     Source: Defazio et al. 2024, arXiv:2405.15682, eqs. 3-5.
     """
+    check_numbers(lr=lr, power=power)
+    check_numbers(0, 1, b1=b1)
 
     def init(params):
         highest, weights = jnp.zeros((), jnp.result_type(float)), jnp.zeros((), jnp.result_type(float))
-        z = jax.tree.map(lambda p: jnp.array(p, copy=True), params)  # a buffer of its own: both are donated
+        z = jax.tree.map(lambda p: jnp.array(p, copy=True), params)  # a separate buffer, because both are donated
         return ScheduleFreeState(start_rate(lr), highest, weights, jnp.asarray(b1, weights.dtype), z)
 
     def update(updates, state, params=None):
@@ -67,7 +71,7 @@ def schedule_free(lr: Rate, *, b1: Knob = 0.9, power: Knob = 2.0) -> optax.Gradi
 
 
 class SecondMomentState(NamedTuple):
-    """Adam's state without a first moment."""
+    """State of Adam without the first moment."""
 
     count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]  (optax calls it so)
     nu: Any
@@ -80,8 +84,8 @@ class SecondMomentState(NamedTuple):
 def schedule_free_sgd(
     lr: Rate, *, b1: Knob = 0.9, decay: Knob = 0.0, mask: Mask = decayed, power: Knob = 2.0
 ) -> optax.GradientTransformationExtraArgs:
-    """SGD with momentum, without a schedule: u = g + λ y in `schedule_free`. A good `lr` is 10 to 50 times SGD's."""
-    return compose(optax.add_decayed_weights(decay, mask), schedule_free(lr, b1=b1, power=power))
+    """Schedule-free SGD: u = g + λ y in `schedule_free`. A good learning rate is 10 to 50 times that of SGD."""
+    return compose(weight_decay(decay, mask), schedule_free(lr, b1=b1, power=power))
 
 
 def schedule_free_adamw(
@@ -94,11 +98,14 @@ def schedule_free_adamw(
     mask: Mask = decayed,
     power: Knob = 2.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """AdamW without a schedule: u = g / (√v̂ + ε) + λ y in `schedule_free`, whose average replaces the first moment.
+    """Schedule-free AdamW: u = g / (√v̂ + ε) + λ y in `schedule_free`, whose average replaces the first moment.
 
-    As the authors' package; optax's reads the learning rate one step ahead. A good `lr` is 1 to 10 times AdamW's.
-    When to use: the length of the run is not known ahead. Source: Defazio et al. 2024, arXiv:2405.15682, algorithm 1.
+    As the package of the authors; optax's version uses the learning rate of the next step. A good learning rate is 1 to 10
+    times that of AdamW. When to use: the length of the run is not known in advance.
+    Source: Defazio et al. 2024, arXiv:2405.15682, algorithm 1.
     """
+    check_numbers(0, 1, b2=b2)
+    check_numbers(eps=eps)
 
     def second_moment(updates, state, params=None):
         t = state.count + 1
@@ -108,13 +115,13 @@ def schedule_free_adamw(
 
     return compose(
         optax.GradientTransformation(SecondMomentState.start, second_moment),
-        optax.add_decayed_weights(decay, mask),
+        weight_decay(decay, mask),
         schedule_free(lr, b1=b1, power=power),
     )
 
 
 def evaluation_params(opt_state: Any, params: Any) -> Any:
-    """The parameters to evaluate: x of every schedule-free optimizer found in the state, else `params` themselves.
+    """Return the parameters to evaluate: x of each schedule-free optimizer in the state, otherwise `params`.
 
         x = (y - (1 - b₁) z) / b₁
 
@@ -127,7 +134,7 @@ def evaluation_params(opt_state: Any, params: Any) -> Any:
         b1 = state.b1
 
         def mean_iterate(y, z, b1=b1):
-            if isinstance(z, optax.MaskedNode):  # a parameter that another optimizer trains
+            if isinstance(z, optax.MaskedNode):  # trained by another optimizer
                 return y
             return ((y - (1 - b1) * z) / b1).astype(y.dtype)
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: an optimizer around any other."""
+"""Sharpness-aware minimization (SAM), which wraps another optimizer."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdl.counts import check_numbers
 from jaxdl.optim.schedules import Knob
 from jaxdl.types import UserError
 
@@ -13,23 +14,26 @@ from jaxdl.types import UserError
 def sam(
     tx: optax.GradientTransformation, *, rho: Knob = 0.05, adaptive: bool = False
 ) -> optax.GradientTransformationExtraArgs:
-    """Descend by the gradient at the worst point nearby, which leads to flat minima; costs a second gradient.
+    """Use the gradient at the point of highest loss nearby, which leads to flat minima. Each step costs a second gradient.
 
-        e = ρ g / ‖g‖                               w ← tx's step with ∇L(w + e)
-        e = ρ w² g / ‖ |w| g ‖                      adaptive (ASAM): a neighbourhood that scales with the weights
+        e = ρ g / ‖g‖                               w ← step of tx with ∇L(w + e); ‖·‖ over all parameters together
+        e = ρ w² g / ‖ |w| g ‖                      adaptive (ASAM): the distance scales with the weights
 
-    ‖·‖ is over all parameters together. `update` takes `grad_fn(params, i) -> gradient` of the same batch, as
-    `optax.contrib.sam(opaque_mode=True)` does. What stands before `sam` in a chain sees only the first gradient, so clip
-    inside: `sam(optax.chain(clip(norm=1.0), adamw(lr)))`.
-    The state is that of `tx`. ρ is 0.05 to 0.2, ten times that when adaptive. When to use: generalization matters more than time.
-    Errors: ValueError if `update` is called without `grad_fn=` or parameters.
+    Args:
+        tx: the optimizer; its state is the state. A transformation before `sam` in a chain gets the first gradient only, so
+            clip inside: `sam(optax.chain(clip(norm=1.0), adamw(lr)))`.
+        rho: distance ρ, usually 0.05 to 0.2, ten times that for `adaptive`.
+
+    `update` takes `grad_fn(params, i) -> gradient` of the same batch, as `optax.contrib.sam(opaque_mode=True)` does, and raises
+    `UserError` without it. When to use: generalization matters more than time.
     Source: Foret et al. 2020, arXiv:2010.01412, algorithm 1; Kwon et al. 2021, arXiv:2102.11600.
     """
+    check_numbers(rho=rho)
     inner = optax.with_extra_args_support(tx)
 
     def update(updates: Any, state: Any, params: Any = None, *, grad_fn: Any = None, **extra: Any):
         if grad_fn is None or params is None:
-            raise UserError("sam needs tx.update(updates, state, params, grad_fn=lambda params, i: gradient)")
+            raise UserError("sam needs grad_fn=: tx.update(updates, state, params, grad_fn=lambda params, i: gradient)")
         wide = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)), updates)
         slope = jax.tree.map(lambda g, w: abs(w) * g, wide, params) if adaptive else wide
         length = rho / (optax.tree.norm(slope) + 1e-12)

@@ -8,7 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from jaxdl import losses as L
 from jaxdl.losses import classification as C
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 RANDOM = np.random.default_rng(0)
@@ -129,7 +131,7 @@ def test_the_focal_bias_says_yes_with_the_given_probability():
 
 def test_dice_of_equal_and_of_disjoint_regions():
     region = np.float32([[1, 1, 0, 0]])
-    equal, disjoint = one_program(lambda r: (C.dice(r, r), C.dice(r, 1 - r, smooth=0.0)), region)
+    equal, disjoint = one_program(lambda r: (L.dice(r, r), L.dice(r, 1 - r, smooth=0.0)), region)
     np.testing.assert_allclose(equal, 0)
     np.testing.assert_allclose(disjoint, 1)
 
@@ -141,9 +143,9 @@ def test_softmax_dice_is_the_mean_of_dice_over_classes():
     y[1, 0], y[3, 2, 2] = -100, 3
     found, gradient, ones = one_program(
         lambda x, y: (
-            C.softmax_dice(x, y, smooth=0.5),
-            jax.grad(lambda x: C.softmax_dice(x, y, smooth=0.5)[:3].sum())(x),
-            jnp.stack([C.dice(jax.nn.softmax(x[:1])[..., c], (y[:1] == c).astype("f4"), smooth=0.5) for c in range(3)]),
+            L.softmax_dice(x, y, smooth=0.5),
+            jax.grad(lambda x: L.softmax_dice(x, y, smooth=0.5)[:3].sum())(x),
+            jnp.stack([L.dice(jax.nn.softmax(x[:1])[..., c], (y[:1] == c).astype("f4"), smooth=0.5) for c in range(3)]),
         ),
         x,
         y,
@@ -160,17 +162,29 @@ def test_softmax_dice_is_the_mean_of_dice_over_classes():
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
-    [(np.zeros(5, "f4"), "float32"), (np.zeros((5, 3)), "distribution"), (np.zeros((5, 4, 1), int), "logits")],
+    ("labels", "values"),
+    [
+        (np.zeros(5, "f4"), r"\(5, 4\).*float32 \(5,\)"),
+        (np.zeros((5, 3)), r"\(5, 4\).*\(5, 3\)"),
+        (np.zeros((5, 4, 1), int), r"\(5, 4\).*\(5, 4, 1\)"),
+    ],
 )
-def test_labels_of_another_kind_are_refused_by_name(labels, message):
-    with pytest.raises(ValueError, match=message):
+def test_labels_of_another_kind_are_refused(labels, values):
+    with pytest.raises(UserError, match=values):
         jax.eval_shape(lambda x: C.cross_entropy(x, labels), X)
 
 
 def test_weights_of_another_length_are_refused():
-    with pytest.raises(ValueError, match="weights has shape"):
+    with pytest.raises(UserError, match=r"weights.*\(4,\).*\(3,\)"):
         jax.eval_shape(lambda x: C.cross_entropy(x, Y, weights=np.ones(3)), X)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, True, "0.1", float("nan"), float("inf"), np.float32(2)])
+@pytest.mark.parametrize("loss", [L.cross_entropy, L.label_smoothed_nll, L.binary_cross_entropy])
+def test_smoothing_is_a_share(loss, bad):
+    labels = YES if loss is L.binary_cross_entropy else Y
+    with pytest.raises(UserError, match=r"^smoothing = .*from 0 to 1"):
+        jax.eval_shape(lambda x: loss(x, labels, smoothing=bad), X)
 
 
 def onnx_cases():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdl import optim
+from jaxdl.types import UserError
 from tests.optim.test_optimizers import START, STEPS, falling, golden, take_steps
 
 
@@ -82,5 +83,5 @@ def test_presets_differ_and_are_checked(constructor):
         for preset in ("torch", "tf")
     ]
     assert not np.allclose(by_preset[0]["kernel"], by_preset[1]["kernel"], atol=1e-3)
-    with pytest.raises(ValueError, match=r"preset='tensorflow': choose 'torch'"):
+    with pytest.raises(UserError, match=r"preset = 'tensorflow'.*'torch'"):
         constructor(0.1, preset="tensorflow")

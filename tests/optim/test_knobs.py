@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from jaxdl import optim
+from jaxdl.types import UserError
 from tests.optim.test_optimizers import START
 from tests.programs import one_program
 from tests.tables import rows
@@ -108,6 +109,25 @@ def test_the_table_holds_every_number(name):
     parameters = inspect.signature(getattr(optim, name)).parameters.values()
     numbers = {p.name for p in parameters if "Array" in str(p.annotation) and "tuple" not in str(p.annotation)}
     assert numbers == set(OPTIMIZERS[name][1]) - ({"lr", "decay"} if name in ("sam", "clip") else set())
+
+
+@pytest.mark.parametrize("bad", [-1e-3, float("nan"), float("inf"), True, "0.1"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_is_no_number_or_negative_is_refused(name, bad):
+    make, knobs = OPTIMIZERS[name]
+    for knob in knobs:
+        with pytest.raises(UserError, match=f"^{'kernel' if knob == 'k' else knob} = {bad!r} "):
+            make(**{**knobs, knob: bad})
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.5, float("nan"), True, "3"])
+def test_counts_that_are_no_counts(bad):
+    with pytest.raises(UserError, match=r"^iterations = "):
+        optim.muon(0.1, iterations=bad)
+    with pytest.raises(UserError, match=r"^depth = "):
+        optim.scale_layers(0.5, depth=bad)
+    with pytest.raises(UserError, match=r"^growth = "):
+        optim.schedules.cosine_restarts(1.0, period=10, growth=bad)
 
 
 @pytest.mark.programs(20, "the state is made eagerly: two of its arrays must not share a buffer")

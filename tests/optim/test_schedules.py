@@ -13,6 +13,7 @@ import pytest
 
 from jaxdl import optim
 from jaxdl.optim import schedules
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 GOLDEN_PATH = Path(__file__).parents[1] / "golden" / "optim.py"
@@ -138,8 +139,33 @@ def test_warmup_stable_decay_is_a_trapezoid():
 def test_restarts_shrink():
     (ours,) = rates(schedules.cosine_restarts(1.0, period=10, shrink=0.5))
     np.testing.assert_allclose(ours[::10], [1.0, 0.5, 0.25, 0.125], rtol=1e-6)
-    with pytest.raises(ValueError, match="growth=0"):
-        schedules.cosine_restarts(1.0, period=10, growth=0)
+
+
+NUMBERS = {
+    "constant": {"peak": 1.0},
+    "linear_warmup": {"peak": 1.0, "warmup": 5, "start": 0.1},
+    "step": {"peak": 1.0, "every": 5, "rate": 0.1},
+    "multistep": {"peak": 1.0, "rate": 0.1},
+    "exponential": {"peak": 1.0, "rate": 0.1, "every": 5},
+    "polynomial": {"peak": 1.0, "steps": 10, "power": 2.0, "end": 0.1},
+    "cosine": {"peak": 1.0, "steps": 10, "end": 0.1},
+    "cosine_restarts": {"peak": 1.0, "period": 10, "shrink": 0.5, "end": 0.1},
+    "one_cycle": {"peak": 1.0, "steps": 10, "warmup": 0.3, "start_factor": 0.1, "end_factor": 0.1},
+    "inverse_sqrt": {"peak": 1.0, "warmup": 5, "start": 0.1},
+    "warmup_stable_decay": {"peak": 1.0, "steps": 10, "warmup": 2, "decay": 3, "end": 0.1, "start": 0.1},
+    "warmup_cosine": {"peak": 1.0, "steps": 10, "warmup": 2, "end": 0.1, "start": 0.1},
+}
+
+
+@pytest.mark.parametrize("bad", [-1, float("nan"), True, "3"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_or_negative_is_refused(name, bad):
+    fixed = {"milestones": (3,)} if name == "multistep" else {}
+    for number in NUMBERS[name]:
+        with pytest.raises(UserError, match=f"^{number} = {bad!r} "):
+            getattr(schedules, name)(**fixed, **NUMBERS[name] | {number: bad})
+    with pytest.raises(UserError, match=r"^milestones\[1\] = "):
+        schedules.multistep(1.0, milestones=(3, bad))
 
 
 PLATEAU = golden["PLATEAU"]
@@ -179,7 +205,7 @@ def test_plateau_averages_observations():
 
     scales = one_program(lambda observed: jax.lax.scan(step, tx.init(None), observed)[1], observed)
     assert scales.tolist() == [1.0] * 5 + [0.5] * 4
-    with pytest.raises(ValueError, match="value="):
+    with pytest.raises(UserError, match="value="):
         jax.eval_shape(lambda: tx.update(jnp.ones(()), tx.init(None)))
 
 

@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from jaxdl import optim
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 A = np.float32([[2.0, 0.5], [0.5, 1.0]])
@@ -70,5 +71,5 @@ def test_no_gradient_is_no_division_by_zero():
 
 def test_needs_grad_fn():
     tx = optim.sam(optim.sgd(0.1))
-    with pytest.raises(ValueError, match="grad_fn="):
+    with pytest.raises(UserError, match="grad_fn="):
         jax.eval_shape(lambda w: tx.update(slope(w), tx.init(w), w), W)

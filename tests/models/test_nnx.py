@@ -1,0 +1,345 @@
+"""NNX modules: the same numbers as Linen's, and everything that a run promises."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxdl import Setup, load, train
+from jaxdl.calling import takes
+from jaxdl.cli import export
+from jaxdl.engine.loop import Limits
+from jaxdl.models.nnx import from_nnx
+from jaxdl.runs.prepare import prepare
+from jaxdl.runs.sweep import sweep
+from jaxdl.tasks.classification import Classification
+from jaxdl.tasks.forward import forward, initialise
+from jaxdl.tasks.language import NextToken
+from jaxdl.types import UserError
+from tests import tiny_nnx
+from tests.programs import one_program
+
+KEY = jax.random.key(0)
+
+
+class Linen(nn.Module):
+    """tests/tiny_nnx.py's network in Linen, its parts by the same names."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, name="norm")(
+            nn.Dense(8, use_bias=False, name="hidden_0")(x)
+        )
+        x = nn.relu(nn.Dense(8, name="hidden_1")(nn.relu(x)))
+        return nn.Dense(3, name="head")(x)
+
+
+def hundred_steps(model, params, state, batches):
+    """The losses of 100 steps of Adam, and the model state at their end."""
+    task, optimizer = Classification(model), optax.adam(1e-2)
+
+    def step(carry, batch):
+        params, state, opt_state = carry
+        objective = lambda p: task.objective(p, state, batch, KEY, jnp.int32(0), train=True)
+        (loss, (state, _)), grads = jax.value_and_grad(objective, has_aux=True)(params)
+        updates, opt_state = optimizer.update(grads, opt_state)
+        return (optax.apply_updates(params, updates), state, opt_state), loss
+
+    (_, state, _), losses = jax.lax.scan(step, (params, state, optimizer.init(params)), batches)
+    return losses, state
+
+
+def test_a_hundred_steps_equal_linen_s():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(1, 2, (100, 16, 6)).astype(np.float32), rng.integers(0, 3, (100, 16)).astype(np.int32)
+    batches = {"x": x, "y": y, "mask": np.ones((100, 16), np.float32)}
+    model = from_nnx(tiny_nnx.Net, 8, classes=3)
+
+    def both(batches):
+        params, state = initialise(model, KEY, x[0])
+        hidden = {f"hidden_{i}": params["hidden"][i] for i in ("0", "1")}
+        same = {**{name: params[name] for name in ("norm", "head")}, **hidden}
+        assert jax.tree.structure((same, state)) == jax.tree.structure(initialise(Linen(), KEY, x[0]))
+        return hundred_steps(model, params, state, batches), hundred_steps(Linen(), same, state, batches)
+
+    (ours, our_state), (theirs, their_state) = one_program(both, batches)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert ours[-1] != ours[0]
+    for name in ("mean", "var"):
+        np.testing.assert_allclose(
+            our_state["batch_stats"]["norm"][name], their_state["batch_stats"]["norm"][name], rtol=1e-4, atol=1e-6
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tiny_nnx.config, run=tmp_path_factory.mktemp("nnx"), quiet=True)
+
+
+@pytest.mark.programs(40, "a run, paused and resumed")
+def test_a_resumed_run_is_the_run(run, tmp_path):
+    """Dropout and batch statistics go on where they were."""
+    half = train(tiny_nnx.config, run=tmp_path, quiet=True, limits=Limits(stop_at=12))
+    whole = train(tiny_nnx.config, resume=half.folder, quiet=True)
+    jax.tree.map(np.testing.assert_array_equal, whole.weights, run.weights)
+    assert run.evaluate("test").metrics["accuracy"] > 0.8
+
+
+@pytest.mark.programs(20, "a run is exported")
+def test_an_exported_function_predicts_the_same(run, tmp_path):
+    assert export.write(run, tmp_path / "export")["any_batch"]
+    x = run.experiment.data.splits["test"]["x"]
+    theirs = export.load(tmp_path / "export")(x)["probability"]
+    np.testing.assert_allclose(theirs, run.predict(x)["probability"], atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.programs(40, "a sweep and one of its members alone")
+def test_members_of_a_sweep_are_the_runs_alone(run, tmp_path):
+    done = sweep(tiny_nnx.config, {"lr": (0.003, 0.01), "seed": (0, 1)}, run=tmp_path, quiet=True)
+    number = next(i for i, row in enumerate(done.rows) if (row["lr"], row["seed"]) == (0.01, 0))
+    same = load(done.folder, member=number)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), same.weights, run.weights)
+
+
+@pytest.mark.slow
+def test_a_mesh_trains_what_one_device_trains(run, tmp_path):
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    command = [
+        sys.executable,
+        "-m",
+        "jaxdl",
+        "train",
+        tiny_nnx.__file__,
+        "--mesh",
+        "data=2,fsdp=2",
+        "--run",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, "XLA_FLAGS": flags})
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "tiny_nnx").iterdir()
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-4), load(folder).weights, run.weights)
+
+
+def test_a_rate_is_static_and_a_learning_rate_is_not():
+    program = prepare(Setup.of(tiny_nnx.config, {}))
+    assert set(program.knobs) == {"lr", "seed"}
+
+
+class Carry(nnx.Variable):
+    """The sums of each row so far."""
+
+
+class Adds(nnx.Module):
+    def __init__(self, rows, *, rngs):
+        self.sums = Carry(jnp.zeros(rows))
+        self.scale = nnx.Param(jnp.ones(1))
+
+    def __call__(self, x, *, train):
+        total = self.sums.get_value() * train + x.sum(1)
+        self.sums.set_value(total)
+        return total[:, None] * self.scale.get_value()[None]
+
+
+def test_a_state_of_one_s_own_is_carried_in_training_only():
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    model = from_nnx(Adds, 3)
+
+    def run():
+        params, state = initialise(model, KEY, x)
+        outs = []
+        for mode in (True, True, False, True):
+            out, state = forward(model, params, state, x, key=KEY, train=mode)
+            outs.append(out[:, 0])
+        return outs, state
+
+    outs, state = one_program(run)
+    sums = x.sum(1)
+    np.testing.assert_allclose(outs, [sums, 2 * sums, sums, 3 * sums])
+    np.testing.assert_allclose(state["Carry"]["sums"], 3 * sums)
+
+
+# -- networks as Flax's documentation writes them -----------------------------------------------------------------------
+
+
+class EncoderBlock(nnx.Module):
+    def __init__(self, width, heads, hidden, rate, *, rngs):
+        self.norm1 = nnx.LayerNorm(width, rngs=rngs)
+        self.attention = nnx.MultiHeadAttention(heads, width, dropout_rate=rate, decode=False, rngs=rngs)
+        self.norm2 = nnx.LayerNorm(width, rngs=rngs)
+        self.mlp = nnx.Sequential(
+            nnx.Linear(width, hidden, rngs=rngs),
+            nnx.gelu,
+            nnx.Dropout(rate, rngs=rngs),
+            nnx.Linear(hidden, width, rngs=rngs),
+        )
+
+    def __call__(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class VisionTransformer(nnx.Module):
+    """Patches by a strided convolution, a class token, learned positions, blocks in nnx.Sequential."""
+
+    def __init__(self, classes, size=8, patch=4, width=16, depth=2, heads=2, rate=0.1, *, rngs):
+        count = (size // patch) ** 2
+        self.patches = nnx.Conv(1, width, (patch, patch), strides=(patch, patch), padding="VALID", rngs=rngs)
+        normal = nnx.initializers.truncated_normal(0.02)
+        self.positions = nnx.Param(normal(rngs.params(), (1, count + 1, width)))
+        self.token = nnx.Param(jnp.zeros((1, 1, width)))
+        self.dropout = nnx.Dropout(rate, rngs=rngs)
+        self.encoder = nnx.Sequential(*[EncoderBlock(width, heads, 2 * width, rate, rngs=rngs) for _ in range(depth)])
+        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        self.classifier = nnx.Linear(width, classes, rngs=rngs)
+
+    def __call__(self, x):
+        x = self.patches(x)
+        x = x.reshape(x.shape[0], -1, x.shape[-1])
+        token = jnp.tile(self.token, (x.shape[0], 1, 1))
+        x = jnp.concatenate([token, x], axis=1) + self.positions
+        x = self.encoder(self.dropout(x))
+        return self.classifier(self.norm(x[:, 0]))
+
+
+class DecoderBlock(nnx.Module):
+    def __init__(self, width, heads, rate, *, rngs):
+        self.attention = nnx.MultiHeadAttention(num_heads=heads, in_features=width, decode=False, rngs=rngs)
+        self.dropout1, self.dropout2 = nnx.Dropout(rate, rngs=rngs), nnx.Dropout(rate, rngs=rngs)
+        self.norm1, self.norm2 = nnx.LayerNorm(width, rngs=rngs), nnx.LayerNorm(width, rngs=rngs)
+        self.linear1, self.linear2 = nnx.Linear(width, 2 * width, rngs=rngs), nnx.Linear(2 * width, width, rngs=rngs)
+
+    def __call__(self, x, training: bool = False):
+        mask = nnx.make_causal_mask(jnp.ones(x.shape[:2]))
+        out = self.attention(x, mask=mask)
+        x = self.norm1(x + self.dropout1(out, deterministic=not training))
+        out = self.linear2(nnx.relu(self.linear1(x)))
+        return self.norm2(x + self.dropout2(out, deterministic=not training))
+
+
+class MiniGPT(nnx.Module):
+    """Embeddings of tokens and positions, a list of blocks, `training` as an argument."""
+
+    def __init__(self, length, vocab, width, heads, depth, rate=0.1, *, rngs):
+        self.tokens = nnx.Embed(vocab, width, rngs=rngs)
+        self.places = nnx.Embed(length, width, rngs=rngs)
+        self.blocks = nnx.List([DecoderBlock(width, heads, rate, rngs=rngs) for _ in range(depth)])
+        self.head = nnx.Linear(width, vocab, use_bias=False, rngs=rngs)
+
+    def __call__(self, inputs, training: bool = False):
+        places = jnp.arange(0, inputs.shape[1])[None, :]
+        x = self.tokens(inputs) + self.places(places)
+        for block in self.blocks:
+            x = block(x, training=training)
+        return self.head(x)
+
+
+def learns(task, batch, steps=60):
+    """The loss in evaluation before and after some steps of Adam on one batch."""
+    optimizer = optax.adam(1e-2)
+
+    def run():
+        params, state = task.init(KEY, batch)
+        objective = lambda p, key, train: task.objective(p, state, batch, key, jnp.int32(0), train=train)[0]
+
+        def step(carry, key):
+            params, opt_state = carry
+            updates, opt_state = optimizer.update(jax.grad(objective)(params, key, True), opt_state)
+            return (optax.apply_updates(params, updates), opt_state), None
+
+        (after, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), jax.random.split(KEY, steps))
+        calm = jax.lax.map(lambda p: objective(p, KEY, False), jax.tree.map(lambda *a: jnp.stack(a), params, after))
+        return *calm, jax.lax.map(lambda key: objective(after, key, True), jax.random.split(KEY, 2))
+
+    return one_program(run)
+
+
+def test_a_vision_transformer_learns():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 8, 8, 1)).astype(np.float32), np.arange(8, dtype=np.int32) % 4
+    batch = {"x": x, "y": y, "mask": np.ones(8, np.float32)}
+    before, after, noisy = learns(Classification(from_nnx(VisionTransformer, classes=4)), batch)
+    assert abs(before - np.log(4)) < 0.7  # four classes of equal probability, about
+    assert after < 0.1
+    assert noisy[0] != noisy[1]  # dropout draws by the key
+
+
+def test_a_small_gpt_learns():
+    x = np.random.default_rng(0).integers(0, 11, (4, 9)).astype(np.int32)
+    batch = {"x": x[:, :-1], "y": x[:, 1:], "mask": np.ones(4, np.float32)}
+    task = NextToken(from_nnx(MiniGPT, length=8, vocab=11, width=16, heads=2, depth=2))
+    before, after, noisy = learns(task, batch)
+    assert abs(before - np.log(11)) < 1
+    assert after < 0.5
+    assert noisy[0] != noisy[1]
+    with pytest.raises(UserError):
+        task.check_tokens(np.array([11]))
+
+
+# -- what is refused ----------------------------------------------------------------------------------------------------
+
+
+class Grows(nnx.Module):
+    def __init__(self, *, rngs):
+        pass
+
+    def __call__(self, x):
+        self.seen = nnx.BatchStat(x.mean())
+        return x
+
+
+def test_what_is_refused():
+    rngs = nnx.Rngs(0)
+    net = nnx.Linear(4, 3, rngs=rngs)
+    for wrong, said in (
+        (lambda: from_nnx(net), "from_nnx(Linear, ...)"),
+        (lambda: from_nnx(nnx.Sequential, net), "lambda rngs"),
+        (lambda: from_nnx(nn.Dense, 3), "Dense"),
+        (lambda: from_nnx(nnx.Linear, 4, 3, rngs=rngs), "rngs"),
+        (lambda: from_nnx(tiny_nnx.Net, width=4), "'classes'"),
+        (lambda: initialise(net, KEY, np.ones((2, 4))), "from_nnx(Linear, ...)"),
+        (lambda: initialise(nnx.Linear, KEY, np.ones((2, 4))), "from_nnx(Linear, ...)"),
+        (lambda: initialise(from_nnx(Grows), KEY, np.ones((2, 4), np.float32)), "seen"),
+        (lambda: initialise(from_nnx(lambda rngs: 3), KEY, np.ones((2, 4))), "int"),
+        (lambda: initialise(from_nnx(Adds, 2), KEY, np.ones((2, 4)), np.ones(2)), "too many positional arguments"),
+    ):
+        with pytest.raises(UserError) as caught:
+            wrong()
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_call_names_the_class_and_its_line():
+    line = Path(__file__).read_text(encoding="utf-8").splitlines().index("class Adds(nnx.Module):") + 1
+    with pytest.raises(UserError) as caught:
+        initialise(from_nnx(Adds, 2), KEY, np.ones((2, 4)), lengths=np.ones(2))
+    assert f"test_nnx.py:{line})" in str(caught.value)
+    assert "lengths" in str(caught.value)
+
+
+def test_functions_and_sequences_of_layers():
+    make = lambda rngs: nnx.Sequential(
+        nnx.Linear(4, 8, rngs=rngs), nnx.Dropout(0.5, rngs=rngs), nnx.Linear(8, 2, rngs=rngs)
+    )
+    model, x = from_nnx(make), np.ones((3, 4), np.float32)
+
+    def run():
+        params, state = initialise(model, KEY, x)
+        return params, [forward(model, params, state, x, key=KEY, train=mode)[0] for mode in (False, True)]
+
+    params, (calm, wild) = one_program(run)
+    first, last = (params["layers"][i] for i in ("0", "2"))
+    np.testing.assert_allclose(calm, (x @ first["kernel"] + first["bias"]) @ last["kernel"] + last["bias"], rtol=1e-5)
+    assert np.abs(calm - wild).max() > 1e-3
+    assert takes(from_nnx(MiniGPT, 8, 11, 16, 2, 1), "training")
+    assert not takes(from_nnx(MiniGPT, 8, 11, 16, 2, 1), "segments")
