@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read
 from jaxdl.record.run import RunFolder, age, find_runs, open_run, readable
@@ -55,7 +56,7 @@ class Result:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl compare")
+    options = read_flags(Options, args, prog="python -m jaxdl compare")
     runs, notes = without_sweeps(all_runs(options.runs))
     if not runs:
         print(json.dumps({"rows": [], "notes": notes}) if options.json else "\n".join(notes))

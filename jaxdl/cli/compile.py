@@ -11,13 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import runtime
-from jaxdl.cli.options import parse
+from jaxdl.cli.options import open_experiment
 from jaxdl.engine.parallel import Plan, describe
 from jaxdl.engine.program import Program
-from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.experiment import ExperimentError
 from jaxdl.runs.prepare import prepare
-from jaxdl.setup import Setup
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 
@@ -48,13 +46,7 @@ class Row:
 
 
 def run(args: Sequence[str]) -> int:
-    if not args or args[0] in ("-h", "--help"):
-        print("usage: python -m jaxdl compile EXPERIMENT.py [--help | --mesh data=8 | the experiment's flags]")
-        return 0 if args else 2
-    config = load_config(args[0])
-    values, options = parse(config, args[1:], prog=f"python -m jaxdl compile {args[0]}", options=Options)
-    runtime.configure(options.device, deterministic=options.deterministic, devices=options.devices)
-    setup = Setup.of(config, values)
+    setup, options = open_experiment(args, "compile", Options)
     exp = setup.build()
     plan = Plan.make(options.mesh, "jit", exp)
     where = describe(plan)

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro
-
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl doctor")
+    options = read_flags(Options, args, prog="python -m jaxdl doctor")
     runtime.configure(device=options.device)
     rows = runtime.doctor()
     width = max(len(name) for name, _, _ in rows)

@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 from jaxdl.reports import as_json
 from jaxdl.runs.members import load
 
@@ -33,7 +34,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl evaluate")
+    options = read_flags(Options, args, prog="python -m jaxdl evaluate")
     runtime.configure(device=options.device)
     trained = load(options.run, options.checkpoint, member=options.member)
     result = trained.evaluate(options.split)

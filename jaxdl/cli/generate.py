@@ -11,6 +11,7 @@ import tyro
 
 from jaxdl import runtime
 from jaxdl.cli.generate_examples import make
+from jaxdl.cli.options import read_flags
 from jaxdl.data.tokenizers import HuggingFace, named
 from jaxdl.decode import beam_search, greedy, sample, step_of
 from jaxdl.decode.stream import stream
@@ -56,7 +57,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl generate")
+    options = read_flags(Options, args, prog="python -m jaxdl generate")
     check(options)
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():

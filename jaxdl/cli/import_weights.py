@@ -7,8 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import import_weights
+from jaxdl.record.manifest import result_file
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,12 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl import-weights")
+    options = read_flags(Options, args, prog="python -m jaxdl import-weights")
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
         raise ExperimentError(f"{options.output} exists already; nothing was changed")
 
     head = {} if options.classes is None else {"classes": options.classes}
-    imported = import_weights(
-        options.name, options.file, options.output, naming=options.naming, ignore=options.ignore, **head
-    )
+    with result_file(options.output) as new:
+        imported = import_weights(options.name, options.file, new, naming=options.naming, ignore=options.ignore, **head)
     print(f"{options.output}: {options.name} from {imported.weights.naming} names, every tensor in its place")
     return 0

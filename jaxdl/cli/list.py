@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from jaxdl import shipped
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 
 
@@ -34,7 +35,7 @@ def rows(folder: Path) -> list[tuple[Path, str]]:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl list")
+    options = read_flags(Options, args, prog="python -m jaxdl list")
     if options.folder and not options.folder.is_dir():
         raise ExperimentError(f"no folder {options.folder} with experiments; make one: python -m jaxdl new NAME")
     folders = [options.folder] if options.folder else shipped.folders()

@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl import runtime
-from jaxdl.cli.options import parse
+from jaxdl.cli.options import open_experiment
 from jaxdl.engine.step import select
-from jaxdl.experiment import Experiment, ExperimentError, load_config
+from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.optim.composition import LearningRateState, find_states
 from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.setup import Setup
@@ -59,16 +58,9 @@ class Ramp:
 
 
 def run(args: Sequence[str]) -> int:
-    if not args or args[0] in ("-h", "--help"):
-        print(
-            "usage: python -m jaxdl lr-find EXPERIMENT.py [--help | --knob lr --ramp-steps 100 | the experiment's flags]"
-        )
-        return 0 if args else 2
-    config = load_config(args[0])
-    values, options = parse(config, args[1:], prog=f"python -m jaxdl lr-find {args[0]}", options=Options)
-    runtime.configure(device=options.device)
+    setup, options = open_experiment(args, "lr-find", Options)
     ramp = ramp_of(
-        Setup.of(config, values),
+        setup,
         knob=options.knob,
         steps=options.ramp_steps,
         lowest=options.lowest,

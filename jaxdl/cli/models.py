@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 import jaxdl.models
+from jaxdl.cli.options import read_flags
 from jaxdl.inspect.flops import rows
 from jaxdl.models.catalog import MODELS
 
@@ -29,7 +28,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl models")
+    options = read_flags(Options, args, prog="python -m jaxdl models")
     found = read()
     if options.json:
         print(json.dumps(found, indent=1))

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from jaxdl import shipped
+from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError, did_you_mean
 from jaxdl.record.manifest import result_file
 
@@ -92,7 +93,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl new")
+    options = read_flags(Options, args, prog="python -m jaxdl new")
     given = Path(options.name)
     in_folder = Path("experiments").is_dir() and given.parent == Path()
     path = (Path("experiments") / given if in_folder else given).with_suffix(".py")

@@ -4,81 +4,122 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import wraps
-from types import MappingProxyType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from jaxdl.experiment import ExperimentError, override_types
-from jaxdl.setup import Config, as_typed, refuse_reserved
+from jaxdl import runtime
+from jaxdl.experiment import ExperimentError, load_config, override_types
+from jaxdl.setup import Config, Setup, as_typed, refuse_reserved
 from jaxdl.shipped import commands_here
 
 LATEST = "latest"
+FLAT = tyro.conf.OmitArgPrefixes
+"""Groups of flags are titles in the help, not prefixes of the flags."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is carried out. None of these changes its result beyond rounding."""
+    """How the run is carried out. None of these changes its result beyond rounding."""
 
     device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute; by default whatever JAX finds (or JAX_PLATFORMS says)."""
+    """Where to compute. None: what JAX_PLATFORMS says, else the fastest that JAX finds."""
     mesh: str | None = None
-    """Devices by axis: data=N, fsdp=N, model=N, as in data=4,model=2; by default all devices take part of the data."""
+    """Devices by axis: data=N, fsdp=N, model=N, as in data=4,model=2. None: all devices share the batch."""
     strategy: Literal["jit", "pmap"] = "jit"
-    """How several devices are programmed; pmap takes data parallelism only."""
+    """How several devices are programmed; pmap is for data parallelism only."""
     devices: int | None = None
-    """Split the CPU into so many virtual devices, to try a mesh."""
+    """Number of virtual devices to split the CPU into, to try a mesh."""
     run: str = "runs"
     """Folder under which <experiment>/<date-time>-s<seed>/ is made."""
     resume: str | None = None
-    """Continue this run folder; without a value the latest run of this experiment."""
-    log_every: int = 50
-    """Steps between lines of metrics.jsonl."""
+    """Continue this run folder; without a value, the latest run of this experiment. Executes the folder's experiment.py."""
+    trust: bool = False
+    """Resume a run folder whose config.json or experiment.py was changed after the run wrote it."""
+    log_every: int | None = None
+    """Steps between lines of metrics.jsonl. None: 50, or a fiftieth of a shorter run."""
     checkpoint_every: int | None = None
-    """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""
+    """Steps between checkpoints. None: at every best evaluation, every minute and at the end."""
     stop_at: int | None = None
-    """Pause after this step with a checkpoint; `--resume` goes on."""
+    """Pause after this step with a checkpoint; `--resume` continues."""
     max_bad_steps: int = 10
-    """Give up after so many steps in a row whose loss or gradient is not finite."""
+    """Give up after this many steps in a row with a loss or a gradient that is not finite."""
     deterministic: bool = False
-    """The same bits at every run on a GPU too (slower); a CPU's are anyway."""
+    """Give the same bits at every run on a GPU, too (slower). A CPU always does."""
     debug_nans: bool = False
-    """Stop at the operation that makes the first NaN (slow)."""
+    """Stop at the operation that produces the first NaN (slow)."""
     profile: bool = False
     """Write a trace of a few chunks of steps into the run folder, for TensorBoard or ui.perfetto.dev."""
     coordinator: str | None = None
-    """Several processes: host:port of the first one. (Slurm, Open MPI, Kubernetes and Cloud TPU need no flags.)"""
+    """Several processes: host:port of the first one. Slurm, Open MPI, Kubernetes and Cloud TPU need no flags."""
     num_processes: int | None = None
-    """How many processes there are."""
+    """Several processes: how many."""
     process_id: int | None = None
-    """Which of them this is, from 0."""
+    """Several processes: the number of this one, from 0."""
     watchdog: float | None = None
-    """End the process after so many seconds without progress (10 times as long while something compiles); by default
-    300 where there are several processes."""
+    """Seconds without progress after which the process ends (10 times as many while it compiles). None: 300 if there are
+    several processes, else never."""
     quiet: bool = False
-    """No progress bar."""
+    """Show no progress."""
 
 
 DOCS = {
     "eval_every": "Steps between evaluations.",
     "precision": "Precision of the computation; parameters stay float32.",
     "remat": "Recompute activations in the backward pass: less memory, more time.",
-    "accumulate": "Cut the batch into so many micro-batches.",
-    "ema": "Evaluate an exponential moving average of the parameters and their statistics, of this decay.",
-    "init_from": "Start from the weights of a run folder, or of a folder of import-weights; the head may differ.",
-    "data_seed": "Seed of the data order alone.",
+    "accumulate": "Cut each batch into this many micro-batches: less memory, the same gradient.",
+    "ema": "Decay of an exponential moving average of the parameters, which is then evaluated.",
+    "init_from": "Start from the weights of a run folder or of a folder of import-weights; the head may differ.",
+    "data_seed": "Seed of the order of the data; by default the knob `seed`.",
 }
 
 
 def overrides_type(taken: Sequence[str]) -> type:
-    """A dataclass of the recorded fields of an Experiment, each None unless given; without the names of knobs."""
+    """A dataclass of the recorded fields of an Experiment that no knob is named like, each None unless given."""
     shown = {name: hint for name, hint in override_types().items() if name not in taken}
     made = make_dataclass("Recorded", [(name, hint | None, None) for name, hint in shown.items()])
-    lines = "\n".join(f"    {name}: {DOCS[name]} By default what the experiment says." for name in shown)
-    made.__doc__ = f"Recorded with the knobs.\n\nArgs:\n{lines}"
+    lines = "\n".join(f"    {name}: {DOCS[name]}" for name in shown)
+    made.__doc__ = (
+        f"Fields of the Experiment. None: what `config` says. They are recorded with the knobs.\n\nArgs:\n{lines}"
+    )
     return made
+
+
+registry = ConstructorRegistry()
+
+
+@registry.primitive_rule
+def optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """`int | None` is shown as INT, not as {None}|INT; the word None still gives None."""
+    parts = typing.get_args(info.type) if typing.get_origin(info.type) in (typing.Union, UnionType) else ()
+    if type(None) not in parts:
+        return None
+    inner = typing.Union[tuple(part for part in parts if part is not type(None))]  # noqa: UP007 (made of a tuple)
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(inner, info.markers))
+    if not isinstance(spec, PrimitiveConstructorSpec) or spec.nargs != 1:
+        return None
+    return replace(
+        spec,
+        choices=None if spec.choices is None else (*spec.choices, "None"),
+        instance_from_str=lambda words: None if words == ["None"] else spec.instance_from_str(words),
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
+    )
+
+
+def read_flags(options: Callable[..., Any], args: Sequence[str], *, prog: str, text: str | None = None) -> Any:
+    """Build `options` from a command line. --help and a mistake end the process, with exit code 0 and 2.
+
+    `text`: what --help prints first, line by line as it is; None: the docstring of `options`, as a paragraph.
+    """
+    if text and {"-h", "--help"} & set(args):
+        print(f"{text.rstrip()}\n")
+    with registry:
+        return tyro.cli(options, args=args, prog=prog, description=None if text is None else "", config=(FLAT,))
 
 
 def parse(
@@ -89,7 +130,7 @@ def parse(
     options: type = RunOptions,
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], Any]:
-    """(knobs and those recorded fields that were given, options). Exits with 2 and a readable message at a mistake.
+    """(knobs and those recorded fields that were given, options).
 
     `defaults`: values of knobs in place of their own defaults, such as those of a run that is resumed.
     """
@@ -104,19 +145,39 @@ def parse(
     knobs.__signature__ = signature.replace(
         parameters=[p.replace(default=as_typed(defaults[p.name])) if p.name in defaults else p for p in known]
     )
-    recorded = overrides_type(list(signature.parameters))
+    overrides = overrides_type(list(signature.parameters))
 
     def command(
-        knobs: Annotated[Any, tyro.conf.arg(constructor=knobs, name="")],
-        recorded: Annotated[Any, tyro.conf.arg(constructor=recorded, name="")],
-        options: Annotated[Any, tyro.conf.arg(constructor=options, name="")],
+        knobs: Annotated[Any, tyro.conf.arg(constructor=knobs, help="Arguments of `config`, recorded in config.json.")],
+        recorded: Annotated[Any, tyro.conf.arg(constructor=overrides)],
+        run: Annotated[Any, tyro.conf.arg(constructor=options)],
     ) -> tuple[dict[str, Any], Any]:
         given = {name: value for name, value in vars(recorded).items() if value is not None}
-        return {**given, **knobs}, options
+        return {**given, **knobs}, run
 
     module = sys.modules.get(config.__module__)
-    description = commands_here((module and module.__doc__) or config.__doc__ or "")
-    return tyro.cli(command, args=with_value(args), prog=prog, description=description)
+    text = inspect.cleandoc((module and module.__doc__) or config.__doc__ or "")
+    return read_flags(command, with_value(args), prog=prog, text=commands_here(text))
+
+
+def open_experiment(args: Sequence[str], command: str, options: type) -> tuple[Setup, Any]:
+    """What `python -m jaxdl COMMAND EXPERIMENT [flags]` asks for: the setup and the options; the device is configured."""
+    if not args:
+        raise ExperimentError(
+            f"{command} needs an experiment, by its name or file: python -m jaxdl {command} EXPERIMENT"
+        )
+    if args[0] in ("-h", "--help"):
+        print(
+            f"usage: python -m jaxdl {command} EXPERIMENT [flags]\n\n{inspect.cleandoc(options.__doc__ or '')}\n\n"
+            "EXPERIMENT is a name that `python -m jaxdl list` prints, or a file. Its knobs and the options of this command:\n"
+            f"    python -m jaxdl {command} EXPERIMENT --help"
+        )
+        sys.exit(0)
+    config = load_config(args[0])
+    values, read = parse(config, args[1:], prog=f"python -m jaxdl {command} {args[0]}", options=options)
+    names = ("device", "deterministic", "devices")
+    runtime.configure(**{name: getattr(read, name) for name in names if hasattr(read, name)})
+    return Setup.of(config, values), read
 
 
 def with_value(args: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 from jaxdl.data import files
 from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
@@ -46,7 +47,7 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl predict")
+    options = read_flags(Options, args, prog="python -m jaxdl predict")
     if not options.files:
         raise ExperimentError("predict needs at least one file")
     for file in options.files:

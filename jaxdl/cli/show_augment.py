@@ -9,11 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import runtime
 from jaxdl.augment.rows import chain
-from jaxdl.cli.options import parse
-from jaxdl.experiment import Experiment, ExperimentError, load_config
-from jaxdl.setup import Setup
+from jaxdl.cli.options import open_experiment
+from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.types import Batch
 
 
@@ -32,14 +30,8 @@ class Options:
 
 
 def run(args: Sequence[str]) -> int:
-    if not args or args[0] in ("-h", "--help"):
-        print("usage: python -m jaxdl show-augment EXPERIMENT.py [--help | --rows 6 | the experiment's flags]")
-        return 0 if args else 2
-    config = load_config(args[0])
-    values, options = parse(config, args[1:], prog=f"python -m jaxdl show-augment {args[0]}", options=Options)
-    runtime.configure(device=options.device)
-    path = draw(Setup.of(config, values).build(), options.plot, rows=options.rows, draws=options.draws)
-    print(path)
+    setup, options = open_experiment(args, "show-augment", Options)
+    print(draw(setup.build(), options.plot, rows=options.rows, draws=options.draws))
     return 0
 
 

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tyro
 
 from jaxdl import runtime
-from jaxdl.cli.options import parse
+from jaxdl.cli.options import parse, read_flags
 from jaxdl.cli.train import PAUSED, positive
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import Experiment, ExperimentError, load_config
@@ -46,7 +45,7 @@ class SweepOptions:
     """Split the CPU into so many virtual devices."""
     run: str = "runs"
     """Folder under which <experiment>-sweep/<date-time>-s<seed>/ is made."""
-    log_every: int = 50
+    log_every: int | None = None
     """Steps between lines of metrics.jsonl."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""
@@ -82,7 +81,7 @@ def run(args: Sequence[str]) -> int:
         print(f"       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}")
         return 0 if args else 2
     if args[0].startswith("-"):
-        resumed = tyro.cli(ResumeOptions, args=args, prog="python -m jaxdl sweep")
+        resumed = read_flags(ResumeOptions, args, prog="python -m jaxdl sweep")
         runtime.configure(resumed.device, devices=resumed.devices)
         outcome = sweeps.resume(resumed.resume, stop_at=positive("stop-at", resumed.stop_at), quiet=resumed.quiet)
     else:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.options import read_flags
 from jaxdl.engine.loop import Limits, fit
 from jaxdl.engine.parallel import Plan
 from jaxdl.experiment import ExperimentError
@@ -39,7 +40,7 @@ class Options:
 
 def run(args: Sequence[str]) -> int:
     """0: all is well; 1: a file is damaged or the replay differs."""
-    options = tyro.cli(Options, args=args, prog="python -m jaxdl verify")
+    options = read_flags(Options, args, prog="python -m jaxdl verify")
     folder = open_run(options.run)
     if "sweep" in folder.config and options.replay:
         raise ExperimentError(f"{options.run} is a sweep: only its files can be checked, --no-replay")

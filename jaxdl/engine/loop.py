@@ -50,7 +50,8 @@ class Limits:
     """The run options of the loop; none of them changes a result.
 
     Args:
-        log_every: steps between lines of the log (means over the steps since the last line).
+        log_every: steps between lines of the log (means over the steps since the last line); None: 50, in a short run
+            fewer, so that it has 50 lines.
         checkpoint_every: steps between checkpoints; None: at every best evaluation, every minute and at the end.
         stop_at: pause after this step, with a checkpoint, as if interrupted.
         max_bad: steps in a row with a loss or gradient that is not finite before the run gives up.
@@ -58,7 +59,7 @@ class Limits:
         watchdog: end the process after so many seconds without progress; None: only where there are several (300).
     """
 
-    log_every: int = 50
+    log_every: int | None = None
     checkpoint_every: int | None = None
     stop_at: int | None = None
     max_bad: int = 10
@@ -126,6 +127,7 @@ def fit(
     mode = exp.select[1]
     split = "validation" if "validation" in exp.data.splits else None
     step, last = int(np.max(state.step)), min(exp.steps, limits.stop_at or exp.steps)
+    every = limits.log_every or max(1, min(50, exp.steps // 50))
     outcome = Outcome(state, "finished")
     best = None  # the best value so far; of a population, that of its best member
     if checkpoints is not None and checkpoints.best is not None:
@@ -156,7 +158,7 @@ def fit(
             if state.best is not None and bool(np.all(state.best.stopped | (state.bad >= limits.max_bad))):
                 outcome.reason = "stopped early"  # in a population some may have diverged instead
                 break
-            edge = next_edge(step, (limits.log_every, exp.evaluation_step, limits.checkpoint_every), last)
+            edge = next_edge(step, (every, exp.evaluation_step, limits.checkpoint_every), last)
             room = max(1, exp.data.span(step * draws) // draws)
             n, interrupted, stop = agree(
                 min(edge - step, length, room), interruption.signal, callbacks.stopped is not None
@@ -185,7 +187,7 @@ def fit(
                 )
             current = means(view["metrics"])
             events.progress(step, {name: float(np.mean(value)) for name, value in current.items()})
-            if step % limits.log_every == 0 or step == exp.steps:
+            if step % every == 0 or step == exp.steps:
                 norm = {"parameter_norm": np.asarray(program.norms(state)), "skipped": view["skipped"]}
                 events.line({"kind": "train", "step": step, **current, **norm})
                 state = state.replace(metrics=jax.tree.map(nothing, state.metrics))

@@ -19,7 +19,7 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,27 @@ def comparable(lines: Iterable[Line]) -> list[str]:
         {k: v for k, v in line.items() if k not in WALL_CLOCK} for line in lines if line["kind"] in ("train", "eval")
     )
     return [json.dumps(line, sort_keys=True) for line in kept]  # text, since nan != nan
+
+
+def best_evaluation(history: Iterable[Line], metric: str, mode: str) -> Line | None:
+    """The evaluation with the best finite value of a metric; None if there is none."""
+    scored = [line for line in history if line["kind"] == "eval" and isinstance(line.get(metric), int | float)]
+    finite = [line for line in scored if math.isfinite(line[metric])]
+    return (max if mode == "max" else min)(finite, key=lambda line: line[metric]) if finite else None
+
+
+def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
+    """Which weights the results of a run are of, and which `evaluate` takes where those are others; "" where all are the same."""
+    end = next((line for line in reversed(history) if line["kind"] == "end"), {})
+    best, step = best_evaluation(history, metric, mode), end.get("weights")
+    if best is None or step is None or step == best["step"] == end["step"]:
+        return ""
+    if step != end["step"]:
+        return f"with the weights of step {step}, which has the best {best['split']} {metric}"
+    return (
+        f"with the weights of the last step, {step}; {best['split']} {metric} was best at step {best['step']} "
+        f"({best[metric]:.4f}), whose weights `evaluate` and `load` take"
+    )
 
 
 def _repair(folder: Path, resume: int | None) -> None:

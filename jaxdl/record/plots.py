@@ -26,12 +26,18 @@ Lines = Sequence[Mapping[str, Any]]
 PathLike = str | os.PathLike
 
 
-def learning_curves(history: Lines, path: PathLike, *, metrics: Sequence[str] = ()) -> Path:
+def learning_curves(history: Lines, path: PathLike, *, metrics: Sequence[str] = (), select: str = "") -> Path:
     """The loss and the chosen metrics of a run over its steps: training, and each split that was evaluated.
 
-    `history` is what `log.read` gives. Without `metrics`: the loss and up to two more that training and evaluation share.
+    A number of the training log is a mean over steps and stands at the middle of them.
+
+    Args:
+        history: what `log.read` gives.
+        path: the PNG.
+        metrics: what to draw; by default three: the loss, `select`, and others that training and evaluation share.
+        select: the metric that selects the best checkpoint.
     """
-    names = list(metrics) or _shared(history)
+    names = list(metrics) or _shared(history, select)
     figure, panels = _figure(max(len(names), 1), width=4.6)
     for axes, name in zip(panels, names, strict=False):
         series = {}
@@ -48,11 +54,11 @@ def overlay(runs: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *,
     """
     series = {}
     for label, histories in runs.items():
-        at: dict[int, list[float]] = {}
+        at: dict[float, list[float]] = {}
         for history in histories:
             lines = [line for line in history if line.get("split", line["kind"]) == split]
             for x, y in zip(*_points(lines, metric), strict=True):
-                at.setdefault(int(x), []).append(y)
+                at.setdefault(x, []).append(y)
         steps = sorted(at)
         mean = np.array([np.mean(at[step]) for step in steps])
         spread = np.array([np.std(at[step], ddof=1) if len(at[step]) > 1 else 0.0 for step in steps])
@@ -239,31 +245,31 @@ def _curves(axes: Axes, name: str, series: Mapping[str, tuple[np.ndarray, np.nda
         axes.text(1.02, height, text, transform=axes.transAxes, color=colour, fontsize=8.5, va="center")
 
 
-def _apart(heights: list[float], gap: float) -> list[float]:
+def _apart(heights: Sequence[float], gap: float) -> np.ndarray:
     """Move heights in [0, 1] as little as needed to lie `gap` apart."""
-    order = sorted(range(len(heights)), key=heights.__getitem__)
-    placed = [min(max(heights[i], 0.0), 1.0) for i in order]
-    for k in range(1, len(placed)):
-        placed[k] = max(placed[k], placed[k - 1] + gap)
-    if placed and placed[-1] > 1.0:  # push back down from the top
-        placed[-1] = 1.0
-        for k in reversed(range(len(placed) - 1)):
-            placed[k] = min(placed[k], placed[k + 1] - gap)
-    result = [0.0] * len(heights)
-    for i, height in zip(order, placed, strict=True):
-        result[i] = height
-    return result
+    order = np.argsort(heights, kind="stable")
+    ladder = gap * np.arange(len(order))
+    upwards = np.maximum.accumulate(np.clip(heights, 0, 1)[order] - ladder) + ladder
+    placed = np.empty(len(order))
+    placed[order] = np.minimum(upwards, 1 - ladder[::-1])  # the top ones are pushed back down
+    return placed
 
 
 def _points(lines: Lines, name: str) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(line["step"], line[name]) for line in lines if isinstance(line.get(name), int | float)]
+    """Steps and values of a number; that of a training line, a mean since the line before, stands between the two."""
+    before = [0.0, *(line["step"] for line in lines)]
+    places = [
+        (a + line["step"]) / 2 if line["kind"] == "train" else line["step"]
+        for a, line in zip(before, lines, strict=False)
+    ]
+    pairs = [(x, line[name]) for x, line in zip(places, lines, strict=True) if isinstance(line.get(name), int | float)]
     pairs = [(x, y) for x, y in pairs if np.isfinite(y)]
     x, y = zip(*pairs, strict=True) if pairs else ((), ())
     return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
 
-def _shared(history: Lines) -> list[str]:
-    """The loss, then the numbers that both training and evaluation log."""
+def _shared(history: Lines, select: str = "") -> list[str]:
+    """Three at most: the loss, the metric that selects, then the numbers that both training and evaluation log."""
     numbers: dict[str, set[str]] = {}
     for line in history:
         for name, value in line.items():
@@ -272,7 +278,7 @@ def _shared(history: Lines) -> list[str]:
     evaluated = any("eval" in kinds for kinds in numbers.values())
     wanted = {"train", "eval"} if evaluated else {"train"}
     shared = [name for name, kinds in numbers.items() if wanted <= kinds]
-    return [*(["loss"] if "loss" in numbers else []), *(name for name in shared if name != "loss")][:3]
+    return list(dict.fromkeys([*(name for name in ("loss", select) if name in numbers), *shared]))[:3]
 
 
 def _names(classes: Sequence[str], n: int) -> list[str]:

@@ -1,10 +1,11 @@
-"""Who listens to a training loop: the log, the progress bar, the user's callbacks, and the gallery of samples."""
+"""The listeners of a training loop: the log, the progress, the user's callbacks, and the gallery of samples."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxdl.record.log import MetricsLog
+from jaxdl.record.notices import Notices
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.progress import Progress
 
@@ -20,14 +21,17 @@ class Recorder:
         samples: Path | None = None,
     ):
         self.log, self.bar, self.callbacks, self.samples = log, progress, callbacks, samples
+        self.notice = Notices()
 
     def line(self, line: dict[str, Any]) -> None:
         self.log.line(line)
         if line["kind"] == "eval":
-            self.bar.evaluated(line["split"], line)
+            self.bar.evaluated(line["split"], line["step"], line)
         if line["kind"] == "note":
             self.bar.say(f"note: {line['note']}")
         self.callbacks(line)
+        if (note := self.notice(line)) is not None:
+            self.line({"kind": "note", "step": line["step"], "note": note})
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
         self.bar.update(step, metrics)

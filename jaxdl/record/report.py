@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxdl.record import gallery, plots
 from jaxdl.record.draw import Split, draw
-from jaxdl.record.log import Line, read
+from jaxdl.record.log import Line, best_evaluation, read, whose_weights
 from jaxdl.record.manifest import result_file
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import RunFolder
@@ -25,7 +23,8 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
     The pictures are of the test split where there is one, else of the last.
     """
     history = read(run.folder)
-    shown = [(plots.learning_curves(history, run.plots / "learning_curves.png"), "Learning curves")]
+    curves = plots.learning_curves(history, run.plots / "learning_curves.png", select=exp.select[0])
+    shown = [(curves, "Learning curves")]
     chosen = None
     if evaluations:
         chosen = next((e for e in evaluations if e.split == "test"), evaluations[-1])
@@ -138,18 +137,16 @@ def _outcome(run: RunFolder, history: Sequence[Line]) -> str:
 
 
 def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], metric: str, mode: str) -> str:
-    """Metrics by column: the last and the best evaluation during training, then the final weights on each split."""
+    """Metrics by column: the results, with the weights that the run ends with, then the last and the best evaluation."""
     columns: dict[str, Mapping[str, Any]] = {}
-    evals = [line for line in history if line["kind"] == "eval"]
-    scored = [line for line in evals if isinstance(line.get(metric), float | int) and np.isfinite(line[metric])]
-    last = evals[-1] if evals else None
-    best = (max if mode == "max" else min)(scored, key=lambda line: line[metric]) if scored else None
+    last = next((line for line in reversed(history) if line["kind"] == "eval"), None)
+    best = best_evaluation(history, metric, mode)
     if last is not None:
         both = " and best" if last is best else ""
         columns[f"{last.get('split', 'validation')}, last{both} (step {last['step']})"] = last
     if best is not None and best is not last:
         columns[f"{best.get('split', 'validation')}, best {metric} (step {best['step']})"] = best
-    columns |= {f"{split}, final weights": numbers for split, numbers in finals.items()}
+    columns = {**{f"**{split}**": numbers for split, numbers in finals.items()}, **columns}
     if not columns:
         return "Nothing was evaluated yet.\n"
     names = [metric, "loss"]
@@ -157,7 +154,11 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
         names += [name for name, value in numbers.items() if isinstance(value, int | float) and name != "step"]
     names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
     rows = [[name, *(shown_number(numbers.get(name)) for numbers in columns.values())] for name in names]
-    return markdown_table(["", *columns], rows) + "\n"
+    whose = whose_weights(history, metric, mode) if finals else ""
+    said = (
+        f"The result of this run is {' and '.join(f'**{split}**' for split in finals)}{', ' * bool(whose)}{whose}.\n\n"
+    )
+    return said * bool(finals) + markdown_table(["", *columns], rows) + "\n"
 
 
 def _written(value: Any) -> str:

@@ -6,6 +6,7 @@ run.evaluate("test").metrics["accuracy"]
 """
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints
 from jaxdl.record.lock import locked
-from jaxdl.record.log import MetricsLog
+from jaxdl.record.log import MetricsLog, whose_weights
 from jaxdl.record.manifest import reason
 from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
@@ -193,11 +194,14 @@ def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress:
     beat(int(np.max(outcome.state.step)), "reporting")
     ended = outcome.reason in ("finished", "stopped early")
     evaluations = [result.evaluate(split) for split in exp.data.splits if split != "train"] if ended else []
+    best = outcome.state.best
+    restored = best is not None and exp.stop is not None and exp.stop.restore_best and np.isfinite(best.value)
     recorder.line(
         {
             "kind": "end",
             "step": int(outcome.state.step),
             "reason": outcome.reason,
+            "weights": int(best.step if best is not None and restored else outcome.state.step),
             "compile_seconds": round(outcome.compile_seconds, 3),
             "train_seconds": round(outcome.train_seconds, 3),
             "results": {evaluation.split: evaluation.metrics for evaluation in evaluations},
@@ -210,10 +214,13 @@ def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress:
     name = exp.select[0]
     for evaluation in evaluations:
         loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics and name != "loss" else ""
-        progress.say(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
+        progress.result(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
+    if evaluations and (whose := whose_weights(result.history, *exp.select)):
+        progress.result(whose)
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
-    progress.say(f"report: {folder.report}" if ended else f"to go on: python -m jaxdl train --resume {folder.folder}")
+    again = f"to go on: python -m jaxdl train --resume {shlex.quote(str(folder.folder))}"
+    progress.say(f"report: {folder.report}" if ended else again)
 
 
 def headline(program: Program, folder: Path, step: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxdl.models.mlp import MLP
-from jaxdl.record.log import MetricsLog
+from jaxdl.record.log import MetricsLog, whose_weights
 from jaxdl.record.report import title, write_report
 from jaxdl.record.run import create_run
 from jaxdl.reports import ImageGrid, Misclassified, Notes, Picture, Rows
@@ -85,9 +85,9 @@ def test_a_classifier_of_images(run):
     assert "### Confusion matrix (test split)\n\n![Confusion matrix (test split)]" in text
     for line in (
         "**Finished** at step 30: trained 1 min 15 s, compiled 1.2 s; 2 steps skipped",
-        "|  | validation, last (step 30) | validation, best accuracy (step 20) | test, final weights |",
-        "| accuracy | nan | 0.75 | ",
-        "| loss | 0.06667 | 0.1 | 0.5 |",
+        "|  | **test** | validation, last (step 30) | validation, best accuracy (step 20) |",
+        " | nan | 0.75 |",
+        "| loss | 0.5 | 0.06667 | 0.1 |",
         "**Digits (8 x 8)**: Every fifth example is a test example; 12 train, 12 test; batches of 4.",
         "| `lr` | 0.003 |",
         "| `sizes` | [8, 8] |",
@@ -115,7 +115,26 @@ def test_a_regression(run):
     found = evaluation(Regression(MLP(classes=1)).report({"value": values}, targets))
     text, pictures = write(run, [found], Drawn(train={"x": np.zeros((9, 2))}), select=("mse", "min"))
     assert pictures == ["learning_curves", "predicted_against_true"]
-    assert f"| mse | – | {found.metrics['mse']:.4g} |" in text
+    assert f"| mse | {found.metrics['mse']:.4g} | – |" in text
+
+
+@pytest.mark.parametrize(
+    ("weights", "accuracies", "said"),
+    [
+        (20, (0.5, 0.75, 0.7), "of step 20, which has the best validation accuracy"),
+        (30, (0.5, 0.75, 0.7), "of the last step, 30; validation accuracy was best at step 20 (0.7500)"),
+        (30, (0.5, 0.75, 0.8), ""),
+        (30, (np.nan, np.nan, np.nan), ""),
+    ],
+)
+def test_it_is_said_once_which_weights_the_result_is_of(weights, accuracies, said):
+    history = [
+        {"kind": "eval", "split": "validation", "step": 10 * (i + 1), "accuracy": a} for i, a in enumerate(accuracies)
+    ]
+    history.append({"kind": "end", "step": 30, "weights": weights})
+    found = whose_weights(history, "accuracy", "max")
+    assert said in found
+    assert bool(said) == bool(found)
 
 
 def test_images_that_a_task_reports(run):
