@@ -3,9 +3,12 @@
 `python -m jaxdl COMMAND --help` tells more.
 """
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from threading import current_thread, main_thread
 
 COMMANDS = {
     "train": "train an experiment file, or resume a run",
@@ -50,10 +53,24 @@ def main(args: Sequence[str]) -> int:
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(COMMANDS)}"
         print(f"error: no command {args[0]!r}{hint}", file=sys.stderr)
         return 2
-    from jaxdl.cli.errors import guarded
+    with ended_by_ctrl_c():
+        from jaxdl.cli.errors import guarded
 
-    command = import_module(f"jaxdl.cli.{args[0].replace('-', '_')}")
+        command = import_module(f"jaxdl.cli.{args[0].replace('-', '_')}")
     return guarded(lambda: command.run(list(args[1:])))
+
+
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """While libraries are imported Ctrl-C ends the process without a traceback: some would turn it into an error of their own."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run() -> None:
