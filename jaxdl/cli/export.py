@@ -5,6 +5,7 @@ RUN/export/
   predict.stablehlo     the same as a portable StableHLO module, for other runtimes
   weights.safetensors   params/... and model_state/..., float32
   signature.json        shapes, types, classes, and the run
+  MANIFEST.json         size and checksum of these files; `load` compares them
 
 The function computes in the precision of the run: with `precision="bfloat16"` it rounds weights and inputs as training does,
 and returns float32.
@@ -27,8 +28,9 @@ import tyro
 from jaxdl import runtime
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
+from jaxdl.pretrained.files import read_json, read_tensors, reading
 from jaxdl.record.leaves import flatten
-from jaxdl.record.manifest import result_file
+from jaxdl.record.manifest import MANIFEST, find_damage, result_file, write_manifest
 from jaxdl.runs.members import load as load_run
 from jaxdl.types import UserError
 
@@ -91,6 +93,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         (new / "predict.jax").write_bytes(exported.serialize())
         (new / "predict.stablehlo").write_bytes(exported.mlir_module_serialized)
         (new / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")
+        write_manifest(new)
     return signature
 
 
@@ -122,19 +125,28 @@ def load(folder: str | Path) -> Callable[[Any], Any]:
 
     predict = load("runs/digits_cnn/2026-01-31_12-00-00-s0/export")
     predict(images)["label"]
-    """
-    from safetensors.numpy import load_file
 
+    Raises UserError where a file is missing or is not the one that `export` wrote, as MANIFEST.json says (exports of earlier
+    versions have none and are not checked).
+    """
     folder = Path(folder)
-    exported = jax.export.deserialize(bytearray((folder / "predict.jax").read_bytes()))
-    signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
+    missing = [
+        name for name in ("predict.jax", "signature.json", "weights.safetensors") if not (folder / name).is_file()
+    ]
+    if missing:
+        raise UserError(f"{folder} holds no {missing[0]}: make it with export RUN")
+    if (folder / MANIFEST).is_file() and (damage := find_damage(folder)):
+        raise UserError(f"{folder}: {damage}: export the run again")
+    signature = read_json(folder / "signature.json")
     trees: dict[str, Any] = {"params": {}, "model_state": {}}
-    for path, array in load_file(folder / "weights.safetensors").items():
+    for path, array in read_tensors(folder / "weights.safetensors").items():
         *names, last = path.split("/")
         node = trees
         for name in names:
             node = node.setdefault(name, {})
         node[last] = array
+    with reading(folder / "predict.jax"):
+        exported = jax.export.deserialize(bytearray((folder / "predict.jax").read_bytes()))
     call = jax.jit(exported.call)
     shape, kind = signature["input"]["shape"], np.dtype(signature["input"]["dtype"])
 

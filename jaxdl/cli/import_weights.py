@@ -10,6 +10,7 @@ import tyro
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import import_weights
+from jaxdl.record.manifest import result_file
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ def run(args: Sequence[str]) -> int:
         raise ExperimentError(f"{options.output} exists and is not empty: name another folder with -o")
 
     head = {} if options.classes is None else {"classes": options.classes}
-    imported = import_weights(
-        options.name, options.file, options.output, naming=options.naming, ignore=options.ignore, **head
-    )
+    with result_file(options.output) as new:
+        imported = import_weights(options.name, options.file, new, naming=options.naming, ignore=options.ignore, **head)
     print(f"{options.output}: {options.name} from {imported.weights.naming} names, every tensor in its place")
     return 0

@@ -96,6 +96,11 @@ def _package() -> Any:
 @lru_cache(maxsize=8)
 def _read_model(model: str, plain: bool) -> Any:
     """The package's own object; `plain`: special tokens that stand in a text are read as its other characters are."""
-    made = _package().Tokenizer.from_str(model)
+    package = _package()
+    try:
+        made = package.Tokenizer.from_str(model)
+    except Exception as error:  # the package raises nothing more specific
+        first = str(error).partition("\n")[0]
+        raise UserError(f"the text is no tokenizer.json that the package tokenizers reads: {first}") from error
     made.encode_special_tokens = plain
     return made

@@ -9,7 +9,9 @@ import json
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,10 +44,37 @@ NESTED = ("state_dict", "model", "model_state_dict", "module", "params")
 """Where training scripts keep the weights within their checkpoints."""
 
 
+REPEATED = 2**20
+"""Elements that a tensor may have beyond those of its storage (views of stride 0, as `expand` makes them)."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever the content of a file raises into a UserError of one line: no parser of others lists its exceptions."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:
+        first = str(error).partition("\n")[0]
+        raise UserError(f"{path} is damaged or of another form ({type(error).__name__}: {first})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises UserError for anything else."""
+    with reading(path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise UserError(f"{path} holds a {type(found).__name__} instead of an object with names")
+        return found
+
+
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """name -> array of a safetensors file, a PyTorch file (also of before 1.6), or a folder holding one of them.
 
-    Hugging Face's folders may be sharded. Raises ValueError where the file is none of these or holds no tensors.
+    Hugging Face's folders may be sharded. Raises UserError where the file is none of these, is damaged or holds no tensors.
     """
     path = Path(path)
     if path.is_dir():
@@ -60,19 +89,32 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
             raise UserError(f"{path} holds none of {', '.join(names)}")
         path = found[0]
     if path.suffix == ".json":
-        shards = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-        return {name: array for shard in shards for name, array in read_tensors(path.parent / shard).items()}
-    with path.open("rb") as file:
+        return {name: array for shard in _shards(path) for name, array in read_tensors(shard).items()}
+    with reading(path), path.open("rb") as file:
         head = file.read(16)
         file.seek(0)
         if head[:4] == b"PK\x03\x04":
-            return tensors_of(_read_zip(file), path)
+            return tensors_of(_read_zip(file, path), path)
         # a length, then JSON; asked before pickles, for the length may begin with a pickle's first byte
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
             return _read_safetensors(file.read())
         if head[:1] == b"\x80":
             return tensors_of(_read_legacy(file, path), path)
     raise UserError(f"{path} is neither a safetensors nor a PyTorch file")
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names; all of them lie beside it."""
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{index} is no index of weights: it has no weight_map of tensors and files")
+    shards = sorted(set(names.values()))
+    for shard in shards:
+        if Path(shard).name != shard or "\\" in shard or shard.endswith(".json"):
+            raise UserError(f"{index} names the file {shard!r}: a file of weights lies in the index's own folder")
+        if not (index.parent / shard).is_file():
+            raise UserError(f"{index} names the file {shard!r}, which is missing")
+    return [index.parent / shard for shard in shards]
 
 
 def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
@@ -87,7 +129,7 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
 
 
 def write(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file, which PyTorch's libraries read as well."""
+    """Write a safetensors file, which PyTorch's libraries read as well."""
     from safetensors.numpy import save_file
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
@@ -142,6 +184,8 @@ def _tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: An
         raise UserError(f"a tensor of shape {size} reaches beyond its storage of {len(storage)} elements")
     if 0 in size:
         return np.zeros(size, storage.dtype)
+    if prod(size) > len(storage) + REPEATED:
+        raise UserError(f"a tensor of shape {size} and stride {stride} repeats a storage of {len(storage)} elements")
     item = storage.itemsize
     view = np.lib.stride_tricks.as_strided(storage[offset:], size, tuple(s * item for s in stride), writeable=False)
     return np.array(view)
@@ -177,18 +221,22 @@ class Unpickler(pickle.Unpickler):
         return self.storages(str(key), np.dtype(dtype), count)
 
 
-def _read_zip(file: BinaryIO) -> Any:
-    """PyTorch 1.6 and later: a zip with `data.pkl` and one file `data/<key>` per storage."""
+def _read_zip(file: BinaryIO, path: Path) -> Any:
+    """PyTorch 1.6 and later: a zip with `data.pkl` and one file `data/<key>` per storage; nothing is compressed."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise UserError(f"{path} is a compressed zip file: torch.save compresses nothing")
         found = [name for name in names if name.endswith("/data.pkl")]
         if len(found) != 1:
-            raise UserError("the zip file holds no data.pkl: not saved by torch.save")
+            raise UserError(f"{path} is a zip file without data.pkl: torch.save did not write it")
         root = found[0].removesuffix("data.pkl")
         order = archive.read(f"{root}byteorder").decode() if f"{root}byteorder" in names else "little"
 
         def storage(key: str, dtype: np.dtype, count: int) -> np.ndarray:
             elements = np.frombuffer(archive.read(f"{root}data/{key}"), dtype)
+            if len(elements) < count:
+                raise UserError(f"{path} is damaged: storage {key} has {len(elements)} elements instead of {count}")
             return elements if order == "little" else elements.byteswap()
 
         return Unpickler(io.BytesIO(archive.read(found[0])), storage).load()
@@ -205,6 +253,8 @@ def _read_legacy(file: BinaryIO, path: Path) -> Any:
     begin = file.tell()
 
     def promise(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        if count * dtype.itemsize > path.stat().st_size:
+            raise UserError(f"{path} is damaged: storage {key} of {count} elements is larger than the file")
         return storages.setdefault(key, np.zeros(count, dtype))
 
     Unpickler(file, promise).load()

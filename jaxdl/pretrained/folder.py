@@ -53,7 +53,7 @@ READS_TOKENS = {
     Decoder: 1,
     EncoderDecoder: 2,
 }
-TOKENIZER = "tokenizer.json"
+TENSORS, TOKENIZER = "weights.safetensors", "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def import_weights(
     arrays = {
         f"{collection}/{path}": np.asarray(a) for (collection, path), a in leaves_by_path(weights.variables).items()
     }
-    files.write(out / "weights.safetensors", arrays, {"format": "flax"})
+    files.write(out / TENSORS, arrays, {"format": "flax"})
     record = {
         "name": name,
         "options": options,
@@ -227,10 +227,12 @@ def import_weights(
         "labels": labels,
         "source": {"file": Path(path).name, "sha256": file_digest(Path(path)) if Path(path).is_file() else None},
     }
-    (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     tokenizer = (Path(path) if Path(path).is_dir() else Path(path).parent) / TOKENIZER
     if weights.preprocess is None and tokenizer.is_file():
+        files.read_json(tokenizer)
         shutil.copyfile(tokenizer, out / TOKENIZER)
+    record["sha256"] = {name: file_digest(out / name) for name in (TENSORS, TOKENIZER) if (out / name).is_file()}
+    (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Imported(name, model, weights, tokenizer_in(out))
 
 
@@ -239,25 +241,32 @@ def tokenizer_in(folder: Path) -> Path | None:
 
 
 def open_weights(folder: str | Path) -> Imported:
-    """A folder that `import_weights` wrote. Raises ValueError where it is none or its tensors do not fit the model."""
+    """A folder that `import_weights` wrote.
+
+    Raises UserError where it is none, where a file is not the one whose SHA-256 `weights.json` holds (folders of earlier versions
+    hold none and are not checked), or where the tensors do not fit the model.
+    """
     folder = Path(folder)
     if not (folder / "weights.json").is_file():
         raise UserError(f"{folder} holds no weights.json: make it with import-weights")
-    try:
-        record = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
+    file = folder / "weights.json"
+    record = files.read_json(file)
+    with files.reading(file):
         model = MODELS[record["name"]].build(**record["options"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / 'weights.json'} is damaged ({error}): import the weights again") from None
-    arrays = files.read_tensors(folder / "weights.safetensors")
-    wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in leaves_by_path(shapes_of(model)).items()}
+        labels = tuple(record["labels"]) if record["labels"] else None
+        preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
+        naming, digests = record["naming"], dict(record.get("sha256", {}))
+    for name, digest in digests.items():
+        if (folder / name).is_file() and file_digest(folder / name) != digest:
+            raise UserError(f"{folder / name} is not the file that import-weights wrote: import the weights again")
+    arrays = files.read_tensors(folder / TENSORS)
+    with files.reading(file):
+        wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in leaves_by_path(shapes_of(model)).items()}
     wrong = sorted(n for n in {*arrays, *wanted} if n not in arrays or n not in wanted or arrays[n].shape != wanted[n])
     if wrong:
         raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
-    labels = tuple(record["labels"]) if record["labels"] else None
-    preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
-    weights = Weights(variables, record["naming"], preprocess, labels)
-    return Imported(record["name"], model, weights, tokenizer_in(folder))
+    return Imported(record["name"], model, Weights(variables, naming, preprocess, labels), tokenizer_in(folder))
 
 
 def file_digest(path: Path) -> str:

@@ -1,6 +1,5 @@
 """What was done to images before these weights saw them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxdl.pretrained.files import read_json, reading
 from jaxdl.types import UserError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -103,10 +103,12 @@ def beside(path: str | Path) -> Preprocess | None:
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     file = folder / "preprocessor_config.json"
     if file.is_file():
-        return _huggingface(json.loads(file.read_text(encoding="utf-8")))
+        with reading(file):
+            return _huggingface(read_json(file))
     file = folder / "config.json"
-    if file.is_file() and "pretrained_cfg" in (config := json.loads(file.read_text(encoding="utf-8"))):
-        return _timm(config["pretrained_cfg"])
+    if file.is_file() and "pretrained_cfg" in (config := read_json(file)):
+        with reading(file):
+            return _timm(config["pretrained_cfg"])
     return None
 
 
@@ -138,7 +140,8 @@ def labels_beside(path: str | Path) -> tuple[str, ...] | None:
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
     if not file.is_file():
         return None
-    config = json.loads(file.read_text(encoding="utf-8"))
-    if "id2label" in config:
-        return tuple(config["id2label"][str(i)] for i in range(len(config["id2label"])))
-    return tuple(config["label_names"]) if "label_names" in config else None
+    with reading(file):
+        config = read_json(file)
+        if "id2label" in config:
+            return tuple(config["id2label"][str(i)] for i in range(len(config["id2label"])))
+        return tuple(config["label_names"]) if "label_names" in config else None

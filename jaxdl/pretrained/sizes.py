@@ -1,10 +1,10 @@
 """Sizes of a language model from Hugging Face's `config.json` beside its weights, and whether it is the model it is loaded as."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxdl.pretrained.files import read_json
 from jaxdl.types import UserError
 
 BERT = {
@@ -100,7 +100,7 @@ def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
     family = next((f for f in SIZES if name.startswith(f)), None)
     if family is None or not file.is_file():
         return {}
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = read_json(file)
     if config.get("model_type", family) != family:
         raise UserError(f"{file} is of a model of type {config['model_type']!r}, {name} is of type {family!r}")
     said = SAID[family] | (GATED if "v1_1" in name else {})
@@ -113,6 +113,9 @@ def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
                 f"{file} says {key}={config[key]} and {twin}={config[twin]}: {name} has one number for both"
             )
     options = {ours: config[theirs] for ours, theirs in SIZES[family].items() if config.get(theirs) is not None}
+    for ours, size in options.items():
+        if type(size) is not int or size < 1:
+            raise UserError(f"{file} says {SIZES[family][ours]}={size!r}: a size is a whole number of 1 or more")
     if family == "gpt2" and "hidden" not in options and "width" in options:
         options["hidden"] = 4 * options["width"]
     if name.endswith("_classifier"):

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from jaxdl.cli import export
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
+from jaxdl.types import UserError
 
 pytestmark = pytest.mark.programs(10, "a run is loaded and exported")
 
@@ -57,6 +58,7 @@ def test_the_command_writes_into_the_run_and_never_over_it(trained, tmp_path, ca
     assert export.run([str(copy)]) == 0
     assert "any number of examples at a time" in capsys.readouterr().out
     assert sorted(p.name for p in (copy / "export").iterdir()) == [
+        "MANIFEST.json",
         "predict.jax",
         "predict.stablehlo",
         "signature.json",
@@ -64,6 +66,25 @@ def test_the_command_writes_into_the_run_and_never_over_it(trained, tmp_path, ca
     ]
     with pytest.raises(ExperimentError, match="exists"):
         export.run([str(copy)])
+
+
+def test_a_damaged_export_is_noticed(exported, tmp_path):
+    copy, rng = tmp_path / "copy", np.random.default_rng(0)
+    shutil.copytree(exported, copy)
+    for name in ("predict.jax", "weights.safetensors", "signature.json"):
+        whole = (copy / name).read_bytes()
+        for place in rng.integers(0, len(whole), 4):
+            (copy / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :])
+            with pytest.raises(UserError) as caught:
+                export.load(copy)
+            assert name in str(caught.value)
+        (copy / name).unlink()
+        with pytest.raises(UserError) as caught:
+            export.load(copy)
+        assert name in str(caught.value)
+        (copy / name).write_bytes(whole)
+    (copy / "MANIFEST.json").unlink()  # as in exports of earlier versions
+    assert export.load(copy)(np.zeros((2, 6)))["label"].shape == (2,)
 
 
 @pytest.mark.slow
