@@ -169,9 +169,8 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
     names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
     rows = [[name, *(shown_number(numbers.get(name)) for numbers in columns.values())] for name in names]
     whose = whose_weights(history, metric, mode) if finals else ""
-    said = (
-        f"The result of this run is {' and '.join(f'**{plain_text(split)}**' for split in finals)}{', ' * bool(whose)}{whose}.\n\n"
-    )
+    splits = " and ".join(f"**{plain_text(split)}**" for split in finals)
+    said = f"The result of this run is {splits}{', ' * bool(whose)}{whose}.\n\n"
     return said * bool(finals) + markdown_table(["", *columns], rows) + "\n"
 
 
