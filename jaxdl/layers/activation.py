@@ -1,4 +1,4 @@
-"""Activations with a learned parameter; the formulas are in `jaxdl.activations`."""
+"""Activation functions with a learned parameter; their formulas are in `jaxdl.activations`."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ from jaxdl.activations import prelu, swish
 
 
 class Swish(nn.Module):
-    """x·σ(βx) with β learned: one number, or one per channel (the last axis).
+    """Swish x·σ(βx) with a learned β: one number, or one per channel (the last axis).
 
-    Parameter `beta`: `()` or `(channels,)`. For a fixed β use the function `jaxdl.activations.swish`.
+    Parameter `beta`: `()` or `(channels,)`. For a fixed β use `jaxdl.activations.swish`.
     """
 
     per_channel: bool = False
@@ -24,10 +24,10 @@ class Swish(nn.Module):
 
 
 class PReLU(nn.Module):
-    """x for x > 0, slope·x otherwise, with the slope learned: one number, or one per channel (the last axis).
+    """PReLU: x for x > 0, otherwise slope·x with a learned slope: one number, or one per channel (the last axis).
 
-    Parameter `slope`: `()` or `(channels,)`, 0.25 at first (He et al. 2015, arXiv:1502.01852). Leave it out of
-    weight decay, which would pull it to ReLU.
+    Parameter `slope`: `()` or `(channels,)`, initially 0.25. Exclude it from weight decay, which would make it a ReLU.
+    Source: He et al. 2015, arXiv:1502.01852.
     """
 
     per_channel: bool = False

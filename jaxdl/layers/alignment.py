@@ -1,12 +1,12 @@
-"""Attention as recurrent translators use it: one query, the decoder's state, against the encoder's outputs.
+"""Attention of a recurrent decoder: one query, the state of the decoder, attends to the outputs of the encoder.
 
-Bahdanau (additive)    e_j = v·tanh(W·q + U·k_j)
-Luong dot              e_j = q·k_j
-Luong general          e_j = q·(W·k_j)
-Luong concat           e_j = v·tanh(W·[q; k_j]) — the additive one, its bias aside
-with coverage          e_j = v·tanh(W·q + U·k_j + u·c_j)      c: what earlier queries gave k_j, Σ w_j
+    Bahdanau (additive)    e_j = v·tanh(W·q + U·k_j)
+    Luong dot              e_j = q·k_j
+    Luong general          e_j = q·(W·k_j)
+    Luong concat           e_j = v·tanh(W·[q; k_j]): the additive one without bias
+    with coverage          e_j = v·tanh(W·q + U·k_j + u·c_j)      c_j: sum of the weights of k_j for earlier queries
 
-w = softmax(e),    context = Σ_j w_j k_j
+w = softmax(e), context = Σ_j w_j k_j.
 """
 
 from typing import Literal
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxdl.activations import softmax
+from jaxdl.counts import check_counts
 from jaxdl.layers.dense import Dense
 from jaxdl.types import UserError
 
@@ -23,22 +24,22 @@ Reading = tuple[Float[Array, "batch channels"], Float[Array, "batch keys"]]
 
 
 class Alignment(nn.Module):
-    """Context `(batch, channels)` and weights `(batch, keys)` of a query `(batch, n)` over a memory `(batch, keys, channels)`.
+    """Base class: context `(batch, channels)` and weights `(batch, keys)` of a query `(batch, n)` and a memory.
 
-    `prepare(memory)` is what does not depend on the query, computed once a sequence and given to every call; `seen` is the sum
-    of the weights so far, for an alignment that `covers`.
+    The memory is `(batch, keys, channels)`. `prepare(memory)` does not depend on the query; compute it once per sequence and
+    pass it to every call. `seen` is the sum of the weights of earlier queries, which is used if `covers` is true.
     """
 
     @property
     def covers(self) -> bool:
-        """Whether the score asks what was looked at before."""
+        """Whether the scores depend on the weights of earlier queries."""
         return False
 
     def prepare(self, memory: Float[Array, "batch keys channels"]) -> Float[Array, "batch keys width"]:
         return memory
 
     def score(self, query: Array, prepared: Array, seen: Array | None) -> Float[Array, "batch keys"]:
-        raise NotImplementedError  # abstract: the score is all in which the mechanisms differ
+        raise NotImplementedError  # the subclasses differ in the score only
 
     def __call__(
         self,
@@ -54,16 +55,17 @@ class Alignment(nn.Module):
 
 
 class Bahdanau(Alignment):
-    """e_j = v·tanh(W·q + U·k_j + b). Parameters: `query` (with the bias), `key`, `weigh`. Source: arXiv:1409.0473, A.1.2.
+    """Additive attention: e_j = v·tanh(W·q + U·k_j + b). Parameters: `query` (with the bias), `key`, `weigh`.
 
-    `coverage=True` adds u·c_j inside the tanh (`cover`), so that a reader knows what it has read: See et al. 2017,
-    arXiv:1704.04368, eq. 11; `jaxdl.losses.sequence.coverage_loss` is what teaches it not to read twice.
+    `coverage=True` adds u·c_j inside the tanh (parameter `cover`; See et al. 2017, arXiv:1704.04368, eq. 11). Train it with
+    `jaxdl.losses.coverage_loss`, which penalises attending twice. Source: Bahdanau et al. 2014, arXiv:1409.0473, A.1.2.
     """
 
     width: int
     coverage: bool = False
 
     def setup(self) -> None:
+        check_counts(width=self.width)
         self.query = Dense(self.width)
         self.key = Dense(self.width, use_bias=False)
         self.weigh = Dense(1, use_bias=False)
@@ -85,7 +87,7 @@ class Bahdanau(Alignment):
 
 
 class Luong(Alignment):
-    """`kind`: "dot" (no parameters; equal widths), "general" (one matrix, `width` that of the query).
+    """Multiplicative attention. `kind` is "dot" (no parameters; equal widths) or "general" (a matrix to the query's `width`).
 
     Source: Luong et al. 2015, arXiv:1508.04025, section 3.1.
     """
@@ -95,7 +97,7 @@ class Luong(Alignment):
 
     def setup(self) -> None:
         if self.kind not in ("dot", "general"):
-            raise UserError(f"kind={self.kind!r}: take 'dot' or 'general' (Luong's 'concat' is Bahdanau)")
+            raise UserError(f"kind = {self.kind!r} must be 'dot' or 'general'; for 'concat' use Bahdanau")
         if self.kind == "general":
             self.key = Dense(self.width, use_bias=False)
 
@@ -105,6 +107,5 @@ class Luong(Alignment):
     def score(self, query: Array, prepared: Array, seen: Array | None) -> Array:
         n, channels = query.shape[-1], prepared.shape[-1]
         if n != channels:
-            given = f"width={channels}" if self.kind == "general" else f"kind='dot' with keys of {channels} channels"
-            raise UserError(f"{given}: the query has {n}, take Luong('general', {n})")
+            raise UserError(f"keys have {channels} channels, the query has {n}: use Luong('general', {n})")
         return jnp.einsum("bc,bkc->bk", query, prepared)

@@ -1,6 +1,6 @@
-"""Sizes: what a convolution or a pool makes of an axis, what it sees, what it costs.
+"""Output sizes, receptive fields and parameters of convolutions and pools.
 
-The cheat sheet's formula with the floor it needs, and with dilation d:
+With padding p, kernel k, stride s and dilation d:
 
     out = ⌊(in + 2p - d·(k - 1) - 1) / s⌋ + 1
 """
@@ -8,6 +8,7 @@ The cheat sheet's formula with the floor it needs, and with dilation d:
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.types import UserError
 
 Mode = Literal["symmetric", "valid", "same", "reflect", "circular", "replicate"]
@@ -17,10 +18,12 @@ MODES = ("symmetric", "valid", "same", "reflect", "circular", "replicate")
 
 
 def per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
-    """One positive integer per spatial axis: `3` -> `(3, 3)`."""
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(values) != rank or any(v < 1 for v in values):
-        raise UserError(f"{name}={value!r}: give one integer >= 1, or {rank} of them")
+    """Return one positive integer per spatial axis: `3` -> `(3, 3)`."""
+    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * rank
+    for one in values:
+        check_count(name, one)
+    if len(values) != rank:
+        raise UserError(f"{name} = {value!r} must be one integer or {rank} of them")
     return values
 
 
@@ -31,13 +34,13 @@ def padding_pairs(
     dilation: Sequence[int] | None = None,
     sizes: Sequence[int] | None = None,
 ) -> Pairs:
-    """Explicit (low, high) padding of every spatial axis.
+    """Return the padding of every spatial axis as pairs (low, high).
 
-    - `"symmetric"` (also the amount of `"reflect"`, `"circular"`, `"replicate"`): ⌊d·(k - 1)/2⌋ on both sides, PyTorch's
-      habit; keeps the size for an odd kernel at stride 1, and does not move the grid at stride 2;
-    - `"valid"`: none;
-    - `"same"`: TensorFlow's, ⌈in/s⌉ outputs, the odd one of the padding on the right (so it depends on `sizes`);
-    - an integer, one per axis, or one pair per axis.
+    - `"symmetric"`, also for `"reflect"`, `"circular"` and `"replicate"`: ⌊d·(k - 1)/2⌋ on both sides, usual in PyTorch. It
+      keeps the size for an odd kernel with stride 1, and the grid aligned with stride 2.
+    - `"valid"`: no padding.
+    - `"same"`: TensorFlow's, for ⌈in/s⌉ outputs, which depends on `sizes`; of an odd amount the larger part is on the right.
+    - An integer, one per axis, or one pair per axis.
 
     >>> padding_pairs("symmetric", (3, 5)), padding_pairs("same", (3,), (2,), (1,), (8,))
     (((1, 1), (2, 2)), ((0, 1),))
@@ -48,7 +51,7 @@ def padding_pairs(
         return ((0, 0),) * rank
     if padding == "same":
         if sizes is None:
-            raise UserError("padding='same' depends on the sizes of the input: give `sizes`")
+            raise UserError("padding = 'same' needs sizes, the sizes of the input")
         total = [
             max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
             for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True)
@@ -56,13 +59,16 @@ def padding_pairs(
         return tuple((t // 2, t - t // 2) for t in total)
     if isinstance(padding, str):
         if padding not in MODES:
-            raise UserError(f"padding={padding!r}: take one of {', '.join(MODES)}, an integer or (low, high) pairs")
+            raise UserError(f"padding = {padding!r} must be one of {', '.join(MODES)}, an integer or (low, high) pairs")
         half = [d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True)]
         return tuple((h, h) for h in half)
-    pairs = (padding,) * rank if isinstance(padding, int) else tuple(padding)
-    pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in pairs)
-    if len(pairs) != rank or any(len(p) != 2 or min(p) < 0 for p in pairs):
-        raise UserError(f"padding={padding!r}: give one integer >= 0, {rank} of them, or {rank} (low, high) pairs")
+    given = tuple(padding) if isinstance(padding, Sequence) else (padding,) * rank
+    pairs = tuple(tuple(p) if isinstance(p, Sequence) else (p, p) for p in given)
+    if len(pairs) != rank or any(len(p) != 2 for p in pairs):
+        raise UserError(f"padding = {padding!r} must be one integer, {rank} of them, or {rank} (low, high) pairs")
+    for low, high in pairs:
+        check_counts(0, padding=low)
+        check_counts(0, padding=high)
     return tuple((low, high) for low, high in pairs)
 
 
@@ -74,21 +80,23 @@ def convolution_output_size(
     dilation: int = 1,
     ceil_mode: bool = False,
 ) -> int:
-    """Length of an axis after a convolution or a pool.
+    """Return the length of an axis after a convolution or a pool.
 
         out = ⌊(in + p_low + p_high - d·(k - 1) - 1) / s⌋ + 1
 
-    `ceil_mode` (pools) rounds up instead, but drops a last window that would start in the padding on the right, as
-    PyTorch does; there a window may also hang over an axis that is shorter by less than the stride. Raises ValueError
-    where the window does not fit.
+    `ceil_mode` of pools rounds up instead, but drops a last window that would start in the padding on the right, as PyTorch
+    does. Raises `UserError` if the window does not fit.
 
     >>> convolution_output_size(224, 3, padding=1), convolution_output_size(112, 3, 2, ceil_mode=True)
     (224, 56)
     """
+    check_counts(size=size, kernel=kernel, stride=stride, dilation=dilation)
     low, high = (padding, padding) if isinstance(padding, int) else padding
     span = size + low + high - dilation * (kernel - 1) - 1
     if span + (stride - 1 if ceil_mode else 0) < 0:
-        raise UserError(f"kernel={kernel} with dilation={dilation} does not fit an axis of {size} padded by {padding}")
+        raise UserError(
+            f"kernel = {kernel} with dilation {dilation} is larger than the axis, {size} with padding {padding}"
+        )
     if not ceil_mode:
         return span // stride + 1
     out = -(-span // stride) + 1
@@ -103,7 +111,7 @@ def transposed_output_size(
     dilation: int = 1,
     output_padding: int = 0,
 ) -> int:
-    """Length of an axis after a transposed convolution: the size whose convolution has length `size`.
+    """Return the length of an axis after a transposed convolution: that whose convolution has the length `size`.
 
         out = (in - 1)·s - p_low - p_high + d·(k - 1) + output_padding + 1
 
@@ -115,13 +123,13 @@ def transposed_output_size(
 
 
 def receptive_field(layers: Iterable[tuple[int, int] | tuple[int, int, int]]) -> tuple[int, int]:
-    """How many inputs one output sees, and how far apart the windows of neighbours are: `(field, jump)`.
+    """Return the receptive field of an output, and the distance between the fields of neighbours: `(field, jump)`.
 
         field ← field + d·(k - 1)·jump;  jump ← jump·s          from field = jump = 1
 
-    `layers`: (kernel, stride) or (kernel, stride, dilation) of each, first to last.
+    `layers` are pairs (kernel, stride) or triples (kernel, stride, dilation), from the first layer to the last.
 
-    >>> receptive_field([(3, 1), (2, 2), (3, 1), (2, 2)])  # the sheet's CNN
+    >>> receptive_field([(3, 1), (2, 2), (3, 1), (2, 2)])  # convolution, pool, convolution, pool
     (10, 4)
     """
     field, jump = 1, 1
@@ -134,7 +142,7 @@ def receptive_field(layers: Iterable[tuple[int, int] | tuple[int, int, int]]) ->
 def convolution_parameters(
     channels: int, features: int, kernel: Sequence[int], groups: int = 1, use_bias: bool = True
 ) -> int:
-    """Number of parameters: `features · (channels/groups · Π k + bias)`.
+    """Return the number of parameters of a convolution: features · (channels/groups · Π k + bias).
 
     >>> convolution_parameters(3, 32, (3, 3))
     896

@@ -1,9 +1,9 @@
-"""Attention: a query reads a weighted mean of values, the weights a softmax of how well it fits their keys.
+"""Scaled dot-product attention, masks, and multi-head attention with a key-value cache.
 
     y = softmax(Q·Kᵀ/√d + bias)·V
 
-Queries are `(batch, queries, heads, dim)`, keys and values `(batch, keys, kv_heads, dim)`; fewer kv_heads than heads is grouped
-(or, with one, multi-query) attention. Masks are boolean, True where a query may look; a query that may look nowhere gets 0.
+Queries are `(batch, queries, heads, dim)`, keys and values `(batch, keys, kv_heads, dim)`; fewer kv_heads than heads is
+grouped-query attention. Masks are boolean, True where a query attends to a key; the result of a query without a key is 0.
 """
 
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxdl.counts import check_counts
 from jaxdl.layers.convolution import Initializer, lecun
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import Dropout, Rate, absent
@@ -25,7 +26,7 @@ Mask = Bool[Array, "#batch #heads queries keys"]
 
 
 def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
-    """A query sees keys at its own position and before.
+    """Mask for keys at the position of the query or before it.
 
     >>> causal_mask(jnp.arange(3)[None], jnp.arange(3)[None])[0, 0].astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
@@ -34,23 +35,23 @@ def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
 
 
 def local_mask(q_positions: Positions, k_positions: Positions, left: int, right: int = 0) -> Mask:
-    """A query sees the `left` positions before its own, its own, and the `right` ones after it."""
+    """Mask for keys from `left` positions before the query to `right` positions after it."""
     distance = k_positions[:, None, :] - q_positions[:, :, None]
     return ((distance >= -left) & (distance <= right))[:, None]
 
 
 def padding_mask(lengths: Int[Array, "batch"], keys: int) -> Mask:
-    """Nobody sees the keys from `lengths` on: `(batch, 1, 1, keys)`."""
+    """Mask for the first `lengths` keys of each example: `(batch, 1, 1, keys)`."""
     return (jnp.arange(keys)[None, :] < lengths[:, None])[:, None, None, :]
 
 
 def segment_mask(q_segments: Int[Array, "batch queries"], k_segments: Int[Array, "batch keys"]) -> Mask:
-    """A query sees keys of its own document only (several packed into one row)."""
+    """Mask for keys of the same document, where several documents are packed into one row."""
     return (q_segments[:, :, None] == k_segments[:, None, :])[:, None]
 
 
 def both(a: Mask | None, b: Mask | None) -> Mask | None:
-    """a and b, where None allows everything."""
+    """Return a & b, where None is a mask that allows everything."""
     return b if a is None else a if b is None else a & b
 
 
@@ -67,34 +68,37 @@ def attention_weights(
     scale: float | None = None,
     softcap: float | None = None,
 ) -> Float[Array, "batch heads queries keys"]:
-    """softmax(cap(Q·Kᵀ·scale) + bias) over the keys, in float32; rows sum to 1, or are 0 where the mask allows nothing.
+    """Return softmax(cap(Q·Kᵀ·scale) + bias) over the keys, in float32. Rows sum to 1, or are 0 if the mask allows no key.
 
-    `scale` is 1/√dim unless given; `causal` compares the indices; `softcap` c limits scores to (-c, c): c·tanh(score/c).
+    Args:
+        mask, bias: of a shape that broadcasts to the result.
+        causal: allow keys up to the index of the query.
+        scale: 1/√dim by default.
+        softcap: c limits scores to (-c, c) as c·tanh(score/c).
     """
     batch, queries, heads, dim = q.shape
     keys, kv_heads = k.shape[1:3]
     if heads % kv_heads:
-        raise UserError(f"kv_heads={kv_heads}: each serves as many of the {heads} heads, take a divisor")
-    scaled = (q * jnp.asarray(dim**-0.5 if scale is None else scale, q.dtype)).reshape(
-        batch, queries, kv_heads, -1, dim
-    )
+        raise UserError(f"kv_heads = {kv_heads} must divide the {heads} heads")
+    scaled = q * jnp.asarray(dim**-0.5 if scale is None else scale, q.dtype)
+    scaled = scaled.reshape(batch, queries, kv_heads, -1, dim)
     scores = jnp.einsum("bqngd,bknd->bngqk", scaled, k, preferred_element_type=jnp.float32)
     scores = scores.reshape(batch, heads, queries, keys)
     if softcap is not None:
         scores = softcap * jnp.tanh(scores / softcap)
     if bias is not None:
-        scores = jnp.maximum(scores + bias.astype(scores.dtype), -1e30)  # a row of -∞ must not become NaN
+        scores = jnp.maximum(scores + bias.astype(scores.dtype), -1e30)  # a row of -∞ would give NaN
     seen = both(mask, causal_mask(positions_of(q), positions_of(k)) if causal else None)
     if seen is None:
         return jax.nn.softmax(scores)
     weights = jax.nn.softmax(jnp.where(seen, scores, -1e30))
-    return weights if mask is None else jnp.where(seen, weights, 0)  # causal alone always leaves the first key
+    return weights if mask is None else jnp.where(seen, weights, 0)  # a causal mask always allows the first key
 
 
 def weighted_values(
     weights: Float[Array, "batch heads queries keys"], v: Float[Array, "batch keys kv_heads dim"]
 ) -> Float[Array, "batch queries heads dim"]:
-    """Σ_k w_qk v_k for every head."""
+    """Return Σ_k w_qk v_k for every head."""
     batch, heads, queries, keys = weights.shape
     weights = weights.astype(v.dtype).reshape(batch, v.shape[2], -1, queries, keys)
     return jnp.einsum("bngqk,bknd->bqngd", weights, v).reshape(batch, queries, heads, v.shape[-1])
@@ -111,9 +115,9 @@ def dot_product_attention(
     scale: float | None = None,
     softcap: float | None = None,
 ) -> Float[Array, "batch queries heads value"]:
-    """y = softmax(Q·Kᵀ/√d + bias)·V; see `attention_weights` for the arguments.
+    """Scaled dot-product attention y = softmax(Q·Kᵀ/√d + bias)·V, with the arguments of `attention_weights`.
 
-    On an NVIDIA GPU, in 16 bits, cuDNN's fused kernel, which never stores the weights; the same numbers.
+    On an NVIDIA GPU, in 16 bits, it uses the fused kernel of cuDNN, which does not store the weights.
     Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
     """
     if softcap is None and _has_kernel(q, k, v):
@@ -129,10 +133,10 @@ def dot_product_attention(
 
 
 def _has_kernel(q: Array, k: Array, v: Array) -> bool:
-    """What cuDNN's kernel takes. Asked while tracing: its own lowering refuses to be traced for another machine."""
+    """Whether cuDNN's kernel can be used; decided while tracing, because it cannot be lowered for another platform."""
     half = q.dtype in (jnp.bfloat16, jnp.float16) and q.dtype == k.dtype == v.dtype
     fits = k.shape == v.shape and q.shape[-1] % 8 == 0 and q.shape[-1] <= 128
-    even = q.shape[1] % 2 == k.shape[1] % 2 == 0  # its gradient with a mask or bias
+    even = q.shape[1] % 2 == k.shape[1] % 2 == 0  # needed by its gradient with a mask or bias
     return half and fits and even and jax.default_backend() == "gpu"
 
 
@@ -140,7 +144,7 @@ def _has_kernel(q: Array, k: Array, v: Array) -> bool:
 
 
 class KeyValue(NamedTuple):
-    """Keys and values of every position so far: a decoder's memory of itself. Each lies as the product with it reads it."""
+    """Cache of keys and values for decoding. Each has the layout that its matrix product reads."""
 
     k: Float[Array, "batch kv_heads slots dim"]
     v: Float[Array, "batch kv_heads dim slots"]
@@ -158,13 +162,13 @@ class KeyValue(NamedTuple):
         return cls(jnp.zeros((batch, heads, slots, dim), dtype), jnp.zeros((batch, heads, dim, slots), dtype))
 
     def read(self) -> tuple[Float[Array, "batch keys kv_heads dim"], Float[Array, "batch keys kv_heads dim"]]:
-        """Keys and values as attention takes them."""
+        """Return keys and values in the layout of `dot_product_attention`."""
         return self.k.swapaxes(1, 2), self.v.transpose(0, 3, 1, 2)
 
     def write(
         self, k: Float[Array, "batch time kv_heads dim"], v: Float[Array, "batch time kv_heads dim"], at: Positions
     ):
-        """Puts each into the slot of its position; what stands at a negative one (padding) or beyond the last slot is dropped."""
+        """Store keys and values at their positions. Negative positions (padding) and those after the last slot are dropped."""
         rows = jnp.arange(k.shape[0])[:, None]
         slots = jnp.broadcast_to(jnp.where(at < 0, self.slots, at), k.shape[:2])
         new_k = self.k.at[rows, :, slots].set(k.astype(self.k.dtype), mode="drop")
@@ -172,22 +176,22 @@ class KeyValue(NamedTuple):
 
 
 class MultiHead(nn.Module):
-    """`heads` attentions of `dim` channels side by side, their results joined by one dense layer: y = concat(head_i)·W_o.
+    """Multi-head attention: `heads` attentions of `dim` channels, joined by a dense layer, y = concat(head_i)·W_o.
 
         head_i = attention(x·W_q,i, memory·W_k,i, memory·W_v,i)        4·width² + 4·width parameters
 
     Args:
-        width: channels of the result.
-        kv_heads: so many keys and values, each for heads/kv_heads queries (None: as many as heads; 1: multi-query).
-        dim: channels a head, width/heads unless given.
-        rate: dropout of the weights (before they meet the values).
-        scale: what scores are multiplied by; 1/√dim unless given (T5: 1).
-        window: (left, right): only so far away, by position.
-        relative: a relative position scheme (`Rotary()`, `ALiBi()`, ...); positions are 0, 1, ... unless given.
-        kernel_init, out_init: of the kernels, and of the last one where that differs.
+        width: number of channels of the result.
+        kv_heads: number of key and value heads, each for heads/kv_heads query heads; `heads` by default, 1 is multi-query.
+        dim: number of channels of a head; width/heads by default.
+        rate: dropout rate of the attention weights.
+        scale: factor of the scores; 1/√dim by default (T5: 1).
+        window: (left, right), the farthest positions before and after the query that it attends to.
+        relative: relative positions, such as `Rotary()` or `ALiBi()`. Positions are 0, 1, ... by default.
+        kernel_init, out_init: initializers of the kernels; `out_init` is for the last one only.
 
-    Called with `x` alone it is self-attention, with `memory` cross-attention. `step` is self-attention with a cache. The weights
-    can be captured: `apply(..., mutable="intermediates")` gives `weights`. Parameters: `query`, `key`, `value`, `out`.
+    With `x` alone it is self-attention, with `memory` cross-attention. `step` is self-attention with a cache.
+    `apply(..., mutable="intermediates")` returns the `weights`, too. Parameters: `query`, `key`, `value`, `out`.
     """
 
     width: int
@@ -203,8 +207,9 @@ class MultiHead(nn.Module):
     out_init: Initializer | None = None
 
     def setup(self) -> None:
+        check_counts(width=self.width, heads=self.heads, kv_heads=self.kv_heads, dim=self.dim)
         if self.dim is None and self.width % self.heads:
-            raise UserError(f"heads={self.heads} does not divide width={self.width}; give dim, the channels of a head")
+            raise UserError(f"heads = {self.heads} must divide width = {self.width}, unless dim is given")
         self.query = Dense(self.heads * self.head_dim, self.use_bias, self.kernel_init)
         self.key = Dense(self.keys * self.head_dim, self.use_bias, self.kernel_init)
         self.value = Dense(self.keys * self.head_dim, self.use_bias, self.kernel_init)
@@ -233,12 +238,11 @@ class MultiHead(nn.Module):
         if memory is None:
             memory, memory_positions = x, positions
         k, v = self.project(memory, memory_positions)
-        return self.read(
-            x, k, v, mask=mask, causal=causal, positions=positions, memory_positions=memory_positions, train=train
-        )
+        at = {"positions": positions, "memory_positions": memory_positions}
+        return self.read(x, k, v, mask=mask, causal=causal, train=train, **at)
 
     def project(self, memory: Array, positions: Positions | None = None) -> tuple[Array, Array]:
-        """Keys (turned to their positions) and values, `(batch, keys, kv_heads, dim)`."""
+        """Return keys, rotated by their positions, and values: `(batch, keys, kv_heads, dim)`."""
         k, v = (self._split(d(memory), self.keys) for d in (self.key, self.value))
         return self._rotate(k, positions), v
 
@@ -255,7 +259,7 @@ class MultiHead(nn.Module):
         train: bool = False,
         order: bool | None = None,
     ) -> Array:
-        """Attention of x to projected keys and values; `order` tells the position scheme that only the past is seen."""
+        """Return the attention of x to keys and values. `order` is the `causal` of the relative positions if it differs."""
         q = self._rotate(self._split(self.query(x), self.heads), positions)
         at = positions_of(q) if positions is None else positions
         to = positions_of(k) if memory_positions is None else memory_positions
@@ -277,7 +281,7 @@ class MultiHead(nn.Module):
         return self.out(y.reshape(*y.shape[:2], -1))
 
     def step(self, x: Array, cache: KeyValue, positions: Positions) -> tuple[Array, KeyValue]:
-        """Causal self-attention of new tokens at `positions` to all before them; they join the cache."""
+        """Return causal self-attention of new tokens at `positions` to the cache, and the cache with these tokens."""
         cache = cache.write(*self.project(x, positions), positions)
         slots = jnp.arange(cache.slots)[None]
         k, v = cache.read()

@@ -1,8 +1,8 @@
-"""Convolutions over one, two or three axes, channels last, kernels `(*kernel, in, out)` as in Linen.
+"""Convolutions over one, two or three axes, channels last, with kernels `(*kernel, in, out)` as in Linen.
 
-Beneath the layers are two pure functions, `convolve` and `convolve_transpose`. They, their gradients and the gradients of
-those (a WGAN's gradient penalty) are the same three bilinear maps; each has a plain form and, for CPUs, a fast one
-(`convolution_cpu.py`), chosen when the program is lowered. Forward and reverse mode work, in any order (`linear_maps.py`).
+The layers call the pure functions `convolve` and `convolve_transpose`. These and their gradients of any order, as of a
+gradient penalty, consist of three bilinear maps. Each map has a plain form and a fast one for CPUs (`convolution_cpu.py`), which
+is chosen when the program is lowered. Forward and reverse mode differentiation both work (`linear_maps.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_count
 from jaxdl.layers import convolution_cpu as cpu
 from jaxdl.layers.arithmetic import Padding, padding_pairs, per_axis, transposed_output_size
 from jaxdl.layers.convolution_cpu import Geometry, plain
@@ -24,8 +25,8 @@ from jaxdl.types import UserError
 Sizes = int | Sequence[int]
 Initializer = Callable[..., Any]
 KernelMap = Callable[..., nn.Module] | None
-"""Makes the module that a layer's kernel goes through, called `(kernel, *, train)`: `SpectralNorm`, `WeightNorm`,
-`partial(DropConnect, rate=0.5)`."""
+"""Constructor of a module `(kernel, *, train) -> kernel` that is applied to the kernel of a layer: `SpectralNorm`,
+`WeightNorm`, `partial(DropConnect, rate=0.5)`."""
 
 lecun = nn.initializers.lecun_normal()
 
@@ -43,8 +44,8 @@ def _plain_kernel(g: Geometry, x: Array, dy: Array) -> Array:
     return jax.linear_transpose(lambda w: plain(g, x, w), w)(dy)[0]
 
 
-# y = forward(x, w), dx = input_gradient(dy, w), dw = kernel_gradient(x, dy): the derivatives of three bilinear maps are the
-# three maps, of the cotangent and the array that is left over.
+# y = forward(x, w), dx = input_gradient(dy, w), dw = kernel_gradient(x, dy): the derivatives of each of these bilinear maps are
+# the two others, of the cotangent and the other array.
 _forward = LinearMap("conv_forward", plain, partial(cpu.batched, cpu.forward_convolution))
 _input_gradient = LinearMap("conv_input_gradient", _plain_input, partial(cpu.batched, cpu.input_gradient))
 _kernel_gradient = LinearMap("conv_kernel_gradient", _plain_kernel, partial(cpu.batched, cpu.kernel_gradient))
@@ -65,29 +66,24 @@ def convolve(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Float[Array, "batch *outputs features"]:
-    """Cross-correlation, what deep learning calls convolution.
+    """Convolution (as in deep learning: cross-correlation).
 
         y[n, o, j] = Σ_t Σ_i x[n, o·s + t·d - p, i] · w[t, i, j]
 
-    Padding as in `arithmetic.padding_pairs`; `"reflect"`, `"circular"` and `"replicate"` continue the input instead of
-    adding zeros. With `groups`, output channel j sees only the input channels of its group.
+    `padding` is that of `arithmetic.padding_pairs`; `"reflect"`, `"circular"` and `"replicate"` extend the input with its own
+    values instead of zeros. With `groups`, an output channel depends on the input channels of its group only.
 
     >>> convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0].tolist()
     [[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]
     """
-    size, rank = kernel.shape[:-2], kernel.ndim - 2
-    if x.ndim != rank + 2:
-        raise UserError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
-    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
-        raise UserError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
-    strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
-    pads = padding_pairs(padding, size, strides, dilation, x.shape[1:-1])
+    size, strides, dilation = _checked(x, kernel, strides, dilation, groups)
+    rank, pads = len(size), padding_pairs(padding, size, strides, dilation, x.shape[1:-1])
     if padding in ("reflect", "circular", "replicate"):
         mode = {"circular": "wrap", "replicate": "edge"}.get(str(padding), str(padding))
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=mode), ((0, 0),) * rank
     g = Geometry(x.shape[1:-1], size, strides, pads, dilation, groups)
     if min(g.outputs) < 1:
-        raise UserError(f"kernel_size={size} with dilation={dilation} does not fit {g.sizes} padded by {pads}")
+        raise UserError(f"kernel_size = {size} with dilation {dilation} is larger than {g.sizes} with padding {pads}")
     return _forward(g, *promote_dtype(x, kernel, dtype=None))
 
 
@@ -101,25 +97,21 @@ def convolve_transpose(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Float[Array, "batch *outputs features"]:
-    """The transpose (with respect to the input) of a convolution: makes the sizes larger by the stride.
+    """Transposed convolution, which enlarges the spatial axes by the stride: the transpose of `convolve` as a map of its input.
 
         out = (in - 1)·s - 2p + d·(k - 1) + output_padding + 1
 
-    The kernel has Linen's form `(*kernel, in/groups, out)` and is not turned round: `y[o] = Σ_t x̂[o + t]·w[t]` on the input x̂
-    with s - 1 zeros put between its elements. PyTorch's `(in, out/groups, *kernel)` is turned round: move its first two
-    axes last and flip the spatial ones (with groups, `kernel_from_torch` in the tests shows it). `"same"` gives in·s.
+    The kernel is `(*kernel, in/groups, out)` as in Linen and is not flipped: `y[o] = Σ_t x̂[o + t]·w[t]` for the input x̂ with
+    s - 1 zeros between its elements. To convert PyTorch's `(in, out/groups, *kernel)`, move its first two axes to the end and
+    flip the spatial axes. `"same"` gives the size in·s.
 
     >>> convolve_transpose(jnp.ones((1, 2, 1)), jnp.array([1.0, 2.0, 3.0])[:, None, None], strides=2)[0, :, 0].tolist()
     [3.0, 2.0, 4.0, 2.0, 1.0]
     """
-    size, rank = kernel.shape[:-2], kernel.ndim - 2
-    if x.ndim != rank + 2:
-        raise UserError(f"x has shape {x.shape}: a kernel of {rank} spatial axes takes (batch, {rank} axes, channels)")
-    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
-        raise UserError(f"groups={groups}: a kernel of shape {kernel.shape} does not fit {x.shape[-1]} channels")
+    size, strides, dilation = _checked(x, kernel, strides, dilation, groups)
+    rank = len(size)
     if padding in ("reflect", "circular", "replicate"):
-        raise UserError(f"padding={padding!r} has no transpose: take 'symmetric', 'valid', 'same' or numbers")
-    strides, dilation = per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
+        raise UserError(f"padding = {padding!r} must be 'symmetric', 'valid', 'same' or numbers")
     extra = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
     if padding == "same":
         outputs = tuple(n * s for n, s in zip(x.shape[1:-1], strides, strict=True))
@@ -130,23 +122,38 @@ def convolve_transpose(
     g = Geometry(outputs, size, strides, pads, dilation, groups)
     if g.outputs != x.shape[1:-1] or min(outputs) < 1:
         raise UserError(
-            f"output_padding={output_padding} must be smaller than strides={strides} or dilation={dilation}"
+            f"output_padding = {output_padding} must be smaller than strides {strides} or dilation {dilation}"
         )
     # the kernel of the convolution from the result to x, whose input gradient this is
     kernel = cpu.swap_channels(jnp.flip(kernel, range(rank)), groups)
     return _input_gradient(g, *promote_dtype(x, kernel, dtype=None))
 
 
+def _checked(x: Array, kernel: Array, strides: Sizes, dilation: Sizes, groups: int) -> tuple[tuple[int, ...], ...]:
+    """Size, strides and dilation of the kernel per axis. Raises `UserError` if it does not fit x."""
+    check_count("groups", groups)
+    rank = kernel.ndim - 2
+    if x.ndim != rank + 2:
+        raise UserError(f"x must be (batch, {rank} axes, channels) for a kernel of {rank} spatial axes, got {x.shape}")
+    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
+        raise UserError(f"groups = {groups} and a kernel {kernel.shape} do not fit {x.shape[-1]} channels")
+    return kernel.shape[:-2], per_axis(strides, rank, "strides"), per_axis(dilation, rank, "dilation")
+
+
 # -- layers -----------------------------------------------------------------------------------------------------------
 
 
 class Conv(nn.Module):
-    """`act ← convolve(x, kernel) + bias` over the spatial axes of `(batch, *spatial, channels)`.
+    """Convolution layer: `convolve(x, kernel) + bias` over the spatial axes of `(batch, *spatial, channels)`.
 
-    `kernel_size` is an integer (for every spatial axis of the input) or one per axis; padding is symmetric unless said
-    otherwise (`arithmetic.padding_pairs`), as PyTorch's users expect, and `"same"` is TensorFlow's. Parameters: `kernel`
-    `(*kernel, channels/groups, features)`, variance 1/fan_in (LeCun), and `bias`, zeros. `features · (channels/groups · Π k + 1)`
-    of them. `kernel_map` makes a module that the kernel goes through first (spectral or weight norm, DropConnect).
+    Args:
+        features: number of output channels.
+        kernel_size: an integer for every spatial axis, or one per axis.
+        padding: "symmetric" as usual in PyTorch, "same" as in TensorFlow, and others of `arithmetic.padding_pairs`.
+        kernel_map: constructor of a module that is applied to the kernel: spectral norm, weight norm, DropConnect.
+
+    Parameters: `kernel` `(*kernel, channels/groups, features)`, with the variance 1/fan_in (LeCun), and `bias`, zeros;
+    features · (channels/groups · Π k + 1) in all.
     """
 
     features: int
@@ -170,7 +177,7 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """`convolve_transpose(x, kernel) + bias`; the usual doubling is `kernel_size=4, strides=2, padding=1`."""
+    """Transposed convolution layer: `convolve_transpose(x, kernel) + bias`. The defaults double the spatial sizes."""
 
     features: int
     kernel_size: Sizes = 4
@@ -195,7 +202,7 @@ class ConvTranspose(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Every channel has kernels of its own, `multiplier` of them; kernel `(*kernel, 1, channels·multiplier)`."""
+    """Depthwise convolution: each channel has `multiplier` kernels; parameter `kernel` `(*kernel, 1, channels·multiplier)`."""
 
     kernel_size: Sizes = 3
     multiplier: int = 1
@@ -211,6 +218,7 @@ class DepthwiseConv(nn.Module):
     def __call__(
         self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
     ) -> Float[Array, "batch *outputs features"]:
+        check_count("multiplier", self.multiplier)
         channels = x.shape[-1]
         kernel = _kernel(self, x, train, channels, channels * self.multiplier)
         options = {"strides": self.strides, "dilation": self.dilation, "groups": channels}
@@ -218,7 +226,7 @@ class DepthwiseConv(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """A depthwise convolution, then a 1x1 one that mixes channels: k²·C + C·features weights instead of k²·C·features."""
+    """Depthwise separable convolution: a depthwise one, then a 1x1 one. k²·C + C·features weights instead of k²·C·features."""
 
     features: int
     kernel_size: Sizes = 3
@@ -237,9 +245,11 @@ class SeparableConv(nn.Module):
 
 
 def _kernel(m: Any, x: Array, train: bool, groups: int, features: int) -> Array:
+    check_count("features", features)
+    check_count("groups", groups)
     size = per_axis(m.kernel_size, x.ndim - 2, "kernel_size")
     if x.shape[-1] % groups or features % groups:
-        raise UserError(f"groups={groups} must divide both the {x.shape[-1]} channels and features={features}")
+        raise UserError(f"groups = {groups} must divide the {x.shape[-1]} channels and features = {features}")
     kernel = m.param("kernel", m.kernel_init, (*size, x.shape[-1] // groups, features), jnp.float32)
     return kernel if m.kernel_map is None else m.kernel_map(name="kernel_map")(kernel, train=train)
 

@@ -1,14 +1,14 @@
-"""The three products of a convolution, in the forms that XLA's CPU backend runs fast.
+"""Convolutions and their gradients in forms that are fast on XLA's CPU backend.
 
-A convolution `y = x ⋆ w` is bilinear, so there are three maps and each is the derivative of the others:
+A convolution `y = x ⋆ w` is bilinear, so there are three maps, each of which is a derivative of the others:
 
     y[n, o, j]  = Σ_t Σ_i  x[n, o·s + t·d - p, i] · w[t, i, j]           forward
     dx[n, q, i] = Σ_t Σ_j  dy[n, (q + p - t·d)/s, j] · w[t, i, j]        input_gradient (a transposed convolution)
     dw[t, i, j] = Σ_n Σ_o  x[n, o·s + t·d - p, i] · dy[n, o, j]          kernel_gradient
 
-What XLA derives itself is slow on a CPU in four places: gradients in another than the canonical layout (naive loops
-inside `scan` and `while`: 20x), strided `dx` (multiplies mostly zeros: 2x), depthwise (40x), 1x1 kernels' `dw`.
-On GPUs and TPUs the plain forms are right; `convolution.py` chooses.
+XLA's own forms are slow on a CPU in four cases: gradients in another layout than the canonical one (naive loops inside
+`scan` and `while`, 20x), strided `dx` (mostly products with zeros, 2x), depthwise convolutions (40x) and `dw` of 1x1 kernels.
+On GPUs and TPUs the plain forms are used (`convolution.py`).
 """
 
 import operator
@@ -27,7 +27,7 @@ from jaxdl.layers.arithmetic import Pairs
 
 
 class Geometry(NamedTuple):
-    """Everything static about one convolution; sizes are those of the padded side, the input of `forward`."""
+    """Static description of a convolution; `sizes` are the spatial sizes of the input of `forward`."""
 
     sizes: tuple[int, ...]
     kernel: tuple[int, ...]
@@ -47,17 +47,18 @@ class Geometry(NamedTuple):
 
     @property
     def pointwise(self) -> bool:
-        """A 1x1 kernel without padding is a matrix product."""
+        """Whether it is a matrix product: a 1x1 kernel without padding."""
         return self.groups == 1 and prod(self.kernel) == 1 and all(p == (0, 0) for p in self.pads)
 
 
 def layout(rank: int) -> tuple[str, str, str]:
-    """Channels last: ("NHWC", "HWIO", "NHWC") for two spatial axes."""
+    """Return the layout with channels last: ("NHWC", "HWIO", "NHWC") for two spatial axes."""
     axes = "DHW"[3 - rank :]
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
 def plain(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
+    """The convolution as XLA computes it."""
     return lax.conv_general_dilated(
         x, w, g.strides, g.pads, (1,) * g.rank, g.dilation, layout(g.rank), feature_group_count=g.groups
     )
@@ -72,10 +73,10 @@ def _depthwise(g: Geometry, x: jax.Array) -> bool:
 
 
 def batched(product_of: Callable[..., jax.Array], g: Geometry) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """One of the three products with a rule for `vmap` that a CPU likes.
+    """Return one of the three products with a rule for `vmap` that is fast on a CPU.
 
-    JAX makes one grouped convolution of a whole population, 6 times slower than its members one after the other, which
-    this does instead; where only the images differ between members, they are simply more images.
+    JAX computes a batch of kernels as one grouped convolution, 6 times slower than one after the other, as here. If only the
+    images are batched, the axis is merged into that of the images.
     """
     call = custom_vmap(partial(product_of, g))
 
@@ -108,15 +109,15 @@ def forward_convolution(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def _dense(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
-    """XLA makes the smaller of the two the kernel, and then has naive loops only (100x): a small image is padded first."""
+    """XLA uses the smaller array as the kernel; for a small image this is 100x slower, so it is padded first."""
     if prod(g.kernel) <= prod(g.sizes):
         return plain(g, x, w)
-    x = lax.optimization_barrier(_padded(g, x))  # else the padding is folded into the convolution again
+    x = lax.optimization_barrier(_padded(g, x))  # otherwise XLA merges the padding into the convolution again
     return plain(g._replace(sizes=x.shape[1:-1], pads=((0, 0),) * g.rank), x, w)
 
 
 def taps(g: Geometry):
-    """For every kernel position: its index and the slices of the padded input that it multiplies."""
+    """Yield, for every kernel position, its index and the slices of the padded input that it multiplies."""
     for t in product(*map(range, g.kernel)):
         begin = [i * d for i, d in zip(t, g.dilation, strict=True)]
         spans = zip(begin, g.outputs, g.strides, strict=True)
@@ -124,7 +125,7 @@ def taps(g: Geometry):
 
 
 def _depthwise_forward(g: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
-    """Σ over taps of the shifted input times one weight per channel; channel c makes outputs c·m ... c·m + m - 1."""
+    """Σ over taps of the shifted input times one weight per channel; channel c gives the outputs c·m ... c·m + m - 1."""
     x = _padded(g, x)
     channels, many = x.shape[-1], w.shape[-1] // x.shape[-1]
     y: Any = 0
@@ -159,8 +160,10 @@ def input_gradient(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def _by_phases(g: Geometry, dy: jax.Array, w: jax.Array) -> jax.Array:
-    """Positions q ≡ r (mod s) of the padded input meet only the taps with t·d ≡ r: s small dense convolutions of `dy`,
-    one per phase r, interleaved; instead of one large convolution with the zeros of a dilated `dy`."""
+    """One small convolution of `dy` for each phase r of the strides, interleaved, without the zeros of a dilated `dy`.
+
+    The positions q ≡ r (mod s) of the padded input depend on the taps with t·d ≡ r (mod s) only.
+    """
     w = swap_channels(w, g.groups)
     channels = w.shape[-1]
     first = [p[0] // s for p, s in zip(g.pads, g.strides, strict=True)]
@@ -193,7 +196,7 @@ def swap_channels(w: jax.Array, groups: int) -> jax.Array:
 
 
 def _phase(r: int, k: int, s: int, d: int) -> tuple[slice | None, int, int]:
-    """The taps t of one axis with t·d ≡ r (mod s), where in `dy` the first of them reads, and the step between them."""
+    """The taps t of one axis with t·d ≡ r (mod s), the place in `dy` of the first one, and the step between them."""
     common = gcd(d, s)
     start = next((t for t in range(min(k, s // common)) if (t * d - r) % s == 0), None)
     if start is None:
@@ -221,8 +224,8 @@ def kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
         return _depthwise_kernel_gradient(g, x, dy)
     if g.groups > 1:
         return _merged(g, kernel_gradient, x, dy)
-    # The input channels become the batch and the batch becomes the channels, so that this, too, is an ordinary
-    # channels-last convolution. The barriers stop XLA from folding the transposes back into it.
+    # The axes of the batch and of the input channels are exchanged, so that this is a convolution with channels last, too.
+    # The barriers keep XLA from merging the transposes into it.
     to_front, to_back = (g.rank + 1, *range(1, g.rank + 1), 0), (*range(1, g.rank + 1), 0, g.rank + 1)
     xt, dyt = lax.optimization_barrier((x.transpose(to_front), dy.transpose(to_back)))
     spans = zip(g.sizes, g.kernel, g.strides, g.pads, g.dilation, g.outputs, strict=True)
@@ -232,7 +235,7 @@ def kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
 
 
 def _depthwise_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
-    """One example after the other: the sums of products of all taps stay in the cache."""
+    """One example at a time, so that the sums of products of all taps stay in the cache."""
     channels, many = x.shape[-1], dy.shape[-1] // x.shape[-1]
     if many > 1:
         parts = dy.reshape(*dy.shape[:-1], channels, many)
@@ -244,7 +247,7 @@ def _depthwise_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.
         row, d = pair
         return tuple(a + row[window] * d for a, window in zip(sums, windows, strict=True)), None
 
-    # made from the data, so that it varies over devices as they do
+    # made from the data, so that it varies over the same devices
     zero = jnp.zeros_like(dy[0])
     sums, _ = lax.scan(example, (zero,) * len(windows), (_padded(g, x), dy))
     return jnp.stack([a.sum(range(g.rank)) for a in sums]).reshape(*g.kernel, 1, channels)
@@ -254,9 +257,9 @@ def _depthwise_kernel_gradient(g: Geometry, x: jax.Array, dy: jax.Array) -> jax.
 
 
 def _merged(g: Geometry, product_of: Callable[..., jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:
-    """Groups of few channels, taken together to dense convolutions of about 64 whose kernels are zero between groups.
+    """Merge groups of few channels into dense convolutions of about 64 channels, with kernels that are zero between groups.
 
-    That multiplies zeros, but XLA's grouped convolution is slower still (and its kernel gradient 50 times).
+    XLA's grouped convolution is slower than these products with zeros, its kernel gradient 50 times.
     """
     is_kernel = product_of is kernel_gradient
     channels = a.shape[-1] if product_of is not input_gradient else b.shape[-2] * g.groups
@@ -289,5 +292,5 @@ def _diagonal(w: jax.Array, n: int) -> jax.Array:
 
 
 def _padded(g: Geometry, x: jax.Array) -> jax.Array:
-    """Zeros around, or cut where the padding is negative."""
+    """Pad with zeros, or cut where the padding is negative."""
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in g.pads), (0, 0, 0)))

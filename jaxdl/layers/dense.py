@@ -1,4 +1,4 @@
-"""The dense layer, with the same door for its kernel as the convolutions have."""
+"""Dense layer, with the same `kernel_map` hook as the convolutions."""
 
 import flax.linen as nn
 import jax
@@ -6,16 +6,17 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_count
 from jaxdl.layers.convolution import Initializer, KernelMap, lecun
 
 
 def matrix_product(
     x: Float[Array, "*batch channels"], kernel: Float[Array, "channels features"]
 ) -> Float[Array, "*batch features"]:
-    """x·W over the last axis.
+    """Return x·W over the last axis.
 
-    On a CPU as a product of two matrices: with a batch and a time axis the compiler would copy what the kernel's gradient reads,
-    transposed, and compute the whole gradient of a residual stream again in each of these copies (a quarter of a step).
+    On a CPU the leading axes are merged: otherwise XLA computes the gradient of a residual stream again for every kernel, which
+    takes a quarter of a step.
     """
     if x.ndim > 2 and jax.default_backend() == "cpu":
         return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
@@ -23,10 +24,10 @@ def matrix_product(
 
 
 class Dense(nn.Module):
-    """`y = x·W + b` over the last axis: `(in + 1)·features` parameters, `kernel` `(in, features)` and `bias`.
+    """Dense layer y = x·W + b over the last axis.
 
-    `kernel` starts with variance 1/in (LeCun), `bias` at zero. `kernel_map` makes a module that the kernel goes through
-    first: `SpectralNorm`, `WeightNorm`, `partial(DropConnect, rate=0.5)`.
+    Parameters: `kernel` `(in, features)`, with the variance 1/in (LeCun), and `bias` `(features,)`, zeros. `kernel_map` is the
+    constructor of a module that is applied to the kernel: `SpectralNorm`, `WeightNorm`, `partial(DropConnect, rate=0.5)`.
     """
 
     features: int
@@ -37,6 +38,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch channels"], *, train: bool = False) -> Float[Array, "*batch features"]:
+        check_count("features", self.features)
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
         if self.kernel_map is not None:
             kernel = self.kernel_map(name="kernel_map")(kernel, train=train)

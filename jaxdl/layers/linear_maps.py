@@ -1,8 +1,8 @@
-"""Functions of two arrays that are linear in each, and whose derivatives are known: as primitives of JAX.
+"""Bilinear functions of two arrays with given derivatives, as primitives of JAX.
 
-`jax.custom_vjp` would give a function its own gradient at the price of forward mode (`jax.jvp`, `jax.hessian` raise). A
-primitive that is declared linear has both modes, in any order and as often as one likes: JAX needs to know only the two
-transposes. One that has a faster form for CPUs takes it when the program is lowered, so the choice costs nothing at run time.
+A function with a `jax.custom_vjp` has no forward mode (`jax.jvp`, `jax.hessian` raise). A primitive that is declared linear has
+both modes, of any order: JAX only needs its two transposes. A faster form for CPUs is chosen when the program is lowered, which
+costs nothing at run time.
 """
 
 from collections.abc import Callable, Hashable
@@ -17,24 +17,24 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Form = Callable[[Any, jax.Array, jax.Array], jax.Array]
-"""(what is static, left, right) -> the product of the two."""
+"""Function (static arguments, left, right) -> product."""
 Levels = tuple[tuple[bool, bool], ...]
-"""For each `vmap` around the map, the outermost first: which of the two arrays have its axis."""
+"""For each `vmap` around the map, from the outermost: which of the two arrays have its axis."""
 
 Turned = tuple["LinearMap", bool]
-"""A map, and whether it takes the cotangent as its left array."""
+"""A map, and whether the cotangent is its left array."""
 
 FORMS: dict[Primitive, Callable[..., jax.Array]] = {}
-"""The plain form of every map, called with the parameters of an equation: what is counted."""
+"""The plain form of every map, from which operations are counted, called with the parameters of an equation."""
 
 
 class LinearMap:
-    """A product of two arrays, `product(static, left, right)`; its derivatives are set by `transposes` before it is used.
+    """A product of two arrays, `product(static, left, right)`. Call `transposes` once before it is used.
 
     Args:
-        name: of the primitive, as a jaxpr shows it.
+        name: name of the primitive in a jaxpr.
         plain: the form for every platform.
-        cpu: static -> the form for CPUs, which may have its own rule for `vmap`; None: the plain one.
+        cpu: function from the static arguments to the form for CPUs, which may have its own rule for `vmap`; None is `plain`.
     """
 
     def __init__(self, name: str, plain: Form, cpu: Callable[[Any], Callable[..., jax.Array]] | None = None):
@@ -53,9 +53,9 @@ class LinearMap:
         return self._bind(left, right, static=static, levels=())
 
     def transposes(self, left: Turned, right: Turned | None) -> None:
-        """The derivatives with respect to the two arrays: another map of the cotangent and the array that is left over.
+        """Set the derivatives with respect to the two arrays: other maps of the cotangent and the remaining array.
 
-        `right` is None where the map is not differentiated with respect to its right array (integers).
+        `right` is None if the map is not differentiable with respect to its right array, such as integers.
         """
 
         def rule(side: int, ct: jax.Array, a: Any, b: Any, *, static: Any, levels: Levels) -> jax.Array:
@@ -63,7 +63,7 @@ class LinearMap:
             assert chosen is not None, "only sides that are differentiated have a rule"
             turned, ct_first = chosen
             pair = (ct, a if side else b) if ct_first else (a if side else b, ct)
-            # the cotangent has the axis of every vmap, the other array those that it had
+            # the cotangent has the axes of all vmaps, the other array has its own
             has = [(True, level[1 - side]) if ct_first else (level[1 - side], True) for level in levels]
             out = turned._bind(*pair, static=static, levels=tuple(has))
             return out.sum([i for i, level in enumerate(levels) if not level[side]]) if levels else out
@@ -76,7 +76,7 @@ class LinearMap:
 
     def _bind(self, a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
         a, b = jnp.asarray(a), jnp.asarray(b)
-        over_a, over_b = (jax.typeof(v).manual_axis_type.varying for v in (a, b))  # shard_map: as of one device each
+        over_a, over_b = (jax.typeof(v).manual_axis_type.varying for v in (a, b))  # the mesh axes inside a shard_map
         if over_a != over_b:
             a = lax.pcast(a, tuple(over_b - over_a), to="varying") if over_b - over_a else a
             b = lax.pcast(b, tuple(over_a - over_b), to="varying") if over_a - over_b else b
@@ -89,7 +89,7 @@ class LinearMap:
         return form(a, b)
 
     def _compiled(self, **params: Any) -> Callable[..., jax.Array]:
-        """For a call outside of any `jit`."""
+        """The compiled function for a call outside of `jit`."""
         key = tuple(params.items())
         if key not in self.compiled:
             cpu, default = (partial(self._evaluate, on_cpu, **params) for on_cpu in (True, False))

@@ -9,21 +9,22 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_count
 from jaxdl.layers.arithmetic import Padding, padding_pairs, per_axis
 from jaxdl.layers.convolution import Initializer, Sizes
 from jaxdl.layers.convolution_cpu import Geometry, taps
 
 
 def _per_position(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-    """LeCun's variance 1/fan_in, the fan-in being one patch: the leading axes are positions, not a receptive field."""
+    """Variance 1/fan_in (LeCun), where the fan-in is one patch; the leading axes are positions."""
     return jax.random.normal(key, tuple(shape), dtype) / jnp.sqrt(jnp.asarray(shape[-2], dtype))
 
 
 class LocalConv(nn.Module):
-    """A convolution whose kernel is not shared: every output position has its own.
+    """Locally connected layer: a convolution with a separate kernel for every output position.
 
-    Parameters: `kernel` `(*outputs, Π k · channels, features)`, a patch flattened in the order (kernel, channels), and
-    `bias` `(*outputs, features)`.
+    Parameters: `kernel` `(*outputs, Π k · channels, features)`, where patches are flattened in the order (kernel, channels),
+    and `bias` `(*outputs, features)`.
     """
 
     features: int
@@ -39,6 +40,7 @@ class LocalConv(nn.Module):
         self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
     ) -> Float[Array, "batch *outputs features"]:
         del train
+        check_count("features", self.features)
         rank = x.ndim - 2
         size, strides, dilation = (
             per_axis(v, rank, n)

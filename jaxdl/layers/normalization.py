@@ -1,12 +1,12 @@
-"""Normalisation: subtract a mean, divide by a deviation, over one or another set of axes; statistics in float32.
+"""Normalization layers. Statistics are computed in float32.
 
     y = γ · (x - μ) / √(σ² + ε) + β
 
     batch norm     μ, σ² per channel, over batch and space         running averages for evaluation
-    layer norm     per position, over channels                     RMS norm: the same without μ and β
-    group norm     per example and group of channels, over space   instance norm: as many groups as channels
+    layer norm     per position, over channels                     RMS norm: without μ and β
+    group norm     per example and group of channels, over space   instance norm: one group per channel
 
-All take `train` as keyword, so that any of them fits where a model asks for `norm`.
+All take the keyword `train`, so that each can be the `norm` of a model. Below are weight and spectral normalization of kernels.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.tracing import data_axis
 from jaxdl.types import UserError
 
@@ -25,23 +26,26 @@ ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
 
 def standardize(x: Array, axes: Sequence[int], eps: float) -> Array:
-    """(x - μ) / √(σ² + ε) in float32, μ and the biased σ² over `axes`."""
+    """Return (x - μ) / √(σ² + ε) in float32, with the mean μ and the biased variance σ² over `axes`."""
     x = x.astype(jnp.float32)
     centred = x - x.mean(axes, keepdims=True)
     return centred * lax.rsqrt(jnp.square(centred).mean(axes, keepdims=True) + eps)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over every axis but the last.
+    """Batch normalization over all axes but the last.
 
-    Training uses the statistics of the batch (biased variance) and moves the running ones,
+    Training normalizes with the statistics of the batch and updates the running statistics, with the unbiased variance:
 
-        running ← momentum · running + (1 - momentum) · batch,    of the variance n/(n - 1) times as much
+        running ← momentum · running + (1 - momentum) · batch
 
-    so `momentum` is the part kept: 0.9 is PyTorch's 0.1, and like PyTorch's (unlike Linen's) the running variance is the
-    unbiased one. Parameters `scale`, `bias`; collection `batch_stats` with `mean`, `var`. Statistics are global: over the whole
-    batch under jit, averaged over the axis `data` where one is bound. `mask` `(batch,)` leaves padding out of them.
-    `frozen` uses the running statistics also while training and changes nothing (also the parameters get no gradient).
+    Args:
+        momentum: the part that is kept; 0.9 is PyTorch's 0.1. PyTorch's running variance is unbiased, too, Linen's is not.
+        frozen: use the running statistics in training as well, without updates and without gradients of the parameters.
+        mask: (batch,), 0 for padding, which the statistics leave out.
+
+    Statistics are those of the whole batch, also on several devices. Parameters: `scale`, `bias`; collection `batch_stats` with
+    `mean`, `var`.
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
     """
 
@@ -56,6 +60,7 @@ class BatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "batch *axes channels"], *, train: bool, mask: Float[Array, "batch"] | None = None
     ) -> Float[Array, "batch *axes channels"]:
+        check_numbers(0, 1, momentum=self.momentum)
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
@@ -83,10 +88,9 @@ class BatchNorm(nn.Module):
 
 
 def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
-    """Mean, biased variance and count per channel, over all devices of the axis `data` where it is bound.
+    """Return mean, biased variance and count per channel, over all devices of the axis `data` if it is bound.
 
-    The variance is the mean squared distance from the mean, in a second pass: E[x²] - μ² would lose it to rounding where
-    the mean is large.
+    The variance is computed from the distances to the mean, because E[x²] - μ² is inaccurate for a large mean.
     """
     x, axis, axes = x.astype(jnp.float32), data_axis(), tuple(range(x.ndim - 1))
     total = (lambda v: v) if axis is None else (lambda v: lax.psum(v, axis))
@@ -105,11 +109,11 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation whose scale and shift are those of each example's class: `2 · classes · channels` parameters.
+    """Conditional batch normalization: scale and shift depend on the class c of each example.
 
-        y = γ_c · (x - μ) / √(σ² + ε) + β_c         μ, σ² over the whole batch, c the class
+        y = γ_c · (x - μ) / √(σ² + ε) + β_c         μ, σ² over the whole batch
 
-    Parameters `scale` and `bias` `(classes, channels)`, ones and zeros. Source: de Vries et al. 2017, arXiv:1707.00683.
+    Parameters: `scale` and `bias` `(classes, channels)`, ones and zeros. Source: de Vries et al. 2017, arXiv:1707.00683.
     """
 
     classes: int
@@ -120,6 +124,7 @@ class ConditionalBatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "batch *axes channels"], labels: Int[Array, "batch"], *, train: bool
     ) -> Float[Array, "batch *axes channels"]:
+        check_count("classes", self.classes)
         normed = BatchNorm(self.momentum, self.eps, use_scale=False, use_bias=False, name="norm")(x, train=train)
         chosen = jax.nn.one_hot(labels, self.classes, dtype=jnp.float32)
         shape, between = (self.classes, x.shape[-1]), (1,) * (x.ndim - 2)
@@ -132,7 +137,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Over the last axis of every position; ε = 1e-5 is PyTorch's (BERT and ViT use 1e-12 and 1e-6).
+    """Layer normalization over the last axis. ε is 1e-5 as in PyTorch; BERT uses 1e-12, ViT 1e-6.
 
     Source: Ba et al. 2016, arXiv:1607.06450.
     """
@@ -148,7 +153,7 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Layer norm without the mean: x / √(mean(x²) + ε) · γ. Source: Zhang and Sennrich 2019, arXiv:1910.07467."""
+    """RMS normalization: γ · x / √(mean(x²) + ε) over the last axis. Source: Zhang and Sennrich 2019, arXiv:1910.07467."""
 
     eps: float = 1e-6
     use_scale: bool = True
@@ -164,7 +169,7 @@ class RMSNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """Per example and group of channels, over space: does not depend on the batch. Source: Wu and He 2018, arXiv:1803.08494."""
+    """Group normalization, per example and group of channels, over space. Source: Wu and He 2018, arXiv:1803.08494."""
 
     groups: int = 32
     eps: float = 1e-5
@@ -176,14 +181,15 @@ class GroupNorm(nn.Module):
         self, x: Float[Array, "batch *axes channels"], *, train: bool = False
     ) -> Float[Array, "batch *axes channels"]:
         del train
+        check_count("groups", self.groups)
         if x.shape[-1] % self.groups:
-            raise UserError(f"groups={self.groups} does not divide {x.shape[-1]} channels")
+            raise UserError(f"groups = {self.groups} must divide the {x.shape[-1]} channels")
         grouped = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
         return _affine(self, standardize(grouped, (1, 3), self.eps).reshape(x.shape)).astype(x.dtype)
 
 
 class InstanceNorm(nn.Module):
-    """Per example and channel, over space; without γ and β by default, as in PyTorch. Source: Ulyanov et al. 2016."""
+    """Instance normalization, per example and channel, over space; without γ and β, as in PyTorch. Source: Ulyanov 2016."""
 
     eps: float = 1e-5
     use_scale: bool = False
@@ -209,9 +215,9 @@ def _affine(m: Any, y: Array) -> Array:
 
 
 class WeightNorm(nn.Module):
-    """w = γ · v / |v|, one length γ per output feature (the last axis), learned apart from the direction.
+    """Weight normalization of a kernel, w = γ · v / |v|, with a learned length γ per output feature (the last axis).
 
-    γ starts as |v|, so the layer starts as it would without. Source: Salimans and Kingma 2016, arXiv:1602.07868.
+    γ is initially |v|, which does not change the kernel. Source: Salimans and Kingma 2016, arXiv:1602.07868.
     """
 
     @nn.compact
@@ -223,12 +229,14 @@ class WeightNorm(nn.Module):
 
 
 class SpectralNorm(nn.Module):
-    """w / σ(w), σ the largest singular value of the kernel as a matrix (inputs x features): a layer that is 1-Lipschitz.
+    """Spectral normalization of a kernel, w / σ(w), which makes the layer 1-Lipschitz.
+
+    σ is the largest singular value of the kernel W as a matrix (inputs, features), estimated by power iteration:
 
         v ← W u / |W u|,    u ← Wᵀ v / |Wᵀ v|,    σ = vᵀ W u
 
-    One power iteration a training step (`steps`); u and v are kept in the collection `spectral_stats` and no gradient flows
-    through them. Source: Miyato et al. 2018, arXiv:1802.05957.
+    `steps` is the number of iterations per training step. The collection `spectral_stats` holds u and v, through which no
+    gradient flows. Source: Miyato et al. 2018, arXiv:1802.05957.
     """
 
     steps: int = 1
@@ -236,6 +244,7 @@ class SpectralNorm(nn.Module):
 
     @nn.compact
     def __call__(self, kernel: Float[Array, "*shape features"], *, train: bool) -> Float[Array, "*shape features"]:
+        check_count("steps", self.steps)
         w = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
         fixed = lax.stop_gradient(w)
         left = self.variable("spectral_stats", "u", lambda: self._unit(self._normal(w.shape[1])))
@@ -246,7 +255,7 @@ class SpectralNorm(nn.Module):
             u = self._unit(fixed.T @ v)
         if train and not self.is_initializing():
             left.value, right.value = u, v
-        if not train:  # of averaged weights they are averages of unit vectors, which are shorter
+        if not train:  # an average of unit vectors (EMA) is shorter than 1
             u, v = self._unit(u), self._unit(v)
         return kernel / (v @ w @ u).astype(kernel.dtype)
 

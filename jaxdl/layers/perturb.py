@@ -1,4 +1,4 @@
-"""Adding to what layers give, from outside and without a change to the model: the gradient by an inner activation.
+"""Add arrays to the outputs of inner layers of a model, for gradients with respect to inner activations.
 
 def score(delta):
     with adding({"stage4_block2": delta}):
@@ -17,9 +17,9 @@ from jaxtyping import Array
 
 @contextmanager
 def adding(amounts: Mapping[str, Array]) -> Iterator[None]:
-    """Inside, the output of each layer gets the array under its path, such as `"stage1_block1/conv1"`, added.
+    """Context manager that adds the array under the path of a layer, such as `"stage1_block1/conv1"`, to its output.
 
-    A layer that is called several times gets it every time; paths that no layer has are passed over.
+    It is added in every call of the layer. Paths that no layer has are ignored.
     """
 
     def interceptor(call: Any, args: Any, kwargs: Any, context: Any) -> Any:

@@ -1,7 +1,7 @@
 """Pooling over the spatial axes of `(batch, *spatial, channels)`.
 
-A maximum or a mean over a box is one over its rows and then its columns, so everything here is pooling along one axis,
-repeated. Cheap shifted slices replace XLA's window operations, whose gradients a CPU runs slowly (2.4x of a small CNN's step).
+Pooling is done along one axis after the other, with shifted slices. XLA's window operations have gradients that are slow on a
+CPU; a step of a small CNN takes 2.4x as long with them.
 """
 
 import operator
@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Num
 
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.layers.arithmetic import Padding, convolution_output_size, padding_pairs, per_axis
 from jaxdl.layers.convolution import convolve
 from jaxdl.layers.linear_maps import LinearMap
@@ -33,16 +34,16 @@ def max_pool(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
 ) -> Pooled:
-    """The largest value of every window; strides default to the window. Sizes: `arithmetic.convolution_output_size`.
+    """Max pooling. The strides are those of the window by default; sizes as in `arithmetic.convolution_output_size`.
 
-    Of equal values the first (row by row) gets the whole gradient, as in PyTorch. Padding counts as -∞.
+    Padding counts as -∞. The first of several equal maxima, row by row, gets the whole gradient, as in PyTorch.
 
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0].tolist()
     [[5.0, 7.0], [13.0, 15.0]]
     """
     axes = _axes(x, window, strides, padding, dilation, ceil_mode)
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    # the last axis first: so that a tie goes to the first row, and in it to the first column
+    # the last axis first, so that the first row wins a tie, and in it the first column
     for axis, (k, s, d, out, pads) in reversed(list(enumerate(axes, 1))):
         x = _pad_axis(x, axis, pads, lowest)
         x = _max_axis((axis, k, s, d, out), x)
@@ -55,19 +56,19 @@ def _max_axis(g: tuple[int, ...], x: Array) -> Array:
 
 
 def _max_and_place(g: tuple[int, ...], x: Array) -> tuple[Array, Array]:
-    """The largest of the k taps, and which of them it was (the first such)."""
+    """The maximum of the k taps, and the number of the first tap that has it."""
     axis, k, s, d, out = g
     y, place = _tap(x, axis, 0, s, out), None
     place = jnp.zeros(y.shape, jnp.int8 if k < 128 else jnp.int32)
     for t in range(1, k):
         tap = _tap(x, axis, t * d, s, out)
-        larger = (tap > y) | (tap != tap)  # a NaN stays to be seen
+        larger = (tap > y) | (tap != tap)  # keeps a NaN
         y, place = jnp.where(larger, tap, y), jnp.where(larger, jnp.asarray(t, place.dtype), place)
     return y, place
 
 
 def _take(g: tuple[int, ...], dx: Array, place: Array) -> Array:
-    """What `dx` is at the places of the maxima."""
+    """`dx` at the places of the maxima."""
     axis, k, s, d, out, _ = g
     y = _tap(dx, axis, 0, s, out)
     for t in range(1, k):
@@ -103,7 +104,7 @@ def avg_pool(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Pooled:
-    """The mean of every window. `count_include_pad`: whether padding counts in the divisor (PyTorch: yes, TensorFlow: no).
+    """Average pooling. `count_include_pad` includes padding in the divisor, as PyTorch does and TensorFlow does not.
 
     >>> avg_pool(jnp.arange(4.0).reshape(1, 4, 1), 3, 1, 1, count_include_pad=False)[0, :, 0].tolist()
     [0.5, 1.0, 2.0, 2.5]
@@ -127,7 +128,8 @@ def _sum_axis(g: tuple[int, ...], x: Array) -> Array:
 
 
 def lp_pool(x: Images, p: float, window: Sizes = 2, strides: Sizes | None = None, *, ceil_mode: bool = False) -> Pooled:
-    """(Σ |x|^p)^(1/p) of every window: p = 1 is a sum, p → ∞ the maximum. The gradient at an all-zero window is 0."""
+    """Lp pooling (Σ |x|^p)^(1/p): p = 1 is the sum, p → ∞ the maximum. The gradient of a window of zeros is 0."""
+    check_numbers(p=p)
     mean = avg_pool(jnp.abs(x) ** p, window, strides, ceil_mode=ceil_mode)
     size, strides, _ = _window(x, window, strides, 1)
     total = mean
@@ -138,17 +140,17 @@ def lp_pool(x: Images, p: float, window: Sizes = 2, strides: Sizes | None = None
 
 
 def global_avg_pool(x: Images) -> Float[Array, "batch channels"]:
-    """The mean over every spatial axis."""
+    """Mean over all spatial axes."""
     return x.mean(tuple(range(1, x.ndim - 1)))
 
 
 def global_max_pool(x: Images) -> Float[Array, "batch channels"]:
-    """The maximum over every spatial axis."""
+    """Maximum over all spatial axes."""
     return x.max(tuple(range(1, x.ndim - 1)))
 
 
 def adaptive_avg_pool(x: Images, sizes: Sizes) -> Pooled:
-    """The mean of `sizes` nearly equal windows per axis, PyTorch's: i covers ⌊i·n/out⌋ to ⌈(i + 1)·n/out⌉.
+    """Adaptive average pooling to `sizes`, as in PyTorch: window i of an axis is ⌊i·n/out⌋ to ⌈(i + 1)·n/out⌉.
 
     >>> adaptive_avg_pool(jnp.arange(5.0).reshape(1, 5, 1), 2)[0, :, 0].tolist()
     [1.0, 3.0]
@@ -157,7 +159,7 @@ def adaptive_avg_pool(x: Images, sizes: Sizes) -> Pooled:
 
 
 def adaptive_max_pool(x: Images, sizes: Sizes) -> Pooled:
-    """The maximum of the same windows as `adaptive_avg_pool`."""
+    """Adaptive max pooling, with the windows of `adaptive_avg_pool`."""
     return _adaptive(x, sizes, jnp.max)
 
 
@@ -170,10 +172,12 @@ def _adaptive(x: Array, sizes: Sizes, reduce: Callable[..., Array]) -> Array:
 
 
 def blur_pool(x: Images, strides: Sizes = 2, taps: int = 3) -> Pooled:
-    """Low-pass filter (binomial, `taps` wide, reflected at the edges), then every `strides`-th value.
+    """Blur pooling: a binomial low-pass filter of `taps` values, reflected at the edges, then subsampling by `strides`.
 
-    Subsampling alone aliases: a shift by one pixel changes what the network sees. Source: Zhang 2019, arXiv:1904.11486.
+    Subsampling without a filter causes aliasing, so that a shift by one pixel changes the output.
+    Source: Zhang 2019, arXiv:1904.11486.
     """
+    check_count("taps", taps)
     rank, row = x.ndim - 2, np.ones(1)
     for _ in range(taps - 1):
         row = np.convolve(row, [0.5, 0.5])
@@ -203,10 +207,10 @@ def _window(x: Array, window: Sizes, strides: Sizes | None, dilation: Sizes):
 
 
 def _axes(x: Array, window: Sizes, strides: Sizes | None, padding: Padding, dilation: Sizes, ceil_mode: bool):
-    """(kernel, stride, dilation, outputs, pads) per axis, `pads` so that exactly the used positions are there."""
+    """(kernel, stride, dilation, outputs, pads) per axis; `pads` gives exactly the positions that are used."""
     size, strides, dilation = _window(x, window, strides, dilation)
     if padding in ("reflect", "circular", "replicate"):
-        raise UserError(f"padding={padding!r}: a pool takes 'symmetric', 'valid', 'same' or numbers")
+        raise UserError(f"padding = {padding!r} must be 'symmetric', 'valid', 'same' or numbers")
     axes = []
     for n, k, s, d, p in zip(
         x.shape[1:-1],
@@ -222,7 +226,7 @@ def _axes(x: Array, window: Sizes, strides: Sizes | None, padding: Padding, dila
 
 
 def _pad_axis(x: Array, axis: int, pads: tuple[int, int], value: float) -> Array:
-    """Pads, or cuts where negative: the positions after the last window."""
+    """Pad, or cut where negative."""
     if pads == (0, 0):
         return x
     config = [(0, 0, 0)] * x.ndim
@@ -235,7 +239,7 @@ def _tap(x: Array, axis: int, begin: int, stride: int, out: int) -> Array:
 
 
 def _untap(taps: list[Array], axis: int, s: int, d: int, size: int) -> Array:
-    """The transpose of taking taps: adds `taps[t][o]` to position o·s + t·d; positions that share o·s mod s interleave."""
+    """The transpose of `_tap`: add `taps[t][o]` to position o·s + t·d, separately for each phase of the stride."""
     out, rows = taps[0].shape[axis], -(-size // s)
     phases = []
     for r in range(s):
@@ -255,5 +259,5 @@ def _untap(taps: list[Array], axis: int, s: int, d: int, size: int) -> Array:
 
 
 def _along(values: np.ndarray, x: Array, axis: int) -> Array:
-    """One number per position of `axis`, in the shape of x."""
+    """Broadcast one number per position of `axis` to the shape of x."""
     return lax.broadcast_in_dim(jnp.asarray(values, x.dtype), x.shape, (axis,))

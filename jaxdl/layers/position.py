@@ -1,14 +1,14 @@
-"""Where a token stands: absolute positions, added to what it is, and relative ones, inside attention.
+"""Position encodings: absolute ones, added to embeddings, and relative ones, used in attention.
 
-    sinusoidal    PE[p, 2i] = sin(p / 10000^(2i/d)),  PE[p, 2i + 1] = cos(the same)          added to the embedding
-    learned       a table with one vector a position                                       added to the embedding
-    rotary        pairs of channels turned by the angle p·θ_i: ⟨q_i, k_j⟩ knows only i - j      applied to q and k
-    Shaw          q·a_(j-i) added to the scores, Σ w a'_(j-i) to the values, |j - i| clipped     learned
-    T5 buckets    b_(bucket(j-i)) added to the scores, one a head; buckets widen with distance  learned
-    ALiBi         -m_h·|i - j| added to the scores, slopes m_h fixed per head
+    sinusoidal    PE[p, 2i] = sin(p / 10000^(2i/d)),  PE[p, 2i + 1] = cos(p / 10000^(2i/d)), added to the embedding
+    learned       a table with one vector per position, added to the embedding
+    rotary        pairs of channels of q and k rotated by the angle p·θ_i, so that ⟨q_i, k_j⟩ depends on i - j
+    Shaw          q·a_(j-i) added to the scores, Σ w a'_(j-i) to the values, learned, |j - i| clipped
+    T5 buckets    b_(bucket(j-i)) added to the scores, learned per head; buckets widen with the distance
+    ALiBi         -m_h·|i - j| added to the scores, with fixed slopes m_h per head
 
-`positions` are integers `(batch, time)` (or `(1, time)`: the same for all), so packed documents may restart at 0 and a decoder
-may stand anywhere. Negative ones mark padding, whose result nobody reads.
+`positions` are integers `(batch, time)`, or `(1, time)` for all examples: packed documents may restart at 0, and a decoder may
+start at any position. Negative positions are padding.
 """
 
 from collections.abc import Callable
@@ -20,31 +20,34 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.types import UserError
 
 Positions = Int[Array, "#batch time"]
+Sequences = Float[Array, "batch time channels"]
+Heads = Float[Array, "batch time heads dim"]
 
 
 def positions_of(x: Array) -> Int[Array, "1 time"]:
-    """0, 1, 2, ... along axis 1 of x."""
+    """Return 0, 1, 2, ... along axis 1 of x."""
     return jnp.arange(x.shape[1])[None]
 
 
 def sinusoidal(
     positions: Int[Array, "*shape"], width: int, *, base: float = 10000.0, interleaved: bool = True
 ) -> Float[Array, "*shape width"]:
-    """Sine and cosine of the position at `width`/2 frequencies, from 1 to 1/`base`.
+    """Return sines and cosines of the positions at `width`/2 frequencies, from 1 to 1/`base`.
 
         PE[p, 2i] = sin(p / base^(2i/d)),    PE[p, 2i + 1] = cos(p / base^(2i/d))
 
-    `interleaved=False` has all sines, then all cosines, as tensor2tensor and Marian do (the channels in
-    another order). Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+    `interleaved=False` gives all sines, then all cosines (tensor2tensor). Source: Vaswani et al. 2017, arXiv:1706.03762, 3.5.
 
     >>> print(np.round(sinusoidal(jnp.array(1), 4), 4))
     [0.8415 0.5403 0.01   1.    ]
     """
+    check_count("width", width)
     if width % 2:
-        raise UserError(f"width={width}: sines and cosines come in pairs, take an even number")
+        raise UserError(f"width = {width} must be even: sines and cosines come in pairs")
     angle = _angles(positions, width, base)
     parts = (jnp.sin(angle), jnp.cos(angle))
     table = jnp.stack(parts, -1) if interleaved else jnp.concatenate(parts, -1)
@@ -58,29 +61,26 @@ def _angles(positions: Array, width: int, base: float) -> Array:
 
 
 class Sinusoidal(nn.Module):
-    """x + PE[positions]; no parameters, any length."""
+    """Sinusoidal positions: x + PE[positions], without parameters, for any length."""
 
     base: float = 10000.0
     interleaved: bool = True
 
-    def __call__(
-        self, x: Float[Array, "batch time channels"], positions: Positions
-    ) -> Float[Array, "batch time channels"]:
+    def __call__(self, x: Sequences, positions: Positions) -> Sequences:
         table = sinusoidal(positions, x.shape[-1], base=self.base, interleaved=self.interleaved)
         return x + table.astype(x.dtype)
 
 
 class Learned(nn.Module):
-    """x + table[positions], positions below `length`. Parameter `position` `(length, channels)`, standard deviation 0.02."""
+    """Learned positions: x + table[positions]. Parameter: `position` `(length, channels)`, from N(0, 0.02²)."""
 
     length: int
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch time channels"], positions: Positions
-    ) -> Float[Array, "batch time channels"]:
+    def __call__(self, x: Sequences, positions: Positions) -> Sequences:
+        check_count("length", self.length)
         if x.shape[1] > self.length:
-            raise UserError(f"length={self.length}: the learned positions end there, got a sequence of {x.shape[1]}")
+            raise UserError(f"length = {self.length} learned positions are fewer than the {x.shape[1]} of the sequence")
         table = self.param("position", nn.initializers.normal(0.02), (self.length, x.shape[-1]), jnp.float32)
         return x + table[jnp.maximum(positions, 0)].astype(x.dtype)
 
@@ -89,18 +89,16 @@ Values = Callable[[Float[Array, "batch heads queries keys"]], Float[Array, "batc
 
 
 class Relative(nn.Module):
-    """What attention asks of a relative scheme; each scheme answers one of the two questions and leaves the other.
+    """Base class of relative positions in attention. A subclass defines `rotate` or `__call__`.
 
-    `rotate(x, positions)` turns queries and keys `(batch, time, heads, dim)`. Calling it with scaled queries and both positions
-    gives a bias `(batch or 1, heads, queries, keys)` for the scores (or None), and a function from the attention weights to what
-    is added to the values (or None). `shared` says whether one instance serves all layers of a stack.
+    `rotate(x, positions)` changes queries and keys `(batch, time, heads, dim)`. The call, with scaled queries and both positions,
+    returns a bias of the scores `(batch or 1, heads, queries, keys)` or None, and a function from the attention weights to a
+    summand of the values or None. `shared` is whether all layers of a stack share one instance.
     """
 
     shared: ClassVar[bool] = True
 
-    def rotate(
-        self, x: Float[Array, "batch time heads dim"], positions: Positions
-    ) -> Float[Array, "batch time heads dim"]:
+    def rotate(self, x: Heads, positions: Positions) -> Heads:
         return x
 
     def __call__(
@@ -122,16 +120,17 @@ def rotary(
     dims: int | None = None,
     interleaved: bool = False,
 ) -> Float[Array, "batch time heads dim"]:
-    """Turns the i-th pair of channels by p·base^(-2i/d): the product of two turned vectors depends on their distance only.
+    """Rotary positions (RoPE): rotate pair i of the channels by p·base^(-2i/d), so that products depend on the distance only.
 
         (x_i, x_(i+d/2)) ← (x_i cos - x_(i+d/2) sin, x_(i+d/2) cos + x_i sin)
 
-    `interleaved` pairs neighbours, as the paper does; the default pairs halves (LLaMA, GPT-NeoX). `dims`: turn only the first so
-    many channels. Source: Su et al. 2021, arXiv:2104.09864.
+    `interleaved` pairs neighbouring channels, as the paper does; the default pairs the two halves (LLaMA, GPT-NeoX). `dims` is
+    the number of channels that are rotated, by default all. Source: Su et al. 2021, arXiv:2104.09864.
     """
     dims = x.shape[-1] if dims is None else dims
+    check_count("dims", dims)
     if dims % 2 or dims > x.shape[-1]:
-        raise UserError(f"dims={dims}: rotary positions turn an even number of the {x.shape[-1]} channels")
+        raise UserError(f"dims = {dims} must be even and at most {x.shape[-1]}, the number of channels")
     angle = _angles(positions, dims, base)[:, :, None]
     return rotate_pairs(x, jnp.cos(angle), jnp.sin(angle), interleaved=interleaved)
 
@@ -139,7 +138,7 @@ def rotary(
 def rotate_pairs(
     x: Float[Array, "*shape dim"], cos: Array, sin: Array, *, interleaved: bool
 ) -> Float[Array, "*shape dim"]:
-    """(a, b) ← (a·cos - b·sin, b·cos + a·sin) for the first pairs of channels, as many as `cos` and `sin` have."""
+    """Rotate the first pairs of channels by the given angles: (a, b) ← (a·cos - b·sin, b·cos + a·sin)."""
     pairs = cos.shape[-1]
     cos, sin = cos.astype(x.dtype), sin.astype(x.dtype)
     turned, rest = x[..., : 2 * pairs], x[..., 2 * pairs :]
@@ -150,25 +149,25 @@ def rotate_pairs(
 
 
 class Rotary(Relative):
-    """`rotary` on queries and keys."""
+    """Relative positions by `rotary` of queries and keys."""
 
     base: float = 10000.0
     dims: int | None = None
     interleaved: bool = False
 
-    def rotate(
-        self, x: Float[Array, "batch time heads dim"], positions: Positions
-    ) -> Float[Array, "batch time heads dim"]:
+    def rotate(self, x: Heads, positions: Positions) -> Heads:
         return rotary(x, positions, base=self.base, dims=self.dims, interleaved=self.interleaved)
 
 
 def alibi_slopes(heads: int) -> np.ndarray:
-    """2^(-8/n), 2^(-16/n), ..., 2^-8 for n heads a power of two; otherwise those of the next lower power, then every
-    other of the next higher.
+    """Return the slopes of ALiBi: 2^(-8/n), 2^(-16/n), ..., 2^-8 if the number n of heads is a power of two.
+
+    Otherwise they are those of the next lower power of two, followed by every second one of the next higher power.
 
     >>> alibi_slopes(2).tolist()
     [0.0625, 0.00390625]
     """
+    check_count("heads", heads)
     whole = 2 ** (heads.bit_length() - 1)
     slopes = 2.0 ** (-8 / whole * np.arange(1, whole + 1))
     between = 2.0 ** (-4 / whole * np.arange(1, 2 * (heads - whole) + 1, 2))
@@ -176,7 +175,7 @@ def alibi_slopes(heads: int) -> np.ndarray:
 
 
 class ALiBi(Relative):
-    """Scores minus m_h·|i - j|: nearer is more, and longer sequences than in training work.
+    """ALiBi: subtracts m_h·|i - j| from the scores. It extends to sequences longer than those in training.
 
     Source: Press et al. 2021, arXiv:2108.12409.
     """
@@ -187,21 +186,23 @@ class ALiBi(Relative):
 
 
 def distances(q_positions: Positions, k_positions: Positions) -> Int[Array, "#batch queries keys"]:
-    """j - i: how far right of the query a key stands."""
+    """Return j - i, the position of each key minus that of the query."""
     return k_positions[:, None, :] - q_positions[:, :, None]
 
 
 def relative_bucket(
     distance: Int[Array, "*shape"], *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
 ) -> Int[Array, "*shape"]:
-    """T5's bucket of the distance j - i: one each for the near ones, wider and wider up to `max_distance`, one for all beyond.
+    """Return T5's bucket of the distance j - i: one bucket for each small distance, wider ones up to `max_distance`.
 
-    Bidirectional: the first half of the buckets for keys at or left of the query, the other for those right of it; else all to
-    the left, and bucket 0 for everything to the right. Source: Raffel et al. 2019, arXiv:1910.10683, section 2.1.
+    The last bucket holds all larger distances. If `bidirectional`, the first half of the buckets is for keys at or before the
+    query and the second half for keys after it; otherwise keys after the query are in bucket 0.
+    Source: Raffel et al. 2019, arXiv:1910.10683, section 2.1.
 
     >>> relative_bucket(jnp.array([-200, -20, -1, 0, 1, 20]), bidirectional=True).tolist()
     [15, 10, 1, 0, 17, 26]
     """
+    check_counts(buckets=buckets, max_distance=max_distance)
     side = buckets // 2 if bidirectional else buckets
     near, far = side // 2, np.arange(max_distance + 1, dtype=np.float32)
     with np.errstate(divide="ignore"):
@@ -215,9 +216,9 @@ def relative_bucket(
 
 
 class T5Bias(Relative):
-    """One learned number per bucket and head, added to the scores; all layers of a stack share it.
+    """Relative position bias of T5: one learned number per bucket and head, shared by all layers of a stack.
 
-    Parameter `relative_position` `(buckets, heads)`.
+    Parameter: `relative_position` `(buckets, heads)`.
     """
 
     buckets: int = 32
@@ -237,11 +238,11 @@ class T5Bias(Relative):
 
 
 class Shaw(Relative):
-    """Learned vectors for the distances -`clip` … `clip`, one table for keys and one for values, in every layer its own.
+    """Relative positions of Shaw: learned vectors for the distances -`clip` to `clip`, for keys and for values, per layer.
 
         score_ij = q_i·(k_j + a_(j-i)) / √d,    y_i = Σ_j w_ij (v_j + a'_(j-i))
 
-    Parameters `key_position` and `value_position`, `(2·clip + 1, dim)`. Source: Shaw et al. 2018, arXiv:1803.02155.
+    Parameters: `key_position` and `value_position`, `(2·clip + 1, dim)`. Source: Shaw et al. 2018, arXiv:1803.02155.
     """
 
     clip: int = 16
@@ -249,6 +250,7 @@ class Shaw(Relative):
 
     @nn.compact
     def __call__(self, q, q_positions, k_positions, *, causal):
+        check_count("clip", self.clip, 0)
         shape = (2 * self.clip + 1, q.shape[-1])
         init = nn.initializers.glorot_uniform()
         keys, values = (
@@ -269,12 +271,12 @@ class Shaw(Relative):
 
 
 class SinusoidalRelative(Relative):
-    """Transformer-XL's positions: the sines and cosines of the distance, projected, meet the query.
+    """Relative positions of Transformer-XL: products of the query with projected sinusoids of the distance.
 
         score_ij = (q_i·k_j + (q_i + v)·W r_(i-j)) / √d        r: `sinusoidal`
 
-    The paper's other bias, u in (q_i + u)·k_j, is the query layer's own. Parameters `kernel` `(heads·dim, heads·dim)` and `bias`
-    `(heads, dim)`, in every layer its own. Source: Dai et al. 2019, arXiv:1901.02860, section 3.3.
+    The other bias of the paper, u in (q_i + u)·k_j, is the bias of the query layer. Parameters, per layer: `kernel`
+    `(heads·dim, heads·dim)` and `bias` `(heads, dim)`. Source: Dai et al. 2019, arXiv:1901.02860, section 3.3.
     """
 
     shared: ClassVar[bool] = False
@@ -286,9 +288,7 @@ class SinusoidalRelative(Relative):
         bias = self.param("bias", nn.initializers.zeros, (heads, dim), jnp.float32)
         distance = -distances(q_positions, k_positions)
         span = q_positions.shape[1] + k_positions.shape[1] - 1
-        first = distance.min(
-            (1, 2), keepdims=True
-        )  # contiguous positions: the distances are `span` neighbouring numbers
+        first = distance.min((1, 2), keepdims=True)  # positions are contiguous, so that there are `span` distances
         r = sinusoidal(first[:, :, 0] + jnp.arange(span)[None], heads * dim).astype(q.dtype) @ kernel.astype(q.dtype)
         r = r.reshape(r.shape[0], span, heads, dim)
         scale = jnp.asarray(dim**-0.5, q.dtype)

@@ -1,4 +1,4 @@
-"""A table of codes: the encoder's vectors are replaced by their nearest ones, and the gradient passes straight through."""
+"""Vector quantization: vectors are replaced by the nearest codes, with a straight-through gradient."""
 
 from typing import Any
 
@@ -7,39 +7,40 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.tracing import data_axis
 
 Vectors = Float[Array, "*batch dim"]
 
 
 def nearest(h: Vectors, codes: Float[Array, "codes dim"]) -> Int[Array, "*batch"]:
-    """argmin_k ‖h - e_k‖², the first where two are equally near.
+    """Return the index of the nearest code, argmin_k ‖h - e_k‖²; the first of several equally near ones.
 
     >>> nearest(jnp.array([[0.9, 0.0], [0.2, 0.1]]), jnp.array([[0.0, 0.0], [1.0, 0.0]])).tolist()
     [1, 0]
     """
     lengths = jnp.square(codes).sum(-1)
     near = h.reshape(-1, h.shape[-1]) @ codes.T
-    return jnp.argmin(lengths[None] - 2 * near, -1).reshape(h.shape[:-1])  # ‖h‖² is the same for all
+    return jnp.argmin(lengths[None] - 2 * near, -1).reshape(h.shape[:-1])  # ‖h‖² does not depend on the code
 
 
 def straight_through(h: Array, quantized: Array) -> Array:
-    """`quantized`, with the gradient of `h`: h + sg(e - h)."""
+    """Return `quantized` with the gradient of `h`: h + sg(e - h)."""
     return h + jax.lax.stop_gradient(quantized - h)
 
 
 class VectorQuantizer(nn.Module):
-    """h -> the nearest of `codes` vectors e, over the last axis; of any shape in front of it (a map of codes).
+    """Vector quantization layer of a VQ-VAE: replaces each vector h of the last axis by the nearest of `codes` vectors e.
 
-    With a `decay` γ the codes are running means of what they stand for (no gradient, no learning rate): with n_k the number
-    of vectors of this batch whose code is k,
+    With a `decay` γ, the codes are moving averages of the vectors that are assigned to them and have no gradient. n_k is the
+    number of vectors of the batch with code k:
 
         N_k ← γ·N_k + (1 - γ)·n_k        m_k ← γ·m_k + (1 - γ)·Σ_{i: k} h_i        e_k = m_k / N̂_k
 
-    N̂ = (N + ε) / (ΣN + codes·ε) · ΣN, so that a code that nobody uses divides by no zero. They lie in the collection
-    `codebook`, as `count` `(codes,)` and `total` `(codes, dim)`. With `decay=None` they are the parameter `codes`, which
-    `losses.variational.codebook` moves.
-    Returns the codes with the gradient of h, and what the losses need: `h`, `quantized`, `index`.
+    N̂ = (N + ε) / (ΣN + codes·ε) · ΣN avoids a division by 0 for unused codes. The collection `codebook` holds `count` `(codes,)`
+    and `total` `(codes, dim)`. With `decay=None` the codes are the parameter `codes`, trained by `losses.variational.codebook`.
+
+    Returns the codes with the gradient of h, and a dictionary with `h`, `quantized` and `index` for the losses.
     Source: van den Oord et al. 2017, arXiv:1711.00937, section 3 and appendix A.1.
     """
 
@@ -50,6 +51,8 @@ class VectorQuantizer(nn.Module):
 
     @nn.compact
     def __call__(self, h: Vectors, *, train: bool) -> tuple[Vectors, dict[str, Array]]:
+        check_count("codes", self.codes)
+        check_numbers(0, 1, decay=self.decay)
         exact = h.astype(jnp.float32)
         size = (self.codes, h.shape[-1])
         count = total = None
@@ -75,7 +78,7 @@ class VectorQuantizer(nn.Module):
         return (count + self.eps) / (count.sum() + self.codes * self.eps) * count.sum()
 
     def assigned(self, h: Vectors, index: Int[Array, "*batch"]) -> tuple[Array, Array]:
-        """How many vectors of the whole batch each code stands for, and their sum."""
+        """Return the number of vectors of the whole batch that have each code, and their sum."""
         chosen = jax.nn.one_hot(index.reshape(-1), self.codes, dtype=jnp.float32)
         found = chosen.sum(0), chosen.T @ h.reshape(-1, h.shape[-1])
         axis = data_axis()

@@ -1,6 +1,6 @@
-"""Recurrent layers: a cell scanned over time, in several layers and both directions.
+"""Recurrent layers: a cell scanned over time, in several layers and in both directions.
 
-Sequences are `(batch, time, channels)`, padded to one length; `lengths` are their true ones.
+Sequences are `(batch, time, channels)`, padded to one length; `lengths` `(batch,)` are the lengths without padding.
 """
 
 from typing import Any
@@ -12,8 +12,9 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.layers.convolution import KernelMap
-from jaxdl.layers.dropout import Dropout, Rate, absent, check_rate, dropout
+from jaxdl.layers.dropout import Dropout, Rate, absent, dropout
 from jaxdl.layers.recurrent_cells import GRU, LSTM, RNN, Carry, Cell, Parameters
 from jaxdl.types import UserError
 
@@ -30,9 +31,9 @@ def scan_cell(
     reverse: bool = False,
     keep: Array | None = None,
 ) -> tuple[Float[Array, "batch time hidden"], Carry]:
-    """The outputs at every time and the last state.
+    """Return the outputs at all times and the last state.
 
-    From `lengths` on the state stays as it is and the outputs are 0; so with `reverse` each sequence starts at its own end.
+    From `lengths` on, the state does not change and outputs are 0. With `reverse`, each sequence is read from its end.
     """
     p = cell.prepare(params)
 
@@ -50,7 +51,7 @@ def scan_cell(
 
 
 class Scan(nn.Module):
-    """One direction of one layer: owns a cell's parameters and scans it."""
+    """One direction of one recurrent layer, with the parameters of its cell."""
 
     cell: Cell
     reverse: bool = False
@@ -61,7 +62,7 @@ class Scan(nn.Module):
     def __call__(
         self, x: Array, carry: Carry | None = None, lengths: Array | None = None, *, train: bool
     ) -> tuple[Array, Carry]:
-        check_rate(self.recurrent_rate)
+        check_numbers(0, 1, recurrent_rate=self.recurrent_rate)
         entries = self.cell.parameters(x.shape[-1])
         params = {name: self.param(name, init, shape, jnp.float32) for name, (init, shape) in entries.items()}
         if self.kernel_map is not None:
@@ -79,19 +80,19 @@ class Scan(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """`layers` recurrent layers: outputs of the last at every time, and the state of all.
+    """Stack of recurrent layers. Returns the outputs of the last layer at all times, and the states of all layers.
 
     Args:
-        cell: `RNN(hidden)`, `LSTM(hidden)`, `GRU(hidden)`.
-        bidirectional: each layer reads both ways; its output is [forward, backward].
-        rate: dropout of what one layer gives the next; with `variational` one mask a sequence, the same at every time.
-        recurrent_rate: dropout of the state that the gates read, one mask a sequence (Gal and Ghahramani 2016, arXiv:1512.05287).
-        residual: adds a layer's input to its output where their widths agree (Wu et al. 2016, arXiv:1609.08144).
-        kernel_map: what the recurrent kernels go through; `partial(DropConnect, rate=0.5)` is AWD-LSTM's weight drop.
+        cell: `RNN(hidden)`, `LSTM(hidden)` or `GRU(hidden)`.
+        bidirectional: read in both directions; the output of a layer is [forward, backward].
+        rate: dropout between layers; `variational` uses one mask for all times of a sequence.
+        recurrent_rate: dropout of the state that the gates read, one mask per sequence (Gal & Ghahramani 2016, arXiv:1512.05287).
+        residual: add the input of a layer to its output if their widths are equal (Wu et al. 2016, arXiv:1609.08144).
+        kernel_map: module that is applied to the recurrent kernels; `partial(DropConnect, rate=0.5)` is AWD-LSTM's weight drop.
 
-    `lengths` `(batch,)` are the true lengths of padded sequences: states stop there, outputs are 0 from there on, the backward
-    direction starts there. `carry` is what an earlier call returned (truncated back-propagation: stop its gradient): a tuple of
-    cell states, (layer 0, [layer 0 backward,] layer 1, ...). Parameters: `layer_0`, `layer_0_reverse`, `layer_1`, ...
+    At `lengths` the states stop, outputs become 0, and the backward direction starts. `carry` is the second result of an earlier
+    call, for truncated back-propagation (stop its gradient): a tuple of states (layer 0, [layer 0 backward,] layer 1, ...).
+    Parameters: `layer_0`, `layer_0_reverse`, `layer_1`, ...
     """
 
     cell: Cell
@@ -112,10 +113,11 @@ class Recurrent(nn.Module):
         *,
         train: bool,
     ) -> tuple[Float[Array, "batch time features"], tuple[Carry, ...]]:
+        check_count("layers", self.layers)
         directions = (False, True) if self.bidirectional else (False,)
         starts = (None,) * (self.layers * len(directions)) if carry is None else carry
         if len(starts) != self.layers * len(directions):
-            raise UserError(f"carry has {len(starts)} cell states, wanted {self.layers * len(directions)}")
+            raise UserError(f"carry must have {self.layers * len(directions)} cell states, got {len(starts)}")
         ends: list[Carry] = []
         for layer in range(self.layers):
             if layer:
@@ -129,14 +131,14 @@ class Recurrent(nn.Module):
                 ends.append(end)
             y = jnp.concatenate(outputs, -1)
             x = x + y if self.residual and x.shape == y.shape else y
-        if self.residual and lengths is not None:  # the sum of zeros and of whatever came in
+        if self.residual and lengths is not None:  # the inputs there need not be 0
             x = jnp.where((jnp.arange(x.shape[1])[None] < lengths[:, None])[..., None], x, 0)
         return x, tuple(ends)
 
     def start(self, batch: int, dtype: Any = jnp.float32) -> tuple[Carry, ...]:
-        """The state before the first time, all zeros."""
+        """Return the state before the first time, zeros."""
         return (self.cell.start(batch, dtype),) * (self.layers * (1 + self.bidirectional))
 
     def last(self, carry: tuple[Carry, ...]) -> Float[Array, "batch features"]:
-        """What the top layer said last: h at each sequence's end, and h of the backward direction at its start."""
+        """Return the last output of the top layer: h at the end of each sequence, and at its start for the backward direction."""
         return jnp.concatenate([self.cell.output(c) for c in carry[-1 - self.bidirectional :]], -1)

@@ -4,8 +4,8 @@
     LSTM    i, f, o = σ(W·x + R·h + b),  g = tanh(W·x + R·h + b),  c' = f⊙c + i⊙g,  h' = o⊙tanh(c')
     GRU     r, z = σ(W·x + R·h + b),  n = tanh(W·x + b + r⊙(R·h + b_n)),  h' = (1 - z)⊙n + z⊙h
 
-Gates lie side by side in PyTorch's order: i f g o and r z n. Where PyTorch has two biases that are only ever added, there is
-one; `recurrent_weights.py` converts.
+Gates are concatenated in the order of PyTorch, i f g o and r z n. There is one bias in place of PyTorch's two that are added;
+`recurrent_weights.py` converts weights.
 """
 
 import operator
@@ -19,19 +19,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_count
 from jaxdl.layers.convolution import lecun
 from jaxdl.layers.normalization import standardize
 from jaxdl.types import UserError
 
 Carry = Any
-"""The state of a cell: `h (batch, hidden)`, for an LSTM the pair `(h, c)`."""
+"""State of a cell: h `(batch, hidden)`, or the pair (h, c) of an LSTM."""
 Parameters = dict[str, Array]
 
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
 
 def _orthogonal_gates(hidden: int) -> Callable[..., Array]:
-    """One orthogonal matrix a gate: what a gate reads of the state neither grows nor shrinks."""
+    """One orthogonal matrix per gate, which keeps the norm of the state."""
 
     def init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
         gates = jax.vmap(lambda k: nn.initializers.orthogonal()(k, (shape[0], hidden), dtype))
@@ -46,20 +47,23 @@ def _rows(vector: Array, like: Array) -> Array:
 
 @dataclass(frozen=True)
 class Cell:
-    """What the cells share. `norm=True` is Ba et al.'s layer-normalised cell (2016, arXiv:1607.06450):
+    """Base class of the cells. `norm=True` is the layer-normalized cell of Ba et al. 2016, arXiv:1607.06450:
 
         W·x + R·h + b   becomes   LN(W·x)⊙γ_x + LN(R·h)⊙γ_h + b
 
-    Parameters: `kernel` `(channels, gates·hidden)` with variance 1/channels, `recurrent_kernel` `(hidden, gates·hidden)`
-    orthogonal per gate, `bias` zero.
+    Parameters: `kernel` `(channels, gates·hidden)` with the variance 1/channels, `recurrent_kernel` `(hidden, gates·hidden)`,
+    orthogonal for each gate, and `bias`, zeros.
     """
 
     hidden: int
     norm: bool = False
     gates: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        check_count("hidden", self.hidden)
+
     def parameters(self, channels: int) -> dict[str, tuple[Callable[..., Array], tuple[int, ...]]]:
-        """name -> (initializer, shape)."""
+        """Return (initializer, shape) of each parameter by name."""
         n = self.gates * self.hidden
         entries = {
             "kernel": (lecun, (channels, n)),
@@ -72,7 +76,7 @@ class Cell:
 
     @property
     def width(self) -> int:
-        """Channels of the output, which is also what the gates read back."""
+        """Number of channels of the output, which the gates read at the next time."""
         return self.hidden
 
     def start(self, batch: int, dtype: Any = jnp.float32) -> Carry:
@@ -82,17 +86,17 @@ class Cell:
         return carry
 
     def prepare(self, p: Parameters) -> Parameters:
-        """Before the scan: [W; R] in one piece, so that a step is one product and its gradient one sum."""
+        """Return the parameters for the scan, with W and R in one matrix, so that a step is one product."""
         return {**p, "joint": jnp.concatenate([p["kernel"], p["recurrent_kernel"]])}
 
     def step(
         self, p: Parameters, carry: Carry, x: Float[Array, "batch channels"], keep: Array | None = None
     ) -> tuple[Carry, Float[Array, "batch hidden"]]:
-        """One time step; `keep` `(batch, hidden)` multiplies the h that the gates read (recurrent dropout)."""
-        raise NotImplementedError  # abstract: the step is what a cell is
+        """Return the next state and the output. `keep` `(batch, hidden)` multiplies the h that the gates read (dropout)."""
+        raise NotImplementedError  # defined by subclasses
 
     def _products(self, p: Parameters, x: Array, h: Array) -> tuple[Array, Array]:
-        """W·x and R·h, normalised where asked."""
+        """W·x and R·h, normalized if `norm`."""
         wx, rh = x @ p["kernel"], h @ p["recurrent_kernel"]
         if not self.norm:
             return wx, rh
@@ -100,7 +104,7 @@ class Cell:
         return wx * _rows(p["kernel_scale"], wx), rh * _rows(p["recurrent_scale"], rh)
 
     def _standard(self, v: Array) -> Array:
-        """All gates have one mean and one deviation."""
+        """Normalize all gates together."""
         return standardize(v, (-1,), 1e-5)
 
     def _sum(self, p: Parameters, x: Array, h: Array) -> Array:
@@ -110,7 +114,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class RNN(Cell):
-    """Elman's network: h' = act(W·x + R·h + b), `act` tanh or `relu`. (in + h + 1)·h parameters."""
+    """Elman cell: h' = act(W·x + R·h + b), where `act` is tanh or relu. (in + h + 1)·h parameters."""
 
     act: Callable[[Array], Array] = jnp.tanh
 
@@ -123,10 +127,12 @@ class RNN(Cell):
 class LSTM(Cell):
     """Long short-term memory: c' = f⊙c + i⊙g, h' = o⊙tanh(c'). 4·(in + h + 1)·h parameters.
 
-    The forget gate's bias starts at `forget_bias`: 1 remembers until taught otherwise, 0 is PyTorch's. `peephole=True` lets i and
-    f see c, and o see c', each through one weight a unit (`peephole` `(3, hidden)`: i, f, o). `norm=True` also normalises c'
-    inside the tanh. `project` makes the output narrower, h' = P·(o⊙tanh(c')) of so many channels (`projection`; PyTorch's
-    `proj_size`), and the matrix R with it.
+    Args:
+        forget_bias: initial bias of the forget gate. 1 keeps the memory at first; PyTorch has 0.
+        peephole: add p_i⊙c, p_f⊙c and p_o⊙c' to the gates i, f and o; parameter `peephole` `(3, hidden)`.
+        norm: also normalizes c' inside the tanh.
+        project: number of channels of the output h' = P·(o⊙tanh(c')), PyTorch's `proj_size`; parameter `projection`.
+
     Source: Hochreiter and Schmidhuber 1997; forget gate Gers et al. 2000; projection Sak et al. 2014, arXiv:1402.1128.
     """
 
@@ -134,6 +140,10 @@ class LSTM(Cell):
     peephole: bool = False
     project: int | None = None
     gates: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("project", self.project)
 
     @property
     def width(self) -> int:
@@ -176,20 +186,21 @@ class LSTM(Cell):
 
 @dataclass(frozen=True)
 class GRU(Cell):
-    """Gated recurrent unit: h' = (1 - z)⊙n + z⊙h. 3·(in + h + 1)·h parameters, h more for `reset="after"`.
+    """Gated recurrent unit: h' = (1 - z)⊙n + z⊙h. 3·(in + h + 1)·h parameters, and h more for `reset="after"`.
 
-        reset="after"     n = tanh(W·x + b + r⊙(R·h + b_n))      PyTorch, cuDNN; `recurrent_bias` is b_n
-        reset="before"    n = tanh(W·x + b + R·(r⊙h))            the original; TensorFlow 1, ONNX's default
+        reset="after"     n = tanh(W·x + b + r⊙(R·h + b_n))      PyTorch, cuDNN; b_n is `recurrent_bias`
+        reset="before"    n = tanh(W·x + b + R·(r⊙h))            the original; TensorFlow 1, default of ONNX
 
-    With `norm=True` r and z are normalised together, n on its own. Source: Cho et al. 2014, arXiv:1406.1078.
+    With `norm=True`, r and z are normalized together, n separately. Source: Cho et al. 2014, arXiv:1406.1078.
     """
 
     reset: Literal["after", "before"] = "after"
     gates: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.reset not in ("after", "before"):
-            raise UserError(f"reset={self.reset!r}: take 'after' (PyTorch) or 'before' (the product with R)")
+            raise UserError(f"reset = {self.reset!r} must be 'after' (as in PyTorch) or 'before'")
 
     def parameters(self, channels: int) -> dict[str, tuple[Callable[..., Array], tuple[int, ...]]]:
         extra = {"recurrent_bias": (zeros, (self.hidden,))} if self.reset == "after" else {}
@@ -199,7 +210,7 @@ class GRU(Cell):
         return p
 
     def _standard(self, v: Array) -> Array:
-        """r and z have one mean and one deviation, n has its own; they come in one piece, or r and z, or n, alone."""
+        """Normalize r and z together, n separately. `v` holds all three, r and z, or n."""
         parts = v[..., : 2 * self.hidden], v[..., 2 * self.hidden :]
         return jnp.concatenate([standardize(part, (-1,), 1e-5) for part in parts if part.shape[-1]], -1)
 

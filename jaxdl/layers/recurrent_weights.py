@@ -1,10 +1,11 @@
-"""Weights of recurrent layers in the names and shapes of `torch.nn.RNN`, `LSTM` and `GRU`, and back, as NumPy arrays."""
+"""Conversion of the weights of recurrent layers from and to `torch.nn.RNN`, `LSTM` and `GRU`, as NumPy arrays."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from jaxdl.counts import check_count
 from jaxdl.layers.recurrent_cells import GRU, Cell
 from jaxdl.types import UserError
 
@@ -17,11 +18,12 @@ def _names(layers: int, bidirectional: bool) -> list[tuple[str, str]]:
 def from_torch(
     cell: Cell, state: Mapping[str, Any], *, layers: int = 1, bidirectional: bool = False
 ) -> dict[str, dict[str, np.ndarray]]:
-    """`module.state_dict()` as parameters of `Recurrent(cell, layers, bidirectional)`.
+    """Convert `module.state_dict()` to parameters of `Recurrent(cell, layers, bidirectional)`.
 
-    The two biases of a gate are added; only the GRU's b_hn, which the reset gate multiplies, stays apart. Modules
-    without bias give zeros.
+    The two biases of each gate are added, except for the GRU's b_hn, which the reset gate multiplies. Biases of modules
+    without bias are zeros.
     """
+    check_count("layers", layers)
     _check(cell)
     params = {}
     for ours, theirs in _names(layers, bidirectional):
@@ -29,7 +31,7 @@ def from_torch(
             w, r = (np.asarray(state[f"weight_{kind}_{theirs}"], np.float32) for kind in ("ih", "hh"))
         except KeyError as e:
             raise UserError(
-                f"state has no {e}: layers={layers}, bidirectional={bidirectional} does not fit it"
+                f"the state dict has no {e} for layers = {layers}, bidirectional = {bidirectional}"
             ) from None
         nothing = np.zeros(len(w), np.float32)
         b_x, b_h = (np.asarray(state.get(f"bias_{kind}_{theirs}", nothing), np.float32) for kind in ("ih", "hh"))
@@ -40,7 +42,9 @@ def from_torch(
             entry["recurrent_bias"] = b_h[apart:].copy()
         if project := getattr(cell, "project", None):
             if f"weight_hr_{theirs}" not in state:
-                raise UserError(f"state has no weight_hr_{theirs}: project={project} is PyTorch's proj_size")
+                raise UserError(
+                    f"the state dict has no weight_hr_{theirs} for project = {project} (PyTorch's proj_size)"
+                )
             entry["projection"] = np.asarray(state[f"weight_hr_{theirs}"], np.float32).T.copy()
         params[ours] = entry
     return params
@@ -49,7 +53,7 @@ def from_torch(
 def to_torch(
     cell: Cell, params: Mapping[str, Mapping[str, Any]], *, layers: int = 1, bidirectional: bool = False
 ) -> dict[str, np.ndarray]:
-    """The other way: our bias becomes `bias_ih`, and `bias_hh` is 0 but for the GRU's b_hn."""
+    """Convert parameters to a state dict. The bias becomes `bias_ih`; `bias_hh` is 0 except for the GRU's b_hn."""
     _check(cell)
     state = {}
     for ours, theirs in _names(layers, bidirectional):
@@ -70,4 +74,4 @@ def to_torch(
 
 def _check(cell: Cell) -> None:
     if cell.norm or getattr(cell, "peephole", False) or getattr(cell, "reset", "after") != "after":
-        raise UserError(f"cell={cell}: PyTorch has no normalised cells, no peepholes and only GRU(reset='after')")
+        raise UserError(f"{cell} does not exist in PyTorch, which has no norm, no peephole and no GRU(reset='before')")

@@ -92,9 +92,9 @@ def trained_config(run):
 
 
 @pytest.mark.parametrize("name", ["a b", "a; touch ran", "it's", "$(touch ran)"])
-def test_commands_to_repeat_a_run_are_quoted(name, tmp_path):
+def test_commands_to_repeat_a_run_are_quoted(name, trained, tmp_path):
     (tmp_path / name).mkdir()
-    (tmp_path / name / "env.json").write_text('{"command": "python -m jaxdl"}', encoding="utf-8")
+    shutil.copy(trained.folder / "env.json", tmp_path / name)
     for line in _commands(RunFolder(tmp_path / name, {})).splitlines():
         if "jaxdl train" in line or "jaxdl evaluate" in line:
             assert str(tmp_path / name) in shlex.split(line, comments=True)

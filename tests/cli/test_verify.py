@@ -65,7 +65,7 @@ def test_the_first_step_that_differs_is_named(copy, capsys, monkeypatch):
     config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
     config["knobs"]["lr"] *= 1 + 1e-6
     (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(UserError, match="lr was .*--trust"):
+    with pytest.raises(UserError, match=r"lr was .*--trust"):
         verify.run([str(copy)])
     assert verify.run([str(copy), "--trust"]) == 1
     out = capsys.readouterr().out

@@ -19,6 +19,7 @@ from jaxdl.layers.attention import (
     segment_mask,
 )
 from jaxdl.layers.position import ALiBi, Rotary, Shaw, SinusoidalRelative, T5Bias
+from jaxdl.types import UserError
 from tests.programs import one_program
 from tests.tables import rows
 
@@ -214,7 +215,7 @@ def test_grouped_heads_are_heads_with_repeated_keys():
     run = lambda q, *pairs: [dot_product_attention(q, k, v) for k, v in pairs]
     y, repeated = one_program(run, Q, (k, v), (k.repeat(2, 2), v.repeat(2, 2)))
     np.testing.assert_allclose(y, repeated, atol=1e-6)
-    with pytest.raises(ValueError, match="kv_heads=3"):
+    with pytest.raises(UserError, match=r"^kv_heads = 3 "):
         dot_product_attention(Q, K[:, :, :3], V[:, :, :3])
 
 
@@ -281,5 +282,5 @@ def test_bfloat16_scores_are_computed_in_float32():
     q, k, v = (jax.ShapeDtypeStruct(x.shape, jnp.bfloat16) for x in (Q, K, V))
     assert jax.eval_shape(attention_weights, q, k).dtype == jnp.float32
     assert jax.eval_shape(dot_product_attention, q, k, v).dtype == jnp.bfloat16
-    with pytest.raises(ValueError, match="heads=3"):
+    with pytest.raises(UserError, match=r"^heads = 3 "):
         jax.eval_shape(partial(MultiHead(8, 3).init, train=False), KEY, X)

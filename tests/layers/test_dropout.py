@@ -10,6 +10,7 @@ import pytest
 from jaxdl.layers.dense import Dense
 from jaxdl.layers.dropout import DropConnect, Dropout, DropPath, dropout, keep_mask
 from jaxdl.tracing import rows_from
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 KEY = jax.random.key(0)
@@ -135,5 +136,5 @@ def test_keep_mask_has_odd_sizes_and_none(shape):
 
 
 def test_errors_name_the_argument():
-    with pytest.raises(ValueError, match=r"rate=1.5: the share of elements to drop"):
+    with pytest.raises(UserError, match=r"^rate = 1.5 "):
         Dropout(1.5).apply({}, ones(2, 2), **apply)

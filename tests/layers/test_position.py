@@ -23,6 +23,7 @@ from jaxdl.layers.position import (
     rotary,
     sinusoidal,
 )
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 KEY = jax.random.key(0)
@@ -67,9 +68,9 @@ def test_absolute_schemes_add_the_row_of_each_position():
     y, waves, rows = one_program(run, table, X, restart)
     np.testing.assert_allclose(y - X, table[np.maximum(restart, 0)], atol=1e-5)
     np.testing.assert_allclose(waves - X, np.broadcast_to(rows, X.shape), atol=1e-6)
-    with pytest.raises(ValueError, match="length=5"):
+    with pytest.raises(UserError, match=r"^length = 5 "):
         jax.eval_shape(Learned(5).init, KEY, X, HERE)
-    with pytest.raises(ValueError, match="width=3"):
+    with pytest.raises(UserError, match=r"^width = 3 "):
         jax.eval_shape(lambda p: sinusoidal(p, 3), np.arange(2))
 
 
@@ -117,7 +118,7 @@ def test_rotary_keeps_lengths_and_its_products_depend_on_distance(interleaved):
     np.testing.assert_allclose(np.linalg.norm(q_at[0]), np.linalg.norm(q), rtol=1e-5)
     np.testing.assert_allclose(q_at[1] @ k_at[0], q_at[2] @ k_at[1], rtol=1e-4, atol=1e-5)
     assert abs(q_at[1] @ k_at[0] - q_at[1] @ k_at[2]) > 1e-3
-    with pytest.raises(ValueError, match="dims=3"):
+    with pytest.raises(UserError, match=r"^dims = 3 "):
         jax.eval_shape(partial(rotary, dims=3), np.zeros((1, 1, 1, 8), np.float32), np.zeros((1, 1), int))
 
 

@@ -10,6 +10,7 @@ import pytest
 from jaxdl.activations import relu
 from jaxdl.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from jaxdl.layers.recurrent_weights import from_torch, to_torch
+from jaxdl.types import UserError
 from tests.programs import one_program
 from tests.tables import rows
 
@@ -114,13 +115,13 @@ def test_parameter_counts_are_pytorchs_less_the_merged_biases(cell, count):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: from_torch(GRU(3, reset="before"), {}), "only GRU"),
+        (lambda: from_torch(GRU(3, reset="before"), {}), "reset='before'"),
         (lambda: from_torch(LSTM(3), {}, layers=2), "weight_ih_l0"),
         (lambda: from_torch(LSTM(1, project=1), {"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}), "weight_hr_l0"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         call()
 
 
