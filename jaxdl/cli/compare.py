@@ -15,7 +15,7 @@ import tyro
 
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
-from jaxdl.record.log import read
+from jaxdl.record.log import read_thinned
 from jaxdl.record.run import RunFolder, age, find_runs, open_run, readable
 
 FINISHED = ("finished", "stopped early")
@@ -152,10 +152,10 @@ def chosen(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
 
 def result_of(run: RunFolder, metric: str | None, mode: str | None = None) -> Result | None:
     """None: there is no evaluation yet."""
-    lines = read(run.metrics) if run.metrics.is_file() else []
-    evals = [line for line in lines if line["kind"] == "eval"]
     selected, own = run.config["select"]
     name, stated = metric or selected, {"loss": "min", **run.config.get("directions", {}), selected: own}
+    lines = read_thinned(run.metrics, (name, mode or stated.get(name, "max")))[0] if run.metrics.is_file() else []
+    evals = [line for line in lines if line["kind"] == "eval"]
     if not evals:
         return None
     if name not in evals[0]:

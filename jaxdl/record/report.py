@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxdl.record import gallery, plots
 from jaxdl.record.draw import Split, draw
-from jaxdl.record.log import Line, best_evaluation, read, whose_weights
+from jaxdl.record.log import Line, best_evaluation, read_thinned, whose_weights
 from jaxdl.record.manifest import result_file
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import RunFolder
@@ -22,8 +22,9 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
     `evaluations` has `split, metrics, report, outputs, targets` of each split that was evaluated with the final weights.
     The pictures are of the test split where there is one, else of the last.
     """
-    history = read(run.folder)
-    curves = plots.learning_curves(history, run.plots / "learning_curves.png", select=exp.select[0])
+    metric, mode = exp.select
+    history, count = read_thinned(run.folder, (metric, mode))
+    curves = plots.learning_curves(history, run.plots / "learning_curves.png", select=metric)
     shown = [(curves, "Learning curves")]
     chosen = None
     if evaluations:
@@ -32,7 +33,6 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
             shown.append((path, f"{caption} ({chosen.split} split)"))
             if (film := gallery.film(run.folder / "samples", name, run.plots / f"{name}.gif")) is not None:
                 shown.append((film, f"{caption}, evaluation after evaluation"))
-    metric, mode = exp.select
     parts = [
         f"# {title(run)}\n",
         _outcome(run, history),
@@ -45,7 +45,7 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
         "## Settings\n",
         _settings(run.config),
         "## Where it ran\n",
-        _where(run, history),
+        _where(run, count),
         "## Again\n",
         _commands(run),
     ]
@@ -58,8 +58,7 @@ def report_divergence(run: RunFolder, exp: Any, events: Any) -> None:
     """The end line and the report of a run that is given up, by the first process; nothing is evaluated."""
     if not is_first_process():
         return
-    history = read(run.folder)
-    step = max((line["step"] for line in history), default=0)
+    step = max((line["step"] for line in read_thinned(run.folder)[0]), default=0)
     events.line({"kind": "end", "step": step, "reason": "diverged", "results": {}})
     write_report(run, exp)
 
@@ -188,7 +187,7 @@ def _settings(config: Mapping[str, Any]) -> str:
     return markdown_table(["setting", "value"], rows) + "\n" if rows else ""
 
 
-def _where(run: RunFolder, history: Sequence[Line]) -> str:
+def _where(run: RunFolder, count: int) -> str:
     env = run.env
     devices = ", ".join(f"{count} x {kind}" for kind, count in env["devices"].items())
     versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items() if version)
@@ -203,7 +202,7 @@ def _where(run: RunFolder, history: Sequence[Line]) -> str:
         ],
         *(["edited", f"at step {edit['step']}: `{edit['file']}` ({edit['source_hash']})"] for edit in run.edits),
         ["started", env["time"]],
-        ["lines of the log", str(len(history))],
+        ["lines of the log", str(count)],
     ]
     return markdown_table(["", ""], rows) + "\n"
 

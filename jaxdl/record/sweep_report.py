@@ -70,7 +70,7 @@ def write_sweep_report(
         "## Settings\n",
         _settings({**run.config, "knobs": {k: v for k, v in run.config["knobs"].items() if k not in swept}}),
         "## Where it ran\n",
-        _where(run, [line for history in histories for line in history]),
+        _where(run, sum(map(len, histories))),
         "## Again\n",
         f"```bash\n{run.env['command']}   # the command of this sweep\n"
         f"python -m jaxdl sweep --resume {run.folder}   # go on, if it was stopped\n"

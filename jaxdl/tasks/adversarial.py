@@ -1,4 +1,4 @@
-"""Generative adversarial learning: a generator makes examples, a critic tells them from the data. Both arrive as values."""
+"""Generative adversarial networks: a generator makes examples, and a critic learns to distinguish them from the data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.counts import check_counts
 from jaxdl.losses.adversarial import AdversarialLoss, gradient_penalty, nonsaturating, r1, wasserstein
 from jaxdl.metrics.generation import distinguishable, diversity
 from jaxdl.reports import ImageGrid, Notes, Picture, Points
@@ -16,7 +17,7 @@ from jaxdl.tracing import row_numbers
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
 
 Measure = Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
-"""(real, made) of one number of rows -> entries of the report; `notes`, a list of sentences, are shown in words."""
+"""(real, generated), arrays of equal length -> entries of the report; `notes` is a list of sentences for it."""
 SHOWN, POINTS = 64, 2000
 SAMPLES = "Samples, from the same latents at every evaluation"
 SATURATED, COLLAPSED = 0.995, 0.3
@@ -24,25 +25,25 @@ SATURATED, COLLAPSED = 0.995, 0.3
 
 @dataclass(frozen=True, eq=False)
 class Adversarial(Task):
-    """Two players, two phases an update, each with batches, noise, parameters and statistics of its own.
+    """Train a critic and a generator in alternating phases, each with its own batches, noise, parameters and statistics.
 
         critic      critic_steps times      min Σ_i ℓ_D(D(x_i), D(G(z_i))) + penalties
         generator   once                    min Σ_i ℓ_G(D(G(z_i)))                         z ~ N(0, 1)
 
-    The parameters are {"generator": ..., "critic": ...}, the entries of `Experiment.optimizer` have the same names, and every
-    collection of the model state is split the same way: a player's statistics move in its own phase only. An average of the
-    parameters (`ema`) follows the generator and its statistics; the critic stays as it is.
+    The parameters are {"generator": ..., "critic": ...}; `Experiment.optimizer` has entries of the same names, and every
+    collection of the model state is divided in the same way. The statistics of a network change in its own phase only. An
+    exponential moving average (`ema`) covers the generator and its statistics, not the critic.
 
     Args:
-        generator: noise `(batch, latent)` -> examples like the data's.
-        critic: examples -> one logit each; without batch norm where there is a penalty.
-        loss: of the two players (`jaxdl.losses.adversarial`): `nonsaturating`, `least_squares`, `hinge`, `wasserstein`.
-        latent: numbers of noise.
-        critic_steps: updates of the critic, each on a batch of its own, for one of the generator.
-        penalty: weight of (‖∇D‖ - 1)² between real and made examples (WGAN-GP: 10); None: none is computed.
-        r1: γ of ½γ‖∇D‖² at real examples; None: none is computed.
-        conditional: both players get the labels `y` of the batch as a second argument.
-        measures: what the report says of made examples beside the data: `OnFeatures`, `OnModes` of `jaxdl.metrics.generation`.
+        generator: noise `(batch, latent)` -> examples of the data's shape.
+        critic: examples -> one logit each; it must not have batch norm where there is a penalty.
+        loss: losses of both networks (`jaxdl.losses.adversarial`): `nonsaturating`, `least_squares`, `hinge`, `wasserstein`.
+        latent: dimension of the noise.
+        critic_steps: updates of the critic for each update of the generator, each on another batch.
+        penalty: weight of (‖∇D‖ - 1)² between real and generated examples (WGAN-GP: 10); None: no such penalty.
+        r1: γ of ½γ‖∇D‖² at real examples; None: no such penalty.
+        conditional: whether both networks get the labels `y` of the batch as a second argument.
+        measures: metrics of generated examples: `OnFeatures`, `OnModes` of `jaxdl.metrics.generation`.
         metric: what selects the best model, and its direction.
     """
 
@@ -61,13 +62,11 @@ class Adversarial(Task):
     averaged: tuple[str, ...] = ("generator",)
 
     def __post_init__(self) -> None:
-        for name in ("latent", "critic_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)} must be 1 or more")
+        check_counts(latent=self.latent, critic_steps=self.critic_steps)
 
     @property
     def directions(self) -> Mapping[str, str]:
-        """Whether more or less of a metric is better, as the measures say; a critic's own numbers have no better end."""
+        """Whether more or less of a metric is better, as the measures state it; the critic's own metrics have no direction."""
         own = {"diversity": "max", "penalty": "min", "r1": "min"}
         return own | {name: mode for m in self.measures for name, mode in getattr(m, "directions", {}).items()}
 
@@ -89,13 +88,13 @@ class Adversarial(Task):
             raise UserError(f"the generator makes examples of shape {made.shape[1:]}, the data's have {x.shape[1:]}")
         deaf = [name for name in inputs if self.conditional and getattr(getattr(self, name), "classes", 0) is None]
         if deaf:
-            raise UserError(f"conditional = True, but the {deaf[0]} has classes = None and would not hear the labels")
+            raise UserError(f"conditional = True, but the {deaf[0]} has classes = None and would ignore the labels")
         fresh = {name: initialise(getattr(self, name), keys[name], inputs[name], *labels) for name in inputs}
         smooth = next((name for name in ("penalty", "r1") if getattr(self, name) is not None), None)
         if smooth and "batch_stats" in fresh["critic"][1]:
             raise UserError(
-                f"{smooth} = {getattr(self, smooth)} needs the gradient at every example for itself, but the critic has batch "
-                "norm, through which examples see each other: take norm=None"
+                f"{smooth} = {getattr(self, smooth)} needs the gradient at each example separately, but the critic has batch "
+                "norm, which mixes the examples of a batch: use norm=None"
             )
         collections = sorted({collection for _, state in fresh.values() for collection in state})
         model_state = {c: {n: state[c] for n, (_, state) in fresh.items() if c in state} for c in collections}
@@ -105,12 +104,12 @@ class Adversarial(Task):
         params, model_state = initialise(self.generator, key, noise, *labels)
         return forward(self.generator, params, model_state, noise, *labels, key=key, train=False)[0]
 
-    # -- the players ---------------------------------------------------------------------------------------------------
+    # -- the networks --------------------------------------------------------------------------------------------------
     def labels(self, batch: Batch) -> tuple[Array, ...]:
         return (batch["y"],) if self.conditional else ()
 
     def noise(self, key: Key, batch: Batch) -> Array:
-        """`(batch, latent)`; a row's noise is its own, however the batch is cut."""
+        """Noise `(batch, latent)`; that of a row does not depend on how the batch is divided."""
         x = batch["x"]
         return self.noise_of(key, row_numbers(x.shape[0]), x.dtype)
 
@@ -121,7 +120,7 @@ class Adversarial(Task):
     def play(
         self, name: str, params: Params, model_state: ModelState, *inputs: Array, key: Key, train: bool
     ) -> tuple[Array, ModelState]:
-        """What one player answers, and the model state with its part renewed."""
+        """The output of one network, and the model state with its part updated."""
         own = {collection: players[name] for collection, players in model_state.items() if name in players}
         answer, new = forward(getattr(self, name), params[name], own, *inputs, key=key, train=train)
         return answer, {**model_state, **{c: {**model_state[c], name: state} for c, state in new.items()}}
@@ -170,30 +169,30 @@ class Adversarial(Task):
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
-        """The generator's loss with the metrics of both players: what an evaluation sums up."""
+        """The generator's loss with the metrics of both networks, for evaluations."""
         _, (_, seen) = self.criticise(params, model_state, batch, key, step, train=train)
         loss, (_, metrics) = self.deceive(params, model_state, batch, key, step, train=train)
         return loss, (model_state, {**metrics, **seen})
 
-    # -- what comes of it ----------------------------------------------------------------------------------------------
+    # -- predictions and reports ---------------------------------------------------------------------------------------
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """What the critic says of every example: `logit`, large for "real"."""
+        """`logit` of the critic for every example, large for "real"."""
         if self.conditional and "y" not in batch:
             raise UserError(
-                "a conditional critic judges an example by its label, too, and inputs have none; what this run makes: "
+                "a conditional critic needs the label of an example, which inputs do not have; for generated examples: "
                 "python -m jaxdl generate RUN --label ..."
             )
         x, labels = batch["x"], self.labels(batch)
         return {"logit": self.play("critic", params, model_state, x, *labels, key=key, train=False)[0]}
 
     def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Array:
-        """New examples, as many as the batch has rows, of its labels where there are any: images in [0, 1], else as they are."""
+        """One new example for each row of the batch, of its label if conditional. Images are scaled to [0, 1]."""
         noise = self.noise(key, batch)
         made, _ = self.play("generator", params, model_state, noise, *self.labels(batch), key=key, train=False)
         return (made + 1) / 2 if made.ndim == 4 else made
 
     def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`sample`, made of the noise that belongs to the row's number, the row itself as `real`, the critic's logits of both."""
+        """`sample` from the noise of the row's number, the row itself as `real`, and the critic's logits of both."""
         x, labels = batch["x"], self.labels(batch)
         noise = self.noise(key, batch)
         sample, _ = self.play("generator", params, model_state, noise, *labels, key=key, train=False)
@@ -204,7 +203,7 @@ class Adversarial(Task):
         return {"sample": sample, "real": x, **logits}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        """The measures, how the game stands, sentences on its health (`notes`), and what there is to see."""
+        """The measures, `critic_auc`, `diversity`, notes on failures of the training, and pictures."""
         real, made = (np.asarray(outputs[name], np.float32) for name in ("real", "sample"))
         said = {name: np.asarray(outputs[f"{name}_logit"], np.float64) for name in ("real", "sample")}
         numbers: dict[str, Any] = {
@@ -220,7 +219,7 @@ class Adversarial(Task):
         return numbers | shown_examples(real, made) | ({"notes": Notes(notes)} if notes else {})
 
     def check(self, targets: np.ndarray) -> None:
-        """Labels that the players cannot mean are found here, on the host."""
+        """Raise UserError for labels that are not a class of the generator."""
         classes = getattr(self.generator, "classes", None)
         if not self.conditional or classes is None:
             return
@@ -230,30 +229,30 @@ class Adversarial(Task):
 
 
 def health(numbers: Mapping[str, float], spread: float, *, saturates: bool = True) -> list[str]:
-    """One sentence for everything that has gone wrong in a game.
+    """Return one sentence for each failure: a saturated critic, a collapsed generator, outputs that diverge.
 
-    `spread` is how far the critic's outputs are from their median, in the mean. With a loss that does not saturate (Wasserstein)
-    a critic that tells all is as it should be.
+    `spread` is the mean absolute deviation of the critic's outputs from their median. With a loss that does not saturate
+    (Wasserstein) a critic that separates all examples is no failure.
 
     >>> health({"critic_auc": 1.0, "diversity": 0.05}, 3.0)[0]
-    'discriminator saturated: it tells made examples from real ones almost always (AUC 1.000)'
+    'discriminator saturated: it separates generated from real examples almost always (AUC 1.000)'
     >>> health({"critic_auc": 0.7, "diversity": 0.9}, 3.0)
     []
     """
     notes = []
     if saturates and numbers["critic_auc"] > SATURATED:
-        told = f"it tells made examples from real ones almost always (AUC {numbers['critic_auc']:.3f})"
-        notes.append(f"discriminator saturated: {told}")
+        auc = f"(AUC {numbers['critic_auc']:.3f})"
+        notes.append(f"discriminator saturated: it separates generated from real examples almost always {auc}")
     if numbers["diversity"] < COLLAPSED:
         share = f"{100 * numbers['diversity']:.0f} % as far apart as real ones"
         notes.append(f"generator collapsed: its examples are {share}")
     if spread > 100:
-        notes.append(f"diverging: the critic's outputs lie {spread:.0f} from their median, in the mean")
+        notes.append(f"diverging: the critic's outputs deviate from their median by {spread:.0f} on average")
     return notes
 
 
 def shown_examples(real: np.ndarray, made: np.ndarray) -> dict[str, Picture]:
-    """What a report shows: a grid of made images, or made points over real ones."""
+    """A grid of generated images, or generated points over real ones."""
     if made.ndim == 4:
         return {"samples": ImageGrid((made[:SHOWN] + 1) / 2, title=SAMPLES)}
     if made.ndim == 2 and made.shape[1] == 2:

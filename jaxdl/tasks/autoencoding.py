@@ -1,16 +1,16 @@
-"""Autoencoding: a code from which the input can be told again. Encoder and decoder arrive as values, in one model.
+"""Autoencoding: learn a code from which the input can be reconstructed. One model holds encoder and decoder.
 
-    x → encode → z → decode → -log p(x | z), and what the family adds to it
+    x → encode → z → decode → -log p(x | z) + the terms of the family
 
 | family | z | loss |
 |---|---|---|
 | `Autoencoding` | the encoder's output, also of a corrupted x | -log p(x given z) [+ sparsity of z] |
 | `VariationalAutoencoding` | a draw from N(μ, σ²) | -log p(x given z) + β·KL(N(μ, σ²) ‖ N(0, 1)) |
 | `ImportanceWeighted` | k draws | -log 1/k Σ p(x given z)·p(z) / q(z given x) |
-| `QuantizedAutoencoding` | the nearest of a table | -log p(x given z) + ‖sg(h) - e‖² + β·‖h - sg(e)‖² |
+| `QuantizedAutoencoding` | the nearest vector of a table | -log p(x given z) + ‖sg(h) - e‖² + β·‖h - sg(e)‖² |
 
-Losses are in nats per example, summed over its pixels. An evaluation reports more than the loss: the squared error of the
-reconstruction, what the code is good for (`metrics.reduction`), and pictures.
+Losses are in nats per example, summed over its pixels. An evaluation also reports the squared error of the reconstruction,
+metrics of the code (`metrics.reduction`), and pictures.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,18 +27,18 @@ from jaxdl.reports import Codes, ImageGrid
 from jaxdl.tasks import noise
 from jaxdl.tasks.coder import Bernoulli, Coder
 from jaxdl.tasks.forward import initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 SHOWN = 2000
-"""Points of the map of codes."""
+"""Most points in the map of codes."""
 LOWER = ("reconstruction", "sparsity", "kl", "nll", "commitment")
 PARTS: dict[str, str] = {**dict.fromkeys(LOWER, "min"), "codes_used": "max", "perplexity": "max"}
-"""Whether more or less of what a family adds to the loss, and of the codes in use, is better."""
+"""Direction of the terms that a family adds to the loss, and of the number of codes in use."""
 SIDE = 8
 TITLES = {
-    "reconstructions": "Examples, and below each what is left of it after its code",
+    "reconstructions": "Examples, and below each its reconstruction",
     "samples": "Samples, from the same latents at every evaluation",
-    "traversals": "One unit of the code a row, in eight steps, the most active first; the others at their mean",
+    "traversals": "One unit of the code per row in eight steps, the most active first; the others at their mean",
 }
 """Pictures have eight columns; traversals show eight latents."""
 
@@ -50,9 +50,9 @@ class Autoencoding(Task):
     Args:
         model: `models.autoencoder.Autoencoder`, or any with methods `encode` and `decode`.
         likelihood: (outputs, x) -> -log p(x | z), one value per example, and `mean(outputs)`, what is shown.
-        corrupt: what the encoder sees of x in training (`noise.gaussian`, `noise.masking`); it is to tell x itself.
-        sparsity: code -> one value per example, added in training (`losses.activity`).
-        baseline: `metrics.reduction.PCA` of the training examples, whose numbers stand beside as `pca_...`.
+        corrupt: corruption of the encoder's input in training (`noise.gaussian`, `noise.masking`); x itself is reconstructed.
+        sparsity: code -> one value per example, added to the training loss (`losses.activity`).
+        baseline: `metrics.reduction.PCA` of the training examples, for comparison; its metrics are called `pca_...`.
         metric: what selects the best model, and its direction.
     """
 
@@ -69,10 +69,6 @@ class Autoencoding(Task):
         """Whether more or less of a metric is better."""
         return {**reduction.DIRECTIONS, **PARTS}
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
-
     def init(self, key: Key, batch: Batch) -> Variables:
         return initialise(self.model, key, batch["x"])
 
@@ -88,7 +84,7 @@ class Autoencoding(Task):
         return loss, (coder.model_state, {"loss": pair, **numbers})
 
     def terms(self, coder: Coder, x: Array, keys: Key) -> tuple[Array, dict[str, Array]]:
-        """The loss of every example, and the parts of it that the log shows."""
+        """The loss of every example, and its terms for the log."""
         z, _ = coder.encode(self.seen(coder, x, keys))
         reconstruction = self.likelihood(coder.decode(z, x), x)
         if self.sparsity is None or not coder.train:
@@ -118,11 +114,11 @@ class Autoencoding(Task):
         return {name: self.likelihood.mean(coder.decode(latent, x)) for name, latent in latents.items()}
 
     def sampled(self, z: Array) -> Array:
-        """Latents to decode where there is no prior: a normal fitted to the codes of the batch."""
+        """Latents to decode, without a prior: from a normal distribution fitted to the codes of the batch."""
         return z.mean(0, keepdims=True) + z.std(0, keepdims=True) * fixed_noise(z)
 
     def steps(self, z: Array) -> dict[str, Array]:
-        """From the mean code of the batch in 8 steps along its 8 most active units: row r takes step r mod 8 of unit r div 8."""
+        """The mean code of the batch, moved in 8 steps along its 8 most active units: row r is step r mod 8 of unit r div 8."""
         flat = z.reshape(len(z), -1).astype(jnp.float32)
         mean, deviation = flat.mean(0), flat.std(0)
         units = jnp.argsort(-deviation)[: min(SIDE, flat.shape[1])]
@@ -133,14 +129,14 @@ class Autoencoding(Task):
         return {"traversal": walked.reshape(z.shape).astype(z.dtype)}
 
     def check(self, targets: np.ndarray) -> None:
-        """Nothing is learned from labels; whole numbers colour the map and are what nearest neighbours vote for."""
+        """Accept any labels: nothing is learned from them; they colour the map and give the nearest-neighbour accuracy."""
 
     def check_inputs(self, x: np.ndarray) -> None:
-        """Values that the likelihood cannot mean are found here, before training."""
+        """Raise UserError for inputs outside the range of the likelihood."""
         if isinstance(self.likelihood, Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
             raise UserError(
                 f"a Bernoulli likelihood needs inputs in [0, 1], got {x.min():g} … {x.max():g}: leave the pixels "
-                "as they are (data.pixels.in_unit_range), or take Gaussian()"
+                "as they are (data.pixels.in_unit_range), or use Gaussian()"
             )
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:
@@ -157,7 +153,7 @@ class Autoencoding(Task):
         return numbers | {"latent_map": Codes(points[few], labels[few], axes)} | self.pictures(outputs)
 
     def pictures(self, outputs: dict[str, np.ndarray]) -> dict[str, ImageGrid]:
-        """Originals above their reconstructions, samples and traversals, where the inputs are images."""
+        """Reconstructions below their originals, samples and traversals, if the inputs are images."""
         x = outputs["input"]
         if x.ndim != 4 or x.shape[-1] not in (1, 3):
             return {}
@@ -172,14 +168,14 @@ class Autoencoding(Task):
 
 @dataclass(frozen=True, eq=False)
 class VariationalAutoencoding(Autoencoding):
-    """The VAE: the code is a distribution, and how far it is from N(0, 1) costs β nats a nat.
+    """The VAE: the code is a distribution; its KL divergence from N(0, 1) is added to the loss with weight β.
 
-    The evaluation has the loss of one draw, and with `importance` also `nll`: an estimate of -log p(x), exact for many draws.
+    An evaluation reports the loss of one draw and, with `importance`, also `nll`: an importance-sampled estimate of -log p(x).
 
     Args:
-        beta: 1 is the evidence lower bound; more disentangles and blurs (β-VAE).
-        draws: of the latent for each example of a training step.
-        importance: draws for each example with which an evaluation estimates its likelihood; 0: it does not.
+        beta: 1 gives the evidence lower bound; larger values give disentangled codes and blurred images (β-VAE).
+        draws: number of draws of the latent per example in training.
+        importance: number of draws per example for `nll` in an evaluation; 0: none.
     """
 
     beta: float = 1.0
@@ -199,13 +195,13 @@ class VariationalAutoencoding(Autoencoding):
         return self.bound(reconstruction, kl, log_ratio), numbers
 
     def bound(self, reconstruction: Array, kl: Array, log_ratio: Array) -> Array:
-        """What is minimised, from -log p(x | z) and log p(z)/q(z | x) of every draw (draws, batch) and the KL divergence."""
+        """The loss, from -log p(x | z) and log p(z)/q(z | x) of every draw (draws, batch) and the KL divergence."""
         return losses.negative_elbo(reconstruction.mean(0), kl, beta=self.beta)
 
     def drawn(
         self, coder: Coder, x: Array, mean: Array, log_variance: Array, keys: Key, draws: Array
     ) -> tuple[Array, Array]:
-        """-log p(x | z) and log p(z)/q(z | x) for some draws of z, `(draws, batch)` each, decoded as one batch."""
+        """-log p(x | z) and log p(z)/q(z | x) of draws of z, `(draws, batch)` each, decoded as one batch."""
         epsilon = jax.vmap(lambda draw: noise.normal_rows(keys, mean.shape[1:], draw))(draws)
         z = losses.reparameterise(mean, log_variance, epsilon)
         each = jnp.broadcast_to(x[None], (len(z), *x.shape)).reshape(-1, *x.shape[1:])
@@ -214,7 +210,7 @@ class VariationalAutoencoding(Autoencoding):
         return reconstruction, losses.log_prior_ratio(z, mean, log_variance)
 
     def negative_log_likelihood(self, coder: Coder, x: Array, mean: Array, log_variance: Array, keys: Key) -> Array:
-        """-log p(x) by importance sampling, draw after draw: memory does not grow with their number."""
+        """-log p(x) by importance sampling, one draw at a time, so that memory does not grow with their number."""
 
         def one(draw: Array) -> Array:
             reconstruction, log_ratio = self.drawn(coder, x, mean, log_variance, keys, draw[None])
@@ -227,15 +223,15 @@ class VariationalAutoencoding(Autoencoding):
         return fixed_noise(z)
 
     def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Array:
-        """New examples, as many as the batch has rows, from latents of the prior: the mean of each pixel."""
+        """One new example per row of the batch, from latents of the prior: the mean of each pixel."""
         x, coder = batch["x"], Coder(self.model, params, model_state, key, False)
         code = jax.eval_shape(lambda x: coder.encode(x)[0], x)
         z = noise.normal_rows(noise.keys_of(key, x, train=True), code.shape[1:]).astype(code.dtype)
         return self.likelihood.mean(coder.decode(z, x))
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:
-        """Also `active_units`, latents whose mean varies by more than 0.01 over the set (Burda et al. 2016), and what pixels
-        that know nothing of each other would cost at best (`independent_nll`, for the Bernoulli likelihood)."""
+        """Also `active_units`, latents whose mean has a variance above 0.01 over the set (Burda et al. 2016), and, for the
+        Bernoulli likelihood, `independent_nll`: the best loss of a model with independent pixels."""
         numbers = super().report(outputs, targets)
         spread = outputs["code"].reshape(len(outputs["code"]), -1).var(0)
         numbers["active_units"] = int((spread > 0.01).sum())
@@ -246,7 +242,7 @@ class VariationalAutoencoding(Autoencoding):
 
 @dataclass(frozen=True, eq=False)
 class ImportanceWeighted(VariationalAutoencoding):
-    """The IWAE: the same model with the bound of `draws` samples, which is tighter. Source: Burda et al. 2016."""
+    """The IWAE: a VAE with the tighter bound of `draws` samples. Source: Burda et al. 2016, arXiv:1509.00519."""
 
     draws: int = 5
 
@@ -256,12 +252,12 @@ class ImportanceWeighted(VariationalAutoencoding):
 
 @dataclass(frozen=True, eq=False)
 class QuantizedAutoencoding(Autoencoding):
-    """The VQ-VAE: every vector of the code is one of a table (`layers.quantize.VectorQuantizer` is the bottleneck).
+    """The VQ-VAE: each vector of the code is one of a table (`layers.quantize.VectorQuantizer` is the bottleneck).
 
-    Its report has `codes_used` and `perplexity`, how many it would be if all were used equally often: exp of the entropy.
+    The report has `codes_used` and `perplexity`, the exponential of the entropy of their frequencies.
 
     Args:
-        commitment: weight β of the term that keeps the encoder near the codes.
+        commitment: weight β of the term that keeps the encoder's output near the codes.
     """
 
     commitment: float = 0.25
@@ -277,14 +273,14 @@ class QuantizedAutoencoding(Autoencoding):
         return loss, {"reconstruction": reconstruction, "commitment": commitment}
 
     def sampled(self, z: Array) -> Array:
-        """Every position has a code of its own from another example: what they would be without a learned prior."""
+        """Each position takes the code of a random example there: samples without a learned prior."""
         flat = z.reshape(len(z), -1, z.shape[-1])
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(1), jnp.arange(len(z)))
         other = jax.vmap(lambda key: jax.random.randint(key, flat.shape[1:2], 0, len(z)))(keys)
         return flat[other, jnp.arange(flat.shape[1])[None]].reshape(z.shape)
 
     def steps(self, z: Array) -> dict[str, Array]:
-        """Codes have no order to walk along."""
+        """No traversals: codes have no order."""
         return {}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Classification: which of `classes`, from logits. The model arrives as a value."""
+"""Classification: one of several classes for each example, from logits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,24 +12,24 @@ from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
 from jaxdl.reports import Misclassified
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Data, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Data, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 SHOWN = 32
-"""Wrong examples that a report shows."""
+"""Number of wrong predictions that a report shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classification(Task):
-    """Minimise the mean of a loss over the examples that count.
+    """Minimise the weighted mean of a loss over the labelled examples.
 
         L = Σ_i m_i w_{y_i} ℓ(f(x_i), y_i) / Σ_i m_i w_{y_i}      m: mask, and 0 where y_i is ignored; w: class weights
 
     Args:
-        model: x -> logits `(batch, classes)`; its attribute `classes` bounds the labels.
+        model: x -> logits `(batch, classes)`; labels must be below its attribute `classes`, if it has one.
         loss: (logits, labels) -> one value per example; labels are integers or distributions (mix-up, smoothing).
-        class_weights: one positive number a class (PyTorch's `weight`); soft labels weigh by their mixture.
-        ignore: the integer label that counts nowhere.
-        auxiliary: name among the model's features -> weight: logits of auxiliary heads, whose loss is added in training.
+        class_weights: one positive number per class (PyTorch's `weight`); a soft label has the mean weight of its classes.
+        ignore: the integer label of examples that are left out of loss and metrics.
+        auxiliary: name of a feature of the model -> weight: logits of auxiliary heads, whose loss is added in training.
         penalty: parameters -> scalar, added to the training loss (`jaxdl.losses.penalty`).
         metric: what selects the best model, and its direction.
     """
@@ -48,15 +48,11 @@ class Classification(Task):
         """Whether more or less of a metric is better."""
         return reports.DIRECTIONS
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
-
     def init(self, key: Key, batch: Batch) -> Variables:
         return initialise(self.model, key, batch["x"])
 
     def logits(self, outputs: Array) -> Array:
-        """float32 whatever the precision of the model: a log-sum-exp in bfloat16 loses the loss."""
+        """The logits in float32, whatever the precision of the model: log-sum-exp in bfloat16 is too coarse for a loss."""
         return outputs.astype(jnp.float32)
 
     def objective(
@@ -84,11 +80,11 @@ class Classification(Task):
         return loss, (model_state, metrics)
 
     def soft(self, y: Any) -> bool:
-        """Distributions over the classes rather than class numbers."""
+        """Whether labels are distributions over the classes rather than class numbers."""
         return y.ndim > 1
 
     def hard(self, y: Any) -> Any:
-        """The likeliest class of soft labels."""
+        """The most probable class of soft labels."""
         return y.argmax(-1)
 
     def mixture(self, y: Array) -> Array:
@@ -124,7 +120,7 @@ class Classification(Task):
         return found | ({} if self.soft(targets) else misclassified(outputs, targets))
 
     def notes(self, data: Data, outputs: Callable[[], Any]) -> tuple[str, ...]:
-        """More logits than classes are said: those left over are trained never to be the answer."""
+        """A sentence where the model has more logits than the data have classes."""
         y = data.splits["train"].get("y")
         if self.decides_by_sign or y is None or (y.ndim == 1 and not len(data.classes) and y.dtype.kind not in "iu"):
             return ()
@@ -137,7 +133,7 @@ class Classification(Task):
         return (f"the model has {logits} logits for {classes} classes",) if logits > classes else ()
 
     def check(self, targets: np.ndarray) -> None:
-        """Labels that the model cannot mean are found here, on the host: inside a program -1 is the last class."""
+        """Raise UserError for labels that are not a class of the model: inside a program -1 would be the last class."""
         classes = getattr(self.model, "classes", None)
         if classes is not None and self.decides_by_sign:
             classes = 2
@@ -156,7 +152,7 @@ class Classification(Task):
 
 
 def misclassified(outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Misclassified]:
-    """The examples that are wrong with the most confidence."""
+    """The wrong predictions of highest confidence."""
     labels = np.asarray(outputs["label"])
     sure = outputs["confidence"] if "confidence" in outputs else outputs["probability"].max(-1)
     wrong = np.flatnonzero((labels != targets) & (targets >= 0))
@@ -166,13 +162,13 @@ def misclassified(outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[s
 
 @dataclass(frozen=True, eq=False)
 class BinaryClassification(Classification):
-    """Two classes from one logit: p(y = 1) = σ(f(x)); the model gives `(batch, 1)`. A soft label is a float: p(y = 1)."""
+    """Two classes from one logit: p(y = 1) = σ(f(x)). The model gives `(batch, 1)`; a soft label is the number p(y = 1)."""
 
     loss: Callable[[Array, Array], Array] = binary_cross_entropy
 
     def logits(self, outputs: Array) -> Array:
         if outputs.shape[-1] != 1:
-            raise UserError(f"binary classification wants a model with one logit (classes=1), got {outputs.shape[-1]}")
+            raise UserError(f"binary classification needs a model with one logit (classes=1), got {outputs.shape[-1]}")
         return outputs[..., 0].astype(jnp.float32)
 
     def soft(self, y: Any) -> bool:

@@ -1,4 +1,4 @@
-"""An encoder and a decoder at work inside an objective, and how likely the input is for what the decoder says."""
+"""Likelihoods of autoencoders, and the calls of an encoder and a decoder inside an objective."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from jaxdl.types import Array, Key, ModelState, Params, UserError
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """Pixels that are on or off, or their probabilities in [0, 1]: the decoder gives logits."""
+    """Likelihood of binary pixels, or of their probabilities in [0, 1]; the decoder gives logits."""
 
     def __call__(self, outputs: Array, x: Array) -> Array:
         return losses.bernoulli_reconstruction(outputs, x)
@@ -24,7 +24,7 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Values around a mean, with one standard deviation `sigma` for all: the decoder gives the mean."""
+    """Normal likelihood with the standard deviation `sigma` for all values; the decoder gives the mean."""
 
     sigma: float = 1.0
 
@@ -37,7 +37,7 @@ class Gaussian:
 
 
 class Coder:
-    """A model while an objective runs through it: its state goes from one call to the next."""
+    """Encode and decode with a model inside an objective; `model_state` is updated by each call."""
 
     def __init__(self, model: Any, params: Params, model_state: ModelState, key: Key, train: bool):
         self.model, self.params, self.model_state, self.key, self.train = model, params, model_state, key, train

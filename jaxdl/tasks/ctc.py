@@ -1,4 +1,4 @@
-"""Transcription without an alignment: connectionist temporal classification (CTC). The model arrives as a value."""
+"""Transcription without an alignment: connectionist temporal classification (CTC)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,27 +13,27 @@ from jaxdl.losses.sequence import ctc
 from jaxdl.metrics import text as reports
 from jaxdl.reports import FrameAlignment
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 SHOWN = 6
-"""Recordings of which the report shows the spectrogram and what the model says at each frame."""
+"""Number of recordings whose spectrogram and probabilities the report shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Transcription(Task):
-    """Minimise the negative log-likelihood of a transcript, per symbol of it: the mean over recordings of
+    """Minimise the negative log-likelihood per symbol of a transcript, averaged over recordings.
 
         -log Σ_π Π_t p_t(π_t) / |y|        π: the frame labellings that collapse to y
 
-    A batch has `x` `(batch, time, channels)`, `length` its frames, and `y` `(batch, symbols)`: from 1, filled up with 0. A
-    transcript that is too long for its frames counts 0 in the loss; `impossible` is the share of them.
+    A batch has `x` `(batch, time, channels)`, `length` (real frames of each row) and `y` `(batch, symbols)`, class numbers from
+    1 padded with 0. Transcripts that are too long for their frames are left out of the loss; `impossible` is their share.
 
     Args:
         model: (x, lengths) -> logits `(batch, frames, classes)` and their lengths; class 0 is the blank.
-        symbols: the names of the classes; the first is the blank's and is never shown.
-        separator: what stands between two symbols of a text: "" for characters, " " where each is a word.
-        beam: prefixes that decoding keeps; 1 takes the likeliest path.
-        show: gather spectrograms and probabilities for the report's pictures (memory: that of the set's features).
+        symbols: names of the classes; the first is that of the blank and is never shown.
+        separator: string between two symbols of a text: "" for characters, " " where each symbol is a word.
+        beam: number of prefixes that decoding keeps; 1 takes the most probable path.
+        show: gather spectrograms and probabilities for the pictures of the report; takes as much memory as the features.
         metric: what selects the best model, and its direction.
     """
 
@@ -50,10 +50,6 @@ class Transcription(Task):
         """Whether more or less of a metric is better."""
         return {**reports.DIRECTIONS, "impossible": "min"}
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
-
     def init(self, key: Key, batch: Batch) -> Variables:
         return initialise(self.model, key, batch["x"], batch["length"])
 
@@ -65,14 +61,14 @@ class Transcription(Task):
         y, mask = batch["y"], batch["mask"]
         sizes = (y > 0).sum(1)
         each = ctc(logits.astype(jnp.float32), y, logit_lengths=frames, label_lengths=sizes)
-        possible = each != jnp.inf  # NaN, a symbol that does not exist, is no transcript that is too long
+        possible = each != jnp.inf  # a transcript that is too long; NaN is a symbol that does not exist
         each = jnp.where(possible, each, 0) / jnp.maximum(sizes, 1)
         loss, pair = weighted_mean(each, mask * possible)
         metrics = {"loss": pair, "impossible": weighted_mean(1 - possible.astype(jnp.float32), mask)[1]}
         return loss, (model_state, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`tokens` `(batch, frames)`, filled up with 0; with `show` also `spectrogram`, `posterior` and `frames`."""
+        """`tokens` `(batch, frames)`, padded with 0; with `show` also `spectrogram`, `posterior` and `frames`."""
         inputs = batch["x"], batch["length"]
         (logits, frames), _ = forward(self.model, params, model_state, *inputs, key=key, train=False)
         logits = logits.astype(jnp.float32)
@@ -87,11 +83,11 @@ class Transcription(Task):
         return {"tokens": tokens, "spectrogram": batch["x"], "posterior": posterior, "frames": lengths}
 
     def text(self, tokens: Any) -> str:
-        """What a row of tokens reads as."""
+        """A row of tokens as text."""
         return self.separator.join(str(self.symbols[i]) for i in np.asarray(tokens).tolist() if i > 0)
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        """Word and character error rates, the share of exact transcripts, and of a few recordings what a picture needs."""
+        """Word and character error rates, the share of exact transcripts, and the alignment of a few recordings."""
         said, wanted = ([self.text(row) for row in rows] for rows in (outputs["tokens"], targets))
         rates = {
             "word_error_rate": reports.word_error_rate(said, wanted),
@@ -108,11 +104,11 @@ class Transcription(Task):
         return rates | {"alignment": FrameAlignment(spectrogram, posterior, frames, self.symbols, titles)}
 
     def bare(self, texts: Sequence[str]) -> list[str]:
-        """Texts as characters: a separator that is not said is not counted."""
+        """Texts without separators, which are not spoken and are not counted."""
         return [t.replace(self.separator, "") for t in texts] if self.separator else list(texts)
 
     def check(self, targets: np.ndarray) -> None:
-        """Transcripts hold class numbers from 1, then zeros; and the model has a class for each symbol."""
+        """Raise UserError for transcripts that are not class numbers from 1 padded with 0, or a model of other classes."""
         classes = getattr(self.model, "classes", len(self.symbols))
         if classes != len(self.symbols):
             raise UserError(
@@ -123,6 +119,6 @@ class Transcription(Task):
             raise UserError(f"transcripts must be integers (n, symbols), got {targets.dtype} {targets.shape}")
         if targets.min() < 0 or targets.max() >= classes:
             bad = targets[(targets < 0) | (targets >= classes)][0]
-            raise UserError(f"transcripts hold symbols from 1 to {classes - 1}, then zeros, got {bad}")
+            raise UserError(f"transcripts must hold symbols from 1 to {classes - 1}, padded with 0, got {bad}")
         if (np.diff((targets > 0).astype(int), axis=1) > 0).any():
-            raise UserError("transcripts must not have a symbol behind a 0, which fills them up")
+            raise UserError("transcripts must not have a symbol after a 0, which is padding")

@@ -1,4 +1,4 @@
-"""Forecasting: the next values of series, beside what needs no model, on the same windows. The model arrives as a value."""
+"""Forecasting: the next values of time series, compared with forecasts that need no model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,28 +10,28 @@ import numpy as np
 from jaxdl.losses.regression import quantile, squared_error
 from jaxdl.reports import Forecasts
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Forecasting(Task):
-    """Minimise a loss between f(x) and (y - center) / scale, over all times of the horizon and all targets alike.
+    """Minimise a loss between f(x) and (y - center) / scale, averaged over the horizon and the targets.
 
-    `mse` and `mae` are of standardised values, as the field reports them; `mae_units` is in the units of the series (the mean
-    over targets, where there are several). Each of them stands beside that of two forecasts without a model:
+    `mse` and `mae` are of standardised values, as the literature reports them; `mae_units` is in the units of the series, the
+    mean over targets. An evaluation reports the same metrics of two forecasts without a model:
 
-        persistence    the last value goes on             ŷ_{t+h} = y_t
-        seasonal       the last season comes once more    ŷ_{t+h} = y_{t+h-s·⌈h/s⌉}
+        persistence    repeats the last value     ŷ_{t+h} = y_t
+        seasonal       repeats the last season    ŷ_{t+h} = y_{t+h-s·⌈h/s⌉}
 
     Args:
         model: x `(batch, lookback, columns)` -> `(batch, horizon, targets)`; the targets are the first columns of x.
         center, scale: mean and standard deviation of each target in the training rows.
-        season: s, the length of a season in rows, at most the lookback; 0: no seasonal forecast to compare with.
-        loss: (predictions, targets) -> one value each, of standardised values.
-        levels: quantiles to forecast, 0.5 among them, such as (0.1, 0.5, 0.9): the model then has `targets · levels`
-            outputs, the levels of a target side by side, and the loss is the pinball loss.
+        season: s, the length of a season in rows, at most the lookback; 0: no seasonal forecast.
+        loss: (predictions, targets) -> one value per output, of standardised values.
+        levels: quantiles to forecast, such as (0.1, 0.5, 0.9), with 0.5 among them. The model then has `targets · levels`
+            outputs, with the levels of one target next to each other, and the loss is the pinball loss.
         metric: what selects the best model, and its direction.
     """
 
@@ -52,10 +52,6 @@ class Forecasting(Task):
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return {"mse": "min", "mae": "min", "mae_units": "min", "rmse_units": "min"}
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
 
     def init(self, key: Key, batch: Batch) -> Variables:
         if not 0 <= self.season <= batch["x"].shape[1]:
@@ -123,7 +119,7 @@ class Forecasting(Task):
         return found
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        """`rmse_units`; `coverage`, how often the truth lies between the outer quantiles; which windows to draw."""
+        """`rmse_units`; `coverage`, the share of true values between the outer quantiles; some forecasts to draw."""
         error = outputs["value"].astype(np.float64) - targets
         found: dict[str, Any] = {"rmse_units": float(np.sqrt((error**2).mean()))}
         if self.levels:

@@ -47,7 +47,7 @@ def forward(
 
 
 def one_each(loss: Array, shape: tuple[int, ...]) -> Array:
-    """A loss, if it has the shape that it is averaged over: a mean of means would leave mask and weights without effect."""
+    """Return the loss, or raise UserError unless it has the given shape: a loss that is reduced would ignore mask and weights."""
     if loss.shape != shape:
         hint = ": do not reduce it" if loss.ndim < len(shape) else ""
         raise UserError(f"loss must give one value per example, shape {shape}, got {loss.shape}{hint}")

@@ -1,4 +1,4 @@
-"""Language models: the next token from those before it, or masked tokens from all others. The model arrives as a value."""
+"""Language modelling: predict the next token from those before it, or masked tokens from all others."""
 
 import math
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from jaxdl.calling import takes
 from jaxdl.losses.sequence import label_smoothed_nll
 from jaxdl.tasks.forward import forward, initialise
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 IGNORE = -100
-"""The target that counts nowhere (padding, the end of a document)."""
+"""The target of places without a loss: padding, the end of a document."""
 
 
 def sums(nll: Array, hit: Array, valid: Array, batch: Batch) -> Metrics:
-    """Sums over tokens: loss in nats, accuracy, and, where `characters` says how many they stand for, bits per character."""
+    """Sums over tokens: loss in nats, accuracy and, if the batch has `characters` (how many a row covers), bits per character."""
     total, count = jnp.sum(nll), jnp.sum(valid)
     metrics = {"loss": (total, count), "accuracy": (jnp.sum(hit * valid), count)}
     if "characters" in batch:
@@ -30,17 +30,18 @@ def sums(nll: Array, hit: Array, valid: Array, batch: Batch) -> Metrics:
 
 @dataclass(frozen=True, eq=False)
 class NextToken(Task):
-    """Minimise the mean negative log-likelihood of the next token, over all tokens of a batch that have one.
+    """Minimise the mean negative log-likelihood of the next token.
 
         L = -Σ_it m_it log p(y_it | x_i1 … x_it) / Σ_it m_it        m: mask of the row, and 0 where y is -100
 
-    `x`, `y` `(batch, time)`; `segments` and `positions` go on to the model where the data have them (packed documents), which
-    must take them then, as `Decoder` and `MaskedLanguageModel` do.
+    `x` and `y` are `(batch, time)`. If the data have `segments` and `positions` (packed documents), they are passed to the
+    model, which must take them, as `Decoder` and `MaskedLanguageModel` do.
 
     Args:
         model: tokens -> logits `(batch, time, vocab)`, such as `Decoder(config)` or `LanguageModel(vocab, core=...)`; its
-            attribute `vocab` (or `config.vocab`) bounds the tokens. A `stateful` model's collection `carry` goes on with its row.
-        smoothing: share of the target that goes to other tokens while training. An evaluation's loss is never smoothed.
+            tokens must be below its attribute `vocab` (or `config.vocab`). The collection `carry` of a `stateful` model is
+            kept per row from one step to the next.
+        smoothing: label smoothing in training. The loss of an evaluation is never smoothed.
 
     Metrics: `loss` (nats a token), `accuracy`, `bits_per_character`, and `perplexity` = exp(loss) of a whole split.
     """
@@ -55,28 +56,24 @@ class NextToken(Task):
         """Whether more or less of a metric is better."""
         return {"accuracy": "max", "bits_per_character": "min", "perplexity": "min"}
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
-
     def init(self, key: Key, batch: Batch) -> Variables:
         return initialise(self.model, key, batch["x"], **self.options(batch))
 
     def options(self, batch: Batch) -> dict[str, Array]:
-        """What keeps packed documents apart; ValueError if the model has no use for it."""
+        """The keywords that separate packed documents; raises UserError if the model does not take them."""
         found = {name: batch[name] for name in ("segments", "positions") if name in batch}
         unread = [name for name in found if not takes(self.model, name)]
         if unread:
             kind = type(self.model).__name__
             raise UserError(
-                f"the data pack documents, but {kind} takes no {unread[0]}: take a Transformer, or text.windows"
+                f"the data pack documents, but {kind} takes no {unread[0]}: use a Transformer, or text.windows"
             )
         return found
 
     def logits(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, *, train: bool
     ) -> tuple[Array, ModelState]:
-        """float32 whatever the precision of the model."""
+        """The logits in float32, whatever the precision of the model."""
         options = self.options(batch)
         logits, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train, **options)
         return logits.astype(jnp.float32), model_state
@@ -93,7 +90,7 @@ class NextToken(Task):
         return total / jnp.maximum(count, 1), (model_state, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`next` `(batch, time)`: the likeliest token after each; `log_likelihood` `(batch, time)`: of the token that came."""
+        """`next` `(batch, time)`, the most probable next token; `log_likelihood` `(batch, time)` of the true next token."""
         logits, _ = self.logits(params, model_state, batch, key, train=False)
         x = batch["x"]
         y = batch["y"] if "y" in batch else jnp.concatenate([x[:, 1:], jnp.full_like(x[:, :1], IGNORE)], 1)
@@ -102,18 +99,18 @@ class NextToken(Task):
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         counts = targets != IGNORE
-        if not counts.any():  # of a short text, not one token may have been drawn to be guessed
+        if not counts.any():  # in a short text possibly no token was masked
             return {}
         return {"perplexity": float(np.exp(-outputs["log_likelihood"][counts].mean(dtype=np.float64)))}
 
     def check(self, targets: np.ndarray) -> None:
-        """Tokens that the model cannot mean are found here, on the host: inside a program they are clipped."""
+        """Raise UserError for targets outside the model's vocabulary: inside a program they would be clipped."""
         if not np.issubdtype(targets.dtype, np.integer):
             raise UserError(f"tokens must be integers, got {targets.dtype}")
         self.check_tokens(targets[targets != IGNORE], f", or be {IGNORE}")
 
     def check_tokens(self, tokens: np.ndarray, more: str = "") -> None:
-        """ValueError where an input is no token of the model."""
+        """Raise UserError for inputs outside the model's vocabulary."""
         vocab = getattr(self.model, "vocab", None) or getattr(getattr(self.model, "config", None), "vocab", None)
         bad = [] if vocab is None else tokens[(tokens < 0) | (tokens >= vocab)]
         if vocab is not None and len(bad):
@@ -121,24 +118,24 @@ class NextToken(Task):
 
 
 def real_tokens(batch: Batch) -> Array:
-    """Where the data have tokens, as far as they say it: `y` is -100 where not."""
+    """Where the batch has tokens: `y` is -100 for padding; without `y` everywhere."""
     return batch["y"] != IGNORE if "y" in batch else jnp.ones(batch["x"].shape, bool)
 
 
 @dataclass(frozen=True, eq=False)
 class MaskedToken(NextToken):
-    """BERT's task: guess some of the tokens from all others, the model reading both ways.
+    """Masked language modelling, as BERT is trained: predict some of the tokens from all others, in both directions.
 
-    Of a row's tokens a share of `rate` is drawn; of these 80 % become `mask_token`, 10 % any token, 10 % stay; only they have a
-    loss. An evaluation draws by what is in the row: the same tokens at every evaluation and batch size. Where the data say
-    `y` = -100 (padding) nothing is drawn, and behind the last other `y` of a row nothing is read, if the model takes `lengths`;
-    `x` is input and target. Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
+    Each token is chosen with probability `rate`. Of the chosen ones 80 % become `mask_token`, 10 % a random token, and 10 %
+    stay; only they have a loss. `x` is input and target. In an evaluation the choice depends on the tokens of the row, so it is
+    the same every time and at every batch size. Padding (`y` = -100) is never chosen; a model that takes `lengths` does not
+    read the padding at the end of a row. Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
 
     Args:
         model: tokens -> logits of every token, such as `MaskedLanguageModel(config)`.
-        mask_token: the number of the token that says: guess.
-        vocab: how many tokens, to draw any of them.
-        rate: share of the tokens that are guessed.
+        mask_token: number of the mask token.
+        vocab: number of tokens, from which random ones are drawn.
+        rate: share of the tokens that are predicted.
     """
 
     mask_token: int = 0
@@ -146,7 +143,7 @@ class MaskedToken(NextToken):
     rate: float | Array = 0.15
 
     def options(self, batch: Batch) -> dict[str, Array]:
-        """And where the padding begins, which segments tell by themselves."""
+        """The same and the length of each row; of packed documents the segments show where padding begins."""
         found = super().options(batch)
         if "real" in batch and "segments" not in batch and takes(self.model, "lengths"):
             places = jnp.arange(1, batch["x"].shape[1] + 1)[None]
@@ -154,7 +151,7 @@ class MaskedToken(NextToken):
         return found
 
     def masked(self, batch: Batch, key: Key, *, train: bool) -> tuple[Array, Array]:
-        """The tokens that the model reads, and which of them it must guess."""
+        """The tokens that the model reads, and which of them it must predict."""
         x = batch["x"]
         seeds = row_numbers(len(x)) if train else (x * (jnp.arange(x.shape[1]) * 7919 + 1)[None]).sum(1)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key if train else jax.random.key(0), seeds)
@@ -174,7 +171,7 @@ class MaskedToken(NextToken):
         return super().objective(params, model_state, changed, noise, step, train=train)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`next`: the likeliest token at each place; `log_likelihood`: of the tokens that were guessed, 0 for the others."""
+        """`next`, the most probable token at each place; `log_likelihood` of the masked tokens, 0 for others; `guessed`."""
         read, guess = self.masked(batch, key, train=False)
         changed = {**batch, "x": read, "y": jnp.where(guess, batch["x"], IGNORE), "real": real_tokens(batch)}
         return {**super().predict(params, model_state, changed, key), "guessed": guess}

@@ -1,9 +1,9 @@
-"""Metric learning: embeddings in which examples of one kind lie together, also of kinds never seen in training.
+"""Metric learning: embeddings in which examples of one class lie together, also of classes never seen in training.
 
-The loss arrives as a value, of one of two families:
+The loss belongs to one of two families:
 
     within a batch       (embeddings, labels, mask=...) -> one value per anchor: `mined_triplet`, `paired_contrastive`,
-                         `nt_xent`, `supervised_contrastive`, each over the batch of all devices together
+                         `nt_xent`, `supervised_contrastive`; they compare the examples of all devices
     against classes      (cosines, labels) -> one value per example: `arcface`, `cosface`, `sphereface`; the task learns a
                          direction for each of `classes`
 """
@@ -22,7 +22,7 @@ from jaxdl.metrics import ranking
 from jaxdl.reports import Curve, Embeddings, Neighbours
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
 from jaxdl.tracing import row_numbers
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 HEADS = ("centres", "probe")
 PAIRS = 200_000
@@ -32,27 +32,27 @@ SHOWN = {"map": 1000, "neighbours": 8, "roc": 200}
 
 @dataclass(frozen=True, eq=False)
 class MetricLearning(Task):
-    """Learn an embedding; evaluate it as the field does, on the whole set, most often of classes never seen in training.
+    """Learn an embedding, and evaluate it by verification and identification on a whole split.
 
-    There is no loss of an evaluation: the losses compare within a batch, or with classes that the set does not have. Reported
-    are verification and identification (`jaxdl.metrics.ranking`) by cosine similarity. Targets `(n,)` are class numbers, and
-    pairs are made of them (all, or a fixed draw of up to 100,000 of one class and of two each); targets `(2·pairs, 2)`, class
-    and number of the pair, say that rows 2p and 2p+1 are pair p of a list, in the order of its folds (LFW).
+    The classes of an evaluation are usually not those of training, so it has no loss; it reports the metrics of
+    `jaxdl.metrics.ranking` by cosine similarity. Targets are class numbers `(n,)`; pairs are formed from them: all pairs, or a
+    fixed sample of up to 100,000 of one class and as many of two. Or targets are `(2·pairs, 2)`, class and number of the pair:
+    rows 2p and 2p+1 are then pair p of a list, in the order of its folds (LFW).
 
     Args:
         model: x -> embedding `(batch, dim)`.
-        loss: as above.
-        classes: how many classes the loss tells apart; None: it compares within the batch.
-        head: what a loss against classes reads: "cosine" of the angle to each class's direction, or the "linear" logits
-            e·W of a common classifier, whose features are the usual thing to beat.
-        normalise: bring embeddings to length 1 before a loss within the batch, as FaceNet, SimCLR and the others do.
-        views: how many changed copies of every image a training batch holds, on axis 1 (`augment.views`).
-        by_example: views of one image belong together, and to nothing else, whatever its class: no labels are used (SimCLR).
-        embedding: name among the model's features of what is evaluated, where that is not its output: what lies before a
+        loss: a function of one of the two families.
+        classes: number of classes for a loss against classes; None: the loss compares within the batch.
+        head: input of a loss against classes: the "cosine" of the angle to each class's direction, or the "linear" logits e·W
+            of an ordinary classifier, whose features are the usual baseline.
+        normalise: scale embeddings to length 1 before a loss within the batch, as FaceNet and SimCLR do.
+        views: number of augmented copies of each image in a training batch, on axis 1 (`augment.views`).
+        by_example: only the views of one image are positive pairs; labels are not used (SimCLR).
+        embedding: name of the feature of the model that is evaluated in place of its output, such as the one before a
             projection head.
-        probe: of so many classes, a linear classifier of the embedding, trained beside it without a gradient into it; its
-            `probe_accuracy` is what self-supervised learning is judged by.
-        mirror: embeddings of evaluation and predictions are those of the image and of its mirror image, added up (faces).
+        probe: number of classes of a linear classifier of the embedding, trained beside the model without a gradient into it;
+            its `probe_accuracy` is the usual metric of self-supervised learning.
+        mirror: add up the embeddings of an image and of its mirror image in evaluations and predictions (faces).
         metric: what selects the best model, and its direction.
     """
 
@@ -71,7 +71,7 @@ class MetricLearning(Task):
 
     def __post_init__(self) -> None:
         if self.head not in ("cosine", "linear"):
-            raise UserError(f"head = {self.head!r}: take 'cosine' or 'linear'")
+            raise UserError(f"head = {self.head!r} must be 'cosine' or 'linear'")
         if self.by_example and (self.views < 2 or self.classes is not None):
             raise UserError("by_example needs two views or more, and a loss within the batch (classes=None)")
 
@@ -79,10 +79,6 @@ class MetricLearning(Task):
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return {**ranking.DIRECTIONS, "accuracy": "max", "probe_accuracy": "max", "probe_loss": "min"}
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
 
     def init(self, key: Key, batch: Batch) -> Variables:
         more = {"features": True} if self.embedding else {}
@@ -105,7 +101,7 @@ class MetricLearning(Task):
     def forward(
         self, params: Params, model_state: ModelState, x: Array, *, key: Key, train: bool
     ) -> tuple[tuple[Array, Array], ModelState]:
-        """(what the loss reads, what is evaluated), and the new state of the model."""
+        """(input of the loss, embedding that is evaluated), and the new state of the model."""
         own = {name: value for name, value in params.items() if name not in HEADS}
         more = {"features": True} if self.embedding else {}
         output, model_state = forward(self.model, own, model_state, x, key=key, train=train, **more)
@@ -143,7 +139,7 @@ class MetricLearning(Task):
         return loss, (model_state, metrics)
 
     def within_batch(self, params: Params, output: Array, labels: Array, weight: Array) -> tuple[Array, Metrics]:
-        """The mean over anchors that have one of their kind in the batch of all devices."""
+        """The mean loss over anchors with at least one positive and one negative in the batch of all devices."""
         e = normalize(output) if self.normalise else output.astype(jnp.float32)
         every, kinds, real = of_all_devices((e, labels, weight))
         positive, negative = pair_masks(kinds, real)
@@ -191,7 +187,7 @@ class MetricLearning(Task):
         return {"embedding": normalize(e) if self.normalise else e, **found}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        """Verification and identification; `roc`, `embedding_map` and `neighbours` are drawn in the run's report."""
+        """Verification and identification, and the pictures `roc`, `embedding_map` and `neighbours`."""
         e = np.asarray(outputs["embedding"], np.float64)
         unit = e / np.maximum(np.linalg.norm(e, axis=1, keepdims=True), 1e-12)
         if targets.ndim == 2:
@@ -213,28 +209,28 @@ class MetricLearning(Task):
 
     @property
     def open_set(self) -> bool:
-        """Whether other splits than train may have classes of their own, which are not checked."""
+        """Whether other splits than train may have other classes, which are then not checked."""
         return self.probe is None
 
     def check(self, targets: np.ndarray) -> None:
-        """Labels that the loss cannot mean are found here, on the host."""
+        """Raise UserError for training labels that are not a class of the loss or of the probe."""
         bound = self.classes if self.classes is not None else self.probe
         if bound is not None and (targets.min() < 0 or targets.max() >= bound):
             raise UserError(
-                f"labels to train on must lie in 0 … {bound - 1}, got {targets.min()} to {targets.max()}: "
-                "classes is how many there are"
+                f"labels to train on must lie in 0 … {bound - 1}, got {targets.min()} to {targets.max()}: set classes to "
+                "their number"
             )
 
 
 def of_all_devices(tree: Any) -> Any:
-    """The rows of all devices in their order, where a device axis is bound (pmap); under jit a batch is global anyway."""
+    """The rows of all devices in their order, under pmap; under jit a batch is global already."""
     if device() is None:
         return tree
     return jax.tree.map(lambda a: jax.lax.all_gather(a, "data", tiled=True), tree)
 
 
 def of_this_device(a: Array) -> Array:
-    """This device's part of what was computed of all rows: so that each counts once in the sum over devices."""
+    """The rows of this device, of values for all rows, so that each counts once in the sum over devices."""
     number = device()
     if number is None:
         return a
@@ -243,12 +239,12 @@ def of_this_device(a: Array) -> Array:
 
 
 def share(count: Array) -> Array:
-    """An even share of the count over all devices: parts are added up and divided by the sum of the shares."""
+    """The mean of a count over all devices: sums over devices are divided by the sum of these shares."""
     return count if device() is None else jax.lax.pmean(count, "data")
 
 
 def device() -> Array | None:
-    """The number of this device on the axis "data", None where that is not bound."""
+    """The number of this device on the axis "data"; None outside of pmap."""
     try:
         return jax.lax.axis_index("data")
     except NameError:
@@ -256,7 +252,7 @@ def device() -> Array | None:
 
 
 def verified(scores: np.ndarray, same: np.ndarray, listed: np.ndarray, listed_same: np.ndarray) -> dict[str, Any]:
-    """Rates over pairs, the curve, and the ten-fold accuracy of a list of pairs (fewer folds if a kind has fewer pairs)."""
+    """Verification rates, the ROC curve, and the ten-fold accuracy of a list of pairs (fewer folds for fewer pairs)."""
     far, tar, _ = ranking.roc(scores, same)
     kept = np.unique(
         np.searchsorted(far, np.geomspace(max(1 / len(far), 1e-6), 1, SHOWN["roc"])).clip(max=len(far) - 1)
@@ -274,7 +270,7 @@ def verified(scores: np.ndarray, same: np.ndarray, listed: np.ndarray, listed_sa
 
 
 def neighbours(unit: np.ndarray, labels: np.ndarray, *, count: int = 7) -> np.ndarray:
-    """For a few queries, of as many classes as there are: the query, its nearest neighbours, and after them their labels."""
+    """A few queries of different classes, each with its nearest neighbours: rows of the split, and their labels."""
     order = np.random.RandomState(0).permutation(len(unit))
     _, first = np.unique(labels[order], return_index=True)
     queries = order[np.sort(first)][: SHOWN["neighbours"]]

@@ -1,7 +1,7 @@
-"""Noise that does not depend on how a batch was cut: by the row in training, by the example itself in an evaluation.
+"""Noise that does not depend on how a batch is divided.
 
-A stochastic latent is also drawn when a model is evaluated. The key of an example is then made from its values, so that a
-result depends neither on the batch size nor on the order or the number of devices, and comes out the same every time.
+In training the key of an example comes from the number of its row, in an evaluation from its values. So the latent that an
+evaluation draws does not depend on the batch size, the order or the number of devices, and is the same every time.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from jaxdl.tracing import row_numbers
 from jaxdl.types import Key
 
 Corruption = Callable[[Key, Shaped[Array, "..."]], Shaped[Array, "..."]]
-"""What a denoising autoencoder undoes: (key, one example) -> the example as its encoder sees it in training."""
+"""(key, one example) -> the corrupted example that a denoising autoencoder encodes in training."""
 
 
 def row_checksum(x: Shaped[Array, "batch *shape"]) -> UInt32[Array, "batch"]:
-    """A number of every example, made from all of its values: exact, so the same wherever the example stands."""
+    """A hash of all values of each example, in integer arithmetic, so that it does not depend on the example's place."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(len(x), -1)
     place = jnp.arange(bits.shape[1], dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
     h = bits ^ place[None]
@@ -28,14 +28,14 @@ def row_checksum(x: Shaped[Array, "batch *shape"]) -> UInt32[Array, "batch"]:
 
 
 def keys_of(key: Key, x: Shaped[Array, "batch *shape"], *, train: bool) -> Key:
-    """One key for every example, `(batch,)`: of its row in the global batch, or in an evaluation of its values."""
+    """One key per example, `(batch,)`: from its row in the global batch in training, from its values in an evaluation."""
     if train:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(len(x)))
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), row_checksum(x))
 
 
 def normal_rows(keys: Key, shape: tuple[int, ...], draw: int | Array = 0) -> Float[Array, "batch *shape"]:
-    """Standard normal noise, draw number `draw` of every example."""
+    """Standard normal noise for each example; another `draw` gives other noise."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, draw), shape))(keys)
 
 
@@ -45,10 +45,10 @@ def gaussian(scale: float) -> Corruption:
 
 
 def masking(rate: float) -> Corruption:
-    """A share `rate` of the values is set to 0 (the same source)."""
+    """Set each value to 0 with probability `rate` (the same source)."""
     return lambda key, x: jnp.where(jax.random.uniform(key, x.shape) < rate, jnp.zeros((), x.dtype), x)
 
 
 def corrupted(corrupt: Corruption, keys: Key, x: Shaped[Array, "batch *shape"]) -> Shaped[Array, "batch *shape"]:
-    """Every example with its own noise."""
+    """Apply a corruption to each example with its own key."""
     return jax.vmap(corrupt)(keys, x)

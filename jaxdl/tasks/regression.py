@@ -1,4 +1,4 @@
-"""Regression: real values, in their own unit outside and standardised inside."""
+"""Regression: real values, standardised inside the task, and in their own unit outside."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from jaxdl.losses.regression import squared_error
 from jaxdl.metrics import regression as reports
 from jaxdl.reports import Scatter
 from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,9 @@ class Regression(Task):
 
     Args:
         model: x -> `(batch, outputs)`, or `(batch, 1)` for targets `(batch,)`.
-        loss: (predictions, targets) -> one value per output, their mean counts; δ of Huber and the like are in units of `scale`.
-        center, scale: mean and standard deviation of the training targets; 0 and 1 leave them alone.
+        loss: (predictions, targets) -> one value per output, of which the mean is taken; parameters such as Huber's δ are in
+            units of `scale`.
+        center, scale: mean and standard deviation of the training targets; 0 and 1 leave targets as they are.
         penalty: parameters -> scalar, added to the training loss.
         metric: what selects the best model, and its direction.
     """
@@ -38,10 +39,6 @@ class Regression(Task):
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return reports.DIRECTIONS
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
 
     def init(self, key: Key, batch: Batch) -> Variables:
         return initialise(self.model, key, batch["x"])

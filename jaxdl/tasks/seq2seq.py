@@ -1,7 +1,7 @@
-"""Translation, or any sequence written from another: learned with the true past (teacher forcing), used with its own.
+"""Translation, and any other sequence-to-sequence task: trained with teacher forcing, decoded step by step.
 
-The model arrives as a value: `Seq2Seq` or `EncoderDecoder`, called as `model(source, target, lengths, train=)`, with the methods
-`start` and `step` that `jaxdl.decode` needs.
+The model is a `Seq2Seq` or `EncoderDecoder`, called as `model(source, target, lengths, train=)`, with the methods `start` and
+`step` that `jaxdl.decode` needs.
 """
 
 import operator
@@ -15,15 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_counts
 from jaxdl.decode import beam_search, generate, length_penalty, sample, step_of
 from jaxdl.losses.sequence import coverage_loss, label_smoothed_nll
 from jaxdl.metrics import text as reports
 from jaxdl.reports import Attention, Rows
 from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Phase, Task, UserError, Variables
+from jaxdl.types import Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
 
 SHOWN = 8
-"""Examples of a report."""
+"""Number of examples in a report."""
 
 
 DIRECTIONS = {
@@ -39,24 +40,24 @@ DIRECTIONS = {
 
 @dataclass(frozen=True, eq=False)
 class Translation(Task):
-    """Minimise the mean over target tokens of -log p(y_t | y_<t, x), smoothed; write by greedy or beam search.
+    """Minimise the mean over target tokens of the smoothed -log p(y_t | y_<t, x); predict by greedy or beam search.
 
         L = Σ m_t · [nll_ε(y_t | y_<t, x) + λ·cov_t] / Σ m_t        m: 0 for padding; ε, λ in training only
 
-    A batch has `x` and `y` `(batch, time)`, each row ended by its end token and padded. What is unknown to the target's
-    tokenizer is never right, whatever is written for it.
+    A batch has `x` and `y` `(batch, time)`; each row ends with the end token and is padded. A token that the target's tokenizer
+    does not know never counts as correct.
 
     Args:
         model: `Seq2Seq` or `EncoderDecoder`.
         source, target: tokenizers of the two sides (`pad`, `start`, `end`, `decode`).
-        steps: the most tokens that are written, the end token included.
+        steps: most tokens of a prediction, the end token included.
         smoothing: ε of `label_smoothed_nll`; may be traced.
-        beams, penalty: 1 is greedy; α of the length penalty of a wider search.
-        sampling: step -> the share of target tokens replaced by the model's own guesses (scheduled sampling; a model with a field
-            `sampling`), or None: the model's own constant.
-        coverage: λ of `coverage_loss` on the weights over the source (See et al. 2017, arXiv:1704.04368, eq. 13: λ = 1, with
+        beams, penalty: width of the beam search, 1 for greedy search, and α of its length penalty.
+        sampling: step -> share of target tokens replaced by the model's own predictions (scheduled sampling), for a model with
+            a field `sampling`; None: the model's constant.
+        coverage: λ of `coverage_loss` on the attention over the source (See et al. 2017, arXiv:1704.04368, eq. 13: λ = 1, with
             `Bahdanau(coverage=True)`); may be traced; None: no such loss.
-        attention: predictions hold the weights over the source, `(batch, steps, source)`, of the written tokens.
+        attention: whether predictions include the attention weights over the source, `(batch, steps, source)`.
         metric: what selects the best model, and its direction.
     """
 
@@ -74,19 +75,17 @@ class Translation(Task):
     reduce: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "beams"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}={getattr(self, name)}: take 1 or more")
+        check_counts(steps=self.steps, beams=self.beams)
         if self.sampling is not None and not hasattr(self.model, "sampling"):
             kind = type(self.model).__name__
-            raise UserError(f"sampling is given, but {kind} has no such field: take Seq2Seq, or sampling=None")
+            raise UserError(f"sampling is given, but {kind} has no such field: use Seq2Seq, or sampling=None")
         for tokenizer, name in (("source", "source_vocab"), ("target", "vocab")):
             size, vocab = getattr(self, tokenizer).size, self.vocab(name) or self.vocab()
             if vocab is not None and size > vocab:
-                raise UserError(f"{tokenizer} has {size} tokens, the model {vocab}: take {name}={size} or more")
+                raise UserError(f"{tokenizer} has {size} tokens, the model {vocab}: set {name}={size} or more")
 
     def vocab(self, name: str = "vocab") -> int | None:
-        """How many tokens the model knows, where it says so."""
+        """Size of the model's vocabulary; None if the model has no such attribute."""
         return getattr(self.model, name, None) or getattr(getattr(self.model, "config", None), name, None)
 
     @property
@@ -94,12 +93,8 @@ class Translation(Task):
         """Whether more or less of a metric is better."""
         return DIRECTIONS
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (Phase(self.objective),)
-
     def inputs(self, y: Int[Array, "batch time"]) -> Int[Array, "batch time"]:
-        """What the decoder reads when it is to write `y`: the start token, and all but the last."""
+        """The decoder's input for the target `y`: the start token, then all tokens but the last."""
         return jnp.concatenate([jnp.full_like(y[:, :1], self.target.start), y[:, :-1]], 1)
 
     def lengths(self, x: Int[Array, "batch time"]) -> Int[Array, "batch"]:
@@ -133,7 +128,7 @@ class Translation(Task):
         return loss, (new, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """`tokens (batch, steps)`, `length` (the end token counts), `score` (log p / penalty), `source`, and `attention`."""
+        """`tokens (batch, steps)`, `length` (end token included), `score` (log p / penalty), `source`, and `attention`."""
         del key
         x = batch["x"]
         begin, options = self.begin(params, model_state, x)
@@ -150,7 +145,7 @@ class Translation(Task):
     def begin(
         self, params: Params, model_state: ModelState, x: Int[Array, "batch time"]
     ) -> tuple[tuple, dict[str, int]]:
-        """What the functions of `jaxdl.decode` start from, and their options: the sources read, a start token in each row."""
+        """Arguments and options of the functions of `jaxdl.decode`: encoded sources, and a start token in each row."""
         cache = self.model.apply({"params": params, **model_state}, x, self.steps, self.lengths(x), method="start")
         prompt = jnp.full((len(x), 1), self.target.start, jnp.int32)
         options = {"steps": self.steps, "end": self.target.end, "pad": self.target.pad}
@@ -159,10 +154,10 @@ class Translation(Task):
     def rewriter(
         self, weights: Variables, *, temperature: float | Array | None = 1.0
     ) -> Callable[[Key, Int[Array, "batch time"]], Int[Array, "batch steps"]]:
-        """This translator, trained, as `jaxdl.augment.text.back_translate` and `paraphrase` want one: (keys, x) -> tokens.
+        """Return the trained translator for `jaxdl.augment.text.back_translate` and `paraphrase`: (keys, x) -> tokens.
 
-        Every row is drawn at `temperature` with its own key, so that no two epochs read the same paraphrase (Edunov et al. 2018,
-        arXiv:1808.09381, find it better than the likeliest one); None: what `predict` writes, the keys left aside.
+        Each row is sampled at `temperature` with its own key, so that epochs have different paraphrases (better than the most
+        probable one: Edunov et al. 2018, arXiv:1808.09381). None: the tokens of `predict`; keys are then unused.
         """
 
         def rewrite(keys: Key, x: Int[Array, "batch time"]) -> Int[Array, "batch steps"]:
@@ -176,7 +171,7 @@ class Translation(Task):
     def weights_of(
         self, params: Params, model_state: ModelState, x: Int[Array, "batch source"], y: Int[Array, "batch time"]
     ) -> Float[Array, "batch time source"]:
-        """How much each token of `y`, when it is written, looks at each of `x`; of a Transformer the mean over all heads."""
+        """Attention of each target token over the source tokens; for a Transformer the mean over all blocks and heads."""
         inputs = (x, self.inputs(y), self.lengths(x))
         _, state = self.model.apply({"params": params, **model_state}, *inputs, train=False, mutable=["intermediates"])
         return cross_attention(state["intermediates"])
@@ -184,7 +179,7 @@ class Translation(Task):
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         """`exact_match`, `wer`, `cer` and, of sentences, `bleu` (as sacrebleu); examples and, with `attention`, maps."""
         written, wanted = ([self.target.decode(row) for row in rows] for rows in (outputs["tokens"], targets))
-        pair = self.marked(written, "⁇"), self.marked(wanted, "�")  # what nobody knows is not the same
+        pair = self.marked(written, "⁇"), self.marked(wanted, "�")  # unknown tokens are never equal
         right = np.array([a == b for a, b in zip(*pair, strict=True)])
         numbers: dict[str, Any] = {
             "exact_match": float(right.mean()),
@@ -210,17 +205,17 @@ class Translation(Task):
         return [line.replace(unknown, mark) for line in lines] if unknown else lines
 
     def maps(self, outputs: dict[str, np.ndarray], rows: np.ndarray) -> Attention:
-        """Attention of some examples with what stands on its axes: what a plot needs."""
+        """Attention of some examples with the tokens of both axes."""
         x, y = (outputs[name][rows] for name in ("source", "tokens"))
         named = lambda tokenizer, tokens: np.array([[symbol(tokenizer, t) for t in row] for row in tokens])
         return Attention(outputs["attention"][rows], named(self.source, x), named(self.target, y))
 
     def describe(self, one: Mapping[str, np.ndarray]) -> str:
-        """What `predict` prints of one prediction."""
+        """One prediction as text."""
         return self.target.decode(one["tokens"])
 
     def check(self, targets: np.ndarray) -> None:
-        """Targets must end with the end token, and lie in the vocabulary of the model."""
+        """Raise UserError for targets without an end token, or outside the model's vocabulary."""
         vocab = self.vocab()
         if vocab is not None and targets.max() >= vocab:
             raise UserError(f"targets reach token {targets.max()}, the model's vocab is {vocab}")
@@ -229,14 +224,14 @@ class Translation(Task):
 
 
 def symbol(tokenizer: Any, token: int) -> str:
-    """One token as a label: "" for padding, ⊣ for the end, ␣ for a space."""
+    """A token as the label of an axis: "" for padding, ⊣ for the end, ␣ for a space."""
     if token == tokenizer.pad:
         return ""
     return "⊣" if token == tokenizer.end else tokenizer.decode([token]).replace(" ", "␣")
 
 
 def cross_attention(intermediates: Any) -> Float[Array, "batch time source"]:
-    """The weights over the source that a model sowed: a recurrent decoder's, or the mean over blocks and heads."""
+    """Attention over the source among sown intermediates: of a recurrent decoder, or the mean over blocks and heads."""
     if "weights" in intermediates and intermediates["weights"][0].shape[-1]:
         return intermediates["weights"][0]
     found = [

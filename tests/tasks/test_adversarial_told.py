@@ -68,7 +68,7 @@ def test_new_examples_are_of_the_class_that_is_asked_for():
     assert len(np.unique(made, axis=0)) == 4
     np.testing.assert_array_equal(made[1], other[1])  # by seed, row and label
     assert (made[0] != other[0]).any()
-    with pytest.raises(ValueError, match="a conditional critic judges an example by its label"):
+    with pytest.raises(ValueError, match="jaxdl generate RUN --label"):
         task.predict(params, state, {"x": x}, jax.random.key(0))
 
 
@@ -95,12 +95,10 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"makes examples of shape \(3,\), the data's have \(2,\)"):
         prepare(Setup.of(lambda: replace(exp, task=replace(exp.task, generator=MLPGenerator((3,), classes=2))), {}))
     deaf = replace(exp, task=replace(exp.task, critic=MLPCritic((8,))))
-    with pytest.raises(ValueError, match="the critic has classes = None and would not hear the labels"):
+    with pytest.raises(ValueError, match="critic has classes = None"):
         prepare(Setup.of(lambda: deaf, {}))
     normed, x = Adversarial(DCGANGenerator((16, 16, 1), 4), DCGANCritic(4), penalty=1.0), np.zeros((2, 16, 16, 1))
-    with pytest.raises(
-        ValueError, match=r"penalty = 1.0 needs the gradient at every example for itself.*take norm=None"
-    ):
+    with pytest.raises(ValueError, match=r"penalty = 1.0 .*norm=None"):
         jax.eval_shape(lambda: normed.init(jax.random.key(0), {"x": np.float32(x)}))
     with pytest.raises(ValueError, match="critic_steps = 0 must be 1 or more"):
         replace(exp.task, critic_steps=0)

@@ -152,9 +152,9 @@ def test_a_perfect_model_makes_no_error(tmp_path):
 
 REFUSED = {
     "symbols has 3 names for the model's 4 classes": (("", "a", "b"), [[1]]),
-    "symbols from 1 to 3, then zeros, got 4": (SYMBOLS, [[4]]),
+    "symbols from 1 to 3, padded with 0, got 4": (SYMBOLS, [[4]]),
     "got -1": (SYMBOLS, [[-1]]),
-    "must not have a symbol behind a 0": (SYMBOLS, [[1, 0, 2]]),
+    "must not have a symbol after a 0": (SYMBOLS, [[1, 0, 2]]),
     "must be integers": (SYMBOLS, [[1.0]]),
 }
 

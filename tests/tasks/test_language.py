@@ -102,7 +102,7 @@ def test_packed_documents_are_kept_apart_or_refused():
 
     for whole, part in one_program(run, batch, alone):
         np.testing.assert_allclose(whole[3:5], part, atol=1e-5)
-    words = "the data pack documents, but LanguageModel takes no segments: take a Transformer, or text.windows"
+    words = "the data pack documents, but LanguageModel takes no segments"
     with pytest.raises(ValueError, match=words):
         NextToken(LanguageModel(7, 4, Recurrent(GRU(4)))).init(key(), batch)
 

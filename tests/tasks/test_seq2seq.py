@@ -236,15 +236,15 @@ def test_nobody_is_right_about_a_word_without_a_token():
 
 
 WRONG = {
-    "beams=0: take 1 or more": {"beams": 0},
-    "steps=0: take 1 or more": {"steps": 0},
+    "beams = 0": {"beams": 0},
+    "steps = 0": {"steps": 0},
     "EncoderDecoder has no such field": {"model": MODELS["transformer"], "sampling": lambda step: 0.5},
-    "source has 12 tokens, the model 8: take source_vocab=12 or more": {"source": WIDER},
-    "source has 12 tokens, the model 9: take source_vocab=12": {
+    "source has 12 tokens, the model 8: set source_vocab=12": {"source": WIDER},
+    "source has 12 tokens, the model 9: set source_vocab=12": {
         "model": EncoderDecoder(Config(20), source_vocab=9),
         "source": WIDER,
     },
-    "target has 12 tokens, the model 8: take vocab=12 or more": {"target": WIDER},
+    "target has 12 tokens, the model 8: set vocab=12": {"target": WIDER},
 }
 
 
