@@ -15,20 +15,20 @@ from jaxdl.record.manifest import result_file
 
 @dataclass(frozen=True)
 class Options:
-    """Read weights in torchvision's, timm's or Hugging Face's naming; nothing is loaded half."""
+    """Read weights with torchvision's, timm's or Hugging Face's names: all tensors, or none if one does not fit."""
 
     name: tyro.conf.Positional[str]
     """A model of `python -m jaxdl models`, such as resnet50 or gpt2."""
     file: tyro.conf.Positional[Path]
-    """A .safetensors file, a state dict that torch.save wrote (read without executing it), or a folder with one of them."""
+    """A .safetensors file, a state dict written by torch.save (no code in it is executed), or a folder with one of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The folder to make: weights.safetensors, weights.json, and tokenizer.json where one lies beside the file."""
+    """The folder to make, with weights.safetensors, weights.json and, if there is one beside the file, tokenizer.json."""
     classes: int | None = None
     """Classes of the head; by default 1000, or what config.json beside the weights of a language model says."""
     naming: str | None = None
-    """torchvision, timm or huggingface; by default whichever fits."""
+    """torchvision, timm or huggingface; by default the one that fits best."""
     ignore: tuple[str, ...] = ()
-    """Patterns of tensors that may be left over, such as 'aux.*'."""
+    """Patterns of unexpected tensors that are allowed, such as 'aux.*'."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -39,5 +39,5 @@ def run(args: Sequence[str]) -> int:
     head = {} if options.classes is None else {"classes": options.classes}
     with result_file(options.output) as new:
         imported = import_weights(options.name, options.file, new, naming=options.naming, ignore=options.ignore, **head)
-    print(f"{options.output}: {options.name} from {imported.weights.naming} names, every tensor in its place")
+    print(f"{options.output}: {options.name} from {imported.weights.naming} names, all tensors loaded")
     return 0
