@@ -3,10 +3,13 @@
 python notebooks/stamp.py                               a line a notebook
 python notebooks/stamp.py --run notebooks/01_*.ipynb    run from top to bottom, save the outputs and the stamp
 
-The stamp lies in the notebook's metadata, under "jaxdl": the versions that its kernel had while it ran.
+The stamp lies in the notebook's metadata, under "jaxdl": the versions that its kernel had while it ran. Pictures are
+stored as small PNGs, which keeps a notebook below 1 MB.
 """
 
 import argparse
+import base64
+import io
 import json
 import os
 from pathlib import Path
@@ -25,6 +28,20 @@ def stamp(path: Path) -> dict[str, str]:
     return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("jaxdl", {}).get("versions", {})
 
 
+def shrunk(png: str) -> str:
+    """The same picture as a smaller PNG, both in base64: grey if all of it is, else with the 256 colours that fit best."""
+    from PIL import Image
+
+    picture, out = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
+    new = picture.convert("RGB")
+    red, green, blue = new.split()
+    grey = red.tobytes() == green.tobytes() == blue.tobytes()
+    new = red if grey else new.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    dpi = {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}
+    new.save(out, format="png", optimize=True, **dpi)
+    return min(base64.b64encode(out.getvalue()).decode(), png, key=len)
+
+
 def run(path: Path) -> dict[str, str]:
     """Run a notebook where it lies, ask its kernel for the versions and save it with both."""
     import nbformat
@@ -40,9 +57,13 @@ def run(path: Path) -> dict[str, str]:
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
     question = notebook.cells.pop()
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = shrunk(output.data["image/png"])
     (answer,) = (output["data"]["text/plain"] for output in question.outputs if output.output_type == "execute_result")
     versions = json.loads(answer.strip("'"))
     notebook.metadata["jaxdl"] = {"versions": versions}
+    notebook.metadata["language_info"] = {"name": "python", "version": versions["python"]}
     nbformat.write(notebook, path)
     return versions
 

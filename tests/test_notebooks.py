@@ -39,7 +39,7 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
 
 def test_there_are_notebooks_and_they_are_small():
     assert len(NOTEBOOKS) >= 4
-    assert all(path.stat().st_size < 7e5 for path in NOTEBOOKS)
+    assert all(path.stat().st_size < 1e6 for path in NOTEBOOKS)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import jax
 
+from jaxdl.counts import check_count
 from jaxdl.record.leaves import Tree, check_fit, data_of, digest, flatten, leaf_record, nest
 from jaxdl.record.manifest import find_damage, reason, write_manifest, write_synced
 from jaxdl.record.orbax_leaves import orbax, read_leaves
@@ -67,8 +68,7 @@ class Checkpoints:
     ):
         if mode not in ("max", "min"):
             raise UserError(f"mode is {mode!r}, should be 'max' or 'min'")
-        if keep < 1:
-            raise UserError(f"keep is {keep}, should be at least 1 (the best step is kept besides)")
+        check_count("keep", keep)
         self.folder = Path(folder).absolute()
         self.mode, self.keep, self.notify = mode, keep, notify
         self.about: Mapping[str, Any] = {}
@@ -170,7 +170,8 @@ class Checkpoints:
     def _make(self, folder: Path) -> OSError | None:
         try:
             if is_first_process():
-                folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(exist_ok=True)  # without parents: a run folder that was removed stays removed
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             return error
         return None

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,23 @@ def write_synced(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def json_or_none(path: Path, say: Callable[[str], None] | None = None) -> Any:
+    """What a JSON file holds that a resume can make again; None where there is no file.
+
+    A damaged file is a UserError. With `say` it is kept as `<name>.damaged`, `say` is called with a note, and there is no file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        if say is None:
+            raise UserError(f"{path} is damaged; resuming makes it again") from None
+        kept = path.rename(path.with_name(f"{path.name}.damaged"))
+        say(f"note: {path} was damaged (kept as {kept.name}): what it held is computed again")
+        return None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from jaxdl.record.plots import COLOURS, FAINT, INK, Figure, PathLike, _bare, _fi
 CHANGED = COLOURS[1]
 
 STYLE = {
-    "figure.dpi": 90,
+    "figure.dpi": 120,
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.titlesize": 10,
@@ -27,13 +27,14 @@ STYLE = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.prop_cycle": f"cycler('color', {list(COLOURS)})",
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
 }
-"""Matplotlib settings for a notebook that wants its own figures to look like these: `plt.rcParams.update(STYLE)`."""
+"""Matplotlib settings that make a notebook's own figures look like these: `plt.rcParams.update(STYLE)`."""
 
 
 def learning_rate_ramp(

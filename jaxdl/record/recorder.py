@@ -34,6 +34,7 @@ class Recorder:
             self.line({"kind": "note", "step": line["step"], "note": note})
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.log.check()
         self.bar.update(step, metrics)
 
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:

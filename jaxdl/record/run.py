@@ -86,7 +86,28 @@ class RunFolder:
 
     @property
     def env(self) -> dict[str, Any]:
-        return json.loads((self.folder / "env.json").read_text(encoding="utf-8"))
+        """env.json; UserError if it is missing or damaged."""
+        path = self.folder / "env.json"
+        try:
+            env = json.loads(path.read_text(encoding="utf-8"))
+            if missing := {"command", "versions", "backend", "devices", "time", "git", "cores", "platform"} - {*env}:
+                raise UserError(f"it has no {sorted(missing)[0]}")
+            return env
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"{path} cannot be read ({error})") from None
+
+    def mend_env(self, source: str | os.PathLike | None = None) -> str | None:
+        """Write env.json anew where it is missing or damaged, and keep what is there: a note for the user, or None."""
+        try:
+            _ = self.env
+            return None
+        except UserError as error:
+            path = self.folder / "env.json"
+            if is_first_process():
+                if path.exists():
+                    path.rename(path.with_name("env.json.damaged"))
+                write_synced(path, json.dumps(environment(source), indent=2) + "\n")
+            return f"{error}: it now describes where the run goes on"
 
 
 def create_run(

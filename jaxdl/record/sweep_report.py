@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from jaxdl.record import sweep_plots
 from jaxdl.record.log import Line
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.parallel_coordinates import parallel_coordinates
-from jaxdl.record.report import _data, _settings, _where, duration, markdown_table, title
+from jaxdl.record.report import _data, _settings, _where, duration, markdown_table, plain_text, title
 from jaxdl.record.run import RunFolder
 
 Row = Mapping[str, Any]
@@ -45,6 +46,7 @@ def write_sweep_report(
         seconds: that the programs took, compilation included.
     """
     metric, mode = run.config["select"]
+    folder = shlex.quote(str(run.folder))
     swept = run.config["sweep"]["swept"]
     write_synced(run.folder / "results.csv", as_csv(rows, swept))
     groups = settings(rows, varying(rows, swept), mode)
@@ -54,10 +56,10 @@ def write_sweep_report(
     best = next((row for row in ranked(rows, mode) if row["best"] is not None), None)
     named = varying(rows, swept, seeds=True)
     parts = [
-        f"# Sweep: {title(run)}\n",
+        f"# Sweep: {plain_text(title(run))}\n",
         f"**{len(rows)} members**, {steps:,} steps in all, in {duration(seconds)}: "
         f"{steps / max(seconds, 1e-9):,.0f} steps a second, compilation included.\n",
-        "\n".join(f"- {line.strip()}" for line in plan) + "\n",
+        "\n".join(f"- {plain_text(line)}" for line in plan) + "\n",
         "## Result\n",
         listed + "\n",
         "Mean ± standard deviation over n members that differ in the seed only. Validation: the best of a member's "
@@ -70,11 +72,11 @@ def write_sweep_report(
         "## Settings\n",
         _settings({**run.config, "knobs": {k: v for k, v in run.config["knobs"].items() if k not in swept}}),
         "## Where it ran\n",
-        _where(run, [line for history in histories for line in history]),
+        _where(run, sum(map(len, histories))),
         "## Again\n",
         f"```bash\n{run.env['command']}   # the command of this sweep\n"
-        f"python -m jaxdl sweep --resume {run.folder}   # go on, if it was stopped\n"
-        f"python -m jaxdl evaluate {run.folder} --member {best['member'] if best else 0}\n```\n",
+        f"python -m jaxdl sweep --resume {folder}   # continue it, if it was stopped\n"
+        f"python -m jaxdl evaluate {folder} --member {best['member'] if best else 0}\n```\n",
     ]
     write_synced(run.report, "\n".join(part for part in parts if part))
     return listed, shown
@@ -176,7 +178,7 @@ def _best(row: Row, knobs: Sequence[str], metric: str, run: RunFolder) -> str:
     chosen = ", ".join(f"{name} {sweep_plots.text(row[name])}" for name in knobs)
     test = row.get(f"test_{metric}")
     return (
-        f"Best member: {row['member']} ({chosen}), validation {metric} {row['best']:.4g} at step {row['best_step']}"
+        f"Best member: {row['member']} ({plain_text(chosen)}), validation {metric} {row['best']:.4g} at step {row['best_step']}"
         + (f", test {metric} {test:.4g}" if test is not None else "")
         + f".\n\n```python\nrun = jaxdl.load({str(run.folder)!r}, member={row['member']})\n```\n"
     )

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.counts import check_count
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.metrics.generation import OnFeatures
@@ -87,6 +88,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
         classifier: a run folder, or a folder of imported weights; empty: a CNN is trained on the labels of `data`.
         epochs: of that training.
     """
+    check_count("epochs", epochs)
     levels = int(data.maximum) if data.maximum > 1 else 255
     if not classifier:
         name = f"the sheet's CNN, trained on {data.name} for {epochs} epochs (seed 0)"
