@@ -1,8 +1,10 @@
 """python -m jaxdl COMMAND ...: train, sweep, evaluate, predict, compare, summary and more."""
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 COMMANDS = {
     "train": "train an experiment, or resume a run",
@@ -25,7 +27,7 @@ COMMANDS = {
 }
 
 
-def main(args: Sequence[str]) -> int:
+def main(args: Sequence[str], imported: Callable[[], Any] = lambda: None) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(__doc__.splitlines()[0].split(":")[0] + "\n")
         for name, text in COMMANDS.items():
@@ -52,12 +54,16 @@ def main(args: Sequence[str]) -> int:
     from jaxdl.cli.errors import guarded
 
     command = import_module(f"jaxdl.cli.{args[0].replace('-', '_')}")
+    imported()
     return guarded(lambda: command.run(list(args[1:])))
 
 
 def run() -> None:
-    """The console script."""
-    sys.exit(main(sys.argv[1:]))
+    """The console script. Until the command is imported, which takes a second, Ctrl-C ends the process without a traceback."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(main(sys.argv[1:], imported=lambda: signal.signal(signal.SIGINT, handler)))
 
 
 if __name__ == "__main__":
