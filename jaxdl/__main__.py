@@ -2,9 +2,10 @@
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from threading import current_thread, main_thread
 
 COMMANDS = {
     "train": "train an experiment, or resume a run",
@@ -27,7 +28,7 @@ COMMANDS = {
 }
 
 
-def main(args: Sequence[str], imported: Callable[[], Any] = lambda: None) -> int:
+def main(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(__doc__.splitlines()[0].split(":")[0] + "\n")
         for name, text in COMMANDS.items():
@@ -51,19 +52,29 @@ def main(args: Sequence[str], imported: Callable[[], Any] = lambda: None) -> int
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(COMMANDS)}"
         print(f"error: no command {args[0]!r}{hint}", file=sys.stderr)
         return 2
-    from jaxdl.cli.errors import guarded
+    with ended_by_ctrl_c():
+        from jaxdl.cli.errors import guarded
 
-    command = import_module(f"jaxdl.cli.{args[0].replace('-', '_')}")
-    imported()
+        command = import_module(f"jaxdl.cli.{args[0].replace('-', '_')}")
     return guarded(lambda: command.run(list(args[1:])))
 
 
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """While libraries are imported Ctrl-C ends the process without a traceback: some would turn it into an error of their own."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run() -> None:
-    """The console script. Until the command is imported, which takes a second, Ctrl-C ends the process without a traceback."""
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(main(sys.argv[1:], imported=lambda: signal.signal(signal.SIGINT, handler)))
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
 
 
 if __name__ == "__main__":
