@@ -14,6 +14,7 @@ runs/<experiment>-sweep/<date-time>-s<seed>/
 """
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -231,7 +232,9 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
                     say=progress.say,
                 )
                 if outcome.reason in ("paused", "interrupted"):
-                    progress.say(f"{outcome.reason}; to go on: python -m jaxdl sweep --resume {folder.folder}")
+                    progress.say(
+                        f"{outcome.reason}; to go on: python -m jaxdl sweep --resume {shlex.quote(str(folder.folder))}"
+                    )
                     return Sweep(folder.folder, outcome.reason)
                 finished["rows"] |= rows
                 finished["seconds"] += time.perf_counter() - began
