@@ -238,7 +238,7 @@ class MultiHead(nn.Module):
         if memory is None:
             memory, memory_positions = x, positions
         k, v = self.project(memory, memory_positions)
-        at = {"positions": positions, "memory_positions": memory_positions}
+        at: dict[str, Any] = {"positions": positions, "memory_positions": memory_positions}
         return self.read(x, k, v, mask=mask, causal=causal, train=train, **at)
 
     def project(self, memory: Array, positions: Positions | None = None) -> tuple[Array, Array]:

@@ -270,8 +270,8 @@ def calibration_error(probabilities: Probabilities, labels: Labels, *, bins: int
 
 def _counts(predictions: Labels, labels: Labels, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correct predictions, all predictions and examples of each class."""
-    hits = labels[predictions == labels]
-    return tuple(np.bincount(a, minlength=classes) for a in (hits, predictions, labels))
+    count = lambda a: np.bincount(a, minlength=classes)
+    return count(labels[predictions == labels]), count(predictions), count(labels)
 
 
 def _worst(recall: Float[np.ndarray, "classes"], labels: Labels) -> Labels:
