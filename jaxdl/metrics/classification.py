@@ -31,7 +31,7 @@ DIRECTIONS = {
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
 Scores = dict[str, Any]
-"""What `scores` returns: arrays `(n,)` by name."""
+"""The result of `scores`: arrays `(n,)` by name."""
 
 MOST_CLASSES = 1000
 """Most classes for which all probabilities are kept, and ROC-AUC is computed."""
@@ -147,7 +147,7 @@ def scores(probabilities: Any, labels: Any) -> Scores:
         classes         number of classes, the same for each example
 
     `probabilities` is (n, classes), `labels` is (n,); all results are (n,). JAX arrays give JAX arrays, also inside a compiled
-    function: so a task needs not keep the probabilities. A label that is not a class is taken for the nearest class.
+    function, so that a task does not need to keep the probabilities. A label that is not a class counts as the nearest class.
     """
     if isinstance(probabilities, jax.Array):
         return _scores(jnp, probabilities, labels)
