@@ -167,9 +167,7 @@ class KeyValue(NamedTuple):
         """Return keys and values in the layout of `dot_product_attention`."""
         return self.k.swapaxes(1, 2), self.v.transpose(0, 3, 1, 2)
 
-    def write(
-        self, k: Float[Array, "batch time kv_heads dim"], v: Float[Array, "batch time kv_heads dim"], at: Positions
-    ):
+    def write(self, k: Keys, v: Keys, at: Positions) -> "KeyValue":
         """Store keys and values at their positions. Negative positions (padding) and those after the last slot are dropped."""
         rows = jnp.arange(k.shape[0])[:, None]
         slots = jnp.broadcast_to(jnp.where(at < 0, self.slots, at), k.shape[:2])
