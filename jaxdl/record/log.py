@@ -1,4 +1,4 @@
-"""The metrics of a run: `metrics.jsonl`, one JSON object a line, and TensorBoard events beside it.
+"""The metrics of a run: `metrics.jsonl`, one JSON object per line, and TensorBoard events.
 
     {"kind": "train", "step": 50, "loss": 0.31, "accuracy": 0.9}
     {"kind": "eval", "step": 100, "split": "validation", "loss": 0.28, "confusion": [[9, 1], [0, 10]]}
@@ -6,11 +6,11 @@
     {"kind": "end", "step": 200, "reason": "finished", "seconds": 3.1}
 
 A number is written so that `np.float32(value)` has the bits it had; NaN and infinities are the strings "nan", "inf" and
-"-inf", which `read` turns back. Every line is one unbuffered write: whoever is killed loses at most the line being written.
+"-inf", which `read` converts back. Every line is one unbuffered write: a kill loses at most the line being written.
 
-Resuming from step s moves the lines after s, and every "end", to `metrics.dropped.jsonl`, for they will be written
-again: but for the fields in `WALL_CLOCK`, the file of a resumed run equals that of an undisturbed one. For that, a
-step's lines must be written before its checkpoint.
+Resuming from step s moves the lines after s, and every "end", to `metrics.dropped.jsonl`, because they will be written again.
+Except for the fields in `WALL_CLOCK` the file of a resumed run equals that of an undisturbed one. This requires that the lines
+of a step are written before its checkpoint.
 """
 
 import errno
@@ -42,7 +42,7 @@ Line = dict[str, Any]
 
 
 class MetricsLog:
-    """Appends to the log of the run in `folder`; `resume` is the step a resumed run continues from.
+    """The log of the run in `folder`, opened for appending; `resume` is the step from which a resumed run continues.
 
     Only the first process writes. A folder that cannot be written is a PermissionError of `open`. `missing` says, on a resume,
     that the log does not reach the step.
@@ -74,7 +74,7 @@ class MetricsLog:
             return
         plain = {name: _plain(value) for name, value in line.items()}
         data = (json.dumps(plain, allow_nan=False) + "\n").encode()
-        if self._file.write(data) != len(data):  # a disk that fills up takes the first bytes
+        if self._file.write(data) != len(data):  # a full disk accepts the first bytes
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self._events is not None:
             self._events.put(plain)
@@ -106,7 +106,7 @@ def read(run: str | os.PathLike) -> list[Line]:
     lines = []
     texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, text in enumerate(texts, 1):
-        if not text or number == len(texts):  # what follows the last newline was never finished
+        if not text or number == len(texts):  # the last line was not finished
             continue
         try:
             lines.append({name: _number(value) for name, value in json.loads(text).items()})
@@ -152,7 +152,7 @@ def read_thinned(
 
 
 def comparable(lines: Iterable[Line]) -> list[str]:
-    """What must be equal between two runs of the same experiment: training and evaluation without the wall clock."""
+    """The lines that are equal in two runs of one experiment: training and evaluation, without the wall clock."""
     kept = (
         {k: v for k, v in line.items() if k not in WALL_CLOCK} for line in lines if line["kind"] in ("train", "eval")
     )
@@ -167,7 +167,7 @@ def best_evaluation(history: Iterable[Line], metric: str, mode: str) -> Line | N
 
 
 def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
-    """Which weights the results of a run are of, and which `evaluate` takes where those are others; "" where all are the same."""
+    """A sentence on the weights of the results of a run, if they differ from the last or the best ones; else ""."""
     end = next((line for line in reversed(history) if line["kind"] == "end"), {})
     best, step = best_evaluation(history, metric, mode), end.get("weights")
     if best is None or step is None or step == best["step"] == end["step"]:
@@ -181,11 +181,11 @@ def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
 
 
 HEAD = re.compile(rb'\{"kind": "(\w+)", "step": (\d+)[,}]')
-"""How every line begins that a loop writes: a log of a million lines is looked through by this alone, in a second."""
+"""The beginning of every line of a loop, by which a log of a million lines is scanned in a second."""
 
 
 def _about(line: bytes) -> tuple[str, int] | None:
-    """Kind and step of a line; None if it is no whole line of a log."""
+    """Kind and step of a line; None if it is not a whole line of a log."""
     if not line.endswith(b"}\n"):
         return None
     if head := HEAD.match(line):

@@ -11,7 +11,7 @@ from jaxdl.record.progress import Progress
 
 
 class Recorder:
-    """The events of a loop, to everyone who listens."""
+    """Pass the events of a loop on to every listener."""
 
     def __init__(
         self,

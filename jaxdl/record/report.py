@@ -1,4 +1,4 @@
-"""`report.md`: what a run was, what came of it and how to get it again, with its pictures."""
+"""`report.md`: the settings of a run, its results and pictures, and the commands to repeat it."""
 
 import ast
 import html
@@ -18,7 +18,7 @@ from jaxdl.reports import Notes, Rows
 
 
 def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
-    """Draw the plots of a run and write its report; called when a run ends, pauses or is evaluated.
+    """Draw the plots of a run and write its report, when it ends or pauses.
 
     `exp` is its Experiment (for the data set's sentences, class names and images, and the metric that selects);
     `evaluations` has `split, metrics, report, outputs, targets` of each split that was evaluated with the final weights.
@@ -60,7 +60,7 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
 
 
 def report_divergence(run: RunFolder, exp: Any, events: Any) -> None:
-    """The end line and the report of a run that is given up, by the first process; nothing is evaluated."""
+    """Write the end line and the report of a run that diverged, in the first process; nothing is evaluated."""
     if not is_first_process():
         return
     step = max((line["step"] for line in read_thinned(run.folder)[0]), default=0)
@@ -102,7 +102,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """What users, files and classes are called, on one line and without HTML.
+    """A name of a user, a file or a class on one line, with HTML escaped.
 
     >>> plain_text("a\\nb <script>")
     'a b &lt;script&gt;'
@@ -111,7 +111,7 @@ def plain_text(value: Any) -> str:
 
 
 def shown_number(value: Any) -> str:
-    """Four digits that mean something; whole numbers whole.
+    """A number with four significant digits, or a whole number.
 
     >>> [shown_number(value) for value in (0.97222, 1797.0, 1.5e-5, float("nan"), "adam", None)]
     ['0.9722', '1797', '1.5e-05', 'nan', 'adam', '–']
@@ -146,7 +146,11 @@ def _outcome(run: RunFolder, history: Sequence[Line]) -> str:
     if "train_seconds" in end:
         text += f": trained {duration(end['train_seconds'])}, compiled {duration(end.get('compile_seconds', 0.0))}"
     skipped = max((line.get("skipped", 0) for line in history if line["kind"] == "train"), default=0)
-    return text + (f"; {skipped} steps skipped, for their numbers were not finite" if skipped else "") + ".\n"
+    return (
+        text
+        + (f"; {skipped} steps were skipped because their loss or gradient was not finite" if skipped else "")
+        + ".\n"
+    )
 
 
 def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], metric: str, mode: str) -> str:
@@ -174,7 +178,7 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
 
 
 def _written(value: Any) -> str:
-    """The notes and the tables of a report in words."""
+    """The notes and tables of a report as Markdown."""
     if isinstance(value, Notes):
         return "".join(f"- {plain_text(line)}\n" for line in value.lines)
     if isinstance(value, Rows):
@@ -187,7 +191,7 @@ def _written(value: Any) -> str:
 
 
 def _data(data: Any) -> str:
-    """The set, how it was split, and the sizes, unless the sentence on the split gives them."""
+    """The name of the data, the sentence on the split, and the sizes unless that sentence has them."""
     sizes = {split: str(data.size(split)) for split in data.splits}
     sentence = data.split.rstrip(".")
     listed = "" if all(size in sentence for size in sizes.values()) else ", ".join(f"{n} {s}" for s, n in sizes.items())

@@ -1,4 +1,4 @@
-"""What a sweep leaves for people: a table of its settings, best first, `results.csv`, pictures and `report.md`."""
+"""The report of a sweep: a table of its settings, best first, `results.csv`, pictures and `report.md`."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from jaxdl.record.report import _data, _settings, _where, duration, markdown_tab
 from jaxdl.record.run import RunFolder
 
 Row = Mapping[str, Any]
-"""One member: its number, its knobs, and what became of it (`engine/halving.py`)."""
+"""One member: its number, knobs and results (`engine/halving.py`)."""
 
 CAPTIONS = {
     "curves": "Curves: mean over seeds, a band of one standard deviation",
@@ -42,8 +42,8 @@ def write_sweep_report(
         data: the data set, for its name and split.
         rows: the members, in the order of the sweep.
         histories: the log of each.
-        plan: lines on how they were put into programs.
-        seconds: that the programs took, compilation included.
+        plan: lines on how members were grouped into programs.
+        seconds: duration of the programs, including compilation.
     """
     metric, mode = run.config["select"]
     folder = shlex.quote(str(run.folder))
@@ -62,9 +62,9 @@ def write_sweep_report(
         "\n".join(f"- {plain_text(line)}" for line in plan) + "\n",
         "## Result\n",
         listed + "\n",
-        "Mean ± standard deviation over n members that differ in the seed only. Validation: the best of a member's "
-        "evaluations, by which the order is; it is chosen, so a little too good. Test: of the weights a member stands "
-        "for. `results.csv` has every member.\n",
+        "Mean ± standard deviation over n members that differ in the seed only. Validation: the best evaluation of each "
+        "member, which determines the order; as a selected value it is slightly optimistic. Test: the weights that `load` "
+        "takes. `results.csv` has every member.\n",
         _best(best, named, metric, run) if best is not None else "",
         *(f"### {CAPTIONS[name]}\n\n![{CAPTIONS[name]}](plots/{path.name})\n" for name, path in shown.items()),
         "## Data\n",
@@ -97,7 +97,7 @@ def ranked(rows: Sequence[Row], mode: str) -> list[Row]:
 
 
 def settings(rows: Sequence[Row], knobs: Sequence[str], mode: str) -> list[tuple[dict[str, Any], list[Row]]]:
-    """(knobs, members) of what differs in the seed only: best mean first, settings of which a member diverged last."""
+    """Group members that differ in the seed only, as (knobs, members): best mean first, diverged ones last."""
     groups: dict[str, tuple[dict[str, Any], list[Row]]] = {}
     for row in rows:
         chosen = {name: row[name] for name in knobs}
@@ -113,7 +113,7 @@ def settings(rows: Sequence[Row], knobs: Sequence[str], mode: str) -> list[tuple
 
 
 def settings_table(groups: Sequence[tuple[dict[str, Any], list[Row]]], metric: str, mode: str) -> str:
-    """A line for each setting."""
+    """A Markdown table with a row per setting."""
     knobs = list(groups[0][0])
     tested = f"test_{metric}" in groups[0][1][0]
     most = "highest" if mode == "max" else "lowest"
@@ -164,7 +164,7 @@ def spread(values: Any) -> str:
 
 
 def as_csv(rows: Sequence[Row], swept: Sequence[str]) -> str:
-    """Every member: its swept knobs, then what became of it."""
+    """CSV text with a row per member: its swept knobs, then its results."""
     told = [name for name in rows[0] if name not in swept]
     names = ["member", *swept, *told[told.index("ended") :]]
     out = io.StringIO()
@@ -194,7 +194,7 @@ def draw_sweep(
     mode: str,
     folder: Path,
 ) -> dict[str, Path]:
-    """Curves, and what the knobs do: one against the result, two as a map, more as parallel coordinates."""
+    """Draw the curves, and the result over one knob, over two as a map, or over more as parallel coordinates."""
     labels = [", ".join(f"{k} {sweep_plots.text(v)}" for k, v in chosen.items()) or "all seeds" for chosen, _ in groups]
     runs = {
         f"{label} (n={len(rows)})" if len(rows) > 1 else label: [histories[row["member"]] for row in rows]
