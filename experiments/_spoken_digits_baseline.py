@@ -1,4 +1,4 @@
-"""What needs no learning at `spoken_digits`: a detector of telephone tones, and mean spectra of digits cut out by loudness.
+"""Baselines of `spoken_digits` without a network: a detector of telephone tones, and nearest mean spectra of digits.
 
 Run: python -m experiments._spoken_digits_baseline [--folder FSDD]
 

@@ -1,4 +1,4 @@
-"""What needs no network at `translate`: the source as it stands, and each word by its likeliest translation, in its place.
+"""Baselines of `translate` without a network: the unchanged source, and word-by-word translation.
 
 Run: python -m experiments._translate_baseline --folder multi30k
 

@@ -1,4 +1,4 @@
-"""Back-translation: few translated number words, and many German ones without a translation; and paraphrases of the few.
+"""Back-translation: number words from few translated pairs and many German words without a translation.
 
 Source: Sennrich et al. 2016, arXiv:1511.06709.
 Run:    python -m experiments.back_translation --direction de-en
@@ -8,9 +8,9 @@ Run:    python -m experiments.back_translation --direction de-en
 Cost:   about 10 s each on a 2-core x86 CPU, after about a minute of compiling.
 Expect: exact match on 1000 held-out numbers, mean ± standard deviation over seeds 0-2 (100 pairs, 2000 German words, 600 steps):
 
-    the few pairs alone                     80.3 ± 10.0 %
-    and what the teacher translated back    94.0 ± 1.9 %      it helps with every seed: by 6 to 27 points
-    English paraphrased there and back      76.9 ± 10.3 %     it does not help with any seed: 0 to 7 points less
+    few pairs alone                         80.3 ± 10.0 %
+    with the teacher's back-translations    94.0 ± 1.9 %      better with every seed, by 6 to 27 points
+    English paraphrased there and back      76.9 ± 10.3 %     better with no seed: 0 to 7 points less
     the teacher itself, German to English   80.3 ± 14.8 %
 
 The first run learns the way back from the few pairs. The second translates the German words with it, and learns from the few
@@ -92,15 +92,15 @@ def config(
         teacher: the run folder of a translator back, which adds pairs; empty: learn from the few pairs alone.
         translator: the run folder of a translator there: with it and the teacher, the English of the few pairs is paraphrased
             there and back, drawn anew at every step, and no pairs are added.
-        share: of the sources that are paraphrased.
+        share: share of the sources that are paraphrased.
         few: pairs with a translation.
         many: German words without one.
         updates: steps, the same with and without a teacher.
-        batch: pairs in a step.
+        batch: pairs per step.
         width: channels of embeddings and layers.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         rate: dropout.
-        seed: of the initialization, the order and the dropout.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     pairs, made = dict(parts(few)), f"{few} pairs"
     augment: tuple[Augment, ...] = ()

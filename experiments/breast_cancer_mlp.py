@@ -1,4 +1,4 @@
-"""Malignant or benign: a small MLP on 30 measures of cell nuclei, with binary cross-entropy.
+"""Malignant or benign: a small MLP on 30 measurements of cell nuclei, with binary cross-entropy.
 
 Source: Wolberg, Street and Mangasarian's breast cancer data, as scikit-learn ships it.
 Run:    python -m experiments.breast_cancer_mlp
@@ -26,17 +26,17 @@ def config(
     patience: int = 16,
     seed: int = 0,
 ) -> Experiment:
-    """Malignant or benign: a small MLP on 30 measures of cell nuclei, with binary cross-entropy.
+    """Malignant or benign: a small MLP on 30 measurements of cell nuclei, with binary cross-entropy.
 
     Args:
         epochs: passes over the training split.
-        batch: examples in a step.
+        batch: examples per step.
         width: units of the two hidden layers.
         lr: peak learning rate.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
-        patience: evaluations in a row without a lower validation loss that stop the run.
-        seed: of the initialization, the order and the dropout.
+        patience: stop after this many evaluations in a row without a lower validation loss.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = tabular.breast_cancer(batch=batch)
     steps = epochs * data.steps_per_epoch

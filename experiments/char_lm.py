@@ -1,4 +1,4 @@
-"""A small GPT (or LSTM, or GRU) that learns to write, character by character, from any text file.
+"""A small language model (GPT, LSTM or GRU) that learns to write from any text file, character by character.
 
 Source: Karpathy 2022, nanoGPT's settings for a CPU (4 layers, 4 heads, width 128, context 64, batch 12, 2,000 steps).
 Run:    python -m experiments.char_lm [--text FILE]; then python -m jaxdl generate RUN --prompt "The "
@@ -13,8 +13,8 @@ Expect: nats a character over the whole validation text (its last tenth, non-ove
     --model lstm --depth 2    2.069 ± 0.019      (the same)
     counting, one character before it: 2.486; four before it (interpolated, Witten and Bell): 1.669
 
-The default text, what Python 3.11's `help()` knows (103 characters): 1.355 (seed 0 alone); counting gives 2.318 and 1.320.
-So small a model after so few steps is no match for tables of counts yet. Not measured: more steps.
+The default text, the topics of Python 3.11's `help()` (103 characters): 1.355 (seed 0 alone); counting gives 2.318 and 1.320.
+A model this small, after 2,000 steps, does not match tables of counts. More steps were not measured.
 """
 
 from functools import partial
@@ -62,22 +62,22 @@ def config(
     """Next-token prediction on a text file.
 
     Args:
-        text: a text file in UTF-8; without one, what Python's `help()` knows about its topics.
-        model: a Transformer that sees `context` tokens, or a recurrent one that carries its state from step to step.
-        tokens: what the model reads and writes.
-        vocab: tokens of `--tokens bpe`.
+        text: a text file in UTF-8; without one, the help topics of Python's `help()`.
+        model: a Transformer that sees `context` tokens, or a recurrent network that carries its state from step to step.
+        tokens: kind of token.
+        vocab: vocabulary size of `--tokens bpe`.
         steps: updates.
-        batch: rows in a step.
+        batch: rows per step.
         context: tokens in a row.
         width: channels.
         depth: blocks, or recurrent layers.
-        heads: of attention.
-        positions: how the Transformer knows where a token stands.
-        rate: dropout; without it none is drawn, which saves half the time of a step.
+        heads: number of attention heads.
+        positions: position encoding of the Transformer.
+        rate: dropout; 0 draws none, which halves the time of a step.
         lr: peak learning rate, after 100 steps of warm-up and before a cosine to a tenth of it.
         decay: decoupled weight decay of matrices.
         smoothing: label smoothing.
-        seed: of the initialization, the windows and the dropout.
+        seed: random seed of the initialization, the windows and the dropout.
     """
     name, content = (text, texts.read_any_text(text)) if text else ("Python's help topics", texts.python_topics())
     tokenizer = kept("tokenizer", lambda: learned(tokens, content, vocab))

@@ -31,14 +31,14 @@ def config(
     """ResNet-18 on CIFAR-10.
 
     Args:
-        folder: where `data_batch_1.bin` and its kin lie, or an npz file; none: tensorflow-datasets' cifar10, if prepared.
+        folder: folder of `data_batch_1.bin` and the others, or an npz file; none: tensorflow-datasets, if prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, before a cosine to zero.
-        decay: weight decay, of everything.
-        erase: probability that a window of an image is erased.
+        batch: examples per step.
+        lr: peak learning rate; cosine decay to zero.
+        decay: weight decay of all parameters.
+        erase: probability of random erasing.
         width: channels of the first stage.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = vision.cifar10(batch=batch, folder=folder)
     steps = epochs * data.steps_per_epoch

@@ -40,20 +40,20 @@ def config(
     """SNGAN on CIFAR-10.
 
     Args:
-        folder: where the binary version or the npz file lies; none: tensorflow-datasets, if prepared.
-        conditional: tell both players the label (a projection in the critic).
+        folder: folder of the binary version or of the npz file; none: tensorflow-datasets, if prepared.
+        conditional: condition both players on the label (a projection in the critic).
         classifier: a folder of imported Inception weights, or a run folder of a classifier of these images; empty: a CNN is
             trained.
-        classifier_epochs: of that training, at the first evaluation.
-        updates: of the generator.
-        critic_steps: updates of the critic for one of the generator.
-        batch: examples in an update.
+        classifier_epochs: epochs of that classifier, which is trained at the first evaluation.
+        updates: number of updates of the generator.
+        critic_steps: updates of the critic per update of the generator.
+        batch: examples per update.
         width: channels of the generator.
         critic_width: channels of the critic.
-        latent: numbers of noise.
+        latent: dimension of the noise.
         lr: peak learning rate of both players, falling to zero in a line.
         flip: mirror half of the real images.
-        seed: of the initialization, the order and the noise.
+        seed: random seed of the initialization, the data order and the noise.
     """
     data = vision.symmetric(vision.cifar10(batch=batch, folder=folder))
     classes = 10 if conditional else None

@@ -32,17 +32,17 @@ def config(
     """A small Vision Transformer on CIFAR-10.
 
     Args:
-        folder: where `data_batch_1.bin` and its kin lie, or an npz file; none: tensorflow-datasets' cifar10, if prepared.
+        folder: folder of `data_batch_1.bin` and the others, or an npz file; none: tensorflow-datasets, if prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout.
-        width: of the tokens and of the layers between.
+        width: dimension of the tokens.
         depth: number of blocks.
-        heads: of the attention.
+        heads: number of attention heads.
         patch: height and width of a patch.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = vision.cifar10(batch=batch, folder=folder)
     steps = epochs * data.steps_per_epoch

@@ -30,14 +30,14 @@ def config(
     """A wide ResNet on CIFAR-10.
 
     Args:
-        folder: where `data_batch_1.bin` and its kin lie, or an npz file; none: tensorflow-datasets' cifar10, if prepared.
+        folder: folder of `data_batch_1.bin` and the others, or an npz file; none: tensorflow-datasets, if prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
+        batch: examples per step.
         lr: learning rate, a fifth of it after 30, 60 and 80 % of the run.
-        decay: weight decay, of everything.
+        decay: weight decay of all parameters.
         depth: 6n + 4: 16, 22, 28, 40.
         widen: factor of the widths 16, 32, 64.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = vision.cifar10(batch=batch, folder=folder)
     steps = epochs * data.steps_per_epoch

@@ -1,4 +1,4 @@
-"""Focal loss against cross-entropy, plain and weighted by class, where half of the classes are rare.
+"""Focal loss compared with cross-entropy, plain and weighted by class, where half of the classes are rare.
 
 Source: Lin et al. 2017, arXiv:1708.02002; Alpaydin and Kaynak's digits, of which 5 to 9 are made rare.
 Run:    python -m experiments.contrast_imbalance --loss focal --gamma 2
@@ -16,9 +16,8 @@ rare class:
     --loss focal --gamma 5   83.3 ± 1.0 %        82.5 ± 1.1 %             0.065 ± 0.012
     --loss weighted          86.8 ± 1.0 %        86.3 ± 1.1 %             0.081 ± 0.009
 
-It does not show: focal loss finds no more of the rare digits than cross-entropy; class weights find two points more.
-What focal loss does improve are the probabilities (calibration). It was made for thousands of easy negatives to one
-positive, which these are not.
+Focal loss finds no more of the rare digits than cross-entropy; class weights find two points more. Focal loss improves the
+calibration of the probabilities. It was made for thousands of easy negatives per positive, which is not the case here.
 """
 
 from dataclasses import replace
@@ -37,7 +36,7 @@ from jaxdl.tasks.classification import Classification
 
 @cache
 def rare_digits(rare: int, batch: int) -> vision.Images:
-    """Digits with only `rare` training images of each of 5 to 9 (there are about 125 of 0 to 4); other splits as they were."""
+    """Digits with `rare` training images of each of 5 to 9 and about 125 of each of 0 to 4; the other splits are unchanged."""
     data = vision.digits(batch=batch)
     train = data.splits["train"]
     order = np.random.RandomState(0).permutation(len(train["y"]))
@@ -62,18 +61,18 @@ def config(
     rate: float = 0.2,
     seed: int = 0,
 ) -> Experiment:
-    """Focal loss against cross-entropy, plain and weighted by class, where half of the classes are rare.
+    """Focal loss compared with cross-entropy, plain and weighted by class, where half of the classes are rare.
 
     Args:
         steps: updates.
-        batch: examples in a step.
+        batch: examples per step.
         width: units of the two hidden layers.
         rare: training images of each of the digits 5 to 9.
         loss: cross-entropy, focal loss, or cross-entropy with class weights ∝ 1 / frequency.
         gamma: of the focal loss.
         lr: peak learning rate.
         rate: dropout after every hidden layer.
-        seed: of the initialization, the order and the dropout.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = rare_digits(rare, batch)
     counts = np.bincount(data.splits["train"]["y"], minlength=10)

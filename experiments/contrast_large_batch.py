@@ -1,4 +1,4 @@
-"""LAMB against momentum and AdamW, at a usual batch and at one that is nearly the whole training set.
+"""LAMB compared with momentum and AdamW, at a usual batch size and at nearly the whole training set.
 
 Source: You et al. 2019, arXiv:1904.00962; Alpaydin and Kaynak's digits.
 Run:    python -m experiments.contrast_large_batch --optimizer lamb --batch 1024
@@ -18,9 +18,8 @@ x86 CPU:
     1024    adamw       0.01      93.5 ± 1.4 %        93.4 ± 1.1 %
     1024    lamb        0.1       99.5 ± 0.3 %        98.1 ± 1.1 %
 
-It shows: with 24 large steps LAMB keeps nearly all of the accuracy and the other two lose five points; at the usual
-batch the three are alike. The set is small, and 1024 is 81 % of it; nothing is said here about other networks, or
-about AdamW with other betas or clipping.
+With 24 large steps LAMB keeps nearly all of the accuracy and the other two lose five points; at the usual batch size the three
+are alike. The set is small: 1024 is 81 % of it. Other networks, and AdamW with other betas or clipping, were not measured.
 """
 
 from typing import Literal
@@ -40,13 +39,13 @@ def config(
     lr: float = 0.03,
     seed: int = 0,
 ) -> Experiment:
-    """LAMB against momentum and AdamW, at a usual batch and at one that is nearly the whole training set.
+    """LAMB compared with momentum and AdamW, at a usual batch size and at nearly the whole training set.
 
     Args:
         epochs: passes over the training split, the same at every batch size: a large batch has few steps.
-        batch: examples in a step.
-        optimizer: the three that are compared, each at its own best learning rate.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        optimizer: the optimizer; the table has each at its best learning rate.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         seed: of the initialization and the order.
     """
     data = vision.digits(batch=batch)

@@ -1,4 +1,4 @@
-"""Huber against squared and absolute error, with wrong targets in the training data.
+"""Huber's loss compared with squared and absolute error, with wrong targets in the training data.
 
 Source: Huber 1964, "Robust estimation of a location parameter"; Efron et al. 2004's diabetes data.
 Run:    python -m experiments.contrast_outliers --loss huber --wrong 10
@@ -14,8 +14,8 @@ Test error in the unit of the target (25 to 346), mean ± standard deviation ove
     2 %             53.1 ± 3.3     45.1 ± 1.6     45.5 ± 1.7        0.46     0.56    0.56
     10 %           139.3 ± 3.2     45.9 ± 1.9     46.1 ± 2.0       -2.94     0.55    0.55
 
-It shows, and strongly: Huber costs nothing without outliers and loses one unit with one target in ten wrong, where
-squared error is worse than predicting the mean. Huber and absolute error cannot be told apart here.
+Without outliers Huber's loss is as good as squared error. With one target in ten wrong it loses one unit, and squared error is
+worse than predicting the mean. Huber and absolute error do not differ significantly here.
 """
 
 from dataclasses import replace
@@ -59,19 +59,19 @@ def config(
     rate: float = 0.2,
     seed: int = 0,
 ) -> Experiment:
-    """Huber against squared and absolute error, with wrong targets in the training data.
+    """Huber's loss compared with squared and absolute error, with wrong targets in the training data.
 
     Args:
         steps: updates.
-        batch: examples in a step.
+        batch: examples per step.
         width: units of the two hidden layers.
-        loss: squared error, absolute error, or Huber's between the two.
-        delta: where Huber turns from square to line, in standard deviations of the true targets.
-        wrong: per cent of the training targets that are ten times too large; those of the other splits are right.
+        loss: squared error, absolute error, or Huber's loss between the two.
+        delta: where Huber's loss turns from quadratic to linear, in standard deviations of the true targets.
+        wrong: per cent of the training targets that are ten times too large; the other splits are clean.
         lr: peak learning rate.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
-        seed: of the initialization, the order and the dropout.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = with_outliers(wrong, batch)
     losses = {"mse": squared_error, "mae": absolute_error, "huber": partial(huber, delta=delta)}

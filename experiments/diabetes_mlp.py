@@ -1,4 +1,4 @@
-"""How diabetes progresses in a year: a small MLP, with the loss as a knob.
+"""Progression of diabetes within a year: regression by a small MLP, with the loss as a knob.
 
 Source: Efron et al. 2004, "Least angle regression"; the data as scikit-learn ships it, in its units.
 Run:    python -m experiments.diabetes_mlp
@@ -9,7 +9,7 @@ Expect: on the test split, in the unit of the target (25 to 346), mean ± standa
     --loss mae      mean absolute error 45.0 ± 1.3    root mean squared error 55.5 ± 1.1    R² 0.56 ± 0.02
     --loss huber    mean absolute error 44.7 ± 1.4    root mean squared error 55.2 ± 1.1    R² 0.57 ± 0.02
 
-The three cannot be told apart here (with wrong targets they can: contrast_outliers); linear regression gives 45.9, 55.7.
+The three do not differ significantly here (with wrong targets they do: contrast_outliers); linear regression: 45.9 and 55.7.
 """
 
 from functools import partial
@@ -37,19 +37,19 @@ def config(
     patience: int = 21,
     seed: int = 0,
 ) -> Experiment:
-    """How diabetes progresses in a year: a small MLP, with the loss as a knob.
+    """Progression of diabetes within a year: regression by a small MLP, with the loss as a knob.
 
     Args:
         epochs: passes over the training split.
-        batch: examples in a step.
+        batch: examples per step.
         width: units of the two hidden layers.
-        loss: squared error, absolute error, or Huber's between the two.
-        delta: where Huber turns from square to line, in standard deviations of the target.
+        loss: squared error, absolute error, or Huber's loss between the two.
+        delta: where Huber's loss turns from quadratic to linear, in standard deviations of the target.
         lr: peak learning rate.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
-        patience: evaluations in a row without a lower validation error that stop the run.
-        seed: of the initialization, the order and the dropout.
+        patience: stop after this many evaluations in a row without a lower validation error.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = tabular.diabetes(batch=batch)
     steps = epochs * data.steps_per_epoch

@@ -1,4 +1,4 @@
-"""Autoencoders on handwritten digits: plain, denoising, sparse and convolutional, against PCA of the same width.
+"""Autoencoders of handwritten digits: plain, denoising, sparse and convolutional, compared with PCA of the same width.
 
 Source: Hinton and Salakhutdinov 2006 (codes deeper than PCA); Vincent et al. 2010 (denoising); Ng 2011 (sparse).
 Run:    python -m experiments.digits_autoencoder --family denoising
@@ -55,18 +55,18 @@ def config(
     """An autoencoder of scikit-learn's digits.
 
     Args:
-        family: plain; denoising (the encoder sees noise, the decoder tells the clean digit); sparse (sigmoid units that are
-            mostly off); convolutional.
-        width: numbers in the code.
+        family: plain; denoising (noise is added to the input, the target is the clean digit); sparse (sigmoid units that are
+            mostly inactive); convolutional.
+        width: dimension of the code.
         hidden: units of the hidden layer on both sides.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
-        noise: standard deviation of the noise that is to be undone (denoising).
-        rate: share of the examples for which a unit is to be on (sparse).
-        weight: of the penalty on other rates, in nats (sparse).
-        seed: of the initialization, the order and the noise.
+        noise: standard deviation of the noise to remove (denoising).
+        rate: target share of the examples for which a unit is active (sparse).
+        weight: weight of the penalty on other rates, in nats (sparse).
+        seed: random seed of the initialization, the data order and the noise.
     """
     data = in_unit_range(vision.digits(batch=batch))
     steps = epochs * data.steps_per_epoch

@@ -7,10 +7,10 @@ Expect: test accuracy, mean ± standard deviation over seeds 0-4 (logistic regre
 
     --norm before   99.1 ± 0.2 %      batch norm between convolution and ReLU (default)
     --norm none     99.0 ± 0.3 %
-    --norm after    98.7 ± 0.4 %      batch norm behind the ReLU
+    --norm after    98.7 ± 0.4 %      batch norm after the ReLU
 
-Where the norm stands makes no difference here that five seeds could show; with it before the ReLU a run stops earlier
-(after 433 of 570 steps in the mean, without it after 501).
+Five seeds show no difference between the positions of the norm. With the norm before the ReLU a run stops earlier: after 433
+of 570 steps in the mean, after 501 without a norm.
 """
 
 from functools import partial
@@ -42,14 +42,14 @@ def config(
 
     Args:
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout before the last layer.
         smoothing: label smoothing.
         norm: batch norm before the ReLU, after it, or none.
-        patience: evaluations in a row without a better validation accuracy that stop the run.
-        seed: of the initialization, the order and the dropout.
+        patience: stop after this many evaluations in a row without a better validation accuracy.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = vision.digits(batch=batch)
     steps = epochs * data.steps_per_epoch

@@ -115,11 +115,11 @@ def config(
     Args:
         family: which; the sizes are those of the table above.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         smoothing: label smoothing.
-        seed: of the initialization, the order, and the dropout.
+        seed: random seed of the initialization, the data order, and the dropout.
     """
     factor, build = FAMILIES[family]
     data = digits(batch, factor)

@@ -1,4 +1,4 @@
-"""A DCGAN that writes digits of 8x8 pixels, of any kind or of a kind it is told.
+"""A DCGAN of 8x8 digits, with or without class labels.
 
 Source: Radford et al. 2015, arXiv:1511.06434; Miyato and Koyama 2018, arXiv:1802.05637 (projection);
         Mescheder et al. 2018, arXiv:1801.04406 (R1); Alpaydin and Kaynak's digits.
@@ -9,9 +9,9 @@ Expect: on the 269 test digits, by features of the sheet's CNN trained on the tr
         0-2; beside it other images measured the same way:
 
                                        FID            KID                precision      recall         coverage
-    made digits                        1.30 ± 0.13    0.020 ± 0.009      0.73 ± 0.04    0.90 ± 0.04    0.61 ± 0.03
-    made digits, --conditional         0.66 ± 0.00    -0.007 ± 0.007     0.92 ± 0.01    0.92 ± 0.02    0.95 ± 0.02
-    real ones of the training split    0.57           -0.004             0.96           0.97           0.98
+    generated digits                   1.30 ± 0.13    0.020 ± 0.009      0.73 ± 0.04    0.90 ± 0.04    0.61 ± 0.03
+    generated, --conditional           0.66 ± 0.00    -0.007 ± 0.007     0.92 ± 0.01    0.92 ± 0.02    0.95 ± 0.02
+    real digits of the training split  0.57           -0.004             0.96           0.97           0.98
     a Gaussian with the pixels' mean
         and covariance                 4.74           1.011              0.57           0.67           0.42
     noise                              18.8           3.424              0.00           0.00           0.00
@@ -45,18 +45,18 @@ def config(
     """A DCGAN on scikit-learn's digits.
 
     Args:
-        conditional: tell both players the label.
-        classifier: a run folder of a classifier of digits, whose features made digits are measured on; empty: one is trained.
-        classifier_epochs: of that training, at the first evaluation.
-        updates: of each player.
-        batch: examples in an update.
-        width: channels of the last map but one; the critic's first.
-        latent: numbers of noise.
-        lr: peak learning rate of the generator, before a cosine to zero.
+        conditional: condition both players on the label.
+        classifier: run folder of a classifier of digits, whose features measure the generated digits; empty: train one.
+        classifier_epochs: epochs of that classifier, which is trained at the first evaluation.
+        updates: number of updates of each player.
+        batch: examples per update.
+        width: channels of the generator's last hidden map and of the critic's first.
+        latent: dimension of the noise.
+        lr: peak learning rate of the generator; cosine decay to zero.
         critic_lr: peak learning rate of the critic.
-        r1: how much the critic's slope at real digits costs.
-        b1: how much of the last gradients Adam keeps.
-        seed: of the initialization, the order and the noise.
+        r1: weight of R1, the penalty on the critic's gradient at real digits.
+        b1: decay of Adam's first moment (β₁).
+        seed: random seed of the initialization, the data order and the noise.
     """
     data = vision.symmetric(vision.digits(batch=batch))
     classes = 10 if conditional else None

@@ -1,4 +1,4 @@
-"""Which digit is which, also of digits that training never showed: 0 to 6 train, 7, 8 and 9 are told apart.
+"""Metric learning on digits: trained on 0 to 6, tested on the unseen digits 7, 8 and 9.
 
 Source: the losses as named in `jaxdl.losses`; the protocol of Musgrave et al. 2020, arXiv:2003.08505 (classes split, MAP@R).
 Run:    python -m experiments.digits_metric --loss supcon
@@ -21,9 +21,9 @@ Expect: on all 533 images of 7, 8 and 9, seeds 0-5, mean ± standard deviation (
             --loss arcface                   62.4 ± 2.3 %     29.2 ± 2.9 %        97.9 ± 0.2 %
             --loss supcon                    63.1 ± 2.4 %     28.9 ± 2.9 %        97.9 ± 0.2 %
 
-With a digit turned by a quarter as a class of its own most embeddings beat the features of a classifier by a few points and raw
-pixels by less (the contrastive loss beats neither); small, centred images are a strong start in themselves. With the half turn
-ArcFace reached 70.7 ± 3.6 % (seeds 0-2), which counts for nothing: it makes 9s of the 6s.
+With rotated digits as further classes, most embeddings beat the features of a classifier by a few points, and raw pixels by
+less; the contrastive loss beats neither. Raw pixels are a strong baseline for small, centred images. With rotations by 180
+degrees ArcFace reached 70.7 ± 3.6 % (seeds 0-2), which does not count: a 6 upside down is a 9, an unseen digit.
 """
 
 from functools import partial
@@ -50,7 +50,7 @@ from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.metric_learning import MetricLearning
 
 TURNS = (0, 1, 3)
-"""Quarters of a circle; not two, since a 6 on its head is a 9, which training never shows."""
+"""Rotations in multiples of 90 degrees. Not 2: a 6 upside down is a 9, which is held out of training."""
 
 
 def config(
@@ -72,26 +72,26 @@ def config(
     decay: float = 0.01,
     seed: int = 0,
 ) -> Experiment:
-    """An embedding of digits, judged on digits it has never seen.
+    """An embedding of digits, evaluated on digits that it was not trained on.
 
     Args:
-        loss: what brings images of one digit together: within a batch, against classes with a margin, or the features of
-            a common classifier.
-        dim: numbers in the embedding, which is what a projection head reads and the loss does not.
-        classes: digits in a batch.
-        each: images of each of them.
-        margin: of contrastive and triplet (a distance), arcface (radians), cosface (a cosine) and sphereface (a factor); none:
-            0.5, 0.2, 0.5, 0.35 and 1.5.
-        scale: of the cosines in arcface, cosface and sphereface.
-        temperature: of nt_xent and supcon.
-        turned: a digit turned by a quarter, left or right, is a class of its own: 21 classes to train on instead of 7. (A half
-            turn would make a 9 of a 6.)
-        degrees: images are turned and sheared by up to so much,
-        stretch: and made larger or smaller by up to so large a part.
+        loss: a loss on pairs within a batch, a classification loss with a margin, or `classifier`, the features of a common
+            classifier.
+        dim: dimension of the embedding, the input of the projection head.
+        classes: number of digits in a batch.
+        each: images of each digit in a batch.
+        margin: margin of contrastive and triplet (a distance), arcface (radians), cosface (a cosine) and sphereface (a
+            factor); none: 0.5, 0.2, 0.5, 0.35 and 1.5.
+        scale: factor of the cosines in arcface, cosface and sphereface.
+        temperature: temperature of nt_xent and supcon.
+        turned: count a digit rotated by 90 degrees, left or right, as a class of its own: 21 training classes instead of 7.
+            (A rotation by 180 degrees would turn a 6 into a 9.)
+        degrees: maximum rotation and shear, in degrees.
+        stretch: maximum relative change of scale: 0.2 is 0.8x to 1.2x.
         epochs: passes over about the whole training split.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
-        seed: of the initialization, the order and the augmentation.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     data = balanced(unseen_digits(), classes=classes, each=each)
     steps = epochs * data.steps_per_epoch

@@ -35,15 +35,15 @@ def config(
 
     Args:
         epochs: passes over the training split.
-        batch: examples in a step.
+        batch: examples per step.
         width: units of a hidden layer.
         depth: hidden layers.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
         smoothing: label smoothing.
-        patience: evaluations in a row without a better validation accuracy that stop the run.
-        seed: of the initialization, the order and the dropout.
+        patience: stop after this many evaluations in a row without a better validation accuracy.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = vision.digits(batch=batch)
     steps = epochs * data.steps_per_epoch

@@ -38,14 +38,14 @@ def config(
         depth: layers, 6n + 2 (8, 14, 20, ...): n blocks at each of three widths.
         width: channels of the first stage; the next two have twice and four times as many.
         form: v1 has norm and activation after each convolution, v2 before it.
-        drop_path: how often the last block is skipped in training; the others in proportion to their depth.
+        drop_path: probability that the last block is skipped in training; of earlier blocks in proportion to depth.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         smoothing: label smoothing.
-        shift: pixels by which an image may move; 0 leaves it where it is.
-        seed: of the initialization, the order and the augmentation.
+        shift: maximum random shift, in pixels; 0: none.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     data = vision.digits(batch=batch)
     steps = epochs * data.steps_per_epoch

@@ -1,16 +1,16 @@
-"""Learning to see digits without labels: two views of one image belong together (SimCLR), then a linear probe.
+"""Self-supervised learning of digits (SimCLR): two views of an image are a positive pair; then a linear probe.
 
 Source: Chen et al. 2020, arXiv:2002.05709.
 Run:    python -m experiments.digits_simclr
 Cost:   10 to 60 s on a busy 2-core x86 CPU, after compiling.
 Expect: test accuracy of a linear probe of the representation, and MAP@R of its cosines, seeds 0-2, mean ± standard deviation:
 
-            --method simclr (default)    96.5 ± 0.8 %    65.2 ± 0.4 %    no label formed the representation
+            --method simclr (default)    96.5 ± 0.8 %    65.2 ± 0.4 %    trained without labels
             --method supervised          98.1 ± 0.4 %    87.0 ± 1.5 %    the same network and views, trained with labels
             --method random              93.8 ± 1.7 %    48.8 ± 0.9 %    the network as it was initialised
             logistic regression on raw pixels gives 98.1 % on the same split
 
-On images as small and as well centred as these, what is learned without labels does not beat the pixels themselves.
+On images this small and well centred, the representation learned without labels does not beat the raw pixels.
 """
 
 from functools import partial
@@ -42,21 +42,21 @@ def config(
     decay: float = 1e-4,
     seed: int = 0,
 ) -> Experiment:
-    """Representations of digits, judged by a linear classifier that is trained beside them and leaves them alone.
+    """Representations of digits, evaluated by a linear classifier on top of them, whose gradient does not reach them.
 
     Args:
-        method: what forms the representation: pairs of views, the labels, or nothing (as it was initialised).
-        dim: numbers in the representation.
-        projection: numbers behind the projection head, which the loss reads.
-        temperature: of the softmax over the batch.
-        degrees: a view is turned by up to so much,
-        move: moved by up to so large a part of its size,
-        blot: and a patch of up to so large a part of it is blotted out.
+        method: how the representation is trained: by pairs of views, by labels, or not at all (random initialization).
+        dim: dimension of the representation.
+        projection: dimension of the projection head's output, which the loss reads.
+        temperature: temperature of the softmax over the batch.
+        degrees: maximum rotation of a view, in degrees.
+        move: maximum shift of a view, as a share of its size.
+        blot: maximum share of a view that is erased.
         epochs: passes over the training split.
-        batch: images in a step, each in two views.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: images per step, each in two views.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
-        seed: of the initialization, the order and the augmentation.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     data = vision.digits(batch=batch)
     steps = epochs * data.steps_per_epoch

@@ -1,16 +1,16 @@
-"""A variational autoencoder of handwritten digits whose latent plane can be looked at; beta makes it a β-VAE.
+"""A variational autoencoder of handwritten digits, with a latent plane that can be drawn (--width 2); --beta makes it a β-VAE.
 
 Source: Kingma and Welling 2014, arXiv:1312.6114; Higgins et al. 2017 (β); Burda et al. 2016, arXiv:1509.00519 (--family iwae).
 Run:    python -m experiments.digits_vae --width 2
 Cost:   1,900 steps of 64, 3 s on a 2-core x86 CPU, after compiling.
-Expect: nats of a binary test digit, mean ± standard deviation over seeds 0-2, 8 latents: -log p(x) by importance sampling of 200
-        draws, the bound of the family itself, and what the code takes of it; independent pixels cost 27.18 at best:
+Expect: nats per binary test digit, mean ± standard deviation over seeds 0-2, 8 latents: -log p(x) by importance sampling with 200
+        samples, the bound that is trained, and its KL divergence; independent pixels give 27.18 at best:
 
-                                     -log p(x)        bound            code
+                                     -log p(x)        bound            KL
     --family vae (default)           22.99 ± 0.02     23.34 ± 0.10     4.64 ± 0.02
     --family iwae (5 draws)          22.75 ± 0.01     22.98 ± 0.02     4.18 ± 0.02
     --family iwae --draws 20         22.63 ± 0.05     22.76 ± 0.05     3.73 ± 0.02
-    --beta 4                         27.17 ± 0.02     27.35 ± 0.02     0.01 ± 0.00     the code says nothing
+    --beta 4                         27.17 ± 0.02     27.35 ± 0.02     0.01 ± 0.00     posterior collapse
 """
 
 from typing import Literal
@@ -38,20 +38,20 @@ def config(
     decay: float = 1e-3,
     seed: int = 0,
 ) -> Experiment:
-    """A VAE of scikit-learn's digits, their pixels drawn on or off.
+    """A VAE of scikit-learn's digits, with binary pixels sampled by their intensity.
 
     Args:
-        family: the ELBO, or the importance-weighted bound of several draws.
-        width: latents; 2 can be drawn as they are.
+        family: the ELBO, or the importance-weighted bound of several latent samples.
+        width: number of latents; 2 can be drawn as a plane.
         hidden: units of the hidden layer on both sides.
-        beta: what a nat of divergence from the prior costs (vae).
-        draws: of the latents for each example of a step; none: 1 (vae) or 5 (iwae).
-        importance: draws for each example with which an evaluation estimates -log p(x).
+        beta: weight β of the KL divergence from the prior (vae).
+        draws: latent samples per example in training; none: 1 (vae) or 5 (iwae).
+        importance: latent samples per example with which an evaluation estimates -log p(x).
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
-        seed: of the initialization, the order, the pixels and the latents.
+        seed: random seed of the initialization, the data order, the pixels and the latents.
     """
     data = pixels.binarised(vision.digits(batch=batch))
     steps = epochs * data.steps_per_epoch

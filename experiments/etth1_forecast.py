@@ -1,4 +1,4 @@
-"""Four days of a power transformer from the four before: LSTM, GRU, DLinear or PatchTST on ETTh1.
+"""Forecast of four days of a power transformer from the four days before: LSTM, GRU, DLinear or PatchTST on ETTh1.
 
 Source: Zhou et al. 2021, arXiv:2012.07436 (data, CC BY-ND 4.0); Zeng et al. 2022, arXiv:2205.13504 (DLinear); Nie et al. 2023,
         arXiv:2211.14730 (PatchTST). ETTh1.csv: github.com/zhouhaoyi/ETDataset, folder ETT-small.
@@ -73,12 +73,12 @@ def config(
         width: channels of PatchTST, units of a recurrent network.
         depth: blocks or layers of the same.
         epochs: passes over the training windows.
-        batch: windows in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: windows per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout of PatchTST and the recurrent networks.
-        patience: evaluations in a row without a lower validation error that stop the run.
-        seed: of the initialization, the order and the dropout.
+        patience: stop after this many evaluations in a row without a lower validation error.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = series.csv(
         file,

@@ -67,13 +67,13 @@ def config(
         margin: m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
         scale: s.
         width: channels of the first stage; 64 is the published network.
-        dim: numbers in an embedding.
+        dim: dimension of the embedding.
         rate: dropout before the embedding.
         epochs: passes over the training photographs.
         batch: photographs in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: weight decay, coupled as in insightface.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = identities(folder, batch=batch, size=size, least=least, pairs=pairs)
     steps = epochs * data.steps_per_epoch

@@ -35,16 +35,16 @@ def config(
     """The cheat sheet's CNN on Fashion-MNIST.
 
     Args:
-        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout before the last layer.
         smoothing: label smoothing.
         norm: batch norm before the ReLU, after it, or none.
         flip: mirror half of the images.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = vision.fashion_mnist(batch=batch, folder=folder)
     steps = epochs * data.steps_per_epoch

@@ -9,7 +9,7 @@ Expect: on the 10,000 test images, by features of the sheet's CNN trained on the
 
                                        FID            KID                precision      recall         coverage
     made clothes                       0.40 ± 0.04    0.012 ± 0.002      0.71 ± 0.01    0.18 ± 0.04    0.18 ± 0.02
-    real ones of the training split    0.001          0.000              0.96           0.96           0.96
+    real digits of the training split  0.001          0.000              0.96           0.96           0.96
     a Gaussian with the pixels' mean
         and covariance                 0.87           0.032              0.75           0.03           0.08
     noise                              15.6           1.164              0.00           0.00           0.00
@@ -44,19 +44,19 @@ def config(
     """DCGAN on Fashion-MNIST, with the paper's learning rates.
 
     Args:
-        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
-        conditional: tell both players the label.
+        folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
+        conditional: condition both players on the label.
         classifier: a run folder of a classifier of these images, whose features made images are measured on; or a folder of
             imported weights; empty: one is trained.
-        classifier_epochs: of that training, at the first evaluation.
-        updates: of each player.
-        batch: examples in an update.
-        width: channels of the last map but one; the critic's first.
-        latent: numbers of noise.
+        classifier_epochs: epochs of that classifier, which is trained at the first evaluation.
+        updates: number of updates of each player.
+        batch: examples per update.
+        width: channels of the generator's last hidden map and of the critic's first.
+        latent: dimension of the noise.
         lr: learning rate of the generator.
         critic_lr: learning rate of the critic.
-        b1: how much of the last gradients Adam keeps.
-        seed: of the initialization, the order and the noise.
+        b1: decay of Adam's first moment (β₁).
+        seed: random seed of the initialization, the data order and the noise.
     """
     data = vision.symmetric(vision.fashion_mnist(batch=batch, folder=folder), validation=2000)
     classes = 10 if conditional else None

@@ -33,16 +33,16 @@ def config(
     """A small CIFAR-form ResNet on Fashion-MNIST.
 
     Args:
-        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
         depth: layers, 6n + 2 (8, 14, 20, ...): n blocks at each of three widths.
         width: channels of the first stage; the next two have twice and four times as many.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         smoothing: label smoothing.
-        shift: pixels by which an image may move; half of the images are mirrored in any case.
-        seed: of the initialization, the order and the augmentation.
+        shift: maximum random shift, in pixels. Half of the images are mirrored in any case.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     data = vision.fashion_mnist(batch=batch, folder=folder)
     steps = epochs * data.steps_per_epoch

@@ -1,4 +1,4 @@
-"""A VQ-VAE of Fashion-MNIST: every image becomes a 7x7 map of symbols from a table of 256.
+"""A VQ-VAE of Fashion-MNIST: every image becomes a 7x7 map of codes from a codebook of 256.
 
 Source: van den Oord et al. 2017, arXiv:1711.00937 (section 4.1: two strided convolutions, two residual blocks, β = 0.25).
 Run:    python -m experiments.fashion_mnist_vqvae --folder PATH   (IDX or npz files; without it, tensorflow-datasets)
@@ -10,7 +10,7 @@ Expect: on the test split, mean ± standard deviation over seeds 0-2; an image i
     k-NN accuracy       75.0 ± 0.9 %        74.3 %      (5 neighbours among 1,000 test images)
     trustworthiness     0.9972 ± 0.0004     0.9923
 
-Perplexity of the table 26.5 ± 0.8, 48 of its 256 codes in use: most never win a vector.
+Perplexity of the codebook: 26.5 ± 0.8. It uses 48 of its 256 codes.
 """
 
 from functools import cache
@@ -53,9 +53,9 @@ def config(
     """A VQ-VAE of Fashion-MNIST.
 
     Args:
-        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
         codes: entries of the table.
-        dim: numbers in each of them.
+        dim: dimension of a code.
         width: channels of the convolutions; the last ones have twice as many.
         blocks: residual blocks on both sides.
         table: the codes are running means of what they stand for, or are moved by their gradient.
@@ -63,8 +63,8 @@ def config(
         commitment: weight of the term that keeps the encoder near its codes.
         sigma: standard deviation of a pixel around its reconstruction.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         seed: of the initialization and the order.
     """
     # 49 symbols of 8 bits are as long as 12 numbers of 32

@@ -1,4 +1,4 @@
-"""Fine-tuning: what a network has learned from the digits 0 to 4 helps it to tell 5 to 9 apart from few labels.
+"""Fine-tuning: a network trained on the digits 0 to 4 learns 5 to 9 from few labels.
 
 Source: Yosinski et al. 2014, arXiv:1411.1792; Howard and Ruder 2018, arXiv:1801.06146 (lower rates for early layers);
         Alpaydin and Kaynak's digits (8x8).
@@ -12,9 +12,9 @@ Test accuracy on 736 images of 5 to 9 after 5 labelled ones of each, mean ± sta
 
     --digits high                                                 86.8 ± 3.7 %      from scratch
     --digits high --freeze features                               77.4 ± 3.6 %      a head on random features
-    --digits high --freeze features --init-from RUN               72.5 ± 1.2 %      a head on what 0 to 4 taught
+    --digits high --freeze features --init-from RUN               72.5 ± 1.2 %      a head on features trained on 0 to 4
     --digits high --init-from RUN                                 89.1 ± 1.7 %      full fine-tuning
-    --digits high --init-from RUN --layer-decay 0.5               90.4 ± 1.1 %      half the rate a stage earlier
+    --digits high --init-from RUN --layer-decay 0.5               90.4 ± 1.1 %      half the rate per earlier stage
     --digits high --init-from RUN --layer-decay 0.2               85.5 ± 1.6 %
 """
 
@@ -36,7 +36,7 @@ from jaxdl.tasks.classification import Classification
 
 @cache
 def half_of_the_digits(digits: str, examples: int, batch: int) -> vision.Images:
-    """0 to 4 as they are split; or of 5 to 9 a fixed draw of `examples` for each class, whose others join the test split."""
+    """Digits 0 to 4, as they are split; or 5 to 9 with a fixed draw of `examples` per class, the others in the test split."""
     data = vision.digits()
     first = 0 if digits == "low" else 5
     of = {part: (a["y"] >= first) & (a["y"] < first + 5) for part, a in data.splits.items()}
@@ -77,11 +77,11 @@ def config(
     Args:
         digits: low, 0 to 4 with all labels; high, 5 to 9 with few.
         examples: labelled images of each of 5 to 9.
-        freeze: features, to train the head alone, on what the network (and its batch norms) makes of an image.
-        layer_decay: the learning rate of each stage is so many times that of the next; 1 is one rate for all.
+        freeze: `features` trains the head alone, on frozen features.
+        layer_decay: factor of the learning rate from each stage to the one before it; 1: the same rate for all.
         steps: updates.
-        batch: examples in a step, at most as many as there are.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step, at most as many as there are.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         seed: of the initialization and the order.
     """
@@ -97,7 +97,7 @@ def config(
         optimizer=groups.freeze(optimizer, r"^(?!head/)") if frozen else optimizer,
         steps=steps,
         eval_every=50,
-        fresh=("^head/",),  # as many classes, but others
+        fresh=("^head/",),  # the same number of classes, but other ones
         seed=seed,
     )
 

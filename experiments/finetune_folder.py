@@ -3,12 +3,12 @@
 Source: Kornblith et al. 2018, arXiv:1805.08974; Howard and Ruder 2018, arXiv:1801.06146 (lower rates for early layers).
 Run:    python -m jaxdl import-weights resnet18 FILE.safetensors -o W        (names: python -m jaxdl models)
         python -m experiments.finetune_folder --folder PHOTOS --init-from W  (PHOTOS/cat/1.jpg, PHOTOS/dog/2.jpg, ...)
-Cost:   not measured here: photographs and trained weights are yours to bring.
+Cost:   not measured here: it needs photographs and trained weights.
 Expect: not measured here. Compare: without --init-from (from scratch), --freeze "^(?!head/)" (the head alone),
         --layer-decay 0.5. `finetune_digits` has measured numbers of the four ways.
 
-Images are brought to the size, cut out and scaled as the weights' own preprocessing says (`weights.json`); only the way of
-interpolating between pixels is always bilinear. From scratch the numbers of ImageNet are used.
+Images are resized, cropped and normalized by the preprocessing of the weights (`weights.json`), except that interpolation is
+always bilinear. From scratch the preprocessing of ImageNet is used.
 """
 
 from functools import partial
@@ -50,17 +50,17 @@ def config(
         folder: one subfolder of images for each class, or train/, val/ and test/ with such subfolders.
         init_from: a folder of import-weights, whose preprocessing is used, or a run folder; none: from scratch.
         model: a name of `python -m jaxdl models`; none: that of the imported weights, else resnet18.
-        crop: pixels of the images' sides; none: what the weights were trained on.
+        crop: height and width in pixels; none: as in the training of the weights.
         freeze: a regular expression of parameters that stay as they are, such as "^(stem|stage1)"; "^(?!head/)" leaves
             only the head to train. Batch norm then keeps its statistics everywhere.
-        layer_decay: the learning rate of each stage is so many times that of the next; 1 is one rate for all.
-        area: the smallest part of an image that a training example shows, resized; the largest is all of it.
+        layer_decay: factor of the learning rate from each stage to the one before it; 1: the same rate for all.
+        area: smallest share of an image that a random crop keeps; the largest is all of it.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         smoothing: label smoothing.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     if not Path(folder).expanduser().is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give --folder, with one subfolder of images for each class")

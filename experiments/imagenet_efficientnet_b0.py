@@ -36,18 +36,18 @@ def config(
     """EfficientNet-B0 on ImageNet.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        folder: folder with `train` and `val`; none: imagenet2012 of tensorflow-datasets, if it is prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        image: height and width in training; evaluation resizes to 8/7 of it and cuts the middle out.
+        batch: examples per step.
+        image: height and width in training; evaluation resizes to 8/7 of it and crops the centre.
         lr: peak learning rate, times 0.97 every 2.4 epochs.
-        decay: weight decay, but of norms and biases.
+        decay: weight decay of all parameters but norms and biases.
         rate: dropout before the last layer.
-        drop_path: rate at which the last block is left out; growing linearly from 0.
-        average: decay of the moving average of the parameters, which is what is evaluated.
+        drop_path: probability that the last block is skipped in training; it grows linearly from 0.
+        average: decay of the moving average of the parameters, which is evaluated.
         stem: channels of the stem; all widths are in proportion to it.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = images.imagenet(folder=folder, batch=batch, image=image, workers=workers, interpolation="bicubic")
     epoch = data.steps_per_epoch

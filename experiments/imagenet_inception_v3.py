@@ -38,17 +38,17 @@ def config(
     """Inception v3 on ImageNet.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        folder: folder with `train` and `val`; none: imagenet2012 of tensorflow-datasets, if it is prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
+        batch: examples per step.
         image: height and width in training and evaluation; 299 or more with the auxiliary head, else 75 or more.
         lr: learning rate, times 0.94 every second epoch.
         smoothing: label smoothing.
-        decay: weight decay, but of norms and biases (TensorFlow's code).
+        decay: weight decay of all parameters but norms and biases (TensorFlow's code).
         rate: dropout before the last layer.
         auxiliary: train with the auxiliary head.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = images.imagenet(
         folder=folder,

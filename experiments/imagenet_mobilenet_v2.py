@@ -31,17 +31,17 @@ def config(
     """MobileNetV2 on ImageNet.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        folder: folder with `train` and `val`; none: imagenet2012 of tensorflow-datasets, if it is prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        image: height and width in training; evaluation resizes to 8/7 of it and cuts the middle out.
+        batch: examples per step.
+        image: height and width in training; evaluation resizes to 8/7 of it and crops the centre.
         lr: learning rate of the first epoch.
-        fade: factor of the learning rate from one epoch to the next.
-        decay: weight decay, of everything.
+        fade: factor of the learning rate per epoch.
+        decay: weight decay of all parameters.
         rate: dropout before the last layer.
         stem: channels of the stem; all widths are in proportion to it.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = images.imagenet(folder=folder, batch=batch, image=image, workers=workers)
     model = MobileNetV2(classes=len(data.classes), width=stem / 32, rate=rate)

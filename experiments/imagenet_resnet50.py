@@ -39,15 +39,15 @@ def config(
     """ResNet-50 on ImageNet.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        folder: folder with `train` and `val`; none: imagenet2012 of tensorflow-datasets, if it is prepared.
         recipe: classic (torchvision's weights V1) or modern (V2).
         epochs: passes over the training split; by default 90 or 600.
-        batch: examples in a step; by default 256 or 1024.
+        batch: examples per step; by default 256 or 1024.
         image: height and width in training; by default 224 or 176.
         lr: peak learning rate; by default 0.1 for each 256 examples of a step, or 0.5 for each 1024.
         width: channels of the first stage.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order and the augmentation.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     modern = recipe == "modern"
     batch = batch or (1024 if modern else 256)

@@ -32,17 +32,17 @@ def config(
     """VGG-16 on ImageNet.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        folder: folder with `train` and `val`; none: imagenet2012 of tensorflow-datasets, if it is prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        image: height and width in training; evaluation resizes to 8/7 of it and cuts the middle out.
-        lr: learning rate, a tenth of it after each third of the run.
-        decay: weight decay, of everything.
+        batch: examples per step.
+        image: height and width in training; evaluation resizes to 8/7 of it and crops the centre.
+        lr: learning rate; divided by 10 after each third of the run.
+        decay: weight decay of all parameters.
         width: channels of the first stage.
         hidden: units of the two dense layers.
         norm: batch norm behind every convolution.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = images.imagenet(folder=folder, batch=batch, image=image, workers=workers)
     steps = epochs * data.steps_per_epoch

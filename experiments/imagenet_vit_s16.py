@@ -40,19 +40,19 @@ def config(
     """ViT-S/16 on ImageNet, from scratch.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenet2012, if prepared.
+        folder: folder with `train` and `val`; none: imagenet2012 of tensorflow-datasets, if it is prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        image: height and width, a multiple of 16; evaluation resizes to 8/7 of it and cuts the middle out.
+        batch: examples per step.
+        image: height and width, a multiple of 16; evaluation resizes to 8/7 of it and crops the centre.
         lr: peak learning rate.
         decay: decoupled weight decay, times the learning rate.
-        alpha: of mix-up's beta distribution.
-        width: of the tokens.
+        alpha: parameter of mix-up's beta distribution.
+        width: dimension of the tokens.
         depth: number of blocks.
-        heads: of the attention.
-        warmup: steps to the peak; at most a ninth of the run.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        heads: number of attention heads.
+        warmup: steps of the linear warm-up, at most a ninth of the run.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = images.imagenet(folder=folder, batch=batch, image=image, workers=workers, standardise=images.HALF)
     steps, classes = epochs * data.steps_per_epoch, len(data.classes)

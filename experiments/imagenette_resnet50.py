@@ -34,16 +34,16 @@ def config(
     """ResNet-50-D on Imagenette.
 
     Args:
-        folder: where `train` and `val` lie; none: tensorflow-datasets' imagenette/320px-v2, if prepared.
+        folder: folder with `train` and `val`; none: imagenette/320px-v2 of tensorflow-datasets, if prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
-        image: height and width in training; evaluation resizes to 8/7 of it and cuts the middle out.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: examples per step.
+        image: height and width in training; evaluation resizes to 8/7 of it and crops the centre.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         smoothing: label smoothing.
         width: channels of the first stage.
-        workers: processes that decode; by default one for each core but one, at most 16.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        workers: number of processes that decode images; by default one per core but one, at most 16.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = images.imagenette(folder=folder, batch=batch, image=image, workers=workers, scale=(0.35, 1.0))
     steps = epochs * data.steps_per_epoch

@@ -59,13 +59,13 @@ def config(
         margin: m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
         scale: s.
         width: channels of the first stage; 64 is the published network.
-        dim: numbers in an embedding.
+        dim: dimension of the embedding.
         epochs: passes over the training faces.
-        batch: faces in a step, over all devices.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: faces per step, over all devices.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: weight decay, coupled.
-        workers: processes that decode; none: one for each core but one, 16 at most.
-        seed: of the initialization, the order and the mirroring.
+        workers: number of processes that decode images; none: one per core but one, at most 16.
+        seed: random seed of the initialization, the data order and the mirroring.
     """
     listed = (("validation", dev_pairs, lfw), ("test", pairs, lfw))
     data = streamed_faces(folder, batch=batch, pairs=listed, image=image_size, workers=workers)

@@ -1,4 +1,4 @@
-"""Conformer S on LibriSpeech, transcribed character by character with CTC.
+"""Conformer S on LibriSpeech, with CTC on characters.
 
 Source: Gulati et al. 2020, arXiv:2005.08100 (encoder, SpecAugment, schedule); Graves et al. 2006 (CTC).
 Run:    python -m experiments.librispeech_conformer --folder FOLDER --precision bfloat16
@@ -40,20 +40,20 @@ def config(
     """Conformer S with a CTC head.
 
     Args:
-        folder: where train-clean-100, dev-clean, test-clean and their kin lie, as wav files.
+        folder: folder of train-clean-100, dev-clean, test-clean and so on, as wav files.
         width: channels of the encoder (S 144, M 256, L 512).
-        layers: blocks (S and M 16, L 17).
+        layers: number of blocks (S and M 16, L 17).
         heads: attention heads (S and M 4, L 8).
-        seconds: longer training recordings are left out.
+        seconds: maximum length of training recordings; longer ones are left out.
         epochs: passes over the training split.
-        batch: recordings in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: recordings per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout.
         time_share: SpecAugment: the longest stretch that is masked, of the recording's length; ten times.
         frequency: SpecAugment: the widest band of the 80 mel channels that is masked; twice.
-        beam: prefixes that decoding keeps; 1 takes the likeliest path.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        beam: beam width of the decoding; 1 takes the most probable path.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = librispeech.librispeech(folder, batch=batch, seconds=seconds)
     steps = epochs * data.steps_per_epoch

@@ -29,14 +29,14 @@ def config(
     """A multilayer perceptron on MNIST.
 
     Args:
-        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
+        folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
         epochs: passes over the training split.
-        batch: examples in a step.
+        batch: examples per step.
         width: units of the two hidden layers.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout after every hidden layer.
-        seed: of the initialization, the order and the dropout.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = vision.mnist(batch=batch, folder=folder)
     steps = epochs * data.steps_per_epoch

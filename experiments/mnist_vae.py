@@ -40,17 +40,17 @@ def config(
     """A VAE of MNIST, its pixels drawn on or off.
 
     Args:
-        folder: where the IDX files (gzipped or not) or the npz file lie; none: tensorflow-datasets, if prepared.
-        family: the ELBO, or the importance-weighted bound of several draws.
-        width: latents.
+        folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
+        family: the ELBO, or the importance-weighted bound of several latent samples.
+        width: number of latents.
         hidden: units of the two hidden layers on both sides.
-        beta: what a nat of divergence from the prior costs (vae).
-        draws: of the latents for each example of a step; none: 1 (vae) or 5 (iwae).
-        importance: draws for each example with which an evaluation estimates -log p(x); published numbers take 5000.
+        beta: weight β of the KL divergence from the prior (vae).
+        draws: latent samples per example in training; none: 1 (vae) or 5 (iwae).
+        importance: latent samples per example with which an evaluation estimates -log p(x); published numbers take 5000.
         epochs: passes over the training split.
-        batch: examples in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
-        seed: of the initialization, the order, the pixels and the latents.
+        batch: examples per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
+        seed: random seed of the initialization, the data order, the pixels and the latents.
     """
     data = pixels.binarised(vision.mnist(batch=batch, folder=folder))
     steps = epochs * data.steps_per_epoch

@@ -1,4 +1,4 @@
-"""English number words into German or French: an LSTM that looks back, or a Transformer.
+"""English number words into German or French: an LSTM with attention, or a Transformer.
 
 Source: Bahdanau et al. 2014, arXiv:1409.0473 (recurrent), Vaswani et al. 2017, arXiv:1706.03762 (transformer).
 Run:    python -m experiments.number_words
@@ -12,8 +12,9 @@ Expect: on 1000 held-out numbers, 3000 others learned from, mean ± standard dev
     transformer   fr         99.3 ± 0.0 %
     word by word  de         28.1 %            (each word replaced, in English order: the baseline)
 
-Hundred and thousand follow by themselves, so where a network looks for them is left to chance; the Transformer's weights are
-the mean over its heads. An LSTM without `residual` writes as well and looks elsewhere: it carries each word to an idle place.
+A decoder need not attend to "hundred" and "thousand", which follow from the position, so its attention there is arbitrary. The
+weights of the Transformer are the mean over its heads. An LSTM without `residual` is as accurate, but attends elsewhere: its
+encoder carries the information on a word to another position.
 `--tokens letters` (recurrent, into German): 98.8 ± 0.6 %, seeds 0-2.
 """
 
@@ -110,16 +111,16 @@ def config(
         model: an LSTM in both directions and one with attention, or two blocks a side of a Transformer.
         language: German (compounds, ones before tens) or French (twenties).
         tokens: what is written at a time: a part of a word (zwei, und, vierzig), or a letter.
-        numbers: for training, at most 8500.
-        epochs: passes over them.
-        batch: pairs in a step.
+        numbers: number of training pairs, at most 8500.
+        epochs: passes over the training pairs.
+        batch: pairs per step.
         width: channels of embeddings and layers.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         rate: dropout.
         sampling: share of the target replaced by own guesses at the end of training, growing from 0 (recurrent only).
         smoothing: label smoothing.
-        beams: 1 writes greedily, more search.
-        seed: of the initialization, the order and the dropout.
+        beams: beam width; 1: greedy decoding.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = translation.number_words(batch=batch, language=language, train=numbers, tokens=tokens)
     steps = epochs * data.steps_per_epoch

@@ -1,4 +1,4 @@
-"""Handwritten characters of alphabets that training never showed: whole alphabets are held out.
+"""Metric learning on handwritten characters: whole alphabets are held out for the test.
 
 Source: Lake et al. 2015, Science 350 (the data); Khosla et al. 2020, arXiv:2004.11362 (the loss).
 Run:    python -m experiments.omniglot_metric --folder images_background      (from github.com/brendenlake/omniglot)
@@ -47,23 +47,23 @@ def config(
     decay: float = 0.01,
     seed: int = 0,
 ) -> Experiment:
-    """An embedding of characters, judged on alphabets it has never seen.
+    """An embedding of characters, evaluated on alphabets that it was not trained on.
 
     Args:
-        folder: one folder an alphabet, in it one a character, in it its drawings (or one folder a class).
-        loss: what brings drawings of one character together; "classifier": the features of a common one.
-        size: height and width that the drawings are brought to.
-        dim: numbers in an embedding.
+        folder: a folder per alphabet that holds a folder of drawings per character (or one folder per class).
+        loss: the loss of the embedding; "classifier": the features of a common classifier.
+        size: height and width to which drawings are resized.
+        dim: dimension of the embedding.
         classes: characters in a batch.
         each: drawings of each of them.
-        margin: of triplet (a distance) and arcface (radians).
-        scale: of the cosines in arcface.
-        temperature: of supcon.
-        degrees: drawings are turned by up to so much, and moved and stretched a little.
+        margin: margin of triplet (a distance) and arcface (radians).
+        scale: factor of the cosines in arcface.
+        temperature: temperature of supcon.
+        degrees: maximum rotation, in degrees; drawings are also moved and scaled a little.
         epochs: passes over about the whole training split.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
-        seed: of the initialization, the order and the augmentation.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     whole = identities(folder, batch=1, size=size, channels=1, invert=True)
     data = balanced(whole, classes=classes, each=each)

@@ -1,4 +1,4 @@
-"""A GAN on eight Gaussians in a ring, or twenty-five in a grid: all of them are to be found.
+"""A GAN on eight Gaussians in a ring, or 25 in a grid, that should cover every mode.
 
 Source: Srivastava et al. 2017, arXiv:1705.07761, section 5.1 (VEEGAN), whose sets these are (PacGAN uses them, too);
         Mescheder et al. 2018, arXiv:1801.04406 (R1).
@@ -87,19 +87,19 @@ def config(
 
     Args:
         layout: eight Gaussians in a ring, or twenty-five in a grid.
-        loss: of the two players.
-        smooth: what keeps the critic smooth: R1, the gradient penalty of WGAN-GP, or nothing.
-        weight: of that.
-        critic_steps: updates of the critic for one of the generator.
-        updates: of the generator.
-        batch: points in an update.
+        loss: loss of the two players.
+        smooth: regularization of the critic: R1, the gradient penalty of WGAN-GP, or none.
+        weight: weight of that penalty.
+        critic_steps: updates of the critic per update of the generator.
+        updates: number of updates of the generator.
+        batch: points per update.
         width: units of the hidden layers of a player.
-        depth: how many of these.
-        latent: numbers of noise.
-        lr: peak learning rate of the generator, before a cosine to zero.
+        depth: number of hidden layers.
+        latent: dimension of the noise.
+        lr: peak learning rate of the generator; cosine decay to zero.
         critic_lr: peak learning rate of the critic.
-        b1: how much of the last gradients Adam keeps.
-        seed: of the initialization, the order and the noise.
+        b1: decay of Adam's first moment (β₁).
+        seed: random seed of the initialization, the data order and the noise.
     """
     modes, sd = modes_of(layout)
     task = Adversarial(

@@ -1,4 +1,4 @@
-"""Which of 35 words is said in a second: a small Conformer on Google's Speech Commands.
+"""Keyword spotting among 35 words: a small Conformer on Google's Speech Commands.
 
 Source: Warden 2018, arXiv:1804.03209 (version 2 of the set); the network is that of Gulati et al. 2020, arXiv:2005.08100.
 Run:    python -m experiments.speech_commands --folder FOLDER    speech_commands_v0.02.tar.gz, unpacked
@@ -40,13 +40,13 @@ def config(
         width: channels of the encoder.
         layers: Conformer blocks.
         epochs: passes over the training split.
-        batch: recordings in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: recordings per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout.
         time: SpecAugment: the longest stretch of frames that is masked, twice.
         frequency: SpecAugment: the widest band of mel channels that is masked, twice.
-        seed: of the initialization, the order, the augmentation and the dropout.
+        seed: random seed of the initialization, the data order, the augmentation and the dropout.
     """
     data = speech.speech_commands(batch=batch, folder=folder or None)
     steps = epochs * data.steps_per_epoch

@@ -1,11 +1,11 @@
-"""CTC over sequences of spoken digits, or of telephone tones where no folder is named.
+"""CTC on sequences of spoken digits, or (without --folder) of telephone tones.
 
 Source: Graves et al. 2006 (CTC); Amodei et al. 2015, arXiv:1512.02595 (gru); Gulati et al. 2020, arXiv:2005.08100 (conformer).
 Run:    python -m experiments.spoken_digits                     telephone tones, generated
         python -m experiments.spoken_digits --folder FSDD       files {digit}_{speaker}_{number}.wav
 Cost:   about 1.5 minutes on a 2-core x86 CPU, after compiling (estimated from CPU time on a busy machine);
         on one slow core 4 minutes, the Conformer on FSDD 11.
-Expect: word error rate of the test split, whose lines or whose speaker were never heard; what needs no learning beside it
+Expect: word error rate of the test split, with unseen lines or an unseen speaker; beside a baseline without learning
         (`python -m experiments._spoken_digits_baseline`):
 
     telephone tones   --model gru (default)          7.5 ± 0.3 % (seeds 0-2)                 Goertzel's detector 12.4 %
@@ -13,8 +13,8 @@ Expect: word error rate of the test split, whose lines or whose speaker were nev
     FSDD (theo)       --model gru (default)          24.0 ± 0.4 % (seeds 0-2)                nearest mean spectrum 83 %
     FSDD (theo)       --model conformer --lr 2e-3    21.1 ± 0.9 % (seeds 0-2)
 
-On speakers that were heard in training FSDD's error is 2.7 ± 1.0 % (gru) and 1.8 ± 0.3 % (conformer), of other
-recordings of theirs: three voices are few.
+On other recordings of the speakers in the training split the error on FSDD is 2.7 ± 1.0 % (gru) and 1.8 ± 0.3 % (conformer):
+three training voices are few.
 """
 
 from typing import Literal
@@ -50,20 +50,20 @@ def config(
     """Sequences of spoken digits, or of telephone tones.
 
     Args:
-        folder: where {digit}_{speaker}_{number}.wav lie; empty: generated telephone tones.
+        folder: folder of {digit}_{speaker}_{number}.wav; empty: generated telephone tones.
         model: a bidirectional GRU or a small Conformer.
         width: channels of the encoder (of each direction of the GRU).
         layers: recurrent layers, or Conformer blocks.
         longest: symbols of the longest sequence.
         steps: updates.
-        batch: sequences in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: sequences per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout.
         bands: SpecAugment: the widest band of mel channels, and half the widest stretch of frames, that is masked.
-        beam: prefixes that decoding keeps; 1 takes the likeliest path.
-        unheard: the speaker of the test split; empty: the last one.
-        seed: of the initialization, the sequences, the augmentation and the dropout.
+        beam: beam width of the decoding; 1 takes the most probable path.
+        unheard: the speaker of the test split; empty: the last in alphabetical order.
+        seed: random seed of the initialization, the sequences, the augmentation and the dropout.
     """
     if folder:
         data = spoken.spoken_digits(folder, batch=batch, longest=longest, unheard=unheard)

@@ -1,20 +1,20 @@
-"""Sunspots of the next year from those of the last eleven: an LSTM on monthly numbers since 1749.
+"""Forecast of a year of sunspots from the last eleven years: an LSTM on monthly numbers since 1749.
 
 Source: Hochreiter and Schmidhuber 1997; the series of the National Geophysical Data Center (public domain, bundled).
 Run:    python -m experiments.sunspots_lstm
 Cost:   about 5 s on a 2-core x86 CPU, after compiling.
-Expect: on the 614 test windows (1957 to 2009), all twelve months alike, mean ± standard deviation over seeds 0-2:
+Expect: on the 614 test windows (1957 to 2009), mean over all twelve months, mean ± standard deviation over seeds 0-2:
 
                                     squared error (standardised)    absolute error (sunspots)
     --cell lstm (default)           0.386 ± 0.030                   17.1 ± 0.6
     --cell gru                      0.385 ± 0.006                   16.9 ± 0.1
     --cell rnn                      0.447 ± 0.010                   18.1 ± 0.2
     --loss quantiles                0.429 ± 0.014                   17.7 ± 0.2     78.6 % of the truth in the 80 % band
-    persistence                     0.610                           21.6           the last month goes on
-    seasonal persistence            1.285                           31.3           what was 132 months ago comes again
+    persistence                     0.610                           21.6           the last month repeated
+    seasonal persistence            1.285                           31.3           the value of 132 months before
     ridge regression, same windows  0.367                           17.0           its penalty chosen on the validation split
 
-Networks beat the naive forecasts, and do not beat a linear map: 3,126 months are 23 cycles, which is little to learn more from.
+The networks beat the naive forecasts but not a linear map: 3,126 months are only 23 solar cycles.
 """
 
 from typing import Literal
@@ -29,7 +29,7 @@ from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.forecasting import Forecasting
 
 CYCLE = 132
-"""Months of a solar cycle, in the mean."""
+"""Mean length of a solar cycle, in months."""
 
 
 def config(
@@ -47,21 +47,21 @@ def config(
     patience: int = 8,
     seed: int = 0,
 ) -> Experiment:
-    """Sunspots of the next year from those of the last eleven: an LSTM on monthly numbers since 1749.
+    """Forecast of a year of sunspots from the last eleven years: an LSTM on monthly numbers since 1749.
 
     Args:
         cell: the recurrent cell.
-        lookback: months to read; at least a cycle of 132, for the seasonal forecast beside it.
-        horizon: months to forecast, all at once.
+        lookback: months of input; at least 132, one cycle, which the seasonal baseline needs.
+        horizon: months of the forecast, predicted in one go.
         hidden: units of the state.
         steps: updates.
-        batch: windows in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: windows per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout before the last layer.
         loss: squared error, absolute error, or the quantiles 0.1, 0.5 and 0.9 by the pinball loss.
-        patience: evaluations in a row without a lower validation error that stop the run.
-        seed: of the initialization, the order and the dropout.
+        patience: stop after this many evaluations in a row without a lower validation error.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     data = series.sunspots(lookback=lookback, horizon=horizon, batch=batch)
     levels = (0.1, 0.5, 0.9) if loss == "quantiles" else ()

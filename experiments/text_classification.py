@@ -1,4 +1,4 @@
-"""Which class a text is of, by a recurrent network, a Transformer or a convolutional one; by default, its language.
+"""Text classification by a convolutional or recurrent network or a Transformer; by default, of the language.
 
 Source: Kim 2014, arXiv:1408.5882 (CNN); Cho et al. 2014; Hochreiter and Schmidhuber 1997; Vaswani et al. 2017. Texts: 5,006
         sentences of 20 European languages from Django's message catalogs (BSD-3-Clause, bundled), or any labelled file.
@@ -10,14 +10,14 @@ Cost:   CNN 50 s, GRU 100 s, after compiling, on a 2-core x86 CPU that had much 
 Expect: test accuracy, mean ± standard deviation over seeds 0-2; naive Bayes reads n-grams of tokens (text_classes.naive_bayes):
 
     languages, --model cnn (default)                           86.1 ± 0.5 %
-    languages, --model gru --epochs 10 --lr 3e-3 --rate 0.3    70.5 ± 0.1 %    not trained to its end
-    languages, --model lstm --epochs 10 --lr 3e-3 --rate 0.3   61.6 ± 0.7 %    nor was this
+    languages, --model gru --epochs 10 --lr 3e-3 --rate 0.3    70.5 ± 0.1 %    not trained to convergence
+    languages, --model lstm --epochs 10 --lr 3e-3 --rate 0.3   61.6 ± 0.7 %    not trained to convergence
     languages, --model transformer --lr 2e-3 --rate 0.2        70.4 ± 0.3 %
     languages, naive Bayes over 1 to 5 characters              93.1 %          chance: 5 %
     RT polarity, --unit words --time 48 --epochs 4 --lr 3e-3   76.7 ± 0.8 %    (cnn)
     RT polarity, naive Bayes over words, over 1 and 2 words    76.6 %, 78.2 %  (α = 1)
 
-On so few texts (3,501 and 7,464 to train on) counting n-grams is hard to beat, and no network here beats it.
+With 3,501 and 7,464 training texts, no network here beats naive Bayes on n-grams.
 """
 
 from typing import Any, Literal
@@ -67,24 +67,24 @@ def config(
     patience: int = 5,
     seed: int = 0,
 ) -> Experiment:
-    """Which class a text is of; by default, its language.
+    """Text classification; by default, of the language.
 
     Args:
         model: a convolutional network, a bidirectional recurrent one, or a Transformer.
         file: lines `label <tab> text`, a CSV file, or a folder of folders; none: languages.
         text_column, label_column: where a CSV file has them.
-        unit: what a token is.
+        unit: kind of token.
         time: tokens of a text; longer texts are cut.
         width: channels of a token and of the layers.
         epochs: passes over the training split.
-        batch: texts in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: texts per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout.
         edit: random change of training texts: tokens made unknown, deleted, or exchanged.
-        share: of the tokens that are changed.
-        patience: evaluations in a row without a better validation accuracy that stop the run.
-        seed: of the initialization, the order, the edits and the dropout.
+        share: share of the tokens that are changed.
+        patience: stop after this many evaluations in a row without a better validation accuracy.
+        seed: random seed of the initialization, the data order, the edits and the dropout.
     """
     options = dict(batch=batch, unit=unit, time=time)
     if file:

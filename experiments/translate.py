@@ -1,10 +1,10 @@
-"""A small Transformer that translates sentences: any two parallel text files.
+"""A small Transformer that translates sentences, for any two parallel text files.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, made small and normalised first; BPE as Sennrich et al. 2016, arXiv:1508.07909.
 Run:    python -m experiments.translate --folder multi30k
 Cost:   2,265 steps in 5.3 minutes on a 2-core x86 CPU, after compiling.
-Expect: Multi30k, English to German, test of 2016: BLEU 30.9 ± 0.4 over seeds 0-2 (beam of 4). Each word by its likeliest
-        translation (IBM's model 1, `python -m experiments._translate_baseline`): 15.8; the English as it stands: 0.5. BLEU in
+Expect: Multi30k, English to German, test of 2016: BLEU 30.9 ± 0.4 over seeds 0-2 (beam of 4). Word-by-word
+        translation (IBM's model 1, `python -m experiments._translate_baseline`): 15.8; the unchanged English: 0.5. BLEU in
         the report is sacrebleu's number, of the beam search.
 """
 
@@ -47,23 +47,23 @@ def config(
 
     Args:
         folder: holds train.en and train.de (or .gz), and val.*, test*.* where there are any.
-        source, target: the ends of the files' names.
+        source, target: suffixes of the file names.
         source_file, target_file: two files instead, from which validation and test sentences are drawn.
-        tokens: what a token is; BPE is learned from the training text of both sides.
-        vocab: how many tokens BPE learns.
-        longest: training pairs with more tokens on a side are left out (the report says how many).
+        tokens: kind of token; BPE is learned from the training text of both sides.
+        vocab: vocabulary size of BPE.
+        longest: longer training pairs, in tokens on either side, are left out (the report says how many).
         epochs: passes over the training pairs.
-        batch: pairs in a step.
-        buckets: classes of similar length, each compiled once.
+        batch: pairs per step.
+        buckets: number of length buckets; each is one compiled program.
         width, depth, heads: channels, blocks a side, heads of attention.
-        lr: peak learning rate, before a cosine to zero.
-        warmup: share of the steps in which it climbs.
+        lr: peak learning rate; cosine decay to zero.
+        warmup: share of the steps of the linear warm-up.
         decay: decoupled weight decay.
         rate: dropout.
         smoothing: label smoothing.
-        beams: sequences that the search keeps; 1 writes greedily.
+        beams: beam width; 1: greedy decoding.
         penalty: α of the length penalty.
-        seed: of the initialization, the order and the dropout.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     if bool(source_file) != bool(target_file):
         raise ValueError(f"source_file = {source_file!r} and target_file = {target_file!r}: give both or none")

@@ -40,19 +40,19 @@ def config(
 
     Args:
         folder: holds train, val and test in both languages.
-        source, target: the ends of the files' names.
-        vocab: tokens of the joint BPE.
-        longest: training pairs with more tokens on a side are left out.
+        source, target: suffixes of the file names.
+        vocab: vocabulary size of the joint BPE.
+        longest: longer training pairs, in tokens on either side, are left out.
         updates: of the parameters; the paper's base model has 100,000.
-        batch: pairs in a step: about the paper's 25,000 tokens a side.
-        buckets: classes of similar length, each compiled once.
+        batch: pairs per step: about the paper's 25,000 tokens a side.
+        buckets: number of length buckets; each is one compiled program.
         lr: peak of the inverse square root schedule; the paper's d^-½ · warmup^-½ is 7.0e-4.
-        warmup: steps of the climb.
+        warmup: steps of the linear warm-up.
         rate: dropout.
         smoothing: label smoothing.
-        beams: sequences that the search keeps.
+        beams: beam width.
         penalty: α of the length penalty.
-        seed: of the initialization, the order and the dropout.
+        seed: random seed of the initialization, the data order and the dropout.
     """
     parts = translation.find_files(folder, source, target)
     data = translation.from_files(parts, batch=batch, vocab=vocab, longest=longest, buckets=buckets, name="WMT 2014")

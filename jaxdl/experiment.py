@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 import optax
 from jax.core import Tracer
 
 from jaxdl import formats, optim, shipped
-from jaxdl.counts import check_count
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.engine import average
 from jaxdl.engine.stopping import EarlyStopping, direction, directions, watches_only
 from jaxdl.moved import moved_name
+from jaxdl.tasks.forward import check_function
 from jaxdl.types import Augment, Data, Metrics, Task, TrainState, UserError, Variables
 
 
@@ -84,6 +86,19 @@ class Experiment:
         for name in ("steps", "eval_every", "accumulate"):
             if not isinstance(getattr(self, name), Tracer):
                 check_count(name, getattr(self, name))
+        if not isinstance(self.augment, tuple | list):
+            raise UserError(f"augment = {self.augment!r} must be a tuple of functions (key, batch) -> batch")
+        for augment in self.augment:
+            check_function("augment", augment, 2)
+        if self.stop is not None and not isinstance(self.stop, EarlyStopping):
+            raise UserError(f"stop = {self.stop!r} must be an EarlyStopping(...) or None")
+        for phase in self.task.phases:
+            check_count("repeats", phase.repeats)
+        for optimizer in self.optimizers.values():
+            if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+                raise UserError(
+                    f"optimizer = {optimizer!r} must be an optax transformation, such as jaxdl.optim.adam(1e-3)"
+                )
         for name in ("seed", "data_seed"):
             check_seed(name, getattr(self, name))
         if self.data.batch % self.accumulate:
@@ -95,7 +110,8 @@ class Experiment:
                 )
         if self.precision not in ("float32", "bfloat16"):
             raise UserError(f"precision = {self.precision!r} must be 'float32' or 'bfloat16'")
-        if isinstance(self.ema, float) and not 0 <= self.ema < 1:
+        check_numbers(-np.inf, ema=self.ema)
+        if isinstance(self.ema, int | float) and not 0 <= self.ema < 1:
             raise UserError(f"ema = {self.ema} is a decay: 0 <= ema < 1, such as 0.999")
         if self.follows.format == 1 or self.stop is None:
             return
@@ -155,8 +171,11 @@ def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
 
 
 def check_seed(name: str, value: Any) -> None:
-    """Seeds are 32-bit numbers in a program, which would wrap around without a word."""
-    if type(value) is int and not 0 <= value < 2**31:
+    """UserError for a seed that is no whole number or does not fit into 32 bits, in which a program would wrap it around."""
+    if isinstance(value, jax.Array) or np.ndim(value):
+        return
+    check_count(name, value, -(2**63))
+    if value is not None and not 0 <= value < 2**31:
         raise UserError(f"{name} = {value} must be between 0 and {2**31 - 1}")
 
 

@@ -24,6 +24,7 @@ import jaxlib
 
 from jaxdl import __version__, extras
 from jaxdl.compilation_cache import cache_folder, cannot_write, set_cache
+from jaxdl.counts import check_count
 from jaxdl.types import UserError
 
 Device = Literal["cpu", "gpu", "tpu"]
@@ -69,8 +70,9 @@ def configure(
     """
     if device not in (None, *_PLATFORMS):
         raise UserError(f"device is {device!r}, should be cpu, gpu or tpu")
-    if devices is not None and (devices < 1 or device in ("gpu", "tpu")):
-        raise UserError(f"devices is {devices} with device {device or 'cpu'}: it splits the CPU into 1 or more")
+    check_count("devices", devices)
+    if devices is not None and device in ("gpu", "tpu"):
+        raise UserError(f"devices = {devices} splits the CPU, and device is {device!r}")
     if _started():
         _check_running(device, devices)
     else:

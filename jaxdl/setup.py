@@ -6,6 +6,7 @@
 import inspect
 import sys
 import traceback
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -69,6 +70,7 @@ class Setup:
         if not callable(config):
             raise ExperimentError(f"config must be a function that returns an Experiment, got {config!r}")
         parameters = inspect.signature(config).parameters
+        check_annotations({name: p.annotation for name, p in parameters.items()})
         knobs = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
         overrides = {}
         for name, value in values.items():
@@ -189,6 +191,25 @@ def refuse_reserved(config: Config) -> None:
             raise ExperimentError(
                 f"knob {name!r} of config has the name of an argument of train or sweep ({', '.join(RESERVED)}): "
                 "call it something else"
+            )
+
+
+def knob_types(config: Config) -> dict[str, Any]:
+    """The annotations of the knobs; ExperimentError for one that is no type, as in `lr: 0.1`, or a name that does not exist."""
+    try:
+        hints = typing.get_type_hints(config)
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        raise ExperimentError(f"config: an annotation is no type ({error}): write it as in `lr: float = 0.1`") from None
+    check_annotations(hints)
+    return hints
+
+
+def check_annotations(hints: Mapping[str, Any]) -> None:
+    """ExperimentError for a value or a function in the place of a type."""
+    for name, hint in hints.items():
+        if isinstance(hint, bool | int | float | complex | bytes | tuple | list | dict) or inspect.isroutine(hint):
+            raise ExperimentError(
+                f"knob {name!r} of config is annotated by {hint!r}, which is no type: write `{name}: float`"
             )
 
 

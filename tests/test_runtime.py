@@ -70,8 +70,8 @@ def test_an_option_the_compiler_does_not_know_is_noted_and_remembered(tmp_path):
     ("arguments", "message"),
     [
         ({"device": "cuda"}, "device is 'cuda', should be cpu, gpu or tpu"),
-        ({"device": "gpu", "devices": 2}, "devices is 2 with device gpu: it splits the CPU"),
-        ({"devices": 0}, "devices is 0"),
+        ({"device": "gpu", "devices": 2}, "devices = 2"),
+        ({"devices": 0}, "devices = 0"),
         ({"devices": 77}, "devices=77 comes too late: the backend already runs on"),
     ],
 )

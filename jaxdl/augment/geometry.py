@@ -1,8 +1,8 @@
-"""Moving the pixels of one image `(height, width, channels)`: deterministic, so that each can be held against PIL.
+"""Deterministic geometric transforms of one image `(height, width, channels)`, as in PIL.
 
-Coordinates are PIL's: x to the right, y down, pixel (i, j) covers [j, j+1) x [i, i+1), so its centre is (j+½, i+½).
-All warps are one bilinear look-up through a 3x3 matrix that takes a point of the output to a point of the input. With
-`nearest` they take the pixel that the point lies in, as label maps need it: between class 3 and class 5 lies no class 4.
+Coordinates are those of PIL: x to the right, y down; pixel (i, j) covers [j, j+1) x [i, i+1), so its centre is (j+½, i+½).
+All warps interpolate bilinearly at the points that a 3x3 matrix gives for the points of the output. With `nearest` they use the
+pixel that contains the point, which label maps need.
 """
 
 from functools import partial, reduce
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxdl.counts import check_count, check_counts
 from jaxdl.types import Number
 
 Image = Float[Array, "height width channels"]
@@ -18,30 +19,30 @@ Matrix = Float[Array, "3 3"]
 
 
 def matrix(*rows: tuple) -> Matrix:
-    """A matrix from rows of numbers that may be traced."""
+    """Return a matrix from rows of numbers, which may be traced."""
     return jnp.stack([jnp.stack([jnp.asarray(value, jnp.float32) for value in row]) for row in rows])
 
 
 def product(*matrices: Matrix) -> Matrix:
-    """The product in full float32: an accelerator's shortened one would blur the image by misplacing it."""
+    """Matrix product in full float32; the lower precision of an accelerator would displace pixels."""
     return reduce(partial(jnp.matmul, precision="highest"), matrices)
 
 
 def shift(x: Number, y: Number) -> Matrix:
-    """Point + (x, y)."""
+    """Matrix of the translation by (x, y)."""
     return matrix((1, 0, x), (0, 1, y), (0, 0, 1))
 
 
 def around_centre(image: Image, inner: Matrix) -> Matrix:
-    """`inner` with the centre of the image as its origin."""
+    """Matrix of the transform `inner` around the centre of the image."""
     height, width, _ = image.shape
     return product(shift(width / 2, height / 2), inner, shift(-width / 2, -height / 2))
 
 
 def warp_image(image: Image, output_to_input: Matrix, *, fill: float = 0.0, nearest: bool = False) -> Image:
-    """output(p) = input(M p), bilinear between pixel centres or `nearest`; points outside the input become `fill`.
+    """Warp by output(p) = input(M p), bilinear or `nearest`; points outside the input become `fill`.
 
-    As in PIL the border pixels extend to the edge of the image and `fill` begins sharply behind it.
+    As in PIL, the border pixels extend to the edge of the image, where `fill` begins.
     """
     height, width, _ = image.shape
     y, x = jnp.meshgrid(jnp.arange(height) + 0.5, jnp.arange(width) + 0.5, indexing="ij")
@@ -67,7 +68,7 @@ def warp_image(image: Image, output_to_input: Matrix, *, fill: float = 0.0, near
 def affine_matrix(
     image: Image, degrees: Number, translate: tuple[Number, Number], scale: Number, shear: tuple[Number, Number]
 ) -> Matrix:
-    """The inverse of: scale, shear, turn (all about the centre), then move; output -> input, as `warp_image` wants it."""
+    """Matrix of `warp_image` for: scale, shear and rotate around the centre, then translate."""
     angle = jnp.deg2rad(jnp.asarray(degrees, jnp.float32))
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     turn_back = matrix((cos, -sin, 0), (sin, cos, 0), (0, 0, 1))
@@ -87,20 +88,20 @@ def affine_image(
     fill: float = 0.0,
     nearest: bool = False,
 ) -> Image:
-    """Scale, shear (two angles in degrees), turn counter-clockwise about the centre, move by `translate` pixels (right, down)."""
+    """Scale, shear (two angles in degrees) and rotate counter-clockwise, then translate by pixels (right, down)."""
     return warp_image(image, affine_matrix(image, degrees, translate, scale, shear), fill=fill, nearest=nearest)
 
 
 def rotate_image(image: Image, degrees: Number, *, fill: float = 0.0, nearest: bool = False) -> Image:
-    """Turn counter-clockwise about the centre; what comes in from outside is `fill` (PIL `Image.rotate`, bilinear)."""
+    """Rotate counter-clockwise around the centre, as PIL's bilinear `Image.rotate`; points outside are `fill`."""
     return affine_image(image, degrees, fill=fill, nearest=nearest)
 
 
 def perspective_image(image: Image, corners: Float[Array, "4 2"], *, fill: float = 0.0, nearest: bool = False) -> Image:
     """Move the corners (top left, top right, bottom right, bottom left) of the image to the points `corners` (x, y), in pixels.
 
-    The map from the unit square to a quadrilateral in closed form, inverted through its adjugate: a projective matrix
-    may have any scale. Source: Heckbert 1989, Fundamentals of Texture Mapping and Image Warping, section 2.2.3.
+    The map from the unit square to a quadrilateral in closed form, inverted by its adjugate.
+    Source: Heckbert 1989, Fundamentals of Texture Mapping and Image Warping, section 2.2.3.
     """
     height, width, _ = image.shape
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
@@ -115,12 +116,13 @@ def perspective_image(image: Image, corners: Float[Array, "4 2"], *, fill: float
 
 
 def crop_image(image: Image, top: int, left: int, height: int, width: int) -> Image:
-    """The `height` x `width` pixels below and right of (top, left); `height` and `width` are static."""
+    """Crop the window of `height` x `width` pixels (static) at (top, left)."""
     return lax.dynamic_slice(image, (top, left, 0), (height, width, image.shape[-1]))
 
 
 def pad_image(image: Image, pad: int, *, mode: str = "constant", fill: float = 0.0) -> Image:
-    """Add `pad` pixels on all four sides: `constant` (`fill`), `reflect` or `edge`."""
+    """Add `pad` pixels on all sides; `mode` is "constant" (`fill`), "reflect" or "edge"."""
+    check_count("pad", pad, 0)
     widths = ((pad, pad), (pad, pad), (0, 0))
     if mode == "constant":
         return jnp.pad(image, widths, constant_values=fill)
@@ -128,9 +130,9 @@ def pad_image(image: Image, pad: int, *, mode: str = "constant", fill: float = 0
 
 
 def resize_weights(size: int, start: Number, length: Number, out: int) -> Float[Array, "out size"]:
-    """Weights of a row of pixels that bring [start, start+length) to `out` pixels with an anti-aliasing triangle filter.
+    """Weights that resize the part [start, start+length) of a row of `size` pixels to `out` pixels.
 
-    Shrinking widens the triangle to the new pixel, and nothing outside the window is seen, as in PIL's `resize`.
+    A triangle filter as in PIL's `resize`: shrinking widens it to the new pixel, and pixels outside the part have no weight.
     """
     start, length = jnp.asarray(start, jnp.float32), jnp.asarray(length, jnp.float32)
     step = length / out
@@ -142,7 +144,7 @@ def resize_weights(size: int, start: Number, length: Number, out: int) -> Float[
 
 
 def nearest_pixels(size: int, start: Number, length: Number, out: int) -> Int[Array, "out"]:
-    """Which pixels of a row of `size` the centres of `out` new ones over [start, start+length) lie in."""
+    """Indices of the pixels of a row of `size` that contain the centres of `out` pixels over [start, start+length)."""
     at = start + (jnp.arange(out) + 0.5) * (length / out)
     return jnp.clip(jnp.floor(at), 0, size - 1).astype(jnp.int32)
 
@@ -157,14 +159,12 @@ def resized_crop_image(
     size: tuple[int, int],
     nearest: bool = False,
 ) -> Image:
-    """Cut out a window, whose place and size may be traced, and resize it to `size` (static), bilinear with anti-aliasing.
-
-    With `nearest` every new pixel is the old one that its centre lies in.
-    """
+    """Crop a window, which may be traced, and resize it to `size` (static), bilinear with anti-aliasing or `nearest`."""
+    check_counts(size=size[0])
+    check_counts(size=size[1])
     if nearest:
-        return image[nearest_pixels(image.shape[0], top, height, size[0])][
-            :, nearest_pixels(image.shape[1], left, width, size[1])
-        ]
+        at = nearest_pixels(image.shape[0], top, height, size[0]), nearest_pixels(image.shape[1], left, width, size[1])
+        return image[at[0]][:, at[1]]
     rows = resize_weights(image.shape[0], top, height, size[0]).astype(image.dtype)
     columns = resize_weights(image.shape[1], left, width, size[1]).astype(image.dtype)
     return jnp.einsum("ph,hwc,qw->pqc", rows, image, columns, precision="highest")
@@ -173,12 +173,12 @@ def resized_crop_image(
 def erase_image(
     image: Image, top: Number, left: Number, height: Number, width: Number, *, value: float | Image = 0.0
 ) -> Image:
-    """Put `value` (a number, or an image of noise) in a window."""
+    """Fill a window with `value`, a number or an image."""
     y, x = jnp.arange(image.shape[0])[:, None, None], jnp.arange(image.shape[1])[None, :, None]
     hit = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
     return jnp.where(hit, value, image).astype(image.dtype)
 
 
 def flip_image(image: Image, *, vertical: bool = False) -> Image:
-    """Mirror left and right (or top and bottom)."""
+    """Flip horizontally, or vertically."""
     return jnp.flip(image, 0 if vertical else 1)

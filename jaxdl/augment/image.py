@@ -1,14 +1,13 @@
-"""Random changes of images `(batch, height, width, channels)`, floats in [0, 1]: before the mean is taken off.
+"""Random augmentation of images `(batch, height, width, channels)`, floats in [0, 1], before they are standardized.
 
-Each function makes a pure `(key, batch) -> batch` that draws for every image on its own; `p` is the probability that an
-image is changed at all. All numbers but sizes may be traced. The changes themselves are in `geometry` and `colour`.
+Each function returns a pure `(key, batch) -> batch` that draws independently for every image; `p` is the probability that an
+image is changed. All numbers except sizes may be traced. The deterministic changes are in `geometry` and `colour`.
 
-Where `batch["y"]` is a label map, integers `(batch, height, width)`, what moves pixels moves the map by the same draw: the
-nearest label, int32, and -100 (ignored by the losses) where a pixel comes from outside the image. What changes colours, or
-erases a part, leaves the map as it is.
+If `batch["y"]` is a label map, integers `(batch, height, width)`, geometric transforms move it with its image: the nearest
+label, int32, and -100 (ignored by the losses) outside the image. Changes of colour and erasing do not change the map.
 
 Measured on two busy CPU cores, 128 images of 32x32 take 0.3 ms for `flip`, `crop` or `erasing`, 1 ms for `rotate`,
-`random_resized_crop` or `color_jitter`, and 3 to 4 ms for `blur` or `equalize`; for whole policies see `policy`.
+`random_resized_crop` or `color_jitter`, and 3 to 4 ms for `blur` or `equalize`.
 """
 
 from collections.abc import Callable
@@ -19,13 +18,14 @@ from jaxtyping import Array, Float
 
 from jaxdl.augment import colour, geometry
 from jaxdl.augment.rows import IGNORE, each_row, label_map, row_keys
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Image = Float[Array, "height width channels"]
 
 
 def perhaps(change: Callable[[Key, Image], Image], p: float | None) -> Callable[[Key, Image], Image]:
-    """`change` with probability `p` (None: always)."""
+    """Return `change`, applied with probability `p` (None: always)."""
 
     def one(key: Key, image: Image) -> Image:
         choose, draw = jax.random.split(key)
@@ -36,24 +36,22 @@ def perhaps(change: Callable[[Key, Image], Image], p: float | None) -> Callable[
 
 
 def each_image(change: Callable[[Key, Image], Image], p: float | None = None) -> Augment:
-    """Change each image with probability `p` (None: always); computed in float32 whatever the images are.
-
-    For changes that leave every pixel where it is: a label map stays.
-    """
+    """Apply a change of colours `(key, image) -> image`, in float32, to each image with probability `p` (None: always)."""
+    check_numbers(0, 1, p=p)
 
     def one(key: Key, image: Image) -> Image:
         if not jnp.issubdtype(image.dtype, jnp.floating):
-            raise UserError(f"images must be floats in [0, 1], got {image.dtype}; divide by 255 before augmenting")
+            raise UserError(f"images must be floats in [0, 1], got {image.dtype}: divide by 255")
         return perhaps(change, p)(key, image.astype(jnp.float32)).astype(image.dtype)
 
     return each_row(one)
 
 
 def each_move(change: Callable[..., Image], p: float | None = None, *, fill: float = 0.0) -> Augment:
-    """`each_image` for changes that move pixels: a label map is moved with them, by the same draw.
+    """Apply a geometric transform `(key, image, fill, nearest) -> image` to each image and to its label map.
 
-    `change(key, image, fill, nearest)` is called with the image, and with the map as an image of one channel of integers,
-    whose `fill` is -100 and `nearest` True. What it draws must depend on height and width only.
+    It is called with the map as an image of one channel of integers, with a `fill` of -100 and `nearest` True. Its random
+    numbers must depend on the height and width only.
     """
     images = each_image(lambda key, image: change(key, image, fill, False), p)
     labels = perhaps(lambda key, image: change(key, image, IGNORE, True), p)
@@ -69,26 +67,26 @@ def each_move(change: Callable[..., Image], p: float | None = None, *, fill: flo
 
 
 def binarise() -> Augment:
-    """Every pixel on or off, on with the probability of its brightness: the training images of a Bernoulli likelihood."""
+    """Binarize stochastically: each pixel is 1 with the probability of its value, as for a Bernoulli likelihood."""
     return each_image(lambda key, image: jax.random.bernoulli(key, image).astype(image.dtype))
 
 
 def between(key: Key, low: Number, high: Number, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
-    """Uniform in [low, high)."""
+    """Draw uniformly from [low, high)."""
     return jax.random.uniform(key, shape, minval=low, maxval=high)
 
 
 def around_one(key: Key, strength: float) -> Float[Array, ""]:
-    """A factor, uniform in [max(0, 1 - strength), 1 + strength)."""
+    """Draw a factor uniformly from [max(0, 1 - strength), 1 + strength)."""
     return between(key, jnp.maximum(0.0, 1.0 - strength), 1.0 + strength)
 
 
 def random_window(
     key: Key, rows: int, columns: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[Array, Array, Array, Array]:
-    """Top, left, height and width of a window of `scale` times the area and aspect `ratio` (log-uniform), in whole pixels.
+    """Draw top, left, height and width of a window with a share `scale` of the area and an aspect `ratio` (log-uniform).
 
-    A window that does not fit is narrowed to the image, where torchvision draws again.
+    They are whole pixels. A window that does not fit is cut to the image; torchvision draws again.
     """
     area_key, ratio_key, place_key = jax.random.split(key, 3)
     area = between(area_key, *scale) * rows * columns
@@ -100,15 +98,16 @@ def random_window(
 
 
 def flip(p: float = 0.5, *, vertical: bool = False) -> Augment:
-    """Mirror left and right (or top and bottom) with probability `p`."""
+    """Flip horizontally, or vertically, with probability `p`."""
     return each_move(lambda key, image, fill, nearest: geometry.flip_image(image, vertical=vertical), p)
 
 
 def crop(pad: int = 4, *, mode: str = "constant", fill: float = 0.0, p: float = 1.0) -> Augment:
-    """Pad all sides by `pad` and cut out a window of the old size: a shift by at most `pad` pixels.
+    """Random crop of the original size after padding all sides by `pad` pixels.
 
-    `mode`: constant (`fill`), reflect or edge. Source: He et al. 2015, arXiv:1512.03385, section 4.2.
+    `mode` is "constant" (`fill`), "reflect" or "edge". Source: He et al. 2015, arXiv:1512.03385, section 4.2.
     """
+    check_count("pad", pad, 0)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         top, left = jax.random.randint(key, (2,), 0, 2 * pad + 1)
@@ -119,7 +118,8 @@ def crop(pad: int = 4, *, mode: str = "constant", fill: float = 0.0, p: float = 
 
 
 def rotate(degrees: float = 15.0, *, fill: float = 0.0, p: float = 1.0) -> Augment:
-    """Turn by an angle uniform in ±`degrees`."""
+    """Rotate by an angle from ±`degrees`, uniformly."""
+    check_numbers(degrees=degrees)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         return geometry.rotate_image(image, between(key, -degrees, degrees), fill=fill, nearest=nearest)
@@ -136,7 +136,15 @@ def affine(
     fill: float = 0.0,
     p: float = 1.0,
 ) -> Augment:
-    """Turn (±`degrees`), move (±`translate` of the size), scale (between two factors), shear (±`shear` degrees in x)."""
+    """Random affine transform.
+
+    Args:
+        degrees: maximum rotation.
+        translate: maximum shift, as a share of the size.
+        scale: smallest and largest factor of the size.
+        shear: maximum shear in x, in degrees.
+    """
+    check_numbers(degrees=degrees, translate=translate, shear=shear)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         height, width, _ = image.shape
@@ -156,7 +164,8 @@ def affine(
 
 
 def perspective(distortion: float = 0.5, *, fill: float = 0.0, p: float = 0.5) -> Augment:
-    """Move each corner inwards by up to `distortion` (in [0, 1)) of half the image."""
+    """Random perspective: each corner moves inwards by up to `distortion`, in [0, 1), of half the image."""
+    check_numbers(0, 1, distortion=distortion)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         height, width, _ = image.shape
@@ -175,10 +184,13 @@ def random_resized_crop(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     p: float = 1.0,
 ) -> Augment:
-    """Cut out a window (see `random_window`) and resize it to `size` (None: as before); the whole image with 1 - `p`.
+    """Crop a random window (`random_window`), or with probability 1 - `p` the whole image, and resize it to `size`.
 
-    Source: Szegedy et al. 2014, arXiv:1409.4842, section 6.
+    A `size` of None is that of the image. Source: Szegedy et al. 2014, arXiv:1409.4842, section 6.
     """
+    check_numbers(0, 1, p=p)
+    for side in size if isinstance(size, tuple) else (size,):
+        check_count("size", side)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         rows, columns, _ = image.shape
@@ -194,7 +206,11 @@ def random_resized_crop(
 def color_jitter(
     brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1, *, p: float = 1.0
 ) -> Augment:
-    """Factors in 1 ± strength, hue in ±`hue` turns; always in the order of the arguments (torchvision shuffles them)."""
+    """Change brightness, contrast and saturation by factors from 1 ± strength, and the hue by up to ±`hue` turns, in this order.
+
+    torchvision applies them in a random order.
+    """
+    check_numbers(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
 
     def change(key: Key, image: Image) -> Image:
         b, c, s, h = jax.random.split(key, 4)
@@ -207,27 +223,30 @@ def color_jitter(
 
 
 def sharpness(strength: float = 0.9, *, p: float = 1.0) -> Augment:
-    """Blur or sharpen: a factor in 1 ± `strength`."""
+    """Change the sharpness by a factor from 1 ± `strength`."""
+    check_numbers(strength=strength)
     return each_image(lambda key, image: colour.sharpness_image(image, around_one(key, strength)), p)
 
 
 def blur(sigma: tuple[float, float] = (0.1, 2.0), *, radius: int = 3, p: float = 0.5) -> Augment:
-    """Gaussian blur with σ uniform between two numbers, in pixels; the kernel has 2·`radius` + 1 taps."""
+    """Gaussian blur with σ, in pixels, drawn uniformly between two numbers; the kernel has 2·`radius` + 1 taps."""
+    check_count("radius", radius, 0)
     return each_image(lambda key, image: colour.blur_image(image, between(key, *sigma), radius=radius), p)
 
 
 def grayscale(p: float = 0.1) -> Augment:
-    """Replace the colours by their luminance, in all channels."""
+    """Convert to grey, in all channels, with probability `p`."""
     return each_image(lambda key, image: colour.grayscale_image(image), p)
 
 
 def solarize(threshold: float = 0.5, *, p: float = 0.5) -> Augment:
-    """Invert what is not below `threshold`."""
+    """Invert the values at or above `threshold`."""
     return each_image(lambda key, image: colour.solarize_image(image, threshold), p)
 
 
 def posterize(bits: float = 4, *, p: float = 0.5) -> Augment:
-    """Keep `bits` of 8 bits."""
+    """Keep the upper `bits` of 8 bits."""
+    check_numbers(1, 8, bits=bits)
     return each_image(lambda key, image: colour.posterize_image(image, bits), p)
 
 
@@ -237,12 +256,12 @@ def equalize(p: float = 0.5) -> Augment:
 
 
 def autocontrast(p: float = 0.5) -> Augment:
-    """Stretch each channel to [0, 1]."""
+    """Scale each channel to [0, 1]."""
     return each_image(lambda key, image: colour.autocontrast_image(image), p)
 
 
 def invert(p: float = 0.5) -> Augment:
-    """1 - v."""
+    """Invert the image, 1 - v."""
     return each_image(lambda key, image: colour.invert_image(image), p)
 
 
@@ -253,7 +272,7 @@ def erasing(
     ratio: tuple[float, float] = (0.3, 3.3),
     value: float | None = 0.0,
 ) -> Augment:
-    """Erase a window (see `random_window`); `value` None: uniform noise.
+    """Random erasing: fill a window (`random_window`) with `value`, or with uniform noise if it is None.
 
     Source: Zhong et al. 2017, arXiv:1708.04896.
     """
@@ -268,10 +287,11 @@ def erasing(
 
 
 def cutout(size: int = 16, *, value: float = 0.0, p: float = 1.0) -> Augment:
-    """Erase a square of `size` pixels around a random pixel; the part beyond the border is lost, so it may be smaller.
+    """Cutout: erase a square of `size` pixels around a random pixel; it may extend beyond the border.
 
     Source: DeVries and Taylor 2017, arXiv:1708.04552.
     """
+    check_count("size", size)
 
     def change(key: Key, image: Image) -> Image:
         y, x = jax.random.randint(key, (2,), 0, jnp.array(image.shape[:2]))

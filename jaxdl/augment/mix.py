@@ -1,23 +1,21 @@
-"""Mixing two examples of a batch and their labels: mix-up and cut-mix.
+"""Mixup and CutMix: mix pairs of examples of a batch and their labels.
 
-The partner of row r is row `batch-1-r`: batches are shuffled, so the mirror image is as good as a random permutation and
-costs nothing. Partners come from the batch the function sees: under micro-batching or pmap that is the local part, so
-unlike other augmentations the result depends on how a batch is cut. A row whose partner is padding stays as it is.
+The partner of row r is row `batch-1-r`, which is as good as a random permutation because batches are shuffled. Partners are in
+the same micro-batch or on the same device, so unlike other augmentations the result depends on the division of the batch. A
+row whose partner is padding does not change.
 
-`mode` says who shares a λ: all rows (`batch`; it depends on the key only, so on every device it is the same), a row and its
-partner (`pair`), or nobody (`elem`). In the first two the mean label of the batch is conserved exactly, in the third on average.
+`mode` is the scope of one λ: all rows ("batch"), a row and its partner ("pair"), or one row ("elem"). The first two conserve the
+mean label of the batch exactly, the third on average.
 
-Integer labels become distributions over `classes` whether or not anything is mixed, so a program has one shape; float
-labels (distributions or regression targets) are mixed as they are. λ = 1 changes nothing, and `alpha` = 0, which may be
-a traced 0, means λ = 1.
+Integer labels become distributions over `classes`, also where nothing is mixed; float labels (distributions or regression
+targets) are mixed as they are. λ = 1 changes nothing; `alpha` = 0, which may be traced, means λ = 1.
 
-A row whose integer label is `ignore` takes part with its `x` only: a mixture has the label of its labelled half and that
-half's share as its weight in `batch["mask"]`, by which every task weighs its sums. So a labelled row counts 1 in all, a mixture
-of two ignored rows 0, and the loss is the mean over labelled rows, mixed or not.
+Of a row whose integer label is `ignore` only `x` is mixed. The mixture has the label of the labelled half, and the share of that
+half as its weight in `batch["mask"]`, which tasks multiply into their sums. So a labelled row has the total weight 1, a mixture
+of two ignored rows 0, and the loss is the mean over labelled rows.
 
-Maps `(batch, height, width, ...)`, with a value for each pixel of an image: cut-mix pastes the box of the partner's map (of
-integers as int32; -100 travels as it is), and the rows keep their weight. Mix-up mixes maps of floats and refuses those of
-integers: it would need a distribution and a weight for each pixel.
+CutMix pastes the box of the partner into maps `(batch, height, width, ...)`, which have a value for each pixel, as well; maps of
+integers become int32. Mixup mixes maps of floats and refuses maps of integers.
 """
 
 import math
@@ -29,50 +27,51 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxdl.augment.rows import IGNORE, is_map, row_keys, select_rows
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Mode = Literal["batch", "pair", "elem"]
 
 
 def mode_keys(key: Key, rows: int, mode: Mode) -> Key:
-    """A key for each λ: `(1,)` for the whole batch or `(rows,)`, where partners share one if `mode` is pair."""
+    """Return a key for each λ: `(1,)` for the mode "batch", otherwise `(rows,)`, equal for partners in the mode "pair"."""
     if mode == "batch":
         return key[None]
     if mode not in ("pair", "elem"):
-        raise UserError(f"mode must be batch, pair or elem, got {mode!r}")
+        raise UserError(f"mode = {mode!r} must be 'batch', 'pair' or 'elem'")
     keys, row = row_keys(key, rows), jnp.arange(rows)
     return keys[jnp.minimum(row, rows - 1 - row)] if mode == "pair" else keys
 
 
 def beta(key: Key, alpha: Number) -> Float[Array, ""]:
-    """λ ~ Beta(α, α); 1 where α is 0 (where λ is 0 or 1 in the limit, and means "off" to everybody)."""
+    """Draw λ ~ Beta(α, α), or 1 where α is 0."""
     alpha = jnp.asarray(alpha, jnp.float32)
     safe = jnp.where(alpha > 0, alpha, 1.0)
     return jnp.where(alpha > 0, jax.random.beta(key, safe, safe), 1.0)
 
 
 def draw_share(key: Key, alpha: float, p: float) -> Float[Array, ""]:
-    """λ ~ Beta(α, α) with probability `p`, else 1."""
+    """Draw λ ~ Beta(α, α) with probability `p`, otherwise 1."""
     choose, draw = jax.random.split(key)
     return jnp.where(jax.random.bernoulli(choose, p), beta(draw, alpha), 1.0)
 
 
 def distributions(labels: Array, classes: int | None, smoothing: float) -> Float[Array, "batch ..."]:
-    """Labels as something that can be mixed: one-hot where they are integers, smoothed where there are classes.
+    """Convert labels to distributions: one-hot if they are integers, and smoothed if there are `classes`.
 
-    An integer that is no class becomes NaN.
+    An integer that is not a class becomes NaN.
     """
     if not jnp.issubdtype(labels.dtype, jnp.floating):
         if classes is None:
-            raise UserError(f"classes must be given to mix {labels.dtype} labels, got None; pass classes=K")
+            raise UserError(f"classes = None must be the number of classes to mix labels of type {labels.dtype}")
         labels = labels.astype(jnp.int32)
         exists = (labels >= 0) & (labels < classes)
         one = exists[..., None].astype(jnp.float32)
-        missing = 1 - one / one  # 0, or NaN by 0/0 where it is needed: a constant is what --debug-nans would find
+        missing = 1 - one / one  # 0, or NaN by 0/0: --debug-nans would stop at a constant NaN
         labels = jax.nn.one_hot(labels, classes) + missing
     if classes is None:
         if not isinstance(smoothing, int | float) or smoothing:
-            raise UserError(f"smoothing needs classes, got smoothing={smoothing} and classes=None")
+            raise UserError(f"smoothing = {smoothing} needs classes, the number of classes")
         return labels
     return labels + jnp.asarray(smoothing, labels.dtype) * (1 / classes - labels)
 
@@ -80,9 +79,9 @@ def distributions(labels: Array, classes: int | None, smoothing: float) -> Float
 def mixed_labels(
     batch: Batch, share: Float[Array, "rows"], classes: int | None, smoothing: float, ignore: int
 ) -> Batch:
-    """`y` and `mask` of a batch whose rows keep the share λ of themselves: λ·y + (1-λ)·y', without what is ignored.
+    """Return `y` and `mask` of the mixed batch: λ·y + (1-λ)·y', where ignored labels have no weight.
 
-    Where a row has several labels none is ignored.
+    With several labels per row none is ignored.
     """
     labels = batch["y"]
     if jnp.issubdtype(labels.dtype, jnp.floating) or labels.ndim > 1:
@@ -97,14 +96,21 @@ def mixed_labels(
 
 
 def with_partner(values: Float[Array, "batch ..."], share: Float[Array, "rows"]) -> Float[Array, "batch ..."]:
-    """λ·v + (1-λ)·v of the partner, written so that λ = 1 gives v bit for bit."""
+    """Return λ·v + (1-λ)·v of the partner, in a form that is exactly v for λ = 1."""
     share = jnp.expand_dims(share, tuple(range(1, values.ndim))).astype(values.dtype)
     return share * values + (1 - share) * values[::-1]
 
 
 def full_share(batch: Batch, share: Float[Array, "rows"]) -> Float[Array, "rows"]:
-    """λ, but 1 where the partner is padding."""
+    """Return λ, or 1 where the partner is padding."""
     return jnp.where(batch["mask"][::-1] > 0, share, 1.0) if "mask" in batch else share
+
+
+def check_mix(alpha: Number, classes: int | None, p: Number, smoothing: Number) -> None:
+    """`UserError` unless the arguments of `mixup` and `cutmix` are numbers in their ranges."""
+    check_count("classes", classes)
+    check_numbers(alpha=alpha)
+    check_numbers(0, 1, p=p, smoothing=smoothing)
 
 
 def mixup(
@@ -116,18 +122,19 @@ def mixup(
     smoothing: float = 0.0,
     ignore: int = IGNORE,
 ) -> Augment:
-    """x ← λ·x + (1-λ)·x', y ← λ·y + (1-λ)·y' with λ ~ Beta(α, α), in a share `p` of the cases.
+    """Mixup: x ← λ·x + (1-λ)·x', y ← λ·y + (1-λ)·y' with λ ~ Beta(α, α), with probability `p`.
 
-    Any float `x` (mix embeddings, not tokens). `smoothing` is that of the labels, which is part of the usual recipe.
+    `x` must be floats (embeddings rather than tokens). `smoothing` is the label smoothing.
     Source: Zhang et al. 2017, arXiv:1710.09412; modes as in timm.
     """
+    check_mix(alpha, classes, p, smoothing)
 
     def augment(key: Key, batch: Batch) -> Batch:
         x = batch["x"]
         if not jnp.issubdtype(x.dtype, jnp.floating):
-            raise UserError(f"mixup needs a float x, got {x.dtype}; divide images by 255, mix embeddings of tokens")
+            raise UserError(f"mixup needs x of floats, got {x.dtype}: divide images by 255, mix embeddings of tokens")
         if is_map(batch) and not jnp.issubdtype(batch["y"].dtype, jnp.floating):
-            raise UserError(f"mixup cannot mix a label map, y {list(batch['y'].shape)}: take cutmix, which pastes it")
+            raise UserError(f"mixup cannot mix a label map, y of shape {batch['y'].shape}: use cutmix")
         share = jax.vmap(lambda k: draw_share(k, alpha, p))(mode_keys(key, x.shape[0], mode))
         share = jnp.broadcast_to(full_share(batch, share), x.shape[:1])
         return batch | {"x": with_partner(x, share)} | mixed_labels(batch, share, classes, smoothing, ignore)
@@ -138,9 +145,9 @@ def mixup(
 def random_box(
     key: Key, sizes: tuple[int, ...], alpha: float, p: float, minmax: tuple[float, float] | None
 ) -> Bool[Array, "..."]:
-    """True inside a box of about a share 1-λ of the cells, centred anywhere and cut off at the borders.
+    """Draw a mask that is True in a box of about a share 1-λ of the cells, with a random centre, cut at the borders.
 
-    With `minmax` each side is instead uniform between two shares of the size and the box lies wholly inside.
+    With `minmax`, each side is drawn uniformly between two shares of the size and the box is not cut.
     """
     choose, draw, place = jax.random.split(key, 3)
     share = beta(draw, alpha)
@@ -170,28 +177,26 @@ def cutmix(
     minmax: tuple[float, float] | None = None,
     ignore: int = IGNORE,
 ) -> Augment:
-    """Paste a box of the partner into x; y ← λ·y + (1-λ)·y' with λ the share of cells kept, exactly.
+    """CutMix: paste a box of the partner into x; y ← λ·y + (1-λ)·y', where λ is the share of cells that are kept.
 
-    The box aims at a share 1-λ₀ with λ₀ ~ Beta(α, α) and is cut off at the borders. `x` has one or more axes between
-    batch and channels: images, series. A map is pasted like `x`.
-    `minmax` draws the sides between two shares of the size instead.
+    The box has the share 1-λ₀ of the cells, with λ₀ ~ Beta(α, α), before it is cut at the borders. `minmax` draws its sides
+    between two shares of the size instead. `x` has one or more axes between batch and channels: images or series.
     Source: Yun et al. 2019, arXiv:1905.04899.
     """
+    check_mix(alpha, classes, p, smoothing)
 
     def augment(key: Key, batch: Batch) -> Batch:
         x = batch["x"]
         sizes = x.shape[1:-1]
         if not sizes:
-            raise UserError(f"cutmix needs x (batch, ..., channels) with axes to cut, got shape {x.shape}; use mixup")
+            raise UserError(f"cutmix needs x of shape (batch, ..., channels), got {x.shape}: use mixup")
         boxes = jax.vmap(lambda k: random_box(k, sizes, alpha, p, minmax))(mode_keys(key, x.shape[0], mode))
         if "mask" in batch:
             boxes = boxes & jnp.expand_dims(batch["mask"][::-1] > 0, tuple(range(1, boxes.ndim)))
         mixed = batch | {"x": jnp.where(boxes[..., None], x[::-1], x)}
         if is_map(batch):
             if not isinstance(smoothing, int | float) or smoothing:
-                raise UserError(
-                    f"cutmix pastes a map as it is: smooth its labels in the loss, got smoothing={smoothing}"
-                )
+                raise UserError(f"smoothing = {smoothing} must be 0 for label maps: smooth them in the loss")
             y = batch["y"] if jnp.issubdtype(batch["y"].dtype, jnp.floating) else batch["y"].astype(jnp.int32)
             return mixed | {"y": jnp.where(jnp.expand_dims(boxes, tuple(range(3, y.ndim))), y[::-1], y)}
         kept = 1 - boxes.sum(tuple(range(1, boxes.ndim))) / math.prod(sizes)
@@ -202,10 +207,11 @@ def cutmix(
 
 
 def switch(first: Augment, second: Augment, *, p: float = 0.5, mode: Mode = "batch") -> Augment:
-    """`second` with probability `p`, else `first`: for the whole batch, a pair or a row. Usually mix-up and cut-mix.
+    """Apply `second` with probability `p`, otherwise `first`, usually `mixup` and `cutmix`; `mode` is the scope of one draw.
 
-    Both must keep shapes and types the same way (so give both the same `classes`). For a whole batch only one is computed.
+    Both must give the same shapes and types (the same `classes`). In the mode "batch" only one is computed.
     """
+    check_numbers(0, 1, p=p)
 
     def augment(key: Key, batch: Batch) -> Batch:
         choose, draw = jax.random.split(key)

@@ -1,14 +1,13 @@
-"""Policies over the image operations: RandAugment, TrivialAugment, AutoAugment, AugMix, 3-Augment.
+"""Augmentation policies for images: RandAugment, TrivialAugment, AutoAugment, AugMix, 3-Augment.
 
-An operation has one strength; a `Space` says which strengths the magnitudes 0 and 1 mean, so a policy is its space and
-how it draws. Each image draws its own operations, and under `vmap` a choice computes every candidate: so all the moves
-of pixels share one warp (the choice is among 3x3 matrices), and a layer of RandAugment costs one warp and one pass of
-each change of colour. Layers are scanned: XLA on a CPU would otherwise repeat one inside the look-ups of the next. As
-everywhere, images are floats in [0, 1] and each function makes a pure `(key, batch) -> batch`. Label maps are moved with
-their images (see `image`), and no change of colour touches them.
+An operation has a strength; a `Space` maps the magnitudes 0 and 1 of each operation to strengths. A policy is a space and a way
+to draw from it. Each image draws its own operations. Since `vmap` computes every candidate of a choice, all geometric
+operations share one warp (the choice is among 3x3 matrices), so a layer of RandAugment costs one warp and one pass of each
+change of colour. Layers are scanned, because XLA on a CPU would compute one layer again inside the next. Images are floats in
+[0, 1], and each function returns a pure `(key, batch) -> batch`. Label maps are moved with their images (see `image`).
 
-So a policy is dear where there is no accelerator: 128 images of 32x32 take about 10 ms a layer on two busy CPU cores, and
-AugMix, with nine layers, 0.1 s; `flip`, `crop` and `mixup` together take 1 ms.
+Policies are expensive on a CPU: 128 images of 32x32 take about 10 ms per layer on two busy cores, and AugMix, with nine
+layers, 0.1 s; `flip`, `crop` and `mixup` together take 1 ms.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +20,12 @@ from jaxtyping import Array, Float, Int
 from jaxdl.augment import colour, geometry
 from jaxdl.augment.image import each_image, each_move
 from jaxdl.augment.rows import label_map
+from jaxdl.counts import check_count, check_counts, check_numbers
 from jaxdl.types import Augment, Batch, Key, Number, UserError
 
 Image = Float[Array, "height width channels"]
 Space = Mapping[str, tuple[float, float]]
-"""operation -> its strength at magnitude 0 and at magnitude 1."""
+"""The strengths of each operation at the magnitudes 0 and 1."""
 
 MOVES: dict[str, Callable] = {
     "shear_x": lambda image, v: geometry.around_centre(image, geometry.matrix((1, v, 0), (0, 1, 0), (0, 0, 1))),
@@ -46,17 +46,17 @@ COLOURS: dict[str, Callable] = {
     "invert": lambda image, v: colour.invert_image(image),
 }
 UNSIGNED = ("identity", "posterize", "solarize", "autocontrast", "equalize", "invert")
-"""All others turn their strength around with probability ½."""
+"""Operations whose strength has no sign; all others have a random sign."""
 
 
 def moves(most: float, translate: float, degrees: float) -> dict[str, tuple[float, float]]:
-    """The five moves: shears up to `most`, shifts up to `translate` of the size, turns up to `degrees`."""
+    """Space of geometric operations: shear up to `most`, translation up to `translate` of the size, rotation in `degrees`."""
     reach = {"shear_x": most, "shear_y": most, "translate_x": translate, "translate_y": translate, "rotate": degrees}
     return {name: (0.0, value) for name, value in reach.items()}
 
 
 def enhancements(most: float) -> dict[str, tuple[float, float]]:
-    """Four factors in 1 ± `most`."""
+    """Space of brightness, colour, contrast and sharpness, with factors in 1 ± `most`."""
     return dict.fromkeys(("brightness", "color", "contrast", "sharpness"), (0.0, most))
 
 
@@ -74,7 +74,7 @@ MIX_SPACE: Space = moves(0.3, 1 / 3, 30.0) | {"posterize": (4.0, 0.0), "solarize
 
 
 def wide_space(translate: float = 1.0) -> Space:
-    """TrivialAugment's wide ranges; `translate` is a share of the size where the paper has 32 pixels."""
+    """The wide space of TrivialAugment; `translate` is a share of the size, for which the paper uses 32 pixels."""
     return (
         NOTHING
         | moves(0.99, translate, 135.0)
@@ -85,7 +85,7 @@ def wide_space(translate: float = 1.0) -> Space:
 
 
 def stay(image: Image, v: float) -> geometry.Matrix:
-    """No move."""
+    """Identity matrix."""
     return geometry.matrix((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
@@ -99,16 +99,16 @@ def apply_operation(
     fill: float = 0.0,
     nearest: bool = False,
 ) -> Image:
-    """Operation number `operation` of `space` at `magnitude` in [0, 1]; `sign` is ±1.
+    """Apply operation number `operation` of `space` at a `magnitude` in [0, 1]; `sign` is ±1.
 
-    With `nearest` the image is a map of labels, which the moves move and everything else leaves as it is.
+    With `nearest` the image is a label map, which only geometric operations change.
     """
     low, high = (jnp.array([bounds[i] for bounds in space.values()], jnp.float32)[operation] for i in (0, 1))
     signed = jnp.array([name not in UNSIGNED for name in space])[operation]
     strength = (low + magnitude * (high - low)) * jnp.where(signed, sign, 1)
 
     move = lax.switch(operation, [MOVES.get(name, stay) for name in space], image, strength)
-    # Both kinds read the same image: a move of recoloured pixels would colour each of them four times over.
+    # Both kinds read the same image: the warp of a recoloured image would compute each pixel four times.
     moved = geometry.warp_image(image, move, fill=fill, nearest=nearest)
     if nearest:
         return moved
@@ -119,7 +119,7 @@ def apply_operation(
 def random_operation(
     key: Key, image: Image, magnitude: Number, space: Space, *, fill: float = 0.0, nearest: bool = False
 ) -> Image:
-    """An operation of `space`, uniform, in a random direction."""
+    """Apply an operation of `space`, drawn uniformly, with a random sign."""
     choose, direction = jax.random.split(key)
     operation = jax.random.randint(choose, (), 0, len(space))
     sign = jax.random.rademacher(direction, (), jnp.float32)
@@ -127,10 +127,13 @@ def random_operation(
 
 
 def rand_augment(layers: int = 2, magnitude: Number = 9.0, *, fill: float = 0.0, p: float = 1.0) -> Augment:
-    """`layers` random operations, one after the other, all at `magnitude` of 30 (may be traced).
+    """RandAugment: `layers` random operations, one after the other, all at `magnitude` of 30.
 
-    Source: Cubuk et al. 2019, arXiv:1909.13719; ranges as torchvision's, but look-ups bilinear and shifts not rounded.
+    The ranges are those of torchvision, with bilinear interpolation and without rounding of shifts.
+    Source: Cubuk et al. 2019, arXiv:1909.13719.
     """
+    check_count("layers", layers, 0)
+    check_numbers(magnitude=magnitude)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         def layer(image: Image, k: Key) -> tuple[Image, None]:
@@ -142,11 +145,12 @@ def rand_augment(layers: int = 2, magnitude: Number = 9.0, *, fill: float = 0.0,
 
 
 def trivial_augment(*, translate: float = 1.0, fill: float = 0.0, p: float = 1.0) -> Augment:
-    """One random operation at a magnitude uniform among 31: nothing to tune.
+    """TrivialAugment: one random operation at a random one of 31 magnitudes, without parameters to tune.
 
-    `translate`: the longest shift as a share of the size (the paper has 32 pixels, which is 1.0 for 32x32 images).
+    `translate` is the maximum shift as a share of the size; the paper uses 32 pixels, 1.0 for 32x32 images.
     Source: Müller and Hutter 2021, arXiv:2103.10158 (the wide search space).
     """
+    check_numbers(translate=translate)
     space = wide_space(translate)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
@@ -160,14 +164,16 @@ def trivial_augment(*, translate: float = 1.0, fill: float = 0.0, p: float = 1.0
 def aug_mix(
     severity: float = 3.0, *, width: int = 3, depth: int = 3, alpha: float = 1.0, fill: float = 0.0, p: float = 1.0
 ) -> Augment:
-    """Mix the image with `width` chains of 1 to `depth` operations.
+    """AugMix: mix the image with `width` chains of 1 to `depth` operations.
 
         m·x + (1-m)·Σ wᵢ chainᵢ(x)        w ~ Dirichlet(α, ..., α), m ~ Beta(α, α), magnitudes uniform in [0, severity/10)
 
-    The consistency loss of the paper needs three such views of a batch and belongs to the task. Label maps are refused: the
-    chains are moved differently, so that no one label belongs to a pixel of their mixture.
+    The consistency loss of the paper, which needs three views of a batch, is not included. Raises `UserError` for label maps,
+    because the chains move pixels differently.
     Source: Hendrycks et al. 2019, arXiv:1912.02781, algorithm 1.
     """
+    check_counts(width=width, depth=depth)
+    check_numbers(severity=severity, alpha=alpha)
 
     def one_chain(key: Key, image: Image) -> Image:
         length_key, key = jax.random.split(key)
@@ -193,14 +199,14 @@ def aug_mix(
 
     def augment(key: Key, batch: Batch) -> Batch:
         if label_map(batch) is not None:
-            raise UserError("aug_mix blends copies that are moved differently: it has no label map; take rand_augment")
+            raise UserError("aug_mix cannot be used with label maps: use rand_augment")
         return images(key, batch)
 
     return augment
 
 
 def three_augment(*, sigma: tuple[float, float] = (0.1, 2.0), radius: int = 3, p: float = 1.0) -> Augment:
-    """Grey, solarized or blurred, each in a third of the images.
+    """3-Augment: convert to grey, solarize or blur, each with probability 1/3.
 
     Source: Touvron et al. 2022 (DeiT III), arXiv:2204.07118, section 3.
     """
@@ -233,13 +239,13 @@ translate_y .7 9, autocontrast .9 1
 
 
 def parse_policy(text: str) -> list[list[tuple[str, float, float]]]:
-    """The pairs of operations of a table such as `CIFAR10_POLICY`."""
+    """Parse a table of pairs of operations such as `CIFAR10_POLICY`."""
     pairs = [pair.split(",") for pair in text.strip().replace("\n", ";").split(";")]
     return [[(name, float(p), float(level)) for name, p, level in map(str.split, pair)] for pair in pairs]
 
 
 def auto_augment(policy: str = CIFAR10_POLICY, *, fill: float = 0.0, p: float = 1.0) -> Augment:
-    """One of 25 pairs of operations, each with its own probability and magnitude, as found by search.
+    """AutoAugment: one of 25 pairs of operations, each with a probability and a magnitude found by search.
 
     `policy` is a table like `CIFAR10_POLICY`. Source: Cubuk et al. 2018, arXiv:1805.09501, appendix A.
     """

@@ -1,130 +1,71 @@
-"""Random changes of time series `(batch, time, channels)`, and of spectrograms `(batch, time, frequency)`.
+"""Random augmentation of time series `(batch, time, channels)` and of spectrograms `(batch, time, frequency)`.
 
-Each function makes a pure `(key, batch) -> batch` that draws for every series on its own; all numbers but counts and sizes may be
-traced. Series are taken as whole: those that move time know nothing of padding. Changes of the time axis read the series
-between its samples by straight lines (`resample`).
+Each function returns a pure `(key, batch) -> batch` that draws independently for every series. All numbers except counts and
+sizes may be traced. Padding is treated as data. The deterministic changes are in `signals`.
+Use `rows.sometimes` for those without an argument `p`.
 
 Sources: Um et al. 2017, arXiv:1706.00527 (jitter, scaling, rotation, permutation, warps); Le Guennec et al. 2016 (windows);
-the names follow TSLib and tsaug. Wrap in `rows.sometimes` what has no `p`.
+names as in TSLib and tsaug.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from jaxdl.augment.rows import each_row, row_keys
-from jaxdl.types import Augment, Batch, Key, Number, UserError
-
-Series = Float[Array, "time channels"]
+from jaxdl.augment.signals import (
+    Series,
+    permute_segments,
+    pool_series,
+    quantize_series,
+    randomize_phase,
+    resample,
+    smooth_curve,
+    warp_time,
+    warp_window,
+)
+from jaxdl.counts import check_count, check_counts, check_numbers
+from jaxdl.types import Augment, Batch, Key, UserError
 
 
 def each_series(change: Callable[[Key, Series], Series]) -> Augment:
-    """Lift `change(key, series)`, computed in float32, to a batch."""
+    """Apply `change(key, series)`, in float32, to each series of a batch."""
 
     def one(key: Key, series: Series) -> Series:
         if series.ndim != 2 or not jnp.issubdtype(series.dtype, jnp.floating):
             raise UserError(
-                f"series must be floats (batch, time, channels), got {series.dtype} with {series.ndim + 1} axes; "
-                "add the missing axis with x[..., None]"
+                f"x must be floats (batch, time, channels), got {series.dtype} with {series.ndim + 1} axes: "
+                "add a missing axis with x[..., None]"
             )
         return change(key, series.astype(jnp.float32))
 
     return each_row(one)
 
 
-def resample(series: Series, position: Float[Array, "out"]) -> Float[Array, "out channels"]:
-    """The series at fractional times, by straight lines between the samples; held constant beyond its ends."""
-    last = series.shape[0] - 1
-    position = jnp.clip(position, 0, last)
-    before = jnp.clip(jnp.floor(position), 0, max(last - 1, 0)).astype(jnp.int32)
-    share = (position - before)[:, None]
-    return series[before] * (1 - share) + series[jnp.minimum(before + 1, last)] * share
-
-
-@lru_cache
-def spline_matrix(time: int, points: int) -> Float[np.ndarray, "time points"]:
-    """The cubic spline through `points` equally spaced values, read at every step, as one matrix."""
-    from scipy.interpolate import CubicSpline  # heavy, and only the warps need it
-
-    return CubicSpline(np.linspace(0, time - 1, points), np.eye(points))(np.arange(time)).astype(np.float32)
-
-
-def smooth_curve(values: Float[Array, "points channels"], time: int) -> Float[Array, "time channels"]:
-    """A smooth curve over `time` steps through equally spaced values (at least 2, the ends included)."""
-    return jnp.matmul(spline_matrix(time, values.shape[0]), values, precision="highest")
-
-
-def warp_time(series: Series, speed: Float[Array, "time"]) -> Series:
-    """Read the series with varying speed, from its first to its last sample; constant speed changes nothing."""
-    speed = jnp.maximum(speed, 0.01)
-    clock = jnp.concatenate([jnp.zeros(1), jnp.cumsum((speed[1:] + speed[:-1]) / 2)])
-    return resample(series, clock * ((series.shape[0] - 1) / clock[-1]))
-
-
-def permute_segments(series: Series, order: Int[Array, "most"], segments: int | Array) -> Series:
-    """Cut into `segments` (may be traced) parts as `numpy.array_split` does, and put part `i` at place `order[i]`."""
-    time = series.shape[0]
-    size, longer = time // segments, time % segments
-    step = jnp.arange(time)
-    border = longer * (size + 1)
-    part = jnp.where(step < border, step // (size + 1), longer + (step - border) // jnp.maximum(size, 1))
-    return series[jnp.argsort(order[part], stable=True)]
-
-
-def warp_window(series: Series, start: Number, length: Number, speed: Number) -> Series:
-    """Stretch [start, start+length] by 1/`speed`, then the whole back to its time."""
-    last = series.shape[0] - 1
-    read = jnp.stack([jnp.asarray(v, jnp.float32) for v in (0, start, start + length, last)])
-    span = jnp.diff(read) / jnp.stack([jnp.asarray(v, jnp.float32) for v in (1, speed, 1)])
-    clock = jnp.concatenate([jnp.zeros(1), jnp.cumsum(span)])
-    return resample(series, jnp.interp(jnp.linspace(0, 1, last + 1) * clock[-1], clock, read))
-
-
-def quantize_series(series: Series, levels: float) -> Series:
-    """Round each channel to `levels` (at least 2) equally spaced values between its least and its greatest."""
-    low, high = series.min(0, keepdims=True), series.max(0, keepdims=True)
-    step = jnp.where(high > low, (high - low) / (levels - 1), 1)
-    return low + jnp.round((series - low) / step) * step
-
-
-def pool_series(series: Series, size: int) -> Series:
-    """Replace each window of `size` steps by its mean; the last window may be shorter."""
-    time = series.shape[0]
-    window = np.arange(time) // size
-    sums = jax.ops.segment_sum(series, window, int(window[-1]) + 1, indices_are_sorted=True)
-    return (sums / np.bincount(window)[:, None])[window]
-
-
-def randomize_phase(series: Series, phase: Float[Array, "frequencies"]) -> Series:
-    """Turn the phase of each frequency, the same in all channels: the power spectrum and the cross-spectra stay."""
-    time = series.shape[0]
-    spectrum = jnp.fft.rfft(series, axis=0)
-    fixed = (jnp.arange(spectrum.shape[0]) == 0) | (2 * jnp.arange(spectrum.shape[0]) == time)
-    return jnp.fft.irfft(spectrum * jnp.exp(1j * jnp.where(fixed, 0, phase))[:, None], time, axis=0)
-
-
 def scaling(sigma: float = 0.1) -> Augment:
     """Multiply each channel by a factor ~ N(1, σ²)."""
+    check_numbers(sigma=sigma)
     return each_series(lambda key, x: x * (1 + sigma * jax.random.normal(key, (1, x.shape[1]))))
 
 
 def jitter(sigma: float = 0.03) -> Augment:
-    """Add white noise ~ N(0, σ²), σ in the units of the data."""
+    """Add white noise ~ N(0, σ²), with σ in the units of the data."""
+    check_numbers(sigma=sigma)
     return each_series(lambda key, x: x + sigma * jax.random.normal(key, x.shape))
 
 
 def noise(level: float = 0.1) -> Augment:
-    """Add white noise whose σ is `level` times the standard deviation of the channel: SNR = 1 / level²."""
+    """Add white noise with `level` times the standard deviation of the channel: SNR = 1 / level²."""
+    check_numbers(level=level)
     return each_series(lambda key, x: x + level * x.std(0, keepdims=True) * jax.random.normal(key, x.shape))
 
 
 def rotation(p: float = 0.5) -> Augment:
-    """With probability `p`, flip the sign of random channels and permute the channels: a sensor worn the other way round."""
+    """With probability `p`, flip the signs of random channels and permute the channels, as for a sensor worn differently."""
+    check_numbers(0, 1, p=p)
 
     def change(key: Key, x: Series) -> Series:
         choose, sign, order = jax.random.split(key, 3)
@@ -136,6 +77,8 @@ def rotation(p: float = 0.5) -> Augment:
 
 def magnitude_warp(sigma: float = 0.2, *, knots: int = 4) -> Augment:
     """Multiply each channel by a smooth curve through `knots` + 2 values ~ N(1, σ²)."""
+    check_count("knots", knots, 0)
+    check_numbers(sigma=sigma)
 
     def change(key: Key, x: Series) -> Series:
         return x * (1 + sigma * smooth_curve(jax.random.normal(key, (knots + 2, x.shape[1])), x.shape[0]))
@@ -144,7 +87,9 @@ def magnitude_warp(sigma: float = 0.2, *, knots: int = 4) -> Augment:
 
 
 def drift(most: float = 0.2, *, points: int = 3) -> Augment:
-    """Add to each channel a smooth random walk that starts at 0 and goes `most` times the channel's range away."""
+    """Add to each channel a smooth random walk from 0, whose largest distance is `most` times the range of the channel."""
+    check_count("points", points)
+    check_numbers(most=most)
 
     def change(key: Key, x: Series) -> Series:
         steps = jax.random.normal(key, (points + 1, x.shape[1]))
@@ -158,25 +103,31 @@ def drift(most: float = 0.2, *, points: int = 3) -> Augment:
 
 
 def dropout(p: float = 0.05, *, value: float = 0.0) -> Augment:
-    """Lose each time step, all channels of it, with probability `p`: it reads `value`. (Nothing is rescaled.)"""
+    """Replace all channels of each time step by `value` with probability `p`, without rescaling."""
+    check_numbers(0, 1, p=p)
     return each_series(lambda key, x: jnp.where(jax.random.bernoulli(key, p, (x.shape[0], 1)), value, x))
 
 
 def quantize(levels: float = 10, *, p: float = 1.0) -> Augment:
     """With probability `p`, round each channel to `levels` values over its range."""
+    check_numbers(2, levels=levels)
+    check_numbers(0, 1, p=p)
     return each_series(lambda key, x: jnp.where(jax.random.bernoulli(key, p), quantize_series(x, levels), x))
 
 
 def pool(size: int = 2, *, p: float = 1.0) -> Augment:
-    """With probability `p`, replace windows of `size` steps by their means: a slower sensor."""
+    """With probability `p`, replace windows of `size` steps by their means, as for a slower sensor."""
+    check_count("size", size)
+    check_numbers(0, 1, p=p)
     return each_series(lambda key, x: jnp.where(jax.random.bernoulli(key, p), pool_series(x, size), x))
 
 
 def surrogate(strength: float = 1.0) -> Augment:
-    """Turn the phase of each frequency by an angle uniform in ±`strength`·π: same power spectrum, another course.
+    """Surrogate with the same power spectrum: shift the phase of each frequency by an angle from ±`strength`·π, uniformly.
 
     Source: Theiler et al. 1992, Physica D 58.
     """
+    check_numbers(strength=strength)
 
     def change(key: Key, x: Series) -> Series:
         angle = strength * jnp.pi * jax.random.uniform(key, (x.shape[0] // 2 + 1,), minval=-1.0, maxval=1.0)
@@ -186,12 +137,15 @@ def surrogate(strength: float = 1.0) -> Augment:
 
 
 def reverse(p: float = 0.5) -> Augment:
-    """Run backwards with probability `p`."""
+    """Reverse the time axis with probability `p`."""
+    check_numbers(0, 1, p=p)
     return each_series(lambda key, x: jnp.where(jax.random.bernoulli(key, p), x[::-1], x))
 
 
 def permutation(segments: int = 5, *, p: float = 1.0) -> Augment:
-    """With probability `p`, cut into 1 to `segments` equal parts and shuffle them."""
+    """With probability `p`, split into 1 to `segments` equal parts and shuffle them."""
+    check_count("segments", segments)
+    check_numbers(0, 1, p=p)
 
     def change(key: Key, x: Series) -> Series:
         choose, count, shuffle = jax.random.split(key, 3)
@@ -203,7 +157,9 @@ def permutation(segments: int = 5, *, p: float = 1.0) -> Augment:
 
 
 def time_warp(sigma: float = 0.2, *, knots: int = 4) -> Augment:
-    """Read the series at a smoothly varying speed through `knots` + 2 values ~ N(1, σ²)."""
+    """Resample at a smoothly varying speed, a curve through `knots` + 2 values ~ N(1, σ²)."""
+    check_count("knots", knots, 0)
+    check_numbers(sigma=sigma)
 
     def change(key: Key, x: Series) -> Series:
         return warp_time(x, 1 + sigma * smooth_curve(jax.random.normal(key, (knots + 2, 1)), x.shape[0])[:, 0])
@@ -212,7 +168,8 @@ def time_warp(sigma: float = 0.2, *, knots: int = 4) -> Augment:
 
 
 def window_slice(share: float = 0.9) -> Augment:
-    """Stretch a random window of `share` of the time to the whole."""
+    """Stretch a random window, a `share` of the time, to the whole time."""
+    check_numbers(0, 1, share=share)
 
     def change(key: Key, x: Series) -> Series:
         last = x.shape[0] - 1
@@ -223,7 +180,8 @@ def window_slice(share: float = 0.9) -> Augment:
 
 
 def window_warp(share: float = 0.1, *, speeds: tuple[float, ...] = (0.5, 2.0)) -> Augment:
-    """Run a random window of `share` of the time at one of `speeds`, the whole then being fitted to its time."""
+    """Change the speed of a random window, a `share` of the time, to one of `speeds`, and resample to the same time."""
+    check_numbers(0, 1, share=share)
 
     def change(key: Key, x: Series) -> Series:
         place, choose = jax.random.split(key)
@@ -236,11 +194,12 @@ def window_warp(share: float = 0.1, *, speeds: tuple[float, ...] = (0.5, 2.0)) -
 
 
 def crop(size: int) -> Augment:
-    """A random window of `size` (static) steps, which is the new time."""
+    """Crop a random window of `size` steps (static)."""
+    check_count("size", size)
 
     def change(key: Key, x: Series) -> Series:
         if size > x.shape[0]:
-            raise UserError(f"crop size must be at most the time {x.shape[0]}, got {size}")
+            raise UserError(f"size = {size} must be at most the number of steps, {x.shape[0]}")
         start = jax.random.randint(key, (), 0, x.shape[0] - size + 1)
         return jax.lax.dynamic_slice_in_dim(x, start, size)
 
@@ -256,12 +215,16 @@ def spec_augment(
     share: float = 1.0,
     value: float = 0.0,
 ) -> Augment:
-    """Put `value` in `time_masks` bands of 0 to `time` steps and in `frequency_masks` bands of 0 to `frequency` channels.
+    """SpecAugment: replace random bands of time steps and of frequencies of a spectrogram by `value`.
 
-    No time band is wider than `share` of all steps; where the batch has a `length`, it lies within it. Without the paper's
-    time warp (see `time_warp`), which it found least useful.
+    There are `time_masks` bands of 0 to `time` steps and `frequency_masks` bands of 0 to `frequency` channels. A time band is
+    at most `share` of the steps and lies within `length` if the batch has it. The time warp of the paper, which it found least
+    useful, is `time_warp`.
     Source: Park et al. 2019, arXiv:1904.08779.
     """
+    check_counts(0, time_masks=time_masks, frequency_masks=frequency_masks)
+    check_numbers(time=time, frequency=frequency)
+    check_numbers(0, 1, share=share)
 
     def band(key: Key, size: int, real: Any, most: Any) -> Array:
         width_key, start_key = jax.random.split(key)

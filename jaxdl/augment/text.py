@@ -1,12 +1,12 @@
-"""Random changes of token sequences: `x` `(batch, time)` integers, `length` `(batch,)` where the batch has one.
+"""Random augmentation of token sequences: `x` `(batch, time)` integers, and `length` `(batch,)` if the batch has it.
 
-Tokens from `length` on (without a length: tokens equal to `pad`) are padding and are never touched, read or moved into the
-text. Each function makes a pure `(key, batch) -> batch`; `p` is a probability per token and may be traced. Tokens in `keep`
-(begin, end, separator) stay what and in the order they are. Edits that change the length push to the end or cut there, since
-shapes are static. Labels stay: a change that flips the meaning is the caller's risk, so keep `p` near 0.1.
+Tokens from `length` on, or without a length the trailing tokens equal to `pad`, are padding, which is never used or changed. Each
+function returns a pure `(key, batch) -> batch`; `p` is a probability per token and may be traced. Tokens in `keep` (begin, end,
+separator) and their order do not change. Since shapes are static, a longer sequence is cut at the end. Labels do not change,
+so use a small `p`, about 0.1, which rarely changes the meaning.
 
-Source of swap, insert, delete and synonyms: Wei and Zou 2019 (EDA), arXiv:1901.11196, which changes n = α·L random words where
-these draw each word with probability p = α.
+Source of swap, insert, delete and synonyms: Wei and Zou 2019 (EDA), arXiv:1901.11196, which changes n = α·L random words;
+here each word is drawn with probability p = α.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,17 +18,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxdl.augment.rows import row_keys
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.types import Augment, Batch, Key, UserError
 
 Tokens = Int[Array, "time"]
 Free = Bool[Array, "time"]
-"""True where a token may be changed: neither padding nor to be kept."""
+"""True where a token may be changed: neither padding nor in `keep`."""
 Rewriter = Callable[[Key, Int[Array, "batch time"]], Int[Array, "batch time_out"]]
-"""A sequence model as a function: keys `(batch,)`, one a row, and padded tokens -> padded tokens."""
+"""A sequence model as a function of keys `(batch,)` and padded tokens, which returns padded tokens."""
 
 
 def lengths(batch: Batch, pad: int) -> Int[Array, "batch"]:
-    """The number of tokens of every row: `length`, or what stands before the trailing padding."""
+    """Return the number of tokens of each row: `length`, or the tokens before the trailing padding."""
     if "length" in batch:
         return batch["length"]
     x = batch["x"]
@@ -38,7 +39,8 @@ def lengths(batch: Batch, pad: int) -> Int[Array, "batch"]:
 def each_text(
     change: Callable[[Key, Tokens, Free, Int[Array, ""]], tuple[Tokens, Int[Array, ""]]], pad: int, keep: Sequence[int]
 ) -> Augment:
-    """Lift `change(key, tokens, free, length) -> (tokens, length)` to a batch."""
+    """Apply `change(key, tokens, free, length) -> (tokens, length)` to each row of a batch."""
+    check_count("pad", pad, 0)
 
     def one(key: Key, tokens: Tokens, length: Int[Array, ""]) -> tuple[Tokens, Int[Array, ""]]:
         free = (jnp.arange(tokens.size) < length) & ~jnp.isin(tokens, jnp.array(keep, tokens.dtype))
@@ -54,7 +56,7 @@ def each_text(
 
 
 def swap_tokens(tokens: Tokens, order: Float[Array, "time"], hit: Free, free: Free) -> Tokens:
-    """Exchange tokens in pairs: the free places, sorted by `order`, are paired off, and a pair with a hit is exchanged."""
+    """Swap tokens in pairs: the free places, sorted by `order`, are paired, and pairs whose first place has a hit are swapped."""
     place = jnp.argsort(jnp.where(free, order, jnp.inf))
     even = jnp.arange(tokens.size // 2) * 2
     first, second = place[even], place[even + 1]
@@ -64,7 +66,7 @@ def swap_tokens(tokens: Tokens, order: Float[Array, "time"], hit: Free, free: Fr
 
 
 def delete_tokens(tokens: Tokens, drop: Free, pad: int) -> Tokens:
-    """Drop the marked tokens and close the gaps.
+    """Remove the tokens in `drop` and close the gaps.
 
     >>> delete_tokens(jnp.array([5, 6, 7, 8, 0]), jnp.array([False, True, False, False, False]), pad=0)
     Array([5, 7, 8, 0, 0], dtype=int32)
@@ -74,7 +76,7 @@ def delete_tokens(tokens: Tokens, drop: Free, pad: int) -> Tokens:
 
 
 def insert_tokens(tokens: Tokens, after: Free, new: Tokens) -> Tokens:
-    """Put `new[i]` behind token i where `after[i]`; what is pushed beyond the end is lost.
+    """Insert `new[i]` after token i where `after[i]`; tokens beyond the end are lost.
 
     >>> insert_tokens(jnp.array([5, 6, 0, 0]), jnp.array([True, False, False, False]), jnp.array([9, 9, 9, 9]))
     Array([5, 9, 6, 0], dtype=int32)
@@ -85,16 +87,16 @@ def insert_tokens(tokens: Tokens, after: Free, new: Tokens) -> Tokens:
 
 
 def random_synonyms(key: Key, tokens: Tokens, table: Int[Array, "vocab most"]) -> Tokens:
-    """A random entry ≥ 0 of each token's row of `table`; -1 for a token without one."""
+    """Return a random entry ≥ 0 of each token's row of `table`, or -1 for a token without synonyms."""
     rows = jnp.asarray(table)[tokens]
     best = jnp.argmax(jnp.where(rows >= 0, jax.random.uniform(key, rows.shape), -1.0), axis=-1)
     return jnp.take_along_axis(rows, best[:, None], axis=-1)[:, 0]
 
 
 def synonym_table(synonyms: Mapping[int, Iterable[int]], vocab: int) -> Int[np.ndarray, "vocab most"]:
-    """The array `synonyms` and `insert` want: row t holds the tokens that may replace t, filled up with -1.
+    """Return the table for `synonyms` and `insert`: row t holds the tokens that may replace t, padded with -1.
 
-    With the neighbours of each key as synonyms of a character it makes typing errors.
+    With characters as tokens and the neighbours of each key as synonyms, it simulates typing errors.
 
     >>> synonym_table({1: [2, 3], 2: [1]}, vocab=4).tolist()
     [[-1, -1], [2, 3], [1, -1], [-1, -1]]
@@ -108,6 +110,7 @@ def synonym_table(synonyms: Mapping[int, Iterable[int]], vocab: int) -> Int[np.n
 
 def mask(p: float = 0.15, *, mask_id: int, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
     """Replace each token by `mask_id` with probability `p`."""
+    check_numbers(0, 1, p=p)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         return jnp.where(free & jax.random.bernoulli(key, p, tokens.shape), mask_id, tokens), length
@@ -116,10 +119,11 @@ def mask(p: float = 0.15, *, mask_id: int, pad: int = 0, keep: Sequence[int] = (
 
 
 def cutoff(share: float = 0.1, *, mask_id: int, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
-    """Mask a run of consecutive tokens, `share` of the length (rounded), at a random place.
+    """Span cutoff: replace consecutive tokens, a `share` of the length, at a random place by `mask_id`.
 
-    Source: Shen et al. 2020, arXiv:2009.13818 (span cut-off).
+    Source: Shen et al. 2020, arXiv:2009.13818.
     """
+    check_numbers(0, 1, share=share)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         span = jnp.round(share * length)
@@ -131,7 +135,8 @@ def cutoff(share: float = 0.1, *, mask_id: int, pad: int = 0, keep: Sequence[int
 
 
 def synonyms(table: Int[Array, "vocab most"], p: float = 0.1, *, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
-    """Replace each token, with probability `p`, by one of its row of `table` (see `synonym_table`); without one it stays."""
+    """Replace each token that has synonyms, with probability `p`, by one of its row of `table` (`synonym_table`)."""
+    check_numbers(0, 1, p=p)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         choose, draw = jax.random.split(key)
@@ -142,7 +147,8 @@ def synonyms(table: Int[Array, "vocab most"], p: float = 0.1, *, pad: int = 0, k
 
 
 def swap(p: float = 0.1, *, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
-    """Exchange tokens with random others of the sequence; `p` is the expected share that moves."""
+    """Swap tokens with random other tokens of the sequence; `p` is the expected share of swapped tokens."""
+    check_numbers(0, 1, p=p)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         order, choose = jax.random.split(key)
@@ -153,7 +159,8 @@ def swap(p: float = 0.1, *, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
 
 
 def delete(p: float = 0.1, *, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
-    """Delete each token with probability `p`; if that leaves none, a random one is spared."""
+    """Delete each token with probability `p`; if none would be left, a random one is kept."""
+    check_numbers(0, 1, p=p)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         draw, spare = jax.random.split(key)
@@ -173,12 +180,13 @@ def insert(
     pad: int = 0,
     keep: Sequence[int] = (),
 ) -> Augment:
-    """Behind each token, with probability `p`, insert a synonym (from `table`) of a random token of the sequence.
+    """Insert, after each token with probability `p`, a synonym (from `table`) of a random token of the sequence.
 
-    With `vocab` = (low, high) instead, any token in [low, high). What is pushed beyond the last place is lost.
+    With `vocab` = (low, high) instead of a table, insert a random token in [low, high). Tokens beyond the end are lost.
     """
+    check_numbers(0, 1, p=p)
     if (table is None) == (vocab is None):
-        raise UserError(f"insert takes either table or vocab, got table={table is not None}, vocab={vocab}")
+        raise UserError(f"insert needs either table or vocab, got {'none' if table is None else 'both'}")
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
         choose, draw, other = jax.random.split(key, 3)
@@ -197,11 +205,12 @@ def insert(
 
 
 def paraphrase(model: Rewriter, p: float = 0.5, *, pad: int = 0) -> Augment:
-    """Rewrite each row with probability `p` by `model(keys, x) -> x`, any sequence model that says the same in other words.
+    """Replace each row with probability `p` by the result of a paraphrasing model, `model(keys, x) -> x`.
 
-    `keys` is one key a row, for sampling. Its answer is padded to the old time, or cut to it, its last token (which says that
-    it ends) kept in the last place; `length` follows it.
+    `keys` has one key per row, for sampling. The result is padded to the time of x, or cut to it with its last token (the end of
+    the sequence) in the last place; `length` is changed accordingly.
     """
+    check_numbers(0, 1, p=p)
 
     def augment(key: Key, batch: Batch) -> Batch:
         choose, draw = jax.random.split(key)
@@ -223,9 +232,9 @@ def paraphrase(model: Rewriter, p: float = 0.5, *, pad: int = 0) -> Augment:
 
 
 def back_translate(there: Rewriter, back: Rewriter, p: float = 0.5, *, pad: int = 0) -> Augment:
-    """Translate to another language and back: `back(there(x))` is a paraphrase.
+    """Back-translation: translate to another language and back, `back(there(x))`.
 
-    Both take and give padded tokens, each in its own vocabulary. Source: Sennrich et al. 2015, arXiv:1511.06709.
+    Both models take and return padded tokens of their vocabularies. Source: Sennrich et al. 2015, arXiv:1511.06709.
     """
 
     def model(keys: Key, x: Int[Array, "batch time"]) -> Int[Array, "batch time_out"]:
@@ -238,14 +247,15 @@ def back_translate(there: Rewriter, back: Rewriter, p: float = 0.5, *, pad: int 
 def bpe_dropout(
     symbols: Sequence[str], ranks: Mapping[tuple[str, str], int], *, p: float = 0.1, random: np.random.Generator
 ) -> list[str]:
-    """Byte-pair encoding of one word where each possible merge is skipped with probability `p` at every step (on the host).
+    """BPE-dropout: byte-pair encoding of a word, on the host, where each merge is skipped with probability `p` at every step.
 
-    `ranks` says which pairs merge, the lowest first. p = 0 is plain BPE, p = 1 leaves the symbols.
+    `ranks` are the ranks of the merges, the lowest of which is applied first. p = 0 is BPE, p = 1 returns the symbols.
     Source: Provilkov et al. 2019, arXiv:1910.13267, algorithm 1.
 
     >>> bpe_dropout("lower", {("l", "o"): 0, ("lo", "w"): 1, ("e", "r"): 2}, p=0.0, random=np.random.default_rng(0))
     ['low', 'er']
     """
+    check_numbers(0, 1, p=p)
     symbols = list(symbols)
     while True:
         merges = [

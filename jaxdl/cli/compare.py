@@ -1,6 +1,7 @@
-"""`compare RUN...`: final and best metrics of runs, grouped over seeds, the knobs that differ, one plot.
+"""`compare RUN...`: a table of the final and best metrics of runs, grouped over seeds, and one plot.
 
-Each seed counts once, with its newest finished run. Runs of an edited file are another setting. What is left out is said.
+Each seed counts once, with its newest finished run. Runs of an edited file are another setting. A note names every run that is
+left out.
 """
 
 import json
@@ -15,7 +16,7 @@ import tyro
 
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
-from jaxdl.record.log import read
+from jaxdl.record.log import read_thinned
 from jaxdl.record.run import RunFolder, age, find_runs, open_run, readable
 
 FINISHED = ("finished", "stopped early")
@@ -23,23 +24,23 @@ FINISHED = ("finished", "stopped early")
 
 @dataclass(frozen=True)
 class Options:
-    """A table of runs: mean ± standard deviation over seeds, best first, and one overlaid plot."""
+    """Compare runs: mean ± standard deviation over seeds, best first, and one plot."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, or folders of runs (runs/digits_cnn)."""
+    """Run folders, or folders that hold run folders, such as runs/digits_cnn."""
     metric: str | None = None
-    """The metric to order by; by default the first run's own."""
+    """The metric to sort by. None: the one that selects the best checkpoint of the runs."""
     mode: Literal["max", "min"] | None = None
-    """Whether more or less of it is better, where the runs do not say."""
+    """Whether a larger or a smaller value is better, if the runs do not record it."""
     plot: Path = Path("compare.png")
-    """Where the plot goes; an existing file is not overwritten but numbered."""
+    """File of the plot; if it exists, a number is added to the name."""
     json: bool = False
     """Print JSON."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run came to, read from its log."""
+    """The metrics of one run, read from its log."""
 
     run: RunFolder
     metric: str
@@ -66,7 +67,7 @@ def run(args: Sequence[str]) -> int:
     notes += more + most
     metric, mode = results[0].metric, results[0].mode
     if len({result.metric for result in results}) > 1:
-        raise ExperimentError("the runs select by different metrics; name one with --metric")
+        raise ExperimentError("the runs select by different metrics: name one with --metric")
     groups = sorted(grouped(results), key=lambda g: mean([r.best for r in g]) * (-1 if mode == "max" else 1))
     names = identities(groups)
     rows = [
@@ -93,7 +94,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def all_runs(paths: Sequence[Path]) -> list[RunFolder]:
-    """The runs named or inside the folders named, each once, the oldest first."""
+    """The runs given, or inside the folders given, each once, oldest first."""
     found: list[RunFolder] = []
     for path in paths:
         if (path / "config.json").is_file() or not path.is_dir():
@@ -110,12 +111,12 @@ def all_runs(paths: Sequence[Path]) -> list[RunFolder]:
 
 
 def without_sweeps(runs: Sequence[RunFolder]) -> tuple[list[RunFolder], list[str]]:
-    """The single runs, and where the tables of the sweeps are."""
+    """The runs that are not sweeps, and a note on the table of each sweep."""
     sweeps = [run.folder for run in runs if "sweep" in run.config]
     notes = []
     for folder in sweeps:
         made = [str(folder / name) for name in ("report.md", "results.csv") if (folder / name).is_file()]
-        where = f"its table is in {' and '.join(made)}" if made else "it has no table yet, for it has not ended"
+        where = f"its table is in {' and '.join(made)}" if made else "it has not finished and has no table yet"
         notes.append(f"note: {folder} is a sweep: {where}")
     return [run for run in runs if "sweep" not in run.config], notes
 
@@ -130,13 +131,13 @@ def with_evaluations(runs: Sequence[RunFolder], metric: str | None, mode: str | 
 
 
 def chosen(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
-    """The newest finished run of each setting and seed (results come oldest first), and a note on every other run.
+    """The newest finished run of each setting and seed, and a note on every other run. If no run has finished: all of them.
 
-    A mean over seeds is one over runs of equal length, and over each seed once. Without any finished run: all of them.
+    `results` come oldest first. So a mean over seeds is over runs of equal length and has each seed once.
     """
     finished = [result for result in results if result.reason in FINISHED]
     if not finished:
-        return list(results), ["note: no run has finished: the table shows them as they are, none pooled"]
+        return list(results), ["note: no run has finished: each has a row of its own"]
     newest = {(setting(result), result.seed): result for result in finished}
     notes = []
     for result in results:
@@ -151,11 +152,11 @@ def chosen(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
 
 
 def result_of(run: RunFolder, metric: str | None, mode: str | None = None) -> Result | None:
-    """None: there is no evaluation yet."""
-    lines = read(run.metrics) if run.metrics.is_file() else []
-    evals = [line for line in lines if line["kind"] == "eval"]
+    """The metrics of a run; None if it has no evaluation yet."""
     selected, own = run.config["select"]
     name, stated = metric or selected, {"loss": "min", **run.config.get("directions", {}), selected: own}
+    lines = read_thinned(run.metrics, (name, mode or stated.get(name, "max")))[0] if run.metrics.is_file() else []
+    evals = [line for line in lines if line["kind"] == "eval"]
     if not evals:
         return None
     if name not in evals[0]:
@@ -164,7 +165,7 @@ def result_of(run: RunFolder, metric: str | None, mode: str | None = None) -> Re
     mode = mode or stated.get(name)
     if mode is None:
         raise ExperimentError(
-            f"{run.folder} does not say whether more or less {name!r} is better: add --mode max or min"
+            f"{run.folder} does not say whether more or less {name!r} is better: add --mode max or --mode min"
         )
     curve = [float(line[name]) for line in evals]
     values = [value for value in curve if math.isfinite(value)]
@@ -194,7 +195,7 @@ def setting(result: Result) -> str:
 
 
 def grouped(results: Sequence[Result]) -> list[list[Result]]:
-    """Finished runs that differ in the seed only; an unfinished one is a group of its own."""
+    """Group finished runs that differ in the seed only; an unfinished run is a group of its own."""
     groups: dict[Any, list[Result]] = {}
     for result in results:
         key = setting(result) if result.reason in FINISHED else result.run.folder
@@ -203,7 +204,7 @@ def grouped(results: Sequence[Result]) -> list[list[Result]]:
 
 
 def identities(groups: Sequence[Sequence[Result]]) -> list[dict[str, Any]]:
-    """What tells each group from the others: the columns in which they differ."""
+    """The columns in which the groups differ, for each group."""
     results = [result for group in groups for result in group]
     configs = [result.run.config for result in results]
     experiments = {config["experiment"] for config in configs}

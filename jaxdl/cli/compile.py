@@ -22,21 +22,21 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 
 @dataclass(frozen=True)
 class Options:
-    """For which machine."""
+    """Compile the programs of a training without running them; show FLOPs, memory and communication."""
 
     device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute; by default whatever JAX finds."""
+    """Where to compute. None: what JAX_PLATFORMS says, else the fastest that JAX finds."""
     mesh: str | None = None
-    """Devices by axis, as in data=4,model=2; by default all devices take part of the data."""
+    """Devices by axis, as in data=4,model=2. None: all devices share the batch."""
     devices: int | None = None
-    """Split the CPU into so many virtual devices."""
+    """Number of virtual devices to split the CPU into."""
     deterministic: bool = False
-    """As for training."""
+    """Compile as `train --deterministic` does."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One compiled program. `flops` of one step (of a loop: its body once), `memory` in bytes, both on one device."""
+    """One compiled program: FLOPs of one step (the body of a loop counts once) and memory in bytes, on one device."""
 
     name: str
     seconds: float
@@ -61,9 +61,9 @@ def run(args: Sequence[str]) -> int:
 
 
 def compiled(program: Program) -> Iterator[Row]:
-    """The programs of a run in the order in which it needs them: compiled ahead, hence found in the cache."""
+    """Compile the programs of a run in the order of their use; the run then finds them in the cache."""
     if program.plan.strategy != "jit":
-        raise ExperimentError("only programs of --strategy jit are compiled ahead")
+        raise ExperimentError("compile needs --strategy jit")
     exp, shapes, number = program.exp, program.shapes, jax.ShapeDtypeStruct((), jnp.int32)
     knobs = program.traced
 
@@ -106,7 +106,7 @@ def measured(name: str, function: Any, *arguments: Any) -> Row:
 
 
 def collectives(text: str) -> dict[str, int]:
-    """How often each kind of communication stands in a compiled program (in a loop: once).
+    """Number of operations of each kind of communication in a compiled program; those in a loop count once.
 
     >>> collectives(
     ...     "%a = f32[4]{0} all-reduce(%x), x\\n%b = (f32[2], f32[4]) all-gather-start(%y)\\n%c = f32[] add(%a)"

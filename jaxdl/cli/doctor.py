@@ -1,4 +1,4 @@
-"""`doctor`: what is installed, which devices there are, and what is missing for which extra."""
+"""`doctor`: show what is installed, the devices, and what is missing for which extra."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from jaxdl.cli.options import read_flags
 
 @dataclass(frozen=True)
 class Options:
-    """Versions, backend, devices, compilation cache, compiler options, extras."""
+    """Show versions, backend, devices, compilation cache, compiler options and extras."""
 
     device: Literal["cpu", "gpu", "tpu"] | None = None
-    """The backend to ask for."""
+    """The backend to check."""
 
 
 def run(args: Sequence[str]) -> int:

@@ -34,7 +34,7 @@ def explained(action: Callable[[], int]) -> int:
     try:
         return action()
     except KeyboardInterrupt:
-        print("stopped; the last checkpoint stands, if there is one", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         raise

@@ -1,4 +1,4 @@
-"""`evaluate RUN`: the metrics of a run on a split, exactly: every example once, whatever the batch size."""
+"""`evaluate RUN`: the exact metrics of a run on a split: every example counts once, whatever the batch size."""
 
 import json
 import sys
@@ -17,18 +17,24 @@ from jaxdl.runs.members import load
 
 @dataclass(frozen=True)
 class Options:
-    """Metrics of a trained run on a whole split."""
+    """Compute the metrics of a run on a whole split.
+
+    It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
+    (`python -m jaxdl export`), which executes no Python file.
+    """
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
     split: str = "test"
     """train, validation or test."""
     checkpoint: Literal["best", "last"] = "best"
-    """Weights of the best evaluation, or of the last checkpoint."""
+    """Take the weights of the best evaluation or of the last checkpoint."""
     member: int | None = None
-    """Which member, of a sweep's folder."""
+    """Number of the member, if the folder is that of a sweep."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     json: bool = False
-    """Print JSON, arrays (confusion matrix, ...) included."""
+    """Print JSON, including arrays such as the confusion matrix."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute."""
 
@@ -36,7 +42,7 @@ class Options:
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl evaluate")
     runtime.configure(device=options.device)
-    trained = load(options.run, options.checkpoint, member=options.member)
+    trained = load(options.run, options.checkpoint, member=options.member, trust=options.trust)
     result = trained.evaluate(options.split)
     if options.json:
         arrays = {name: as_json(value) for name, value in result.report.items()}

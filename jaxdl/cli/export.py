@@ -1,16 +1,17 @@
-"""`export RUN`: a trained run as files that need no jaxdl: the compiled function in StableHLO, and its weights.
+"""`export RUN`: write the prediction function of a run as StableHLO and its weights, usable without jaxdl.
 
 RUN/export/
-  predict.jax           the function (params, model_state, x) -> outputs, as `jax.export` keeps it: loads in any jax
+  predict.jax           the function (params, model_state, x) -> outputs, serialised by `jax.export`
   predict.stablehlo     the same as a portable StableHLO module, for other runtimes
   weights.safetensors   params/... and model_state/..., float32
-  signature.json        shapes, types, classes, where it came from
+  signature.json        shapes, types, classes, and the run
   MANIFEST.json         size and checksum of these files; `load` compares them
 
-The function computes in the precision that the run was trained in: with `precision="bfloat16"` it rounds weights and inputs as
-training does, and gives float32.
+The function computes in the precision of the run: with `precision="bfloat16"` it rounds weights and inputs as training does,
+and returns float32.
 
-`load(folder)` makes a Python function of them again; it needs jax and safetensors only.
+`load(folder)` returns it as a Python function. It needs jax and safetensors only and executes no file of the folder but the
+compiled function: the way to use a run of somebody else.
 """
 
 import json
@@ -38,14 +39,19 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 @dataclass(frozen=True)
 class Options:
-    """The prediction function of a run as StableHLO and safetensors."""
+    """Write the prediction function of a run as StableHLO and its weights as safetensors.
+
+    It executes the copy of the experiment file in the run folder; whoever receives the exported files executes no Python file.
+    """
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
     out: Path | None = None
-    """A folder that does not exist yet; by default RUN/export."""
+    """The folder to make. None: RUN/export."""
     checkpoint: Literal["best", "last"] = "best"
-    """Weights of the best evaluation, or of the last checkpoint."""
+    """Take the weights of the best evaluation or of the last checkpoint."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to trace."""
 
@@ -55,8 +61,8 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     folder = options.out or options.run / "export"
     if folder.exists():
-        raise ExperimentError(f"{folder} exists already: remove it, or name another folder with --out")
-    signature = write(load_run(options.run, options.checkpoint), folder)
+        raise ExperimentError(f"{folder} exists: remove it, or name another folder with --out")
+    signature = write(load_run(options.run, options.checkpoint, trust=options.trust), folder)
     rows = "any number of examples" if signature["any_batch"] else f"{signature['input']['shape'][0]} examples"
     print(f"{folder}: {rows} at a time, for {', '.join(signature['platforms'])}")
     return 0

@@ -1,4 +1,4 @@
-"""`generate RUN --prompt "..."`: what a trained language model writes, or an imported one; what a GAN or a VAE makes."""
+"""`generate RUN --prompt "..."`: text of a trained or imported language model; examples of a GAN or a VAE."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,34 +24,40 @@ from jaxdl.runs.members import load
 
 @dataclass(frozen=True)
 class Options:
-    """Continue a prompt with a trained language model, the text comes as it is written; or make examples with a GAN or a VAE."""
+    """Continue a prompt with a language model, or draw examples from a GAN or a VAE.
+
+    It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
+    (`python -m jaxdl export`), which executes no Python file.
+    """
 
     run: tyro.conf.Positional[Path]
-    """The run folder, or one that `import-weights` made of GPT-2's weights with their tokenizer.json."""
+    """The run folder, or a folder of imported GPT-2 weights with their tokenizer.json."""
     prompt: str = ""
-    """What the text begins with; nothing: a new line."""
+    """Beginning of the text; empty: a new line."""
     steps: int = 300
-    """Tokens to write."""
+    """Number of tokens to generate."""
     temperature: float = 0.8
-    """0 always takes the likeliest token, 1 draws as the model thinks, more is bolder."""
+    """Sampling temperature: 0 always takes the most probable token, 1 samples from the model's distribution."""
     top_k: int | None = None
-    """Draw from so many likeliest tokens only."""
+    """Sample from this many most probable tokens only."""
     top_p: float | None = None
-    """Draw from the fewest likeliest tokens that together have this probability."""
+    """Sample from the smallest set of tokens with this total probability (nucleus sampling)."""
     beam: int | None = None
-    """Search the likeliest text with so many beams instead of drawing; it is shown when it is complete."""
+    """Use beam search with this many beams instead of sampling; the text is printed when it is complete."""
     seed: int = 0
-    """Of the draws."""
+    """Seed of the sampling."""
     samples: int | None = None
-    """How many texts (one, if nothing is said), or examples (64)."""
+    """Number of texts (None: 1) or of examples (None: 64)."""
     label: str | None = None
-    """Of which class, where examples are made of a class: its name or number; nothing: of all in turn."""
+    """Class of the examples, by name or number, if the model is conditional. None: all classes in turn."""
     out: Path | None = None
-    """Where examples go: a .png, or .npy for the numbers; nothing: a new file in the run folder."""
+    """File for the examples, .png or .npy. None: a new file in the run folder."""
     checkpoint: Literal["best", "last"] = "best"
-    """Weights of the best evaluation, or of the last checkpoint."""
+    """Take the weights of the best evaluation or of the last checkpoint."""
     member: int | None = None
-    """Which member, of a sweep's folder."""
+    """Number of the member, if the folder is that of a sweep."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute."""
 
@@ -63,7 +69,7 @@ def run(args: Sequence[str]) -> int:
     if (options.run / "weights.json").is_file():
         return write(*imported(options.run), options)
 
-    trained = load(options.run, options.checkpoint, member=options.member)
+    trained = load(options.run, options.checkpoint, member=options.member, trust=options.trust)
     if trained.experiment.task.generative:
         made = make(trained, options.samples or 64, label=options.label, seed=options.seed, path=options.out)
         print(f"{options.samples or 64} examples: {made}")
@@ -73,17 +79,19 @@ def run(args: Sequence[str]) -> int:
 
 
 def write(model: Any, params: Any, tokenizer: Any, options: Options) -> int:
-    """Print texts behind the prompt."""
+    """Print the prompt and its continuations."""
     if options.label is not None or options.out is not None:
         raise ExperimentError("--label and --out are for runs that make examples (a GAN, a VAE); this one writes text")
     samples = options.samples or 1
     prompt = encoded(options.prompt, tokenizer)
     limit = positions_of(model)
     if limit is not None and len(prompt) + options.steps > limit:
-        told = f"the model knows {limit} positions"
+        known = f"the model has {limit} positions"
         if options.beam is not None:
-            raise ExperimentError(f"{told}, too few for {len(prompt)} tokens of prompt and --steps {options.steps}")
-        print(f"note: {told}; beyond them it reads the last {limit // 2} tokens anew", file=sys.stderr)
+            raise ExperimentError(
+                f"{known}, too few for {len(prompt)} tokens of the prompt and --steps {options.steps}"
+            )
+        print(f"note: {known}; past them it starts again from the last {limit // 2} tokens", file=sys.stderr)
     rows = np.tile(prompt, (samples, 1))
     if options.beam is not None:
         texts = searched(model, params, rows[:1], tokenizer, options)
@@ -103,7 +111,7 @@ def write(model: Any, params: Any, tokenizer: Any, options: Options) -> int:
 
 
 def check(options: Options) -> None:
-    """What is wrong with the flags, before anything is loaded."""
+    """Refuse flags that are out of range, before anything is loaded."""
     for name, least in (("steps", 1), ("samples", 1), ("beam", 1), ("top_k", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
@@ -111,48 +119,51 @@ def check(options: Options) -> None:
     if options.temperature < 0:
         raise ExperimentError(f"--temperature {options.temperature} must be 0 or more")
     if options.top_p is not None and not 0 < options.top_p <= 1:
-        raise ExperimentError(f"--top-p {options.top_p} is a probability: above 0, up to 1")
+        raise ExperimentError(f"--top-p {options.top_p} must be above 0 and at most 1")
     if options.beam is not None and options.samples is not None and options.samples > options.beam:
         raise ExperimentError(
-            f"--samples {options.samples}: --beam {options.beam} finds no more than {options.beam} texts"
+            f"--samples {options.samples} must be at most --beam {options.beam}, the number of texts that are searched"
         )
     if not 0 <= options.seed < 2**31:
         raise ExperimentError(f"--seed {options.seed} must be between 0 and {2**31 - 1}")
 
 
 def imported(folder: Path) -> tuple[Any, Any, Any]:
-    """The model, its parameters and its tokenizer, of imported weights."""
-
+    """(model, parameters, tokenizer) of imported weights."""
     found = open_weights(folder)
     if not isinstance(found.model, Decoder):
-        raise ExperimentError(f"{folder} holds {found.name}, which is no language model that continues a text")
+        raise ExperimentError(f"{folder} holds {found.name}, which is not a language model with a decoder only")
     if found.tokenizer is None:
-        raise ExperimentError(f"{folder} has no tokenizer.json: copy the one that belongs to these weights there")
+        raise ExperimentError(f"{folder} has no tokenizer.json: copy the tokenizer.json of these weights into it")
     return found.model, found.weights.variables["params"], HuggingFace(found.tokenizer.read_text(encoding="utf-8"))
 
 
 def writer(exp: Any, run: Path) -> tuple[Any, Any]:
-    """The model and the tokenizer of a run, if it is one that goes on with a text."""
-
+    """(model, tokenizer) of a run; ExperimentError if it is not a language model."""
     model = exp.task.network
     if isinstance(model, (EncoderDecoder, Seq2Seq)):
-        raise ExperimentError(f"{run} translates, it continues no text: use python -m jaxdl predict {run} file.txt")
+        raise ExperimentError(
+            f"{run} translates and cannot continue a text: use python -m jaxdl predict {run} file.txt"
+        )
     tokenizer = exp.data.tokenizers.get("tokenizer")
     if not (hasattr(model, "start") and hasattr(model, "step")) or tokenizer is None:
-        raise ExperimentError(f"{run} is no language model (its task is {type(exp.task).__name__}): it cannot write")
+        raise ExperimentError(
+            f"{run} is not a language model (its task is {type(exp.task).__name__}): it cannot generate text"
+        )
     return (model.clone(stateful=False) if getattr(model, "stateful", False) else model), tokenizer
 
 
 def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
-    """The tokens of a prompt; at least one, since a model continues something."""
-
+    """The tokens of a prompt, at least one: an empty prompt is the start token or a new line."""
     try:
         prompt.encode()
     except UnicodeEncodeError:
         raise ExperimentError("--prompt: is not text in UTF-8") from None
     unknown = tokenizer.missing(prompt)
     if unknown:
-        raise ExperimentError(f"--prompt: the model does not know {named(unknown)}, it never saw them in training")
+        raise ExperimentError(
+            f"--prompt: {named(unknown)} did not occur in the training text, so the model cannot read it"
+        )
     tokens = tokenizer.encode(prompt)
     if len(tokens):
         return tokens
@@ -163,7 +174,7 @@ def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
 
 
 def positions_of(model: Any) -> int | None:
-    """How many positions a model knows; None: any number."""
+    """Number of positions of a model; None: no limit."""
     position = getattr(getattr(model, "config", None), "position", None)
     return getattr(position(), "length", None) if position is not None else None
 
@@ -188,7 +199,7 @@ def written(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, limit: in
 
 
 def searched(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, options: Options) -> list[str]:
-    """The texts of the best beams."""
+    """The most probable texts, by beam search."""
     import jax
 
     end = -1 if tokenizer.end is None else tokenizer.end  # no token is -1: all texts have the full length
@@ -204,7 +215,7 @@ def searched(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, options:
 
 
 def as_text(pieces: Iterable[np.ndarray], tokenizer: Any) -> Iterable[str]:
-    """Text as its tokens come, up to the end token; half a character waits for its other bytes."""
+    """Decode tokens as they arrive, up to the end token; an incomplete character waits for its other bytes."""
     tokens: list[int] = []
     shown = ""
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""`import-weights NAME FILE -o DIR`: PyTorch weights of a named model, as safetensors or a state dict, into jaxdl's form."""
+"""`import-weights NAME FILE -o DIR`: convert PyTorch weights of a named model, given as safetensors or a state dict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from jaxdl.record.manifest import result_file
 
 @dataclass(frozen=True)
 class Options:
-    """Read weights in torchvision's, timm's or Hugging Face's naming; nothing is loaded half."""
+    """Convert weights named as in torchvision, timm or Hugging Face. A missing or superfluous tensor is an error."""
 
     name: tyro.conf.Positional[str]
-    """A model of `python -m jaxdl models`, such as resnet50 or gpt2."""
+    """A name that `python -m jaxdl models` lists, such as resnet50 or gpt2."""
     file: tyro.conf.Positional[Path]
-    """A .safetensors file, a state dict that torch.save wrote (read without executing it), or a folder with one of them."""
+    """A .safetensors file, a state dict written by torch.save (read without executing it), or a folder with one of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The folder to make: weights.safetensors, weights.json, and tokenizer.json where one lies beside the file."""
+    """The folder to make, with weights.safetensors, weights.json and, if there is one beside the file, tokenizer.json."""
     classes: int | None = None
-    """Classes of the head; by default 1000, or what config.json beside the weights of a language model says."""
+    """Number of classes of the head. None: 1000, or what config.json beside the weights of a language model says."""
     naming: str | None = None
-    """torchvision, timm or huggingface; by default whichever fits."""
+    """torchvision, timm or huggingface. None: the one that fits."""
     ignore: tuple[str, ...] = ()
-    """Patterns of tensors that may be left over, such as 'aux.*'."""
+    """Patterns of tensors to ignore, such as 'aux.*'."""
 
 
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl import-weights")
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
-        raise ExperimentError(f"{options.output} exists already; nothing was changed")
+        raise ExperimentError(f"{options.output} exists and is not empty: name another folder with -o")
 
     head = {} if options.classes is None else {"classes": options.classes}
     with result_file(options.output) as new:
         imported = import_weights(options.name, options.file, new, naming=options.naming, ignore=options.ignore, **head)
-    print(f"{options.output}: {options.name} from {imported.weights.naming} names, every tensor in its place")
+    print(f"{options.output}: {options.name} from {imported.weights.naming} names, all tensors loaded")
     return 0

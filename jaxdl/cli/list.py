@@ -1,4 +1,4 @@
-"""`list`: the experiments, by the names that `train` takes, with the first line of their docstrings."""
+"""`list`: the experiments by the names that `train` takes, with the first line of their docstrings."""
 
 import ast
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from jaxdl.experiment import ExperimentError
 
 @dataclass(frozen=True)
 class Options:
-    """The experiments, a line each; `python -m jaxdl train NAME` trains one."""
+    """List the experiments, one per line. `python -m jaxdl train NAME` trains one."""
 
     folder: tyro.conf.Positional[Path | None] = None
-    """Where to look; by default in ./experiments and among those that come with jaxdl."""
+    """The folder to list. None: ./experiments, and the experiments that are installed with jaxdl."""
 
 
 def rows(folder: Path) -> list[tuple[Path, str]]:

@@ -1,7 +1,7 @@
-"""`lr-find EXPERIMENT`: the real training step under a rising learning rate, a plot of the loss and a suggestion.
+"""`lr-find EXPERIMENT`: train with a rising learning rate, plot the loss and suggest a learning rate.
 
-The learning rate is the knob `lr`, which enters the compiled step as a scalar: the ramp runs the very program that
-training will run, and compiles nothing else. The schedule is held at its peak meanwhile.
+The learning rate is the knob `lr`, which enters the compiled step as a scalar, so the ramp runs the program that training
+will run. The schedule is held at its peak.
 Source: Smith 2015, arXiv:1506.01186, section 3.3; the stopping rule and the smoothing follow Gugger's finder.
 """
 
@@ -24,37 +24,37 @@ from jaxdl.runs.prepare import check_data, prepare
 from jaxdl.setup import Setup
 
 SMOOTH = 0.9
-"""How much of the smoothed loss is kept from one step to the next."""
+"""Decay of the moving average of the loss."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """The ramp."""
+    """Train with a learning rate that rises at every step, and suggest the one at which the loss falls fastest."""
 
     knob: str = "lr"
-    """The knob that is the learning rate."""
+    """Name of the knob that is the learning rate."""
     ramp_steps: int = 100
-    """Steps of the ramp, a batch each."""
+    """Number of steps."""
     lowest: float = 1e-6
-    """Where the ramp begins."""
+    """Learning rate of the first step."""
     highest: float = 10.0
-    """Where it ends, if the loss has not gone up four-fold before."""
+    """Learning rate of the last step; the ramp ends earlier if the loss rises four-fold."""
     plot: Path = Path("lr_find.png")
-    """The picture."""
+    """File of the plot."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute."""
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """The loss at each learning rate of the ramp, smoothed, and what it suggests."""
+    """The loss at each learning rate of a ramp, smoothed, and the suggestion."""
 
     rate: np.ndarray
     loss: np.ndarray
     smooth: np.ndarray
     suggestion: float
     lowest: float
-    """The rate of the lowest smoothed loss: already too large to train with."""
+    """The rate of the lowest smoothed loss, which is already too large to train with."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -86,11 +86,9 @@ def ramp_of(
 ) -> Ramp:
     """Train from the start for `steps` steps, at lowest · (highest / lowest)^(t / (steps - 1)) in step t."""
     if not 0 < lowest < highest:
-        raise ExperimentError(
-            f"the ramp goes from --lowest {lowest:g} to --highest {highest:g}: take 0 < lowest < highest"
-        )
+        raise ExperimentError(f"--lowest {lowest:g} and --highest {highest:g}: needs 0 < lowest < highest")
     if steps < 10:
-        raise ExperimentError(f"--ramp-steps {steps} are too few to see a slope: take 10 or more")
+        raise ExperimentError(f"--ramp-steps {steps}: must be 10 or more, to show a slope")
     exp = setup.build()
     check_data(exp)
     program = prepare(setup, exp=exp)
@@ -109,7 +107,9 @@ def ramp_of(
         source = program.place(exp.data.source(t * draws, (t + 1) * draws, seed))
         state, view = program.bound({knob: np.float32(rate)}).chunk(state, source, np.int32(1), np.int32(10))
         if "loss" not in view["metrics"]:
-            raise ExperimentError(f"this task logs no `loss` but {', '.join(view['metrics'])}: nothing to ramp against")
+            raise ExperimentError(
+                f"this task logs no `loss`, which lr-find needs; it logs {', '.join(view['metrics'])}"
+            )
         total, weight = jax.device_get(view["metrics"]["loss"])
         loss = float(total / weight) if weight else float("nan")
         if not np.isfinite(loss):
@@ -125,16 +125,16 @@ def ramp_of(
     if progress:
         print(file=sys.stderr)
     if len(rates) < 5:
-        raise ExperimentError(f"the loss is not finite from {knob} = {lowest:g} on: begin with a lower --lowest")
+        raise ExperimentError(f"the loss is not finite at {knob} = {lowest:g}: give a lower --lowest")
     suggestion, best = suggest(np.array(rates), np.array(smoothed))
     return Ramp(np.array(rates), np.array(losses), np.array(smoothed), suggestion, best)
 
 
 def suggest(rate: np.ndarray, smooth: np.ndarray) -> tuple[float, float]:
-    """(where the smoothed loss falls fastest per decade, at most a third of the other; where it is lowest).
+    """(the rate at which the smoothed loss falls fastest per decade, at most a third of the second; the rate of its minimum).
 
-    Slopes are those of straight lines through half a decade, and count only once a tenth of the way down is done for good
-    (what is before is noise) and until nine tenths are.
+    Slopes are of straight lines through half a decade. They count where the loss has come down by a tenth to nine tenths of
+    its whole descent; before that is noise.
 
     >>> rate = np.logspace(-4, 0, 41)
     >>> smooth = -np.tanh(2 * np.log10(rate / 1e-2)) + 9 * np.maximum(0, np.log10(rate / 1e-1)) ** 2
@@ -158,10 +158,9 @@ def suggest(rate: np.ndarray, smooth: np.ndarray) -> tuple[float, float]:
 
 
 def peak_steps(exp: Experiment, state: Any) -> list[int]:
-    """For each schedule in the optimizer's state, in the order of the tree: the step at which it is highest.
+    """The step at which each schedule in the optimizer's state is highest, in the order of the tree.
 
-    The whole schedule is read by one compiled function: of an update nothing but the learning rate is asked for, and the
-    compiler leaves the rest of it out.
+    One compiled function evaluates the whole schedule; the compiler drops everything of the update but the learning rate.
     """
     peaks: list[int] = []
     for name, opt_state in sorted(state.opt_state.items()):
@@ -190,14 +189,12 @@ def at_steps(opt_state: Any, steps: Sequence[Any]) -> Any:
 
 
 def no_such_knob(setup: Setup, knob: str, traced: dict[str, Any]) -> str:
-    """Why `knob` cannot be ramped, and which could be."""
+    """The error for a knob that cannot be ramped, with those that can."""
     known = setup.knobs
     others = [name for name in traced if name != "seed"]
     hint = f"; float knobs that can: {', '.join(others)} (--knob NAME)" if others else ""
     if knob not in known:
-        return f"there is no knob {knob!r} to ramp{hint}"
+        return f"--knob {knob}: config has no such knob{hint}"
     if type(known[knob]) is not float:
-        return f"knob {knob!r} is {known[knob]!r}, no float, and cannot be ramped{hint}"
-    return (
-        f"knob {knob!r} decides something in Python (a shape, a branch, a number of steps): it cannot be ramped{hint}"
-    )
+        return f"--knob {knob}: its value {known[knob]!r} is not a float{hint}"
+    return f"--knob {knob}: `config` uses its value in Python (for a shape, a branch, a number of steps), so it cannot vary{hint}"

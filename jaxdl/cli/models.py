@@ -1,6 +1,6 @@
-"""`models`: every named configuration with parameters, batch statistics, multiply-adds, input size and source.
+"""`models`: every named model with parameters, batch statistics, multiply-adds, input size and source.
 
-They are read from `jaxdl/models/catalog.json`, for counting takes most of a minute. After a change to the catalog:
+The numbers are read from `jaxdl/models/catalog.json`, because counting takes most of a minute. After a change to the catalog:
 
     python -c "from jaxdl.cli.models import write; write()"
 """
@@ -21,10 +21,10 @@ CATALOG = Path(jaxdl.models.__file__).with_name("catalog.json")
 
 @dataclass(frozen=True)
 class Options:
-    """Every named model. Counts are of whole models with 1,000 (CIFAR: 10, BERT: 2) classes."""
+    """List the named models. Counts are of whole models with 1,000 classes (CIFAR: 10, BERT: 2)."""
 
     json: bool = False
-    """A JSON list instead of a table."""
+    """Print a JSON list instead of a table."""
 
 
 def run(args: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from jaxdl import runtime
 from jaxdl.experiment import ExperimentError, load_config, override_types
-from jaxdl.setup import Config, Setup, as_typed, refuse_reserved
+from jaxdl.setup import Config, Setup, as_typed, knob_types, refuse_reserved
 from jaxdl.shipped import commands_here
 
 LATEST = "latest"
@@ -193,7 +193,7 @@ def with_value(args: Sequence[str]) -> list[str]:
 def check_signature(config: Callable[..., Any], options: type = RunOptions) -> None:
     """Every knob needs a type and a default, and a name that no option has: they are the command line."""
     refuse_reserved(config)
-    hints = typing.get_type_hints(config)
+    hints = knob_types(config)
     for name, parameter in inspect.signature(config).parameters.items():
         if name in {field.name for field in fields(options)}:
             raise ExperimentError(

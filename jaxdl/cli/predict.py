@@ -1,4 +1,4 @@
-"""`predict RUN|WEIGHTS FILE...`: what a trained run, or a set of imported weights, says about files."""
+"""`predict RUN|WEIGHTS FILE...`: predictions of a run, or of imported weights, for files."""
 
 import json
 import sys
@@ -23,25 +23,31 @@ from jaxdl.runs.run import as_rows
 from jaxdl.types import UserError
 
 MOST_COMPARED = 10
-"""Embeddings of which every pair is compared."""
+"""Number of embeddings up to which every pair is compared."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Predictions for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), rows (csv, for tables)."""
+    """Predict for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), tables (csv), texts (txt).
+
+    It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
+    (`python -m jaxdl export`), which executes no Python file.
+    """
 
     run: tyro.conf.Positional[Path]
-    """The run folder, or a folder that import-weights made."""
+    """The run folder, or a folder made by import-weights."""
     files: tyro.conf.Positional[tuple[Path, ...]]
     """One or more files."""
     checkpoint: Literal["best", "last"] = "best"
-    """Weights of the best evaluation, or of the last checkpoint."""
+    """Take the weights of the best evaluation or of the last checkpoint."""
     top: int = 5
-    """How many classes to show, the most probable first."""
+    """Number of classes to show, the most probable first."""
     member: int | None = None
-    """Which member, of a sweep's folder."""
+    """Number of the member, if the folder is that of a sweep."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     json: bool = False
-    """One JSON object a line instead of text."""
+    """Print one JSON object per line instead of text."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute."""
 
@@ -60,7 +66,7 @@ def run(args: Sequence[str]) -> int:
         return by_weights(options)
 
     try:
-        trained = load(options.run, options.checkpoint, member=options.member)
+        trained = load(options.run, options.checkpoint, member=options.member, trust=options.trust)
     except ValueError as error:
         raise UserError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
     data, embedded = trained.experiment.data, {}
@@ -94,7 +100,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[str]:
-    """The cosine between each pair of a few embeddings, 1 for the same direction: the answer of a model that compares.
+    """The cosine of each pair of embeddings (1 is the same direction), as lines of text or JSON.
 
     >>> list(similarities({"a.png": np.array([2.0, 0.0]), "b.png": np.array([1.0, 1.0])}, as_json=False))
     ['a.png  b.png: similarity 0.707']
@@ -106,8 +112,7 @@ def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[
 
 
 def by_weights(options: Options) -> int:
-    """Images as the weights want them, classes by the names that came with them."""
-
+    """Predict for images with imported weights, prepared as the weights need it."""
     weights = open_weights(options.run)
     classes = weights.weights.labels or ()
     for file in options.files:
@@ -118,15 +123,14 @@ def by_weights(options: Options) -> int:
 
 
 def instead(path: Path) -> str:
-    """What else a path that is no run folder should have been."""
+    """A hint for a path that is not a run folder."""
     if path.is_file():
         return f"; weights are imported first: python -m jaxdl import-weights NAME {path} -o DIR"
     return ", and it does not hold imported weights (no weights.json)" if path.is_dir() else ""
 
 
 def read(file: Path, data: Any) -> np.ndarray:
-    """The inputs in a file, `(n, ...)`: as the data set reads its own kind; npz with an array `x` and npy for any."""
-
+    """The inputs in a file, `(n, ...)`: an npz with an array `x`, an npy, or what the data set of the run reads."""
     if file.suffix == ".npz":
         arrays = files.read_npz(file)
         if "x" not in arrays:

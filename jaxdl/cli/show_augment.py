@@ -1,4 +1,4 @@
-"""`show-augment EXPERIMENT`: training examples as they are and as its augmentations change them, in one picture."""
+"""`show-augment EXPERIMENT`: draw training examples before and after augmentation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from jaxdl.types import Batch
 
 @dataclass(frozen=True)
 class Options:
-    """What to draw."""
+    """Draw training examples before and after augmentation."""
 
     rows: int = 6
-    """Training examples, one a row."""
+    """Number of training examples, one per row."""
     draws: int = 7
-    """Columns beside the original: independent draws of the augmentations."""
+    """Number of independent augmentations of each example."""
     plot: Path = Path("augment.png")
-    """The picture."""
+    """File of the picture."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute."""
 
@@ -38,7 +38,7 @@ def run(args: Sequence[str]) -> int:
 def before_and_after(exp: Experiment, draws: int) -> tuple[Batch, list[Batch]]:
     """The batch of the first step, prepared but not yet standardised, and `draws` augmented versions of it."""
     if not exp.augment:
-        raise ExperimentError("this experiment has no augmentation to show: give it one, `augment=(image.flip(), ...)`")
+        raise ExperimentError("this experiment has no augmentation: give it one, as in `augment=(image.flip(), ...)`")
     seed = int(exp.seed if exp.data_seed is None else exp.data_seed)
     source = jax.tree.map(jnp.asarray, dict(exp.data.source(0, 1, seed)))
 
@@ -76,7 +76,9 @@ def draw(exp: Experiment, path: str | Path, *, rows: int = 6, draws: int = 7) ->
 
         spell = exp.data.words
         return text_gallery([row for i in range(n) for row in text_rows(before, after, i, spell)], path)
-    raise ExperimentError(f"examples of shape {x.shape[1:]} and type {x.dtype} are no image, series or text: not drawn")
+    raise ExperimentError(
+        f"examples of shape {x.shape[1:]} and type {x.dtype} cannot be drawn: they are not images, series or texts"
+    )
 
 
 def label(batch: Batch, row: int, names: Sequence[str]) -> str:

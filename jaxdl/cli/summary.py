@@ -1,29 +1,33 @@
-"""`summary EXPERIMENT`: the layers of its model with shapes, parameters and multiply-adds, and the memory of a step."""
+"""`summary EXPERIMENT`: layers with shapes, parameters and multiply-adds, and the memory of a training step."""
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import jax
 
-from jaxdl import runtime
 from jaxdl.calling import called
-from jaxdl.cli.options import parse
+from jaxdl.cli.options import open_experiment
 from jaxdl.engine.step import prepared_batch
-from jaxdl.experiment import ExperimentError, load_config
+from jaxdl.experiment import ExperimentError
 from jaxdl.inspect.flops import multiply_adds
 from jaxdl.inspect.summary import layer_table, megabytes, role_table, step_memory
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 
 
+@dataclass(frozen=True)
+class Options:
+    """Show the layers of a model with shapes, parameters and multiply-adds, and the memory of a training step."""
+
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compile."""
+
+
 def run(args: Sequence[str]) -> int:
-    if not args or args[0] in ("-h", "--help"):
-        print("usage: python -m jaxdl summary EXPERIMENT.py [the experiment's flags]")
-        return 0 if args else 2
-    config = load_config(args[0])
-    values, options = parse(config, args[1:], prog=f"python -m jaxdl summary {args[0]}")
-    runtime.configure(device=options.device)
-    print(table(Setup.of(config, values)))
+    setup, _ = open_experiment(args, "summary", Options)
+    print(table(setup))
     return 0
 
 
@@ -31,7 +35,7 @@ def table(setup: Setup) -> str:
     """Layers with shapes and parameters, then multiply-adds of one example and the memory of a training step."""
     exp = setup.build()
     if exp.task.network is None:
-        raise ExperimentError("this task has no single model to show")
+        raise ExperimentError("this task has no single model to summarize")
     program = prepare(setup, exp=exp)
     batch = jax.eval_shape(lambda batch: prepared_batch(exp, batch), exp.data.example())
     one = jax.ShapeDtypeStruct((1, *batch["x"].shape[1:]), batch["x"].dtype)

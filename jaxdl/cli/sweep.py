@@ -1,13 +1,13 @@
-"""`sweep EXPERIMENT --seed 0:8 --lr 1e-4,3e-4,1e-3`: a grid, or random draws, of knobs, trained as populations.
+"""`sweep EXPERIMENT --seed 0:8 --lr 1e-4,3e-4,1e-3`: train a grid, or random draws, of knobs as populations.
 
 Values of a knob:
 
-    a,b,c            these
+    a,b,c            a list
     from:to          whole numbers, `to` excluded: --seed 0:8
-    from:to:n        n values evenly spaced, both ends included: --rate 0:0.5:4
-    from:to:n:log    the same in the logarithm: --lr 1e-4:1e-2:3:log
+    from:to:n        n evenly spaced values, both ends included: --rate 0:0.5:4
+    from:to:n:log    the same, evenly spaced in the logarithm: --lr 1e-4:1e-2:3:log
 
-With --random N, `from:to` and `from:to:log` are ranges to draw from, and so are the others.
+With --random N every list is a set to draw from, and `from:to` and `from:to:log` are ranges to draw from.
 """
 
 import inspect
@@ -29,61 +29,67 @@ from jaxdl.runs import sweep as sweeps
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How a sweep is carried out. All devices take part; each trains some of the members."""
+    """How the sweep is carried out. Each device trains some of the members."""
 
     random: int | None = None
-    """Draw so many members at random instead of taking the whole grid."""
+    """Draw this many members at random instead of training the whole grid."""
     draw_seed: int = 0
     """Seed of the random draws."""
     prune: bool = False
-    """Successive halving: the best third of the members goes on at growing steps."""
+    """Successive halving: at a few steps, each three times the one before, only the best third of the members continues."""
     how: Literal["measure", "together", "in turn"] = "measure"
-    """Members by vmap, one after the other in one program, or (on a CPU) whichever is faster here."""
+    """All members at once by vmap ("together"), or one after the other ("in turn"); "measure" takes the faster on a CPU."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute; by default whatever JAX finds (or JAX_PLATFORMS says)."""
+    """Where to compute. None: what JAX_PLATFORMS says, else the fastest that JAX finds."""
     devices: int | None = None
-    """Split the CPU into so many virtual devices."""
+    """Number of virtual devices to split the CPU into."""
     run: str = "runs"
     """Folder under which <experiment>-sweep/<date-time>-s<seed>/ is made."""
     log_every: int | None = None
-    """Steps between lines of metrics.jsonl."""
+    """Steps between lines of metrics.jsonl. None: 50, or a fiftieth of a shorter run."""
     checkpoint_every: int | None = None
-    """Steps between checkpoints; by default at every best evaluation, each minute and at the end."""
+    """Steps between checkpoints. None: at every best evaluation, every minute and at the end."""
     stop_at: int | None = None
-    """Pause after this step with a checkpoint; `--resume` goes on."""
+    """Pause after this step with a checkpoint; `--resume` continues."""
     max_bad_steps: int = 10
-    """A member whose loss or gradient is not finite in so many steps in a row has diverged."""
+    """Give up a member after this many steps in a row with a loss or a gradient that is not finite."""
     deterministic: bool = False
-    """The same bits at every run on a GPU too (slower); a CPU's are anyway."""
+    """Give the same bits at every run on a GPU, too (slower). A CPU always does."""
     quiet: bool = False
-    """No progress bar."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a sweep that was stopped."""
+    """Continue a sweep that was stopped. Executes the copy of the experiment file in its folder."""
 
     resume: Path
     """The sweep's folder."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute."""
     devices: int | None = None
-    """Split the CPU into so many virtual devices."""
+    """Number of virtual devices to split the CPU into."""
     stop_at: int | None = None
     """Pause after this step with a checkpoint."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     quiet: bool = False
-    """No progress bar."""
+    """Show no progress."""
 
 
 def run(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
-        print("usage: python -m jaxdl sweep EXPERIMENT.py --knob VALUES ... [flags]  (EXPERIMENT.py --help lists them)")
+        print(
+            "usage: python -m jaxdl sweep EXPERIMENT --knob VALUES ... [flags]      (EXPERIMENT --help lists the flags)"
+        )
         print(f"       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}")
         return 0 if args else 2
     if args[0].startswith("-"):
         resumed = read_flags(ResumeOptions, args, prog="python -m jaxdl sweep")
         runtime.configure(resumed.device, devices=resumed.devices)
-        outcome = sweeps.resume(resumed.resume, stop_at=positive("stop-at", resumed.stop_at), quiet=resumed.quiet)
+        outcome = sweeps.resume(
+            resumed.resume, stop_at=positive("stop-at", resumed.stop_at), quiet=resumed.quiet, trust=resumed.trust
+        )
     else:
         config = load_config(args[0])
         swept, rest = split(config, args[1:])

@@ -1,4 +1,4 @@
-"""`train EXPERIMENT [flags]`, `train --resume RUN`, and what `python -m experiments.<name>` runs."""
+"""`train EXPERIMENT [flags]` and `train --resume RUN`; `python -m experiments.<name>` calls the same."""
 
 import inspect
 import sys
@@ -12,16 +12,17 @@ from jaxdl.cli.options import LATEST, RunOptions, parse, with_value
 from jaxdl.engine import distributed
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError, load_config, refuse_while_reading
-from jaxdl.record.run import find_runs, open_run
+from jaxdl.record.run import RunFolder, find_runs, open_run
 from jaxdl.runs import train as runs
+from jaxdl.runs.open import config_of
 from jaxdl.setup import Config
 
 PAUSED = 75
-"""Exit code of a run that a signal paused: EX_TEMPFAIL, "try again", which schedulers know."""
+"""Exit code of a run that a signal paused: EX_TEMPFAIL, "try again", which job schedulers know."""
 
 
 def run(args: Sequence[str]) -> int:
-    """Train an experiment, by its name or file: `train digits_cnn --lr 3e-3`, or go on: `train --resume RUN`."""
+    """Train an experiment (`train digits_cnn --lr 3e-3`) or continue a run (`train --resume RUN`)."""
     place = place_of_file(args)
     if place is not None:
         file, flags = args[place], with_value([*args[:place], *args[place + 1 :]])
@@ -29,30 +30,41 @@ def run(args: Sequence[str]) -> int:
     args = with_value(list(args))
     resumed = value_of(args, "--resume")
     if resumed is None or resumed == LATEST:
-        print("usage: python -m jaxdl train NAME|FILE.py [--help | flags]\n       python -m jaxdl train --resume RUN")
+        print(
+            "usage: python -m jaxdl train NAME|FILE.py [flags]\n       python -m jaxdl train --resume RUN [flags]\n\n"
+            "`python -m jaxdl train NAME --help` shows the knobs of an experiment and the options of a run. --resume executes\n"
+            "the experiment file that the run was trained from, or the copy of it in RUN: resume no run of somebody else."
+        )
         if any(arg in ("-h", "--help") for arg in args):
             return 0
         raise ExperimentError(
             "train needs an experiment, by its name (see `python -m jaxdl list`) or file, or --resume RUN"
         )
-    folder = open_run(resumed)
-    source = folder.config.get("source")
-    if source is None or not Path(source).is_file():
-        if not folder.experiment.is_file():
-            raise ExperimentError(f"{resumed} was trained from a notebook: resume it there, train(config, resume=RUN)")
-        source = folder.experiment
-    return train(load_config(source), args, prog="python -m jaxdl train")
+    return train(source_config(open_run(resumed), trust="--trust" in args), args, prog="python -m jaxdl train")
+
+
+def source_config(folder: RunFolder, *, trust: bool) -> Config:
+    """The function to resume a run with: of the file it was trained from, else of the copy of that file in its folder."""
+    source = Path(folder.config.get("source") or "")
+    if not source.is_file():
+        return config_of(folder, trust=trust)
+    if source.stem != folder.config["experiment"] and not trust:
+        raise ExperimentError(
+            f"{folder.folder / 'config.json'} says that {folder.config['experiment']} was trained from {source}: it is executed "
+            "with --trust only"
+        )
+    return load_config(source)
 
 
 def place_of_file(args: Sequence[str]) -> int | None:
-    """Where the experiment file stands: first, or anywhere among the flags if its name ends in .py."""
+    """The index of the experiment file: 0, or anywhere among the flags if its name ends in .py; None: there is none."""
     if args and not args[0].startswith("-"):
         return 0
     return next((i for i, arg in enumerate(args) if arg.endswith(".py") and not arg.startswith("-")), None)
 
 
 def main(config: Config, args: Sequence[str] | None = None) -> None:
-    """The command line of one experiment file; ends the process with its exit code."""
+    """Run the command line of one experiment file and end the process with its exit code."""
     refuse_while_reading("main(config)")
     module = sys.modules.get(config.__module__)
     spec = getattr(module, "__spec__", None)
@@ -62,7 +74,7 @@ def main(config: Config, args: Sequence[str] | None = None) -> None:
 
 
 def train(config: Config, args: Sequence[str], *, prog: str) -> int:
-    """Parse the flags of an experiment and train it. Returns the exit code."""
+    """Parse the flags of an experiment, train it, and return the exit code."""
     resume = value_of(args, "--resume")
     recorded: Mapping[str, Any] = {}
     if resume is not None:
@@ -96,6 +108,7 @@ def train(config: Config, args: Sequence[str], *, prog: str) -> int:
         strategy=options.strategy,
         limits=limits,
         quiet=options.quiet,
+        trust=options.trust,
         **values,
     )
     return PAUSED if result.outcome is not None and result.outcome.reason == "interrupted" else 0
@@ -114,7 +127,7 @@ def find_run(config: Config, resume: str, root: str) -> tuple[Path, Mapping[str,
 
 
 def value_of(args: Sequence[str], flag: str) -> str | None:
-    """The value of a flag that is needed before the others can be parsed."""
+    """The value of a flag that is needed before the other flags can be parsed."""
     for i, arg in enumerate(args):
         if arg == flag and i + 1 < len(args):
             return args[i + 1]

@@ -1,4 +1,4 @@
-"""`verify RUN`: are its checkpoints as they were written, and does training again from the older one give the newer one?"""
+"""`verify RUN`: check the checksums of its checkpoints, and train a part of it again to compare the bits."""
 
 import json
 import sys
@@ -21,29 +21,35 @@ from jaxdl.record.checkpoint import Checkpoints, digest
 from jaxdl.record.run import environment, open_run
 from jaxdl.runs.open import config_of
 from jaxdl.runs.prepare import prepare
+from jaxdl.runs.provenance import check_recorded
 from jaxdl.setup import Setup
 
 
 @dataclass(frozen=True)
 class Options:
-    """Check the sums of every checkpoint, then train again from the older to the newer and compare bit by bit."""
+    """Check the checksums of every checkpoint, then train from the second last to the last and compare bit by bit.
+
+    It executes the copy of the experiment file in the run folder, unless --no-replay is given.
+    """
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute: what the run was trained on, for the same bits."""
+    """Where to compute. The bits are equal only on the kind of device that the run was trained on."""
     mesh: str | None = None
-    """Devices by axis; by default as the run began. Other devices give other bits."""
+    """Devices by axis, as in data=4,model=2. None: as the run was trained. Another mesh gives other bits."""
     replay: bool = True
-    """Train again, too; without, only the files are checked."""
+    """Train a part again. Without it only the files are checked."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
 
 
 def run(args: Sequence[str]) -> int:
-    """0: all is well; 1: a file is damaged or the replay differs."""
+    """Return 0 if the files are intact and the replay is equal, else 1."""
     options = read_flags(Options, args, prog="python -m jaxdl verify")
     folder = open_run(options.run)
     if "sweep" in folder.config and options.replay:
-        raise ExperimentError(f"{options.run} is a sweep: only its files can be checked, --no-replay")
+        raise ExperimentError(f"{options.run} is a sweep: only its files can be checked, with --no-replay")
     found = Checkpoints(folder.checkpoints).verify()
     if not found:
         raise ExperimentError(f"{options.run} has no checkpoint yet")
@@ -56,7 +62,7 @@ def run(args: Sequence[str]) -> int:
     if not options.replay:
         return 0 if fine else 1
     if len(intact) < 2:
-        print("nothing to replay: that takes two intact checkpoints")
+        print("no replay: it needs two intact checkpoints")
         return 0 if fine else 1
     plan = folder.config.get("plan", {"mesh": {}, "strategy": "jit", "devices": 1})
     edited = [edit["step"] for edit in folder.edits if intact[-2] < edit["step"] < intact[-1]]
@@ -65,15 +71,18 @@ def run(args: Sequence[str]) -> int:
         return 0 if fine else 1
     virtual = plan["devices"] if plan["devices"] > 1 and folder.env["backend"] == "cpu" else None
     runtime.configure(options.device, devices=virtual)
-    same = replay(folder, intact[-2], intact[-1], plan if options.mesh is None else plan | {"mesh": options.mesh})
+    same = replay(
+        folder, intact[-2], intact[-1], plan | ({"mesh": options.mesh} if options.mesh else {}), trust=options.trust
+    )
     return 0 if fine and same else 1
 
 
-def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool:
-    """Train from one checkpoint to the next, compare what the log says on the way and the digest at the end; say it."""
+def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any], *, trust: bool = False) -> bool:
+    """Train from one checkpoint to the next; print whether the log and the final digest are the same."""
+    check_recorded(folder, trust=trust)
     if not folder.experiment_at(older).is_file():
         raise ExperimentError(f"{folder.folder} was trained from a notebook: its files are checked, but not replayed")
-    setup = Setup.from_json(config_of(folder, step=older), folder.config, folder.folder)
+    setup = Setup.from_json(config_of(folder, step=older, trust=trust), folder.config, folder.folder)
     exp = setup.build()
     sizes = plan["mesh"]
     mesh = ",".join(f"{axis}={n}" for axis, n in sizes.items()) if isinstance(sizes, Mapping) else sizes
@@ -96,14 +105,14 @@ def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any]) -> bool
         print(f"replayed steps {older} to {newer}: digest {got}, the checkpoint's is {wanted}")
         versions = changed_versions(folder.env)
         if versions:
-            print(f"the run was made with {versions}: other versions may round otherwise")
+            print(f"the run was trained with {versions}: other versions may round differently")
         return False
     print(f"replayed steps {older} to {newer}: the same digest, {got}")
     return True
 
 
 class Lines:
-    """Events of a loop, to a log only."""
+    """Events of a loop that are written to a log only."""
 
     def __init__(self, log: Any):
         self.line = log.line
@@ -116,7 +125,7 @@ class Lines:
 
 
 def grid(lines: Sequence[Mapping[str, Any]], last: int) -> int:
-    """The `log_every` that gives the training lines of a part of a log; the sums in the state are emptied at each.
+    """The `log_every` that reproduces the training lines of a part of a log.
 
     >>> grid([{"kind": "train", "step": 60}, {"kind": "train", "step": 90}, {"kind": "train", "step": 100}], 100)
     30

@@ -27,6 +27,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxdl.engine.signals import kill_children
 from jaxdl.types import UserError
 
 HEARTBEAT = 10
@@ -37,6 +38,9 @@ MEETING = 120
 
 WATCHDOG = 300.0
 """Seconds without progress that a run of several processes allows; one process has no watchdog unless asked."""
+
+LOST = ("Gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "heartbeat")
+"""Words of errors that a process sees when another one is gone."""
 
 STUCK = 86
 """Exit code of a process that its watchdog ended."""
@@ -215,7 +219,8 @@ def _ended_together() -> Iterator[None]:
         if not isinstance(error, OSError | ValueError | RuntimeError) or os.environ.get("JAXDL_TRACEBACK"):
             traceback.print_exc()
         line = next((line for line in str(error).splitlines() if line.strip()), "")
-        leave(f"{type(error).__name__}: {line}", 1)
+        lost = any(word in str(error) for word in LOST)
+        leave(f"{'another process has died or was stopped; ' if lost else ''}{type(error).__name__}: {line}", 1)
 
 
 _aborted = ctypes.CFUNCTYPE(None, ctypes.c_int)(
@@ -233,4 +238,5 @@ def leave(reason: str, code: int) -> None:
     """End this process at once, saying why and where; a usual exit would wait for processes that never come."""
     print(f"error: {place()}: {reason}; the last checkpoint stands", file=sys.stderr, flush=True)
     sys.stdout.flush()
+    kill_children()
     os._exit(code)

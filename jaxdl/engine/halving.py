@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.counts import check_count
 from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.loop import Limits, Outcome
 from jaxdl.engine.population import Group, Population
 from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.record.log import MetricsLog
-from jaxdl.record.manifest import write_synced
+from jaxdl.record.manifest import json_or_none, write_synced
 from jaxdl.types import TrainState, UserError
 
 Row = dict[str, Any]
@@ -44,6 +45,8 @@ def rungs(steps: int, members: int, *, eta: int = ETA, grid: int = 1) -> list[tu
     >>> rungs(900, 27, grid=10)
     [(30, 9), (100, 3), (300, 1)]
     """
+    for name, value, least in (("steps", steps, 1), ("members", members, 1), ("eta", eta, 2), ("grid", grid, 1)):
+        check_count(name, value, least)
     count = max(0, math.ceil(math.log(members, eta) - 1e-9))
     found: dict[int, int] = {}
     for i in range(count):
@@ -71,8 +74,7 @@ class Stages:
         self.how: str | None = None
         self.about: Mapping[str, Any] = {}
         self.all = [Stage(0, list(members))]
-        if self.file.is_file():
-            told = json.loads(self.file.read_text(encoding="utf-8"))
+        if (told := json_or_none(self.file, say=notify)) is not None:
             self.how, self.all = told["how"], [Stage(**stage) for stage in told["stages"]]
 
     def write(self) -> None:
@@ -126,6 +128,9 @@ def train_group(
     with MetricsLog(folder, resume=step, tensorboard=False) as log:
         callbacks = Callbacks(group.exp.callbacks, folder, watching=say)
         events = GroupEvents(log, progress, callbacks)
+        if log.missing:
+            say(f"note: {log.missing}")
+            events.line({"kind": "note", "step": step, "note": log.missing})
         for rung, left in [*halvings[len(stages.all) - 1 :], (None, 0)]:
             stop = limits.stop_at if rung is None else min(rung, limits.stop_at or rung)
             checkpoints = stages.checkpoints(len(stages.all) - 1)
@@ -174,7 +179,11 @@ class GroupEvents:
     def __init__(
         self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None], callbacks: Callbacks | None = None
     ):
-        self.log, self.progress, self.callbacks = log, progress, callbacks
+        self.log, self.tell, self.callbacks = log, progress, callbacks
+
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.log.check()
+        self.tell(step, metrics)
 
     def line(self, line: dict[str, Any]) -> None:
         self.log.line(line)
@@ -205,8 +214,8 @@ def results(population: Population, state: TrainState, limits: Limits, pruned: i
     found = {split: population.evaluate(state, split) for split in splits}
     rows = {}
     for i, name in enumerate(population.group.members):
-        best, step, bad = (np.asarray(a)[i] for a in (state.best.value, state.step, state.bad))
-        if bad >= limits.max_bad:
+        best, step, bad, skipped = (np.asarray(a)[i] for a in (state.best.value, state.step, state.bad, state.skipped))
+        if bad >= limits.max_bad or skipped >= step:
             ended = "diverged"
         elif np.asarray(state.best.stopped)[i] and step < population.exp.steps:
             ended = "stopped early"

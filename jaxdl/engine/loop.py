@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jaxdl.counts import check_count
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.engine.callbacks import Callbacks
 from jaxdl.engine.diagnosis import Trace, find_nan
 from jaxdl.engine.distributed import agree, beat
@@ -69,6 +69,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("log_every", "checkpoint_every", "stop_at", "max_bad"):
             check_count(name, getattr(self, name))
+        check_numbers(1e-3, watchdog=self.watchdog)
 
 
 @dataclass
@@ -203,6 +204,9 @@ def fit(
                 clock() - saved_at > SAVE_SECONDS
             ):  # one clock differs from another: all save or none
                 save(value if step % exp.evaluation_step == 0 else None)
+        if program.members is None and step == exp.steps and (problem := failure(program, state)):
+            events.line({"kind": "diverged", "step": step})
+            raise Diverged(problem)
         if interrupted is not None:
             outcome.reason, outcome.signal = "interrupted", interrupted
         elif outcome.reason == "finished" and step < exp.steps:
@@ -215,6 +219,15 @@ def fit(
             checkpoints.wait()
     outcome.state = state
     return outcome
+
+
+def failure(program: Program, state: TrainState) -> str:
+    """Why a run that came to its last step has learned nothing all the same; "" if it has."""
+    if int(state.skipped) >= int(state.step):
+        return f"the loss or its gradient was not finite in any of the {int(state.step)} steps: all were skipped"
+    good = state.best is not None and program.exp.stop.restore_best and bool(np.isfinite(state.best.value))
+    lost = not good and not np.isfinite(np.asarray(program.norms(state)))
+    return "the parameters are not finite: the learning rate, or an update, was not" if lost else ""
 
 
 def _assess(

@@ -1,5 +1,6 @@
 """Early stopping: a pure update of a small state that is part of the checkpoint."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -7,7 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxdl.counts import check_count
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.types import Array, Best, UserError, Variables
 
 NEVER = 10**9
@@ -40,6 +41,7 @@ class EarlyStopping:
             raise UserError(f"mode = {self.mode!r} must be 'max' or 'min' (or None: the metric's own direction)")
         check_count("patience", self.patience, 0)
         check_count("start_from", self.start_from, 0)
+        check_numbers(-math.inf, min_delta=self.min_delta)
 
 
 def directions(task: Any) -> dict[str, str]:

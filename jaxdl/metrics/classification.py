@@ -128,7 +128,7 @@ def labelled(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Probabiliti
         raise UserError(f"label {y.max()} must be less than the number of classes, {p.shape[1]}")
     total = p.sum(-1, dtype=np.float64)
     if not np.isfinite(total).all():
-        raise UserError(f"{(~np.isfinite(total)).sum()} of {len(p)} rows of probabilities are not finite")
+        raise UserError(f"probabilities must be finite, {(~np.isfinite(total)).sum()} of {len(p)} rows are not")
     if p.min() < -1e-6 or p.max() > 1 + 1e-6 or np.abs(total - 1).max() > 2e-2:  # bfloat16 rounds to 8 bits
         raise UserError(
             "each row of probabilities must lie in [0, 1] and have the sum 1: apply softmax or sigmoid first"

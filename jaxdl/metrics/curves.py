@@ -24,7 +24,7 @@ def binary_roc_auc(scores: Float[np.ndarray, "n"], positives: Int[np.ndarray, "p
         scores = np.sort(scores)
         below, until = (np.searchsorted(scores, own, side) for side in ("left", "right"))
     ranks = total - len(scores) + (np.add(below, until) + 1) / 2
-    return (ranks.sum() - n * (n + 1) / 2) / (n * (total - n))
+    return float((ranks.sum() - n * (n + 1) / 2) / (n * (total - n)))
 
 
 def average_precision(scores: Float[np.ndarray, "n"], targets: Num[np.ndarray, "n"]) -> float:

@@ -1,8 +1,8 @@
-"""How good made examples are, beside real ones: FID, KID, precision and recall, modes; NumPy on the host.
+"""Metrics of generative models: FID, KID, precision and recall, mode coverage. NumPy on the host.
 
-Everything compares two sets of vectors `(n, dim)`: points, or the features that a frozen classifier sees in images. Its name
-belongs to the number: an FID on one network's features says nothing beside one on another's. FID of few examples is biased
-upwards (n should be well above dim), KID is not.
+They compare a real and a generated set of vectors `(n, dim)`: points, or features of images from a fixed classifier. State the
+classifier with the result, because values on features of different networks are not comparable. FID of few examples is biased
+upwards (n should be much larger than dim); KID is unbiased.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.counts import check_count
+from jaxdl.metrics.curves import binary_roc_auc
 from jaxdl.metrics.reduction import some
 from jaxdl.types import UserError
 
@@ -23,13 +25,13 @@ ON_MODES = {"modes": "max", "high_quality": "max", "mode_kl": "min"}
 
 
 def fid(real: Vectors, made: Vectors) -> float:
-    """Fréchet distance of the Gaussians with the means and covariances of the two sets.
+    """Fréchet distance (FID) of the Gaussians with the means and covariances of the two sets.
 
         FID = ‖μ - ν‖² + tr(Σ + T - 2·(Σ·T)^½)
 
-    0 where the moments agree; in squared units of the features. The covariances are unbiased (n - 1), as in the usual
-    implementations. The trace of the root is Σ_i √λ_i, λ the eigenvalues of the symmetric √Σ·T·√Σ, which stays real where Σ
-    is singular. Source: Heusel et al. 2017, arXiv:1706.08500; Dowson and Landau 1982.
+    It is 0 for equal moments, in squared units of the features. Covariances are unbiased (n - 1), as usual. The trace of the root
+    is Σ_i √λ_i with the eigenvalues λ of the symmetric √Σ·T·√Σ, which are real for a singular Σ, too.
+    Source: Heusel et al. 2017, arXiv:1706.08500; Dowson and Landau 1982.
 
     >>> x = np.array([[0.0], [2.0]])
     >>> fid(x, 3 * x + 1)  # means 1 and 4, deviations √2 and 3·√2: 9 + 2·(3 - 1)²
@@ -43,7 +45,7 @@ def fid(real: Vectors, made: Vectors) -> float:
 def frechet(
     gap: Float[np.ndarray, "dim"], one: Float[np.ndarray, "dim dim"], two: Float[np.ndarray, "dim dim"]
 ) -> float:
-    """The same of a difference of means and two covariances."""
+    """Fréchet distance from the difference of the means and the two covariances."""
     one, two = np.atleast_2d(one), np.atleast_2d(two)
     values, vectors = np.linalg.eigh(one)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -52,16 +54,16 @@ def frechet(
 
 
 def kid(real: Vectors, made: Vectors, *, subset: int = 1000, subsets: int = 20, seed: int = 0) -> dict[str, float]:
-    """The squared maximum mean discrepancy with the kernel (x·y/dim + 1)³: `kid`, the mean over subsets, `kid_sd` over them.
+    """Kernel inception distance: MMD² with the kernel (x·y/dim + 1)³; `kid` is the mean over subsets, `kid_sd` the deviation.
 
         MMD² = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) - 2·mean_{i,j} k(x_i, y_j)
 
-    Unbiased at any number of examples, so it may be below 0. Sets no larger than `subset` are taken whole, once.
+    It is unbiased, hence may be negative. Sets of at most `subset` examples are used as a whole, once.
     Source: Bińkowski et al. 2018, arXiv:1801.01401, section 4.
     """
+    check_count("subset", subset, 2)
+    check_count("subsets", subsets)
     real, made = _checked(real, made)
-    if subset < 2:
-        raise UserError(f"subset={subset}: a pair needs 2 examples or more")
     rng, n = np.random.default_rng(seed), min(subset, len(real), len(made))
     if max(len(real), len(made)) <= subset:
         return {"kid": mmd(real, made), "kid_sd": 0.0}
@@ -70,7 +72,7 @@ def kid(real: Vectors, made: Vectors, *, subset: int = 1000, subsets: int = 20, 
 
 
 def mmd(x: Vectors, y: Vectors) -> float:
-    """Unbiased MMD² with the kernel of `kid`.
+    """Unbiased squared maximum mean discrepancy (MMD²) with the kernel of `kid`.
 
     >>> round(mmd(np.array([[0.0], [1.0]]), np.array([[0.0], [2.0]])), 6)  # 1 + 1 - (1 + 1 + 1 + 27) / 2
     -13.0
@@ -86,19 +88,20 @@ def mmd(x: Vectors, y: Vectors) -> float:
 
 
 def precision_recall(real: Vectors, made: Vectors, *, k: int = 5) -> dict[str, float]:
-    """Are made examples like real ones, and is everything real there? By the balls up to each example's k-th neighbour.
+    """Precision and recall, density and coverage, from the balls around examples that reach their k-th neighbour.
 
-        precision   share of made examples inside the ball of any real one (its surface counts)
-        recall      share of real examples inside the ball of any made one
-        density     how many real balls a made example is in, over k        (robust to an outlier's large ball; may pass 1)
-        coverage    share of real balls with a made example in them         (1 - 1/2^k about, of equal sets)
+        precision   share of generated examples inside the ball of any real one
+        recall      share of real examples inside the ball of any generated one
+        density     mean number of real balls that contain a generated example, over k; robust to outliers, may exceed 1
+        coverage    share of real balls that contain a generated example; about 1 - 1/2^k for equal distributions
 
     Memory: n² numbers. Source: Kynkäänniemi et al. 2019, arXiv:1904.06991; density and coverage Naeem et al. 2020,
     arXiv:2002.09797.
     """
+    check_count("k", k)
     real, made = _checked(real, made)
     if min(len(real), len(made)) <= k:
-        raise UserError(f"k = {k} neighbours want more than {k} examples, got {len(real)} real and {len(made)} made")
+        raise UserError(f"k = {k} must be less than the number of examples, {len(real)} real and {len(made)} generated")
     across = _distances(real, made)
     in_real = across <= _radii(real, k)[:, None]
     in_made = across <= _radii(made, k)[None]
@@ -113,11 +116,11 @@ def precision_recall(real: Vectors, made: Vectors, *, k: int = 5) -> dict[str, f
 def mode_coverage(
     made: Vectors, modes: Float[np.ndarray, "modes dim"], *, sd: float, radius: float = 3.0
 ) -> dict[str, float]:
-    """Of a mixture of Gaussians at `modes`, each of deviation `sd`: what is found, how well, how evenly.
+    """Coverage of the M modes of a mixture of Gaussians with the standard deviation `sd`.
 
-        modes           how many have a sample within radius·sd, their nearest mode
-        high_quality    share of samples that are there at all          (of the mixture itself in 2 dimensions: 98.9 %)
-        mode_kl         Σ_m q_m log(q_m · M), q the good samples' share of each mode: 0 if even, log M if all in one
+        modes           number of modes with a sample within radius·sd that is nearest to this mode
+        high_quality    share of samples within radius·sd of a mode; 98.9 % of the mixture itself in 2 dimensions
+        mode_kl         Σ_m q_m log(q_m · M), with the share q_m of these samples: 0 if even, log M if all are at one mode
 
     Source: Srivastava et al. 2017, arXiv:1705.07761, section 5.1 (VEEGAN).
 
@@ -138,9 +141,9 @@ def mode_coverage(
 
 
 def diversity(real: Vectors, made: Vectors) -> float:
-    """How far apart made examples are beside real ones: the ratio of the mean squared distances within each set.
+    """Ratio of the mean squared distance between generated examples to that between real ones.
 
-    1 for equal sets, 0 where all made examples are one. Arrays of any shape; the mean over pairs is twice the variance.
+    It is 1 for equal sets and 0 if all generated examples are equal. For arrays of any shape.
 
     >>> diversity(np.array([[0.0], [2.0]]), np.array([[5.0], [6.0]]))
     0.25
@@ -150,22 +153,20 @@ def diversity(real: Vectors, made: Vectors) -> float:
 
 
 def distinguishable(real: Float[np.ndarray, "n"], made: Float[np.ndarray, "m"]) -> float:
-    """The probability that a critic gives a real example more than a made one (the area under its ROC curve); ties half.
+    """Area under the ROC curve of a critic: the probability that a real example scores higher than a generated one.
 
     >>> distinguishable(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     0.875
     """
-    order = np.sort(made)
-    below = np.searchsorted(order, real, side="left") + np.searchsorted(order, real, side="right")
-    return float(below.mean() / (2 * len(made)))
+    return binary_roc_auc(np.concatenate([real, made]), np.arange(len(real)))
 
 
-# -- measures: what a task's report takes -----------------------------------------------------------------------------
+# -- measures of a task's report --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class OnModes:
-    """`mode_coverage` of made points, and a sentence on modes that are missing."""
+    """`mode_coverage` of generated points, with a note on missing modes."""
 
     modes: Float[np.ndarray, "modes dim"]
     sd: float
@@ -180,9 +181,9 @@ class OnModes:
 
 @dataclass(frozen=True, eq=False)
 class OnFeatures:
-    """FID, KID, precision and recall on what `features` makes of images; `name` says whose features they are.
+    """FID, KID, precision and recall of images on `features`, of the network called `name`.
 
-    What looks at neighbours sees a fixed draw of `most` examples, since it takes most² numbers.
+    Precision and recall use a fixed draw of at most `most` examples, because they need most² numbers.
     """
 
     features: Callable[[np.ndarray], Vectors]
@@ -197,7 +198,7 @@ class OnFeatures:
         notes = [f"FID, KID, precision, recall, density and coverage on features of {self.name}, of {len(a)} examples"]
         found = {"fid": fid(a, b), **kid(a, b), **precision_recall(a[few], b[few], k=self.k)}
         if found["coverage"] < 0.1:
-            notes.append(f"made examples are near {100 * found['coverage']:.0f} % of the real ones only")
+            notes.append(f"generated examples are near only {100 * found['coverage']:.0f} % of the real ones")
         return {**found, "notes": notes}
 
 
@@ -207,18 +208,18 @@ class OnFeatures:
 def _checked(real: Vectors, made: Vectors) -> tuple[Vectors, Vectors]:
     real, made = np.asarray(real, np.float64), np.asarray(made, np.float64)
     if real.ndim != 2 or made.ndim != 2 or real.shape[1] != made.shape[1] or min(len(real), len(made)) < 2:
-        raise UserError(f"expected two sets (n > 1, dim) of one dim, got {real.shape} and {made.shape}")
+        raise UserError(f"both sets must be (n > 1, dim) with one dim, got {real.shape} and {made.shape}")
     return real, made
 
 
 def _distances(a: Vectors, b: Vectors) -> Float[np.ndarray, "n m"]:
     sizes = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None]
     squared = sizes - 2 * a @ b.T
-    return np.sqrt(np.where(squared > 1e-13 * sizes, squared, 0))  # the same example twice: 0, not what rounding leaves
+    return np.sqrt(np.where(squared > 1e-13 * sizes, squared, 0))  # exactly 0 for equal examples
 
 
 def _radii(x: Vectors, k: int) -> Float[np.ndarray, "n"]:
-    """The distance of every example to its k-th neighbour."""
+    """The distance of each example to its k-th neighbour."""
     distance = _distances(x, x)
-    np.fill_diagonal(distance, 0)  # exactly, so that an example is the nearest to itself
+    np.fill_diagonal(distance, 0)  # exactly 0, so that each example is nearest to itself
     return np.partition(distance, k, axis=1)[:, k]

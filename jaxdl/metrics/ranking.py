@@ -1,7 +1,8 @@
-"""Reports on embeddings, in NumPy on the host: retrieval (recall@k, MAP@R) and verification (ROC, EER, folds as LFW).
+"""Metrics of embeddings: retrieval (recall@k, MAP@R) and verification (ROC, EER, folds as LFW). NumPy on the host.
 
-Retrieval asks whether the nearest neighbours of an example are of its class; verification, whether a threshold on the
-similarity of two examples tells if they are of one class. Both need the whole set: values within batches are not comparable.
+Retrieval measures whether the nearest neighbours of an example are of its class; verification, whether a threshold on the
+similarity of two examples separates pairs of one class from pairs of two. Both need the whole set: their values depend on its
+size.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxdl.counts import check_count
 from jaxdl.types import UserError
 
 Embeddings = Float[np.ndarray, "n dim"]
@@ -37,31 +39,33 @@ def retrieval(
     ks: Sequence[int] = KS,
     chunk: int = 1024,
 ) -> dict[str, float]:
-    """How well classes are found again by cosine similarity: `recall_at_k` for each k, `map_at_r`, `r_precision`.
+    """Return retrieval metrics by cosine similarity: `recall_at_k` for each k, `map_at_r`, `r_precision`.
 
-        recall@k    = share of queries with one of their class among their k nearest neighbours
-        R-precision = share of a query's R nearest neighbours that are of its class       R: how many there are in all
-        MAP@R       = 1/R Σ_{i ≤ R} [i-th is right] · precision@i                        averaged over queries
+        recall@k    = share of queries with an example of their class among the k nearest neighbours
+        R-precision = share of the R nearest neighbours that are of the class       R: number of other examples of the class
+        MAP@R       = 1/R Σ_{i ≤ R} [i-th is of the class] · precision@i            both averaged over queries
 
-    Without a `gallery` each example is sought among all others; with one, among its rows. Queries that have nothing to find
-    are left out. Memory: chunk x gallery.
+    Each example is a query to all others, or to the `gallery`. Queries without another example of their class are left out.
+    Memory: chunk x gallery.
     Source: recall@k Jegou et al. 2011; the other two Musgrave et al. 2020, arXiv:2003.08505, section 3.2.
 
     >>> e = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.8, 0.2]])
     >>> retrieval(e, np.array([0, 0, 1, 1, 1]), ks=(1,))
     {'recall_at_1': 0.8, 'map_at_r': 0.8, 'r_precision': 0.8}
     """
+    check_count("chunk", chunk)
+    for k in ks:
+        check_count("ks", k)
     queries, labels = _unit(embeddings), np.asarray(labels)
     others, names = (queries, labels) if gallery is None else (_unit(gallery[0]), np.asarray(gallery[1]))
     if len(queries) != len(labels) or len(others) != len(names):
-        raise UserError(
-            f"{len(queries)} embeddings for {len(labels)} labels, {len(others)} for {len(names)} in the gallery"
-        )
+        sizes = f"{len(queries)} for {len(labels)} labels, {len(others)} for {len(names)} labels of the gallery"
+        raise UserError(f"there must be one embedding for each label, got {sizes}")
     known, count = np.unique(names, return_counts=True)
     place = np.searchsorted(known, labels).clip(max=len(known) - 1)
-    relevant = np.where(known[place] == labels, count[place], 0) - (gallery is None)  # no example is its own neighbour
+    relevant = np.where(known[place] == labels, count[place], 0) - (gallery is None)  # without the query itself
     if not (relevant > 0).any():
-        raise UserError("no class has a second example to be found")
+        raise UserError("at least one class must have two examples")
     width = min(max([*ks, relevant.max()]), len(others) - (gallery is None))
     found = {k: [] for k in ks}
     precision, average = [], []
@@ -89,11 +93,10 @@ def retrieval(
 
 
 def verification(scores: Scores, same: Same, *, far: Sequence[float] = FAR) -> dict[str, float]:
-    """Tell pairs of one class from pairs of two by a threshold on their similarity (higher is more alike).
+    """Return verification metrics of pairs, from similarities (higher is more similar) and whether they are of one class.
 
-    `roc_auc`, `eer` (equal error rate), and `tar_at_far_f`: how many pairs of one class are accepted at the threshold that
-    accepts a share f of the others, for each f of `far`: one in ten to one in 10,000. It is reported only if there are at least
-    1/f pairs of two classes to measure it.
+    `roc_auc`, `eer` (equal error rate), and `tar_at_far_f` for each f of `far`: the share of pairs of one class that is accepted
+    at the threshold that accepts a share f of the other pairs. It needs at least 1/f pairs of two classes.
     """
     fars, tars, _ = roc(scores, same)
     strangers = len(same) - int(np.sum(same))
@@ -102,17 +105,18 @@ def verification(scores: Scores, same: Same, *, far: Sequence[float] = FAR) -> d
 
 
 def roc(scores: Scores, same: Same) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False and true accept rates at each threshold, from (0, 0) at infinity to (1, 1); a pair is accepted at score >= threshold.
+    """Return the ROC curve: false accept rates, true accept rates and thresholds, from (0, 0) at infinity to (1, 1).
 
-    Errors: `ValueError` unless there are pairs of both kinds and all scores are finite.
+    A pair is accepted if its score is at or above the threshold. Raises `UserError` unless there are pairs of both kinds and
+    all scores are finite.
     """
     scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
     if scores.shape != same.shape or scores.ndim != 1:
-        raise UserError(f"scores of shape {scores.shape} do not fit pairs of shape {same.shape}")
+        raise UserError(f"scores {scores.shape} and same {same.shape} must be (pairs,)")
     if same.all() or not same.any():
-        raise UserError("verification needs pairs of one class and pairs of two")
+        raise UserError(f"there must be pairs of one class and pairs of two, got {same.sum()} of one among {len(same)}")
     if not np.isfinite(scores).all():
-        raise UserError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite")
+        raise UserError(f"scores must be finite, {(~np.isfinite(scores)).sum()} of {len(scores)} are not")
     order = np.argsort(-scores, kind="stable")
     scores, same = scores[order], same[order]
     last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # of each group of equal scores
@@ -122,7 +126,7 @@ def roc(scores: Scores, same: Same) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def equal_error_rate(scores: Scores, same: Same) -> float:
-    """The rate at which false accepts are as frequent as false rejects, on the line between the two nearest thresholds.
+    """Return the error rate at which false accepts and false rejects are equal, interpolated between thresholds.
 
     >>> equal_error_rate(np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), np.array([1, 1, 0, 1, 0, 0], bool))
     0.3333333333333333
@@ -135,24 +139,23 @@ def equal_error_rate(scores: Scores, same: Same) -> float:
 
 
 def tar_at_far(scores: Scores, same: Same, *, far: float) -> float:
-    """The share of pairs of one class accepted at the lowest threshold that accepts at most a share `far` of the others."""
+    """Return the share of pairs of one class accepted at the lowest threshold that accepts at most `far` of the others."""
     fars, tars, _ = roc(scores, same)
     return float(tars[fars <= far].max())
 
 
 def verification_accuracy(scores: Scores, same: Same, *, folds: int = 10) -> tuple[float, float]:
-    """Mean and standard error of the accuracy over folds, each with the threshold that is best on all the other folds.
+    """Return mean and standard error of the accuracy over folds, each with the best threshold of all other folds.
 
-    The folds are consecutive parts of the list if each of these holds both kinds as evenly as can be, as in the protocol of LFW
-    (ten folds of 300 + 300 pairs, listed one fold after the other). Of any other list each kind is dealt out to the folds in
-    turn, in the order of one fixed draw.
+    The folds are consecutive parts of the list if all of them hold both kinds of pairs equally often, as in the protocol of LFW
+    (ten folds of 300 + 300 pairs). Otherwise the pairs of each kind are distributed evenly in the order of a fixed draw.
     Source: Huang et al. 2007, Labeled Faces in the Wild, section 4.
     """
+    check_count("folds", folds, 2)
     scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
-    if not 2 <= folds <= min(same.sum(), (~same).sum()):
+    if folds > min(kinds := (int(same.sum()), int((~same).sum()))):
         raise UserError(
-            f"folds={folds} must lie between 2 and the number of pairs of each kind: {same.sum()} are of one class, "
-            f"{(~same).sum()} of two"
+            f"folds = {folds} must be at most the number of pairs of one class, {kinds[0]}, and of two, {kinds[1]}"
         )
     fold = _folds(same, folds)
     accuracies = []
@@ -166,7 +169,7 @@ def verification_accuracy(scores: Scores, same: Same, *, folds: int = 10) -> tup
 
 
 def _folds(same: Same, count: int) -> Int[np.ndarray, "pairs"]:
-    """The number of each pair's fold: every fold has as many of each kind as any other, or one more."""
+    """The fold of each pair; the numbers of pairs of each kind differ by at most one between folds."""
     fold = np.repeat(np.arange(count), [len(part) for part in np.array_split(same, count)])
     held = [np.bincount(fold[kind], minlength=count) for kind in (same, ~same)]
     if any(number.max() - number.min() > 1 for number in held):
@@ -177,17 +180,18 @@ def _folds(same: Same, count: int) -> Int[np.ndarray, "pairs"]:
 
 
 def all_pairs(embeddings: Embeddings, labels: Int[np.ndarray, "n"]) -> tuple[Scores, Same]:
-    """Cosine similarity of each of the n(n-1)/2 pairs, and whether the two are of one class."""
+    """Return the cosine similarity of all n(n-1)/2 pairs, and whether they are of one class."""
     e, labels = _unit(embeddings), np.asarray(labels)
     i, j = np.triu_indices(len(e), 1)
     return (e @ e.T)[i, j], labels[i] == labels[j]
 
 
 def made_pairs(labels: Int[np.ndarray, "n"], most: int) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
-    """Rows (i, j), i < j, of all pairs if these are not more than `most`, else of most/2 of each kind, or as many as there are.
+    """Return rows (i, j), i < j, of all pairs if there are at most `most`, otherwise of up to most/2 pairs of each kind.
 
-    Rates are measured by kind, so that one may be rare; drawn as `balanced_pairs` are.
+    Rates are measured separately for each kind, so one may be rare. The draw is that of `balanced_pairs`.
     """
+    check_count("most", most)
     n = len(labels)
     return np.triu_indices(n, 1) if n * (n - 1) // 2 <= most else _drawn_pairs(labels, most, even=False)
 
@@ -195,22 +199,23 @@ def made_pairs(labels: Int[np.ndarray, "n"], most: int) -> tuple[Int[np.ndarray,
 def balanced_pairs(
     labels: Int[np.ndarray, "n"], count: int
 ) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
-    """Rows (i, j) of a list of pairs, as many of one class as of two, shuffled: at most `count`, one fixed draw.
+    """Return rows (i, j) of at most `count` pairs, as many of one class as of two, shuffled, from a fixed draw.
 
-    First the first of a pair is drawn, then its partner, among those of its class or all others; a pair is listed once. Of the
-    kind with more only as many are listed as of the other: an accuracy over them is 0.5 without any skill.
+    The first example of a pair is drawn first, then its partner within or outside the class; no pair is repeated. Since both
+    kinds are equally frequent, chance has an accuracy of 0.5.
 
     >>> i, j = balanced_pairs(np.array([0, 0, 1, 1]), 4)
     >>> sorted(zip(i.tolist(), j.tolist()))
     [(0, 1), (0, 2), (1, 3), (2, 3)]
     """
+    check_count("count", count)
     return _drawn_pairs(labels, count, even=True)
 
 
 def _drawn_pairs(
     labels: Int[np.ndarray, "n"], count: int, *, even: bool
 ) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
-    """Up to count/2 pairs of one class and of two: all of a kind that has no more, or only as many as of the other."""
+    """Up to count/2 pairs of each kind; if `even`, equally many of both."""
     labels = np.asarray(labels)
     random = np.random.RandomState(0)  # frozen stream: the same list with every version of NumPy
     order = np.argsort(labels, kind="stable")
@@ -221,8 +226,8 @@ def _drawn_pairs(
         able, there = np.flatnonzero(free > 0), int(free.sum()) // 2
         wanted = min(count // 2, there)
         i = random.choice(able, 4 * wanted)
-        step = 1 + (random.random_sample(4 * wanted) * free[i]).astype(int)  # so many partners further, in a circle
-        if wanted == there:  # what the draw may have missed
+        step = 1 + (random.random_sample(4 * wanted) * free[i]).astype(int)  # number of partners to move on, cyclically
+        if wanted == there:  # all pairs are wanted: add those that were not drawn
             i = np.append(i, np.repeat(np.arange(len(labels)), free))
             step = np.append(step, 1 + np.arange(free.sum()) - np.repeat(np.cumsum(free) - free, free))
         j = begin[i] + (i - begin[i] + step) % size[i] if same else (begin[i] + size[i] - 1 + step) % len(labels)
@@ -237,7 +242,7 @@ def _drawn_pairs(
 
 
 def principal_plane(embeddings: Embeddings) -> Float[np.ndarray, "n 2"]:
-    """The embeddings seen from where they are spread most: their first two principal components, with a fixed sign."""
+    """Return the first two principal components of the embeddings, with a fixed sign."""
     e = np.asarray(embeddings, np.float64)
     e = e - e.mean(0)
     _, _, axes = np.linalg.svd(e, full_matrices=False)
@@ -251,5 +256,5 @@ def _unit(embeddings: Embeddings) -> Embeddings:
     if e.ndim != 2 or not len(e):
         raise UserError(f"embeddings must have the shape (n, dim) with n > 0, got {np.shape(embeddings)}")
     if not np.isfinite(e).all():
-        raise UserError(f"{(~np.isfinite(e).all(-1)).sum()} of {len(e)} embeddings are not finite")
+        raise UserError(f"embeddings must be finite, {(~np.isfinite(e).all(-1)).sum()} of {len(e)} are not")
     return e / np.maximum(np.linalg.norm(e, axis=-1, keepdims=True), 1e-12)

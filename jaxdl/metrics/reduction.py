@@ -1,7 +1,7 @@
-"""What a code of fewer numbers is good for, over a whole set, in NumPy on the host; and PCA, which any code must beat.
+"""Metrics of codes of lower dimension over a whole set, and PCA as a baseline. NumPy on the host.
 
-`trustworthiness` asks whether neighbours in the code were neighbours before, `knn_accuracy` whether they are of one class.
-Both look at pairs: of a large set they take `ROWS` examples, the same ones every time.
+`trustworthiness` measures whether neighbours in the code are neighbours in the input, `knn_accuracy` whether they are of one
+class. Both compare pairs, so they use a fixed draw of at most `ROWS` examples.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxdl.counts import check_count
 from jaxdl.types import UserError
 
 Set = Float[np.ndarray, "n *shape"]
@@ -20,7 +21,7 @@ DIRECTIONS = {"mse": "min", "trustworthiness": "max", "knn_accuracy": "max"}
 
 @dataclass(frozen=True)
 class PCA:
-    """The best linear code: `x ≈ mean + code·components`, with `components` `(width, values)` orthonormal rows."""
+    """Principal component analysis: `x ≈ mean + code·components`, with orthonormal rows `components` `(width, values)`."""
 
     mean: Float[np.ndarray, "values"]
     components: Float[np.ndarray, "width values"]
@@ -33,15 +34,16 @@ class PCA:
 
 
 def pca(x: Set, width: int) -> PCA:
-    """The `width` directions in which the examples vary most, from the eigenvectors of their covariance.
+    """Fit PCA: the `width` eigenvectors of the covariance with the largest eigenvalues.
 
     >>> fitted = pca(np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]), 1)
     >>> fitted.decode(fitted.encode(np.array([[3.0, 6.0]]))).round(6).tolist()
     [[3.0, 6.0]]
     """
     x = flat_rows(x)
-    if not 1 <= width <= x.shape[1]:
-        raise UserError(f"width = {width} must lie between 1 and {x.shape[1]}, the values of an example")
+    check_count("width", width)
+    if width > x.shape[1]:
+        raise UserError(f"width = {width} must be at most {x.shape[1]}, the number of values of an example")
     mean = x.mean(0)
     centred = x - mean
     _, vectors = np.linalg.eigh(centred.T @ centred)
@@ -51,9 +53,9 @@ def pca(x: Set, width: int) -> PCA:
 def report(
     x: Set, code: Set, reconstruction: Set, labels: np.ndarray | None, *, neighbours: int = 5
 ) -> dict[str, float]:
-    """`mse` of a value of the input, `trustworthiness`, and `knn_accuracy` where there are labels.
+    """Return `mse` of the reconstruction, `trustworthiness`, and `knn_accuracy` if there are labels.
 
-    k-NN is judged by five-fold cross-validation inside the set: a number for comparing codes of the same examples.
+    The accuracy is that of five-fold cross-validation within the set, for comparisons of codes of the same examples.
     """
     numbers = {"mse": float(np.mean((flat_rows(x) - flat_rows(reconstruction)) ** 2))}
     few = some(len(x), ROWS)
@@ -68,18 +70,21 @@ def report(
 
 
 def trustworthiness(x: Set, code: Set, *, neighbours: int = 5) -> float:
-    """1 where the nearest neighbours in the code are nearest neighbours in the input, less the further they were.
+    """Return the trustworthiness of a code: 1 if all nearest neighbours in the code are nearest neighbours in the input.
 
-    `1 - 2 / (n k (2n - 3k - 1)) · Σ_i Σ_j max(0, r(i, j) - k)` over the `k` nearest `j` of `i` in the code, of which `j` is the
-    `r(i, j)`-th nearest in the input. Source: Venna and Kaski 2001.
+        1 - 2 / (n·k·(2n - 3k - 1)) · Σ_i Σ_j max(0, r(i, j) - k)
+
+    j runs over the k nearest neighbours of i in the code, and is the r(i, j)-th nearest in the input.
+    Source: Venna and Kaski 2001.
 
     >>> line = np.arange(6.0)[:, None]
     >>> trustworthiness(line, -line, neighbours=2), round(trustworthiness(line, line % 3, neighbours=2), 6)
     (1.0, 0.4)
     """
+    check_count("neighbours", neighbours)
     n, k = len(x), neighbours
-    if not 1 <= k < n / 2:
-        raise UserError(f"neighbours = {k} must lie between 1 and {(n - 1) // 2}, less than half of the {n} examples")
+    if k >= n / 2:
+        raise UserError(f"neighbours = {k} must be less than half of the {n} examples")
     order = _by_distance(x, x, itself=False)
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(1, n + 1)[None], 1)
@@ -89,10 +94,12 @@ def trustworthiness(x: Set, code: Set, *, neighbours: int = 5) -> float:
 
 
 def knn_accuracy(code: Set, labels: np.ndarray, *, neighbours: int = 5, folds: int = 5) -> float:
-    """How often the classes of an example's nearest neighbours vote for its own; over shuffled folds with a fixed draw.
+    """Return the accuracy of k-nearest-neighbour classification, by cross-validation over shuffled folds of a fixed draw.
 
-    Between classes with as many votes the first one wins.
+    Of classes with equally many votes the first one wins.
     """
+    check_count("neighbours", neighbours)
+    check_count("folds", folds, 2)
     classes, y = np.unique(np.asarray(labels), return_inverse=True)
     shares = []
     for test in np.array_split(np.random.RandomState(0).permutation(len(y)), folds):  # as scikit-learn's KFold draws
@@ -104,7 +111,7 @@ def knn_accuracy(code: Set, labels: np.ndarray, *, neighbours: int = 5, folds: i
 
 
 def _by_distance(a: Set, b: Set, *, itself: bool = True) -> Int[np.ndarray, "n m"]:
-    """Row numbers of `b`, the nearest to each row of `a` first; without `itself`, row i comes last for row i."""
+    """Row numbers of `b` for each row of `a`, the nearest first; without `itself`, row i is last for row i."""
     from scipy.spatial.distance import cdist  # heavy, and only reports need it
 
     distance = cdist(flat_rows(a), flat_rows(b), "sqeuclidean")
@@ -114,7 +121,7 @@ def _by_distance(a: Set, b: Set, *, itself: bool = True) -> Int[np.ndarray, "n m
 
 
 def plane(code: Set) -> tuple[Float[np.ndarray, "n 2"], tuple[str, str]]:
-    """Codes as points of a plane, and the names of its axes: as they are, or the two directions in which they vary most."""
+    """Return codes as points of a plane, by PCA if they have more than two values, and the names of its axes."""
     code = flat_rows(code)
     if code.shape[1] == 1:
         return np.concatenate([code, np.zeros_like(code)], 1), ("z1", "")
@@ -124,8 +131,9 @@ def plane(code: Set) -> tuple[Float[np.ndarray, "n 2"], tuple[str, str]]:
 
 
 def independent_nll(x: Set) -> float:
-    """Nats per example of pixels that are on with the share they have in this very set, each for itself: no model without a
-    latent can do better. A baseline for binary images.
+    """Return the negative log-likelihood, in nats per example, of independent pixels with the frequencies of this set.
+
+    It is the optimum without a latent variable: a baseline for models of binary images.
 
     >>> print(f"{independent_nll(np.array([[0.0, 1.0], [1.0, 1.0]])):.4f}")  # log 2 + 0
     0.6931
@@ -136,7 +144,7 @@ def independent_nll(x: Set) -> float:
 
 
 def some(n: int, most: int) -> Int[np.ndarray, "rows"]:
-    """Row numbers of at most `most` of n examples, in order: a fixed draw, since sets are often sorted by class.
+    """Return the row numbers, in order, of a fixed random draw of at most `most` of n examples.
 
     >>> some(3, 5).tolist(), len(some(10, 4))
     ([0, 1, 2], 4)

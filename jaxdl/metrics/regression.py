@@ -1,7 +1,7 @@
-"""Reports over a whole set of predicted values, in NumPy on the host: errors in the target's units, and R².
+"""Metrics of regression over a whole set: errors in the units of the target, and R². NumPy on the host.
 
-`predictions` and `targets` are (n,) or (n, outputs) arrays of one shape; where a target is NaN (not measured) it does not
-count. With several outputs the errors are means over all values, R² the unweighted mean over outputs.
+`predictions` and `targets` are (n,) or (n, outputs) arrays of one shape. Targets that are NaN (not measured) are left out. With
+several outputs, errors are means over all values, and R² is the unweighted mean over outputs.
 """
 
 import math
@@ -22,11 +22,11 @@ DIRECTIONS = {
     "median_absolute_error": "min",
     "max_error": "min",
 }
-"""Whether more or less of each number is better; what is best in between (a bias, a coverage) is left out."""
+"""Whether more or less of each number is better; numbers with an optimum in between, such as a bias, are left out."""
 
 
 def report(predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """All the numbers that describe a regression on one set.
+    """Return all metrics of a regression on one set.
 
     `examples`, `mse`, `rmse`, `mae`, `median_absolute_error`, `max_error` and `bias` (mean of prediction - target) in the
     units of the target (`mse` in their square), `r2` and `pearson` without units.
@@ -51,30 +51,30 @@ def report(predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 
 
 def paired(predictions: np.ndarray, targets: np.ndarray) -> tuple[Values, Values]:
-    """Both as (n, outputs) in float64.
+    """Convert both arrays to (n, outputs) in float64; (n,) is one column.
 
-    Errors: `ValueError` if the shapes differ: (n,) against (n, 1) is one column; anything else would broadcast in
-    silence. Also if nothing is measured or a prediction is not finite.
+    Raises `UserError` if the shapes differ otherwise, which would broadcast, if no target is measured, or if a prediction is
+    not finite.
     """
     p, t = (np.atleast_1d(np.asarray(a, np.float64)) for a in (predictions, targets))
-    shapes = f"predictions of shape {p.shape} do not fit targets of shape {t.shape}"
+    shapes = f"predictions {p.shape} and targets {t.shape} must have the same shape"
     p, t = (a.reshape(len(a), math.prod(a.shape[1:])) for a in (p, t))
     if p.shape != t.shape:
         raise UserError(shapes)
     if not np.isfinite(p).all():
-        raise UserError(f"{(~np.isfinite(p).all(-1)).sum()} of {len(p)} predictions are not finite")
+        raise UserError(f"predictions must be finite, {(~np.isfinite(p).all(-1)).sum()} of {len(p)} are not")
     kept = ~np.isnan(t).all(-1)
     if not kept.any():
-        raise UserError("no measured target to report on")
+        raise UserError("there is no measured target to report on")
     return p[kept], t[kept]
 
 
 def r2(predictions: Values, targets: Values) -> float:
-    """The share of the target's variance that the predictions explain; 1 is perfect, 0 is as good as the mean.
+    """Return the coefficient of determination: 1 is perfect, 0 is as good as the mean of the targets.
 
         R² = 1 - Σ (t - p)² / Σ (t - mean t)²
 
-    NaN for an output whose targets are all equal, which is left out of the mean over outputs.
+    Outputs whose targets are all equal are left out of the mean; NaN if there is no other.
     """
     residual = np.nansum((targets - predictions) ** 2, axis=0)
     total = np.nansum((targets - np.nanmean(targets, axis=0, keepdims=True)) ** 2, axis=0)
@@ -83,7 +83,7 @@ def r2(predictions: Values, targets: Values) -> float:
 
 
 def pearson(predictions: Values, targets: Values) -> float:
-    """The linear correlation of predictions and targets, the unweighted mean over outputs; NaN if all are constant."""
+    """Return Pearson's correlation, the unweighted mean over outputs that are not constant; NaN if all are."""
     p = np.where(np.isnan(targets), np.nan, predictions)
     p, t = (a - np.nanmean(a, axis=0, keepdims=True) for a in (p, targets))
     norm = np.sqrt(np.nansum(p**2, axis=0) * np.nansum(t**2, axis=0))

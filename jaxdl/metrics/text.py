@@ -1,6 +1,6 @@
-"""Reports on written sequences, in NumPy on the host: edit distance, word and character error rate, BLEU.
+"""Metrics of text: edit distance, word and character error rate, exact match, BLEU. NumPy on the host.
 
-Predictions and targets are sequences of strings, or of tokens where it says so; targets are what should have been written.
+Predictions and targets are sequences of strings, or of sequences of tokens; targets are the references.
 """
 
 import math
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.counts import check_count
 from jaxdl.types import UserError
 
 Tokens = Sequence[Hashable]
 APART = re.compile("([" + re.escape("".join(set(string.punctuation) - set("',-."))) + "])")
-"""Characters that are words of their own; points, commas and dashes depend on the digits beside them."""
+"""Characters that are always separate words; points, commas and dashes depend on neighbouring digits."""
 
 
 DIRECTIONS = {
@@ -25,11 +26,11 @@ DIRECTIONS = {
     "word_error_rate": "min",
     "character_error_rate": "min",
 }
-"""Whether more or less of each number is better; what is best in between (a bias, a coverage) is left out."""
+"""Whether more or less of each number is better."""
 
 
 def edit_distance(prediction: Tokens, target: Tokens) -> int:
-    """Fewest insertions, deletions and substitutions that turn one sequence into the other (Levenshtein 1966).
+    """Return the edit distance: the smallest number of insertions, deletions and substitutions (Levenshtein 1966).
 
         d(i, j) = min(d(i-1, j) + 1,  d(i, j-1) + 1,  d(i-1, j-1) + [p_i ≠ t_j])
 
@@ -47,9 +48,9 @@ def edit_distance(prediction: Tokens, target: Tokens) -> int:
 
 
 def error_rate(predictions: Sequence[Tokens], targets: Sequence[Tokens]) -> float:
-    """Σ edit distances / Σ lengths of the targets: 0 is perfect, 1 what writing nothing gets; it can exceed 1.
+    """Return Σ edit distances / Σ lengths of the targets: 0 is perfect, 1 is that of empty predictions; it can exceed 1.
 
-    Errors: `ValueError` if the numbers of sequences differ, or all targets are empty.
+    Raises `UserError` if the numbers of sequences differ or all targets are empty.
 
     >>> error_rate([["a", "b"], ["c"]], [["a", "b", "x"], ["c"]])
     0.25
@@ -57,12 +58,12 @@ def error_rate(predictions: Sequence[Tokens], targets: Sequence[Tokens]) -> floa
     check_pairs(predictions, targets)
     total = sum(len(target) for target in targets)
     if not total:
-        raise UserError("all targets are empty: an error rate is a share of their length")
+        raise UserError("targets must not all be empty: an error rate is relative to their length")
     return sum(map(edit_distance, predictions, targets)) / total
 
 
 def word_error_rate(predictions: Sequence[str], targets: Sequence[str]) -> float:
-    """`error_rate` over words, split at white space (WER).
+    """Return the word error rate (WER): `error_rate` of words, split at white space.
 
     >>> word_error_rate(["the cat sat"], ["the cat sat down"])
     0.25
@@ -72,12 +73,12 @@ def word_error_rate(predictions: Sequence[str], targets: Sequence[str]) -> float
 
 
 def character_error_rate(predictions: Sequence[str], targets: Sequence[str]) -> float:
-    """`error_rate` over characters, spaces included (CER)."""
+    """Return the character error rate (CER): `error_rate` of characters, including spaces."""
     return error_rate(predictions, targets)
 
 
 def exact_match(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
-    """The share of predictions that equal their target.
+    """Return the share of predictions that equal their target.
 
     >>> exact_match(["one", "two"], ["one", "too"])
     0.5
@@ -87,18 +88,19 @@ def exact_match(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
 
 
 def bleu(predictions: Sequence[str], targets: Sequence[str], *, order: int = 4, tokenize: bool = True) -> float:
-    """BLEU of a corpus, 0 to 100: how many n-grams of the predictions stand in their reference, and a penalty for brevity.
+    """Return BLEU of a corpus, from 0 to 100: the precision of n-grams, with a penalty for short predictions.
 
         BLEU = 100 · min(1, e^(1 - r/c)) · (Π_n p_n)^(1/order)        p_n: clipped matches / n-grams, over the whole corpus
                                                                       c, r: tokens of the predictions, of the references
 
-    One reference each; text is tokenized like mteval-v13a (`tokenize=False`: at white space), case counts, an n-gram size
-    without a match counts as 1/2, 1/4, … of one: sacrebleu's defaults, and its numbers.
-    Source: Papineni et al. 2002; Post 2018, arXiv:1804.08771; smoothing: NIST's, Chen and Cherry 2014, method 3.
+    The numbers are those of sacrebleu with its defaults: one reference each, tokenization of mteval-v13a (`tokenize=False`: at
+    white space), case-sensitive, and the smoothing of NIST: n-gram sizes without a match count 1/2, 1/4, ... of a match.
+    Source: Papineni et al. 2002; Post 2018, arXiv:1804.08771; smoothing: Chen and Cherry 2014, method 3.
 
     >>> print(f"{bleu(['the cat sat on the mat'], ['the cat sat on a mat']):.2f}")  # 5/6, 3/5, 2/4, 1/3
     53.73
     """
+    check_count("order", order)
     check_pairs(predictions, targets)
     matches, totals, c, r = np.zeros(order), np.zeros(order), 0, 0
     split = tokens_13a if tokenize else str.split
@@ -121,7 +123,7 @@ def bleu(predictions: Sequence[str], targets: Sequence[str], *, order: int = 4, 
 
 
 def tokens_13a(text: str) -> list[str]:
-    """The words of mteval-v13a: punctuation apart, but not points and commas inside numbers.
+    """Tokenize as mteval-v13a: punctuation is separate, except points and commas within numbers.
 
     >>> tokens_13a("Well, 1,000.5 of them (all) cost $3-4.")
     ['Well', ',', '1,000.5', 'of', 'them', '(', 'all', ')', 'cost', '$', '3', '-', '4', '.']
@@ -136,11 +138,13 @@ def tokens_13a(text: str) -> list[str]:
 
 
 def check_pairs(predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-    """`ValueError` unless there is one prediction for each target, and any."""
+    """`UserError` unless there are as many predictions as targets, at least one."""
     if len(predictions) != len(targets) or not len(targets):
-        raise UserError(f"one prediction for each target: got {len(predictions)} predictions, {len(targets)} targets")
+        raise UserError(
+            f"there must be one prediction for each target, got {len(predictions)} for {len(targets)} targets"
+        )
     if isinstance(predictions, str) or isinstance(targets, str):
-        raise UserError("predictions and targets are sequences of texts, got one string: put it into a list")
+        raise UserError("predictions and targets must be lists of strings, got one string")
 
 
 def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""How a transcript came about: the spectrogram of a recording and what a CTC model says at each frame."""
+"""Spectrograms of recordings with the output of a CTC model at each frame."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ def ctc_alignment(
     *,
     columns: int = 2,
 ) -> Path:
-    """Spectrograms with the probability of every symbol over them; the blank's is grey.
+    """Draw spectrograms and above them the probability of every symbol; the blank is grey.
 
     Args:
         spectrogram: `(n, time, mels)`.
         posterior: `(n, frames, classes)`, class 0 the blank.
-        frames: `(n, 2)`, how many of each are real.
+        frames: `(n, 2)`, the lengths of spectrogram and posterior without padding.
         symbols: names of the classes.
         titles: a line for each recording.
         path: the PNG.

@@ -1,4 +1,4 @@
-"""Where a translator looks: the weights over the source at every token that it writes, one panel an example."""
+"""Attention maps of a translator: the weights over the source at every target token, one panel per example."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,13 @@ import numpy as np
 from jaxdl.record.plots import INK, Figure, PathLike, _save
 
 MOST = 60
-"""Tokens of a side that are drawn."""
+"""Maximum number of tokens that are drawn of either side."""
 
 
 def draw_attention(
     weights: Any, source: Any, target: Any, path: PathLike, *, columns: int = 4, titles: Sequence[str] = ()
 ) -> Path:
-    """Weights `(n, target, source)` as shades, rows from top to bottom as they are written.
+    """Draw weights `(n, target, source)` as shades; rows are target tokens from top to bottom.
 
     `source` and `target` are the labels of the tokens, `(n, source)` and `(n, target)`; an empty one is padding.
     """

@@ -1,16 +1,16 @@
-"""Checkpoints that survive: asynchronous, atomic, checksummed, and restorable on any number of devices.
+"""Checkpoints: asynchronous, atomic, checksummed, and restorable on any number of devices.
 
     checkpoints/
-      100/                one committed step: it appears by a single rename, complete or not at all
+      100/                one committed step: a single rename makes it visible
         state/            the arrays, in orbax's format
-        meta.json         step, metric, what the caller wanted to remember, dtype and shape of every leaf
+        meta.json         step, metric, JSON of the caller, dtype and shape of every leaf
         MANIFEST.json     size and CRC-32 of every file above
       200/  ...
       300.saving/         being written; removed by the next run's first save
       trash/              being deleted
 
-orbax writes and reads the arrays. The rest is ours for a reason: orbax restores flipped bits and wrong dtypes without
-a word, takes NaN for the best metric, and when it keeps "the best two" it deletes the latest.
+orbax writes and reads the arrays. It restores flipped bits and wrong dtypes without an error, takes NaN for the best metric, and
+deletes the latest step when it keeps "the best two"; therefore checksums, choice and deletion are done here.
 """
 
 import json
@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import jax
 
+from jaxdl.counts import check_count
 from jaxdl.record.leaves import Tree, check_fit, data_of, digest, flatten, leaf_record, nest
 from jaxdl.record.manifest import find_damage, reason, write_manifest, write_synced
 from jaxdl.record.orbax_leaves import orbax, read_leaves
@@ -43,7 +44,7 @@ class Checkpoints:
     """The checkpoints of one run: the `keep` latest steps and the best one.
 
     `mode` says whether a larger ("max") or a smaller ("min") metric is better; NaN, infinities and None are never best.
-    `notify` is called with every line worth telling the user (a damaged step that was passed over); `notes` keeps them.
+    `notify` is called with every note for the user, such as a damaged step that is skipped; `notes` keeps them.
     Nothing on disk changes before the first `save`, so reading from a run that is still training is safe.
 
     >>> import tempfile
@@ -67,14 +68,13 @@ class Checkpoints:
     ):
         if mode not in ("max", "min"):
             raise UserError(f"mode is {mode!r}, should be 'max' or 'min'")
-        if keep < 1:
-            raise UserError(f"keep is {keep}, should be at least 1 (the best step is kept besides)")
+        check_count("keep", keep)
         self.folder = Path(folder).absolute()
         self.mode, self.keep, self.notify = mode, keep, notify
         self.about: Mapping[str, Any] = {}
         """What every step's `meta` holds besides."""
         self.notes: list[str] = []
-        self._bad: set[int] = set()  # steps found damaged: they do not count among the latest
+        self._bad: set[int] = set()  # damaged steps, which do not count among the latest
         self._writer: Any = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -88,14 +88,14 @@ class Checkpoints:
     # -- what is there ------------------------------------------------------------------------------------------------
 
     def steps(self) -> list[int]:
-        """The committed steps, oldest first, whether or not they are still intact."""
+        """The committed steps, oldest first, intact or damaged."""
         if not self.folder.is_dir():
             return []
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir())
 
     @property
     def best(self) -> int | None:
-        """The step with the best finite metric (the earliest of equals), or None."""
+        """The step with the best finite metric (of equal ones the earliest), or None."""
         return self._best(self.steps())
 
     def meta(self, step: int) -> dict[str, Any]:
@@ -129,10 +129,10 @@ class Checkpoints:
     def save(
         self, step: int, state: Tree, *, meta: Mapping[str, Any] | None = None, metric: float | None = None
     ) -> None:
-        """Save a state in the background; returns once the arrays are copied, so the state may be donated at once.
+        """Save a state in the background. Returns when the arrays are copied, so that the state may be donated.
 
-        `state` is any pytree of arrays and typed keys; `meta` any JSON; a step that exists is replaced.
-        Waits for the save before, and raises its `CheckpointError` if it failed.
+        `state` is any pytree of arrays and typed keys, `meta` any JSON. An existing step is replaced.
+        Waits for the previous save and raises its `CheckpointError` if it failed.
         """
         step = int(step)
         leaves = flatten(state)
@@ -158,7 +158,7 @@ class Checkpoints:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return once the last save is on disk; raise `CheckpointError`, in one line, if it could not be written."""
+        """Wait until the last save is on disk; raise `CheckpointError` if it could not be written."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -170,7 +170,8 @@ class Checkpoints:
     def _make(self, folder: Path) -> OSError | None:
         try:
             if is_first_process():
-                folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(exist_ok=True)  # without parents: a run folder that was removed stays removed
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             return error
         return None
@@ -204,7 +205,7 @@ class Checkpoints:
                 self._discard(self.folder / str(step))
 
     def _discard(self, path: Path) -> None:
-        # Renamed first: whoever is killed while deleting leaves no half of a step behind.
+        # Renamed first, so that a kill during the deletion leaves no half of a step.
         trash = self.folder / "trash"
         trash.mkdir(exist_ok=True)
         path.rename(trash / f"{path.name}-{len(list(trash.iterdir()))}-{os.getpid()}")
@@ -217,7 +218,7 @@ class Checkpoints:
 
     def _failure(self, step: int, error: BaseException) -> CheckpointError:
         if is_first_process():
-            shutil.rmtree(self.folder / f"{step}.saving", ignore_errors=True)  # gives a full disk its room back
+            shutil.rmtree(self.folder / f"{step}.saving", ignore_errors=True)  # frees space on a full disk
         good = [s for s in self.steps() if s not in self._bad and s != step]
         rest = f"step {good[-1]} is the last good one" if good else "there is no earlier one"
         return CheckpointError(f"cannot write the checkpoint of step {step} to {self.folder}: {reason(error)}; {rest}")
@@ -228,9 +229,9 @@ class Checkpoints:
         """`(state, meta, step)` of a step, of the last, or of the best.
 
         `target` has the structure of the state with a `jax.ShapeDtypeStruct` for each leaf (`jax.eval_shape` of what
-        made it); leaves whose `sharding` is given are born with it, on however many devices there are now.
+        made it); a leaf whose `sharding` is given is created with it, on any number of devices.
 
-        "last" and "best" pass over damaged steps and say so in `notes`. ValueError if none is left (what was wrong with
+        "last" and "best" skip damaged steps and add a note. ValueError if no intact step is left (with the damage of
         each), if a step asked for by number is damaged, or if target and checkpoint differ in structure, dtype or shape.
         """
         return self._restore(target, step, fields=None)
@@ -238,7 +239,7 @@ class Checkpoints:
     def restore_partial(
         self, target: Mapping[str, Tree], step: int | Literal["last", "best"] = "best"
     ) -> tuple[dict[str, Tree], dict[str, Any], int]:
-        """`restore`, but reading only the top-level fields of the state that `target` names, as a dictionary."""
+        """Restore only the top-level fields of the state that `target` names, as a dictionary."""
         return self._restore(dict(target), step, fields=set(target))
 
     def _restore(self, target: Tree, step: Any, fields: set[str] | None) -> tuple[Any, dict[str, Any], int]:
@@ -262,7 +263,7 @@ class Checkpoints:
         raise UserError(f"no usable checkpoint in {self.folder}: {'; '.join(problems)}")
 
     def _candidates(self, step: Any, problems: list[str]):
-        """The steps to try, best guess first; `problems` collects why others are not among them."""
+        """The steps to try, in order; `problems` collects why the others are left out."""
         steps = self.steps()
         if step not in ("last", "best"):
             if step not in steps:

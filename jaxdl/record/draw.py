@@ -1,4 +1,4 @@
-"""The pictures of a report, each drawn by its type."""
+"""Pictures of a report, drawn by the type of each value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MOST_IMAGES = 64
 
 @dataclass(frozen=True)
 class Split:
-    """The split that a report is about: names of classes and columns, and its stored examples."""
+    """The split of a report: names of classes and columns, and the stored examples."""
 
     classes: Sequence[str] = ()
     columns: Sequence[str] = ()
@@ -49,7 +49,7 @@ class Split:
 
 @singledispatch
 def draw(value: Any, path: Path, split: Split) -> Path | None:
-    """Write the picture of a value to `path`; None where the value is no picture, or shows nothing of this split."""
+    """Draw the picture of a value and write it to `path`; None if the value has no picture for this split."""
     return value.draw(path) if isinstance(value, reports.Picture) else None
 
 
@@ -130,7 +130,7 @@ def _(value: reports.Forecasts, path: Path, split: Split) -> Path | None:
 
 
 def keep_frames(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path]:
-    """Write one frame of every picture that is filmed, `NAME-STEP.png`, under `folder`; returns their paths."""
+    """Write a frame `NAME-STEP.png` of every filmed picture into `folder`; return their paths."""
     written = []
     for name, value in report.items():
         if isinstance(value, reports.Picture) and value.film:
@@ -140,7 +140,7 @@ def keep_frames(folder: Path, step: int, report: Mapping[str, Any]) -> list[Path
 
 @singledispatch
 def frame(value: Any, path: Path, step: int) -> Path | None:
-    """One frame of a film: the picture as at the end of a run, but for grids, which are written pixel by pixel."""
+    """Write one frame of a film: the picture as at the end of a run, or for grids the pixels themselves."""
     return draw(value, path, Split())
 
 

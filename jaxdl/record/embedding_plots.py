@@ -1,4 +1,4 @@
-"""Pictures of an embedding: where the classes lie, who is whose neighbour, how many pairs are told apart."""
+"""Pictures of an embedding: a map of the classes, nearest neighbours, and the ROC curve of verification."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ MARKERS = "os^DvPX"
 
 
 def embedding_map(points: Any, classes: Sequence[str], path: PathLike) -> Path:
-    """Embeddings in the plane, rows of (x, y, class number); a colour and a mark for each class, its name in its middle.
+    """Draw embeddings in the plane, rows of (x, y, class number), with a colour, a marker and the name of each class.
 
     More than 20 classes are not named, and colours repeat.
     """
@@ -38,9 +38,10 @@ def embedding_map(points: Any, classes: Sequence[str], path: PathLike) -> Path:
 
 
 def neighbour_grid(images: Any, found: Any, classes: Sequence[str], path: PathLike) -> Path:
-    """Each row a query and its nearest neighbours `(queries, 1 + neighbours, 2)`: rows of `images`, and class numbers.
+    """Draw queries and their nearest neighbours, one query per row.
 
-    The name of a neighbour is green where it is of the query's class.
+    `rows` `(queries, 1 + neighbours, 2)` holds the index in `images` and the class of each. The name of a neighbour of the
+    class of the query is green.
     """
     found = np.asarray(found).astype(int)
     rows, labels = found[..., 0], found[..., 1]
@@ -57,7 +58,7 @@ def neighbour_grid(images: Any, found: Any, classes: Sequence[str], path: PathLi
 
 
 def roc_curve(points: Any, path: PathLike) -> Path:
-    """Pairs of one class that are accepted, over the share of the others that are, on a logarithmic axis."""
+    """Draw the ROC curve of pairs: true accept rate over false accept rate, on a logarithmic axis."""
     far, tar = np.asarray(points, np.float64).T
     figure, (axes,) = _figure(1, width=4.4, height=3.4)
     shown = far > 0

@@ -1,4 +1,4 @@
-"""What was forecast: some windows with what came before and what really came."""
+"""Forecasts: some windows with their past and the truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from jaxdl.reports import Forecasts
 def forecasts(
     past: Any, true: Any, value: Any, path: PathLike, *, titles: Sequence[str] = (), band: Any = None, columns: int = 3
 ) -> Path:
-    """Windows side by side: the past in grey, the truth in black, the forecast in blue; time 0 is now.
+    """Draw windows side by side: the past in grey, the truth in black, the forecast in blue; time 0 is now.
 
     Args:
         past: `(n, lookback)`; its last part is drawn, twice the horizon at most.
@@ -47,7 +47,7 @@ def forecasts(
 
 
 def of_windows(shown: Forecasts, split: Mapping[str, Any], columns: Sequence[str], path: PathLike) -> Path:
-    """The windows that a forecasting task chose to show, the targets in turn; the past is read from the split."""
+    """Draw the windows that a forecasting task chose, the targets in turn; the past is read from the split."""
     rows, windows = np.asarray(shown.rows), np.arange(len(shown.rows))
     targets = windows % shown.true.shape[-1]
     band = shown.quantile

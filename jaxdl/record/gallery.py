@@ -1,4 +1,4 @@
-"""Grids of images, and films of the pictures that a run makes as it learns.
+"""Grids of images, and films of pictures over the course of training.
 
 RUN/samples/reconstructions-000300.png, RUN/samples/reconstructions-000600.png, …    RUN/plots/reconstructions.gif
 """
@@ -12,7 +12,7 @@ from jaxdl.record.manifest import result_file
 
 SHOWN = 64
 SIDE = 48
-"""Pixels that one image of a grid has at least: 8x8 digits are shown enlarged, each pixel a square."""
+"""Minimum size in pixels of one image of a grid; smaller images are enlarged."""
 
 
 def montage(images: Any, *, columns: int = 8, most: int = SHOWN) -> np.ndarray:
@@ -31,7 +31,7 @@ def montage(images: Any, *, columns: int = 8, most: int = SHOWN) -> np.ndarray:
 
 
 def film(folder: Path, name: str, path: Path, *, seconds: float = 6.0) -> Path | None:
-    """All grids of one name in the order of their steps, as an animated GIF; None where there are fewer than two."""
+    """Write all grids of one name, in the order of their steps, as an animated GIF; None if there are fewer than two."""
     from PIL import Image
 
     frames = [Image.open(file).convert("RGB") for file in sorted(folder.glob(f"{name}-[0-9]*.png"))]

@@ -1,4 +1,4 @@
-"""Files that an experiment file imports and that are the user's own: a run keeps a copy of the one, and hashes of the others."""
+"""The local files that an experiment file imports: a run records their hashes."""
 
 import ast
 import sys
@@ -18,7 +18,7 @@ INSTALLED = tuple(
 
 
 def local_imports(source: Path) -> dict[str, str]:
-    """path -> hash of the modules that a loaded experiment file imports, and those import in turn, libraries left out."""
+    """path -> hash of the local modules that a loaded experiment file imports, directly or through others."""
     found: dict[str, str] = {}
     waiting = [source.resolve()]
     while waiting:
@@ -30,7 +30,7 @@ def local_imports(source: Path) -> dict[str, str]:
 
 
 def imported_by(source: Path) -> list[Path]:
-    """The local files among the modules that a file names in its imports; only what is loaded counts."""
+    """The local files among the loaded modules that a file imports."""
     try:
         tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -49,7 +49,7 @@ def imported_by(source: Path) -> list[Path]:
 
 
 def prefixes(name: str) -> list[str]:
-    """a.b.c -> a, a.b and a.b.c, all of which its import runs."""
+    """a.b.c -> a, a.b and a.b.c, which an import of a.b.c executes."""
     parts = name.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
@@ -61,12 +61,12 @@ def file_of(module: ModuleType) -> Path | None:
 
 
 def is_local(path: Path) -> bool:
-    """Neither Python's, nor a library's, nor jaxdl's own."""
+    """Whether a file belongs neither to Python, nor to a library, nor to jaxdl."""
     return not any(folder in path.parents for folder in (*INSTALLED, PACKAGE))
 
 
 def changed_since(config: Mapping[str, Any]) -> list[str]:
-    """The recorded files that are no longer what they were when a run was trained, or are gone."""
+    """The recorded files that were changed or removed since a run was trained."""
     return [path for path, was in config.get("imports", {}).items() if hash_if_readable(Path(path)) != was]
 
 

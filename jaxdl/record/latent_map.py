@@ -1,4 +1,4 @@
-"""A map of codes: every example is a point, in the colour of its class."""
+"""A map of codes: every example is a point in the colour of its class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ MOST_CLASSES = 20
 def latent_map(
     points: Any, labels: Any, path: PathLike, *, classes: Sequence[str] = (), axes: Sequence[str] = ("", "")
 ) -> Path:
-    """Points `(n, 2)`, coloured by integer labels `(n,)`; the name of each class stands at the median of its points."""
+    """Draw points `(n, 2)` coloured by labels `(n,)`, with the name of each class at the median of its points."""
     points, labels = np.asarray(points, np.float64), np.asarray(labels)
     figure = Figure(figsize=(5.2, 4.8), layout="constrained")
     panel = figure.add_subplot()

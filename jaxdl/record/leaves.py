@@ -1,4 +1,4 @@
-"""A state as named leaves: what a checkpoint calls each array, how two states are compared, and their digest."""
+"""A state as named leaves: names in a checkpoint, comparison of two states, and a digest."""
 
 from hashlib import sha256
 from typing import Any
@@ -57,12 +57,12 @@ def is_key(leaf: Any) -> bool:
 
 
 def data_of(leaf: Any) -> Any:
-    """The numbers of a leaf: for typed keys, their words."""
+    """The data of a leaf; of typed keys, their words."""
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def with_data(leaf: Any, data: Any) -> Any:
-    """The inverse of `data_of`: numbers as the kind of leaf that `leaf` is."""
+    """The inverse of `data_of`: data as the kind of leaf that `leaf` is."""
     if not is_key(leaf):
         return data
     names: list[str] = []
@@ -71,12 +71,12 @@ def with_data(leaf: Any, data: Any) -> Any:
 
 
 def leaf_record(leaf: Any) -> list[Any]:
-    """`["float32", [8, 4]]`, as JSON keeps it."""
+    """Dtype and shape of a leaf for JSON, as in `["float32", [8, 4]]`."""
     return [str(leaf.dtype), list(leaf.shape)]
 
 
 def nest(leaves: Leaves) -> dict[str, Any]:
-    """Named leaves as nested dictionaries, whatever they were before."""
+    """Nested dictionaries of named leaves."""
     tree: dict[str, Any] = {}
     for path, leaf in leaves.items():
         *folders, name = path.split("/")
@@ -88,7 +88,7 @@ def nest(leaves: Leaves) -> dict[str, Any]:
 
 
 def check_fit(saved: dict[str, Any], wanted: Leaves, fields: set[str] | None, what: str) -> None:
-    """One line about the first difference between what is on disk and what is asked for."""
+    """Raise one line on the first difference between the checkpoint and what is asked for."""
     if fields is not None:
         saved = {path: entry for path, entry in saved.items() if path.split("/")[0] in fields}
     differences = []

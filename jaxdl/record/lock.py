@@ -1,4 +1,4 @@
-"""One process at a time trains a run folder: a second one would delete the first one's checkpoints."""
+"""A lock on a run folder: a second process that trained it would delete the checkpoints of the first."""
 
 import os
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ except ImportError:  # Windows
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder/.lock`; ValueError that names the process which has it already.
+    """Hold `folder/.lock`; ValueError with the number of the process that holds it already.
 
-    The system lets go of it when the process ends, however it ends. Where there are no such locks (Windows, some network
-    file systems) nothing is held; of several processes that train one model the first holds it for all.
+    The system releases it when the process ends. Where such locks do not exist (Windows, some network file systems) nothing is
+    held. Of several processes that train one model the first holds the lock.
     """
     if fcntl is None or not is_first_process():
         yield
@@ -39,4 +39,4 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)  # children that were forked meanwhile have the file open, too
+                fcntl.flock(file, fcntl.LOCK_UN)  # forked children have the file open, too

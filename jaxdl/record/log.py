@@ -1,4 +1,4 @@
-"""The metrics of a run: `metrics.jsonl`, one JSON object a line, and TensorBoard events beside it.
+"""The metrics of a run: `metrics.jsonl`, one JSON object per line, and TensorBoard events.
 
     {"kind": "train", "step": 50, "loss": 0.31, "accuracy": 0.9}
     {"kind": "eval", "step": 100, "split": "validation", "loss": 0.28, "confusion": [[9, 1], [0, 10]]}
@@ -6,19 +6,22 @@
     {"kind": "end", "step": 200, "reason": "finished", "seconds": 3.1}
 
 A number is written so that `np.float32(value)` has the bits it had; NaN and infinities are the strings "nan", "inf" and
-"-inf", which `read` turns back. Every line is one unbuffered write: whoever is killed loses at most the line being written.
+"-inf", which `read` converts back. Every line is one unbuffered write: a kill loses at most the line being written.
 
-Resuming from step s moves the lines after s, and every "end", to `metrics.dropped.jsonl`, for they will be written
-again: but for the fields in `WALL_CLOCK`, the file of a resumed run equals that of an undisturbed one. For that, a
-step's lines must be written before its checkpoint.
+Resuming from step s moves the lines after s, and every "end", to `metrics.dropped.jsonl`, because they will be written again.
+Except for the fields in `WALL_CLOCK` the file of a resumed run equals that of an undisturbed one. This requires that the lines
+of a step are written before its checkpoint.
 """
 
 import errno
+import io
 import json
 import math
 import os
 import queue
+import re
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,9 +42,10 @@ Line = dict[str, Any]
 
 
 class MetricsLog:
-    """Appends to the log of the run in `folder`; `resume` is the step a resumed run continues from.
+    """The log of the run in `folder`, opened for appending; `resume` is the step from which a resumed run continues.
 
-    Only the first process writes. A folder that cannot be written is a PermissionError of `open`.
+    Only the first process writes. A folder that cannot be written is a PermissionError of `open`. `missing` says, on a resume,
+    that the log does not reach the step.
 
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
@@ -56,9 +60,10 @@ class MetricsLog:
     def __init__(self, folder: str | os.PathLike, *, resume: int | None = None, tensorboard: bool = True):
         self.folder = Path(folder)
         self._file = self._events = None
+        self.missing = ""
         if not is_first_process():
             return
-        _repair(self.folder, resume)
+        self.missing = _repair(self.folder, resume)
         self._file = open(self.folder / LOG, "ab", buffering=0)  # noqa: SIM115 (`close` closes it)
         if tensorboard:
             self._events = _Events(self.folder / "tensorboard", resume)
@@ -69,10 +74,17 @@ class MetricsLog:
             return
         plain = {name: _plain(value) for name, value in line.items()}
         data = (json.dumps(plain, allow_nan=False) + "\n").encode()
-        if self._file.write(data) != len(data):  # a disk that fills up takes the first bytes
+        if self._file.write(data) != len(data):  # a full disk accepts the first bytes
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self._events is not None:
             self._events.put(plain)
+
+    def check(self) -> None:
+        """FileNotFoundError if the folder was removed or moved away while the run trains."""
+        if self._file is not None and not (self.folder / LOG).exists():
+            raise FileNotFoundError(
+                errno.ENOENT, "the run folder was removed or moved while the run trained", str(self.folder)
+            )
 
     def close(self) -> None:
         for part in (self._file, self._events):
@@ -94,7 +106,7 @@ def read(run: str | os.PathLike) -> list[Line]:
     lines = []
     texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, text in enumerate(texts, 1):
-        if not text or number == len(texts):  # what follows the last newline was never finished
+        if not text or number == len(texts):  # the last line was not finished
             continue
         try:
             lines.append({name: _number(value) for name, value in json.loads(text).items()})
@@ -103,8 +115,44 @@ def read(run: str | os.PathLike) -> list[Line]:
     return lines
 
 
+def read_thinned(
+    run: str | os.PathLike, best: tuple[str, str] | None = None, *, most: int = 5000
+) -> tuple[list[Line], int]:
+    """The log of a run of any length: (at most `most` lines of each kind, evenly spread, in order; how many there are).
+
+    The first and the last line of a kind are among them, and the evaluation with the `best` (metric, "max" or "min").
+    """
+    path = Path(run)
+    path = path / LOG if path.is_dir() else path
+    counts: Counter[str] = Counter()
+    chosen, seen = None, None
+    score = re.compile(rb'"' + re.escape(json.dumps(best[0])[1:-1]).encode() + rb'": (-?[0-9.eE+-]+)') if best else None
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            if (about := _about(line)) is None:
+                continue
+            counts[about[0]] += 1
+            if score and about[0] == "eval" and (found := score.search(line)):
+                value = float(found[1]) * (1 if best[1] == "max" else -1)
+                if seen is None or value > seen:
+                    chosen, seen = number, value
+        if sum(counts.values()) <= most:
+            lines = read(path)
+            return lines, len(lines)
+        lines, place = [], Counter()
+        file.seek(0)
+        for number, line in enumerate(file):
+            if (about := _about(line)) is None:
+                continue
+            kind, i = about[0], place[about[0]]
+            place[kind] += 1
+            if i % -(-counts[kind] // most) == 0 or i == counts[kind] - 1 or number == chosen:
+                lines.append({name: _number(value) for name, value in json.loads(line).items()})
+    return lines, sum(counts.values())
+
+
 def comparable(lines: Iterable[Line]) -> list[str]:
-    """What must be equal between two runs of the same experiment: training and evaluation without the wall clock."""
+    """The lines that are equal in two runs of one experiment: training and evaluation, without the wall clock."""
     kept = (
         {k: v for k, v in line.items() if k not in WALL_CLOCK} for line in lines if line["kind"] in ("train", "eval")
     )
@@ -119,7 +167,7 @@ def best_evaluation(history: Iterable[Line], metric: str, mode: str) -> Line | N
 
 
 def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
-    """Which weights the results of a run are of, and which `evaluate` takes where those are others; "" where all are the same."""
+    """A sentence on the weights of the results of a run, if they differ from the last or the best ones; else ""."""
     end = next((line for line in reversed(history) if line["kind"] == "end"), {})
     best, step = best_evaluation(history, metric, mode), end.get("weights")
     if best is None or step is None or step == best["step"] == end["step"]:
@@ -132,27 +180,41 @@ def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
     )
 
 
-def _repair(folder: Path, resume: int | None) -> None:
-    """Drop a torn last line; on a resume, move aside what will be written again."""
+HEAD = re.compile(rb'\{"kind": "(\w+)", "step": (\d+)[,}]')
+"""The beginning of every line of a loop, by which a log of a million lines is scanned in a second."""
+
+
+def _about(line: bytes) -> tuple[str, int] | None:
+    """Kind and step of a line; None if it is not a whole line of a log."""
+    if not line.endswith(b"}\n"):
+        return None
+    if head := HEAD.match(line):
+        return head[1].decode(), int(head[2])
+    try:
+        record = json.loads(line)
+        return record["kind"], record["step"]
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _repair(folder: Path, resume: int | None) -> str:
+    """Drop torn lines; on a resume, move aside what will be written again. Returns what is missing before that, in words."""
     path = folder / LOG
-    if not path.exists():
-        return
-    lines = path.read_bytes().split(b"\n")
-    torn, lines = lines[-1], lines[:-1]
-    kept, dropped = [], [torn] if torn else []
-    for line in lines:
-        try:
-            record = json.loads(line)
-            again = resume is not None and (record["step"] > resume or record["kind"] == "end")
-        except (ValueError, LookupError, TypeError):
-            again = True
-        (dropped if again else kept).append(line)
-    if not dropped:
-        return
-    with open(folder / DROPPED, "ab") as file:
-        file.writelines(line + b"\n" for line in dropped)
-    with replacing(path) as new:
-        new.write_bytes(b"".join(line + b"\n" for line in kept))
+    dropped: set[int] = set()
+    saved, last = not resume, 0
+    with open(path, "rb") if path.exists() else io.BytesIO() as file:
+        for number, line in enumerate(file):
+            about = _about(line)
+            if about is None or (resume is not None and (about[1] > resume or about[0] == "end")):
+                dropped.add(number)
+            else:
+                saved, last = saved or about == ("checkpoint", resume), about[1]
+        if dropped:
+            file.seek(0)
+            with replacing(path) as new, open(new, "wb") as kept, open(folder / DROPPED, "ab") as aside:
+                for number, line in enumerate(file):
+                    (aside if number in dropped else kept).write(line if line.endswith(b"\n") else line + b"\n")
+    return "" if saved else f"{path} was cut: it reaches step {last} of {resume}; the lines in between are lost"
 
 
 def _plain(value: Any) -> Any:
@@ -209,6 +271,8 @@ class _Events:
     def _work(self) -> None:
         from tensorboardX import SummaryWriter
 
+        if not Path(self._options["logdir"]).parent.is_dir():
+            return  # the run folder was removed: it is not made again
         with SummaryWriter(**self._options) as writer:
             while (line := self._lines.get()) is not None:
                 group = line.get("split", line["kind"])

@@ -1,4 +1,4 @@
-"""Files that are written whole, and the checksums of a folder.
+"""Files that are written completely or not at all, and the checksums of a folder.
 
 `MANIFEST.json` holds the size and the CRC-32 of every file of its folder (about 6 GB/s to check).
 """
@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def find_damage(folder: Path) -> str:
-    """What is wrong with the files of a folder; empty if every byte is as `write_manifest` saw it."""
+    """The first damage among the files of a folder since `write_manifest`, in words; "" if there is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
@@ -50,11 +50,28 @@ def find_damage(folder: Path) -> str:
 
 
 def write_synced(path: Path, text: str) -> None:
-    """Replace a file at once by another that is already on the disk: a crash or a full disk leaves the old one or the new one."""
+    """Replace a file atomically, after the new text is on the disk: a crash or a full disk leaves the old or the new file."""
     with replacing(path) as new, open(new, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def json_or_none(path: Path, say: Callable[[str], None] | None = None) -> Any:
+    """The content of a JSON file that a resume can write again; None if there is no file.
+
+    A damaged file is a UserError. With `say` it is kept as `<name>.damaged`, `say` is called with a note, and there is no file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        if say is None:
+            raise UserError(f"{path} is damaged; resuming makes it again") from None
+        kept = path.rename(path.with_name(f"{path.name}.damaged"))
+        say(f"note: {path} was damaged (kept as {kept.name}): what it held is computed again")
+        return None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is noticed in the log of a run while it trains: a loss that does not move, and one that only grows."""
+"""Notes on a run while it trains: a loss that does not change, and a loss that only grows."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ GROWING = 10
 
 
 class Notices:
-    """Call it with each line of the log; it returns a note where there is one to make, each at most once.
+    """Call it with each line of the log; it returns a note or None, and each note at most once.
 
     >>> notice = Notices()
     >>> [notice({"kind": "eval", "split": "validation", "loss": 0.69}) is None for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The arrays of a checkpoint through orbax. The only file that imports it, late (0.4 s); `preload` hides that."""
+"""The arrays of a checkpoint, written and read by orbax. Only this file imports it, late, since that takes 0.4 s."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from jaxdl.record.leaves import Leaves, data_of, flatten, is_key, nest, with_dat
 
 
 def preload() -> threading.Thread:
-    """Import orbax in the background; the first save or restore then does not wait for it."""
+    """Import orbax in the background, so that the first save or restore need not wait for it."""
     thread = threading.Thread(target=orbax, name="import-orbax", daemon=True)
     thread.start()
     return thread

@@ -22,11 +22,11 @@ def parallel_coordinates(
     mode: str,
     path: PathLike,
 ) -> Path:
-    """A line for each member through its value of every knob to its result on the right; the best are on top, in colour."""
+    """Draw a line per member through its value of every knob to its result on the right; the best are coloured and on top."""
     results = np.asarray(results, np.float64)
     low, high = limits(results, mode)
     best_last = np.argsort(results if mode == "max" else -results, kind="stable")
-    _, rank = np.unique(results if mode == "max" else -results, return_inverse=True)  # equals share a colour
+    _, rank = np.unique(results if mode == "max" else -results, return_inverse=True)  # equal results share a colour
     rank = rank / max(rank.max(), 1) if rank.any() else np.ones(len(results))
     columns = [fanned(*axis_positions([row[i] for row in rows]), rank) for i in range(len(names))]
     heights = (np.clip(results, low, high) - low) / ((high - low) or 1)
@@ -61,7 +61,7 @@ def parallel_coordinates(
 
 
 def axis_positions(values: Sequence[Any]) -> tuple[np.ndarray, Ticks]:
-    """Where the values of one knob lie on an axis from 0 to 1, and its ticks."""
+    """Positions of the values of one knob on an axis from 0 to 1, and its ticks."""
     levels = list(dict.fromkeys(sorted(values, key=order)))
     numeric = all(order(level)[0] == 0 for level in levels)
     if not numeric or len(levels) == 1:
@@ -78,7 +78,7 @@ def axis_positions(values: Sequence[Any]) -> tuple[np.ndarray, Ticks]:
 
 
 def fanned(heights: np.ndarray, ticks: Ticks, rank: np.ndarray) -> tuple[np.ndarray, Ticks]:
-    """Lines that would meet in one point, side by side in the order of their results."""
+    """Spread lines that would meet in one point, in the order of their results."""
     levels = np.unique(heights)
     if len(levels) > MOST_TICKS or len(levels) == len(heights):
         return heights, ticks
@@ -90,7 +90,7 @@ def fanned(heights: np.ndarray, ticks: Ticks, rank: np.ndarray) -> tuple[np.ndar
 
 
 def smooth(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From axis to axis, level where they meet: t²(3 - 2t)."""
+    """Interpolate between two axes, horizontal at both: t²(3 - 2t)."""
     t = np.linspace(0, 1, 24)
     bend = t * t * (3 - 2 * t)
     x = np.concatenate([i + t for i in range(len(y) - 1)])

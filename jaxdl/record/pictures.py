@@ -1,4 +1,4 @@
-"""Pictures of what is no run: a learning-rate ramp, augmented series and texts, an image on its way through a network.
+"""Pictures outside of runs: a learning-rate ramp, augmented series and texts, an image and its activations.
 
 As in `plots`, every function writes one PNG and returns its path.
 """
@@ -40,7 +40,7 @@ STYLE = {
 def learning_rate_ramp(
     rate: Any, loss: Any, smooth: Any, suggestion: float, path: PathLike, *, label: str = "lr"
 ) -> Path:
-    """The loss of every step of a ramp, its smoothed curve, and the suggested learning rate on it."""
+    """Draw the loss of every step of a ramp, its smoothed curve, and the suggested learning rate."""
     rate, loss, smooth = (np.asarray(a, np.float64) for a in (rate, loss, smooth))
     figure, (axes,) = _figure(1, width=6.4, height=3.4)
     axes.scatter(rate, loss, s=9, color=COLOURS[0], alpha=0.25, linewidths=0)
@@ -59,9 +59,9 @@ def learning_rate_ramp(
 
 
 def series_gallery(before: Any, after: Any, path: PathLike, *, titles: Sequence[str] = ()) -> Path:
-    """Series `(n, time, channels)` in grey, and over each the changed ones `(n, draws, time, channels)`, a panel each.
+    """Draw series `(n, time, channels)` in grey and their augmented versions `(n, draws, time, channels)` over them.
 
-    A row is a series; with `titles` there is one panel, named by each of them, for every draw.
+    Each row is a series and each column a draw, with its title.
     """
     before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
     rows, columns = after.shape[:2]
@@ -81,7 +81,7 @@ def series_gallery(before: Any, after: Any, path: PathLike, *, titles: Sequence[
 
 
 def text_gallery(rows: Sequence[tuple[str, Sequence[str], Sequence[bool]]], path: PathLike) -> Path:
-    """Lines of text: a title, words, and which words are new or have moved (in colour); an original has the first title."""
+    """Draw lines of text: (title, words, marks); marked words are coloured, and lines with the first title are originals."""
     height = 0.3 * len(rows) + 0.2
     left = 0.1 + 0.085 * max(len(title) for title, _, _ in rows)
     right = max(sum(len(word) + 1 for word in words) for _, words, _ in rows) * 0.085
@@ -108,13 +108,13 @@ def network_flow(
     classes: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
 ) -> Path:
-    """One image on its way through a network, from left to right.
+    """Draw an image and the activations of each layer, from left to right.
 
     Args:
-        image: (height, width[, channels]), what goes in.
+        image: (height, width[, channels]), the input.
         layers: name -> output for this image, in order: maps (height, width, channels), of which the 15 most active are shown
             (red is positive, blue negative), or vectors.
-        probabilities: (classes,), what comes out.
+        probabilities: (classes,), the output.
         path: the PNG.
         classes: names of the classes.
         notes: name -> a line under the layer, such as its parameters.

@@ -1,8 +1,8 @@
-"""The pictures of a run and of several: curves, confusion, calibration, images, predictions. The only user of matplotlib.
+"""Pictures of runs: curves, confusion, calibration, images, predictions.
 
-Every function writes one PNG and returns its path. They draw on a `Figure` of their own, not through pyplot, so they
-work without a display, in threads, and leave the reader's own settings alone. Lines are named where they end, in colours
-that the colour-blind can tell apart (Okabe and Ito 2008).
+Every function writes one PNG and returns its path. They use a `Figure` of their own and not pyplot, so that they work without a
+display and in threads, and do not change the settings of the caller. Lines are labelled at their end, in colours for the
+colour-blind (Okabe and Ito 2008).
 """
 
 import os
@@ -27,7 +27,7 @@ PathLike = str | os.PathLike
 
 
 def learning_curves(history: Lines, path: PathLike, *, metrics: Sequence[str] = (), select: str = "") -> Path:
-    """The loss and the chosen metrics of a run over its steps: training, and each split that was evaluated.
+    """Draw the loss and other metrics of a run over its steps, for training and each evaluated split.
 
     A number of the training log is a mean over steps and stands at the middle of them.
 
@@ -48,7 +48,7 @@ def learning_curves(history: Lines, path: PathLike, *, metrics: Sequence[str] = 
 
 
 def overlay(runs: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *, split: str = "validation") -> Path:
-    """One metric of several settings: the mean over each one's runs (seeds), a band of one standard deviation around it.
+    """Draw one metric of several settings: the mean over the runs (seeds) of each, with a band of one standard deviation.
 
     `runs` maps a label to the histories of its runs. "train" as the split shows the training log.
     """
@@ -106,7 +106,7 @@ def draw_confusion(matrix: Any, classes: Sequence[str], path: PathLike) -> Path:
 def image_grid(
     images: Any, path: PathLike, *, titles: Sequence[str] = (), columns: int = 8, colours: Sequence[str] = ()
 ) -> Path:
-    """Images `(n, height, width[, channels])` side by side, uint8 or of any range, with a line of text above each."""
+    """Draw images `(n, height, width[, channels])` of any range side by side, with a line of text above each."""
     images = np.asarray(images)
     if images.ndim == 3:
         images = images[..., None]
@@ -131,7 +131,7 @@ def image_grid(
 
 
 def bars(values: Any, names: Sequence[str], path: PathLike, *, label: str = "accuracy", most: int = 30) -> Path:
-    """One number for each name (the accuracy of each class), the lowest first; of many, the lowest `most`."""
+    """Draw one number per name, such as the accuracy of each class, lowest first; at most the `most` lowest."""
     values = np.asarray(values, np.float64)
     order = np.argsort(values)[:most]  # NaN (a class without examples) comes last
     names = np.array(_names(names, len(values)))[order]
@@ -159,7 +159,7 @@ def bars(values: Any, names: Sequence[str], path: PathLike, *, label: str = "acc
 
 
 def predicted_against_true(predicted: Any, true: Any, path: PathLike, *, label: str = "target") -> Path:
-    """A regression: each prediction above its true value; on the line it would be right."""
+    """Draw the predictions of a regression over the true values; the line is a perfect prediction."""
     predicted, true = np.ravel(predicted).astype(np.float64), np.ravel(true).astype(np.float64)
     fine = np.isfinite(predicted) & np.isfinite(true)
     predicted, true = predicted[fine], true[fine]
@@ -176,9 +176,9 @@ def predicted_against_true(predicted: Any, true: Any, path: PathLike, *, label: 
 
 
 def reliability_diagram(bins: Any, path: PathLike) -> Path:
-    """How often predictions of a given confidence are right: rows of (mean confidence, accuracy, examples).
+    """Draw accuracy over confidence, from rows of (mean confidence, accuracy, examples).
 
-    The area of a dot is its share of the examples; below the line the model is too sure of itself.
+    The area of a dot is its share of the examples. Below the line the model is overconfident.
     """
     confidence, accuracy, count = np.asarray(bins, np.float64).T
     full = count > 0
@@ -224,7 +224,7 @@ def _title(axes: Axes, text: str) -> None:
 
 
 def _curves(axes: Axes, name: str, series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> None:
-    """Lines over steps, each named where it ends."""
+    """Draw lines over steps, each labelled at its end."""
     ends = []
     for i, (label, (x, y, spread)) in enumerate(series.items()):
         colour = COLOURS[i % len(COLOURS)]
@@ -256,7 +256,7 @@ def _apart(heights: Sequence[float], gap: float) -> np.ndarray:
 
 
 def _points(lines: Lines, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of a number; that of a training line, a mean since the line before, stands between the two."""
+    """Steps and values of a number. A training line holds a mean since the line before: its step is the middle of the two."""
     before = [0.0, *(line["step"] for line in lines)]
     places = [
         (a + line["step"]) / 2 if line["kind"] == "train" else line["step"]

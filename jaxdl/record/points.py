@@ -1,4 +1,4 @@
-"""Points in the plane: what a generator makes over what it should make."""
+"""Points in the plane: generated ones over real ones."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from jaxdl.record.plots import COLOURS, INK, PathLike, _figure, _save, _title
 
 
 def points(made: Any, real: Any, path: PathLike, *, title: str = "") -> Path:
-    """Made points `(n, 2)` in colour over real ones in grey; the frame is that of the real ones, so that films stand still."""
+    """Draw generated points `(n, 2)` over real ones in grey; the axes fit the real points, so that they are fixed in films."""
     made, real = np.asarray(made, np.float64), np.asarray(real, np.float64)
     figure, (axes,) = _figure(1, width=4.2, height=4.4)
     for xy, colour, name in ((real, "#BBBBBB", "data"), (made, COLOURS[1], "made")):

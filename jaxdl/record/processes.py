@@ -1,4 +1,4 @@
-"""Who writes when several processes train one model: the first; and where they meet."""
+"""Several processes that train one model: the first one writes files, and all of them synchronize."""
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ def is_first_process() -> bool:
 
 
 def anywhere(flag: bool) -> bool:
-    """Whether the flag is up in any process. All must call it: it is also the point where they wait for each other."""
+    """Whether the flag is set in any process. All processes must call it and wait for each other in it."""
     if jax.process_count() == 1:
         return flag
     from jax.experimental import multihost_utils

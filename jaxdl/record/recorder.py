@@ -11,7 +11,7 @@ from jaxdl.record.progress import Progress
 
 
 class Recorder:
-    """The events of a loop, to everyone who listens."""
+    """Pass the events of a loop on to every listener."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Recorder:
             self.line({"kind": "note", "step": line["step"], "note": note})
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.log.check()
         self.bar.update(step, metrics)
 
     def pictures(self, step: int, report: Mapping[str, Any]) -> None:

@@ -1,14 +1,16 @@
-"""`report.md`: what a run was, what came of it and how to get it again, with its pictures."""
+"""`report.md`: the settings of a run, its results and pictures, and the commands to repeat it."""
 
 import ast
+import html
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxdl.record import gallery, plots
 from jaxdl.record.draw import Split, draw
-from jaxdl.record.log import Line, best_evaluation, read, whose_weights
+from jaxdl.record.log import Line, best_evaluation, read_thinned, whose_weights
 from jaxdl.record.manifest import result_file
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import RunFolder
@@ -16,14 +18,15 @@ from jaxdl.reports import Notes, Rows
 
 
 def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
-    """Draw the plots of a run and write its report; called when a run ends, pauses or is evaluated.
+    """Draw the plots of a run and write its report, when it ends or pauses.
 
     `exp` is its Experiment (for the data set's sentences, class names and images, and the metric that selects);
     `evaluations` has `split, metrics, report, outputs, targets` of each split that was evaluated with the final weights.
     The pictures are of the test split where there is one, else of the last.
     """
-    history = read(run.folder)
-    curves = plots.learning_curves(history, run.plots / "learning_curves.png", select=exp.select[0])
+    metric, mode = exp.select
+    history, count = read_thinned(run.folder, (metric, mode))
+    curves = plots.learning_curves(history, run.plots / "learning_curves.png", select=metric)
     shown = [(curves, "Learning curves")]
     chosen = None
     if evaluations:
@@ -32,20 +35,22 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
             shown.append((path, f"{caption} ({chosen.split} split)"))
             if (film := gallery.film(run.folder / "samples", name, run.plots / f"{name}.gif")) is not None:
                 shown.append((film, f"{caption}, evaluation after evaluation"))
-    metric, mode = exp.select
     parts = [
-        f"# {title(run)}\n",
+        f"# {plain_text(title(run))}\n",
         _outcome(run, history),
         "## Result\n",
         _results(history, {e.split: e.metrics for e in evaluations}, metric, mode),
         *(_written(value) for value in (chosen.report.values() if chosen else ())),
-        *(f"### {caption}\n\n![{caption}](plots/{path.name})\n" for path, caption in shown),
+        *(
+            f"### {caption}\n\n![{caption}](plots/{path.name})\n"
+            for path, caption in ((p, plain_text(c)) for p, c in shown)
+        ),
         "## Data\n",
         _data(exp.data),
         "## Settings\n",
         _settings(run.config),
         "## Where it ran\n",
-        _where(run, history),
+        _where(run, count),
         "## Again\n",
         _commands(run),
     ]
@@ -55,11 +60,10 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
 
 
 def report_divergence(run: RunFolder, exp: Any, events: Any) -> None:
-    """The end line and the report of a run that is given up, by the first process; nothing is evaluated."""
+    """Write the end line and the report of a run that diverged, in the first process; nothing is evaluated."""
     if not is_first_process():
         return
-    history = read(run.folder)
-    step = max((line["step"] for line in history), default=0)
+    step = max((line["step"] for line in read_thinned(run.folder)[0]), default=0)
     events.line({"kind": "end", "step": step, "reason": "diverged", "results": {}})
     write_report(run, exp)
 
@@ -93,12 +97,21 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | x\\|y | 1 |
     """
     lines = [header, *rows]
-    text = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
+    text = ["| " + " | ".join(plain_text(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([text[0], "|" + "---|" * len(header), *text[1:]])
 
 
+def plain_text(value: Any) -> str:
+    """A name of a user, a file or a class on one line, with HTML escaped.
+
+    >>> plain_text("a\\nb <script>")
+    'a b &lt;script&gt;'
+    """
+    return html.escape(" ".join(str(value).split()), quote=False)
+
+
 def shown_number(value: Any) -> str:
-    """Four digits that mean something; whole numbers whole.
+    """A number with four significant digits, or a whole number.
 
     >>> [shown_number(value) for value in (0.97222, 1797.0, 1.5e-5, float("nan"), "adam", None)]
     ['0.9722', '1797', '1.5e-05', 'nan', 'adam', '–']
@@ -133,7 +146,11 @@ def _outcome(run: RunFolder, history: Sequence[Line]) -> str:
     if "train_seconds" in end:
         text += f": trained {duration(end['train_seconds'])}, compiled {duration(end.get('compile_seconds', 0.0))}"
     skipped = max((line.get("skipped", 0) for line in history if line["kind"] == "train"), default=0)
-    return text + (f"; {skipped} steps skipped, for their numbers were not finite" if skipped else "") + ".\n"
+    return (
+        text
+        + (f"; {skipped} steps were skipped because their loss or gradient was not finite" if skipped else "")
+        + ".\n"
+    )
 
 
 def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], metric: str, mode: str) -> str:
@@ -155,29 +172,32 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
     names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
     rows = [[name, *(shown_number(numbers.get(name)) for numbers in columns.values())] for name in names]
     whose = whose_weights(history, metric, mode) if finals else ""
-    said = (
-        f"The result of this run is {' and '.join(f'**{split}**' for split in finals)}{', ' * bool(whose)}{whose}.\n\n"
-    )
+    splits = " and ".join(f"**{plain_text(split)}**" for split in finals)
+    said = f"The result of this run is {splits}{', ' * bool(whose)}{whose}.\n\n"
     return said * bool(finals) + markdown_table(["", *columns], rows) + "\n"
 
 
 def _written(value: Any) -> str:
-    """The notes and the tables of a report in words."""
+    """The notes and tables of a report as Markdown."""
     if isinstance(value, Notes):
-        return "".join(f"- {line}\n" for line in value.lines)
+        return "".join(f"- {plain_text(line)}\n" for line in value.lines)
     if isinstance(value, Rows):
-        return (f"### {value.title}\n\n" if value.title else "") + markdown_table(value.header, value.rows) + "\n"
+        return (
+            (f"### {plain_text(value.title)}\n\n" if value.title else "")
+            + markdown_table(value.header, value.rows)
+            + "\n"
+        )
     return ""
 
 
 def _data(data: Any) -> str:
-    """The set, how it was split, and the sizes, unless the sentence on the split gives them."""
+    """The name of the data, the sentence on the split, and the sizes unless that sentence has them."""
     sizes = {split: str(data.size(split)) for split in data.splits}
     sentence = data.split.rstrip(".")
     listed = "" if all(size in sentence for size in sizes.values()) else ", ".join(f"{n} {s}" for s, n in sizes.items())
     name = data.name or "data"
     text = "; ".join(part for part in (sentence, listed, f"batches of {data.batch}") if part)
-    return f"**{name}**: {text}.\n"
+    return f"**{plain_text(name)}**: {plain_text(text)}.\n"
 
 
 def _settings(config: Mapping[str, Any]) -> str:
@@ -188,7 +208,7 @@ def _settings(config: Mapping[str, Any]) -> str:
     return markdown_table(["setting", "value"], rows) + "\n" if rows else ""
 
 
-def _where(run: RunFolder, history: Sequence[Line]) -> str:
+def _where(run: RunFolder, count: int) -> str:
     env = run.env
     devices = ", ".join(f"{count} x {kind}" for kind, count in env["devices"].items())
     versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items() if version)
@@ -203,14 +223,15 @@ def _where(run: RunFolder, history: Sequence[Line]) -> str:
         ],
         *(["edited", f"at step {edit['step']}: `{edit['file']}` ({edit['source_hash']})"] for edit in run.edits),
         ["started", env["time"]],
-        ["lines of the log", str(len(history))],
+        ["lines of the log", str(count)],
     ]
     return markdown_table(["", ""], rows) + "\n"
 
 
 def _commands(run: RunFolder) -> str:
+    folder = shlex.quote(str(run.folder))
     return (
         f"```bash\n{run.env['command']}   # the command of this run\n"
-        f"python -m jaxdl train --resume {run.folder}   # go on, if it was stopped\n"
-        f"python -m jaxdl evaluate {run.folder}\n```\n"
+        f"python -m jaxdl train --resume {folder}   # continue it, if it was stopped\n"
+        f"python -m jaxdl evaluate {folder}\n```\n"
     )

@@ -1,10 +1,10 @@
-"""The run folder: everything a run leaves behind, where a person and `jaxdl` find it again.
+"""The run folder: all files of a run.
 
 runs/<experiment>/<date-time>-s<seed>/
   config.json       every knob and recorded option, the experiment's path and the hash of its content
-  experiment.py     a copy of the file as it was; experiment-<hash>.py: as it was edited before a resume ("edits")
+  experiment.py     a copy of the experiment file; experiment-<hash>.py: the file as edited before a resume
   env.json          versions, devices, git commit, command line
-  metrics.jsonl     what was measured (`record/log.py`), and tensorboard/
+  metrics.jsonl     the metrics (`record/log.py`), also in tensorboard/
   checkpoints/      `record/checkpoint.py`
   plots/            `record/plots.py`
   report.md         `record/report.py`
@@ -64,7 +64,7 @@ class RunFolder:
         return self.experiment_at()
 
     def experiment_at(self, step: int | None = None) -> Path:
-        """The copy that trained on from a step."""
+        """The copy that was used from a step on."""
         edits = [edit for edit in self.edits if step is None or edit["step"] <= step]
         return self.folder / (edits[-1]["file"] if edits else "experiment.py")
 
@@ -80,19 +80,40 @@ class RunFolder:
 
     @property
     def source_hashes(self) -> list[str]:
-        """Of the experiment file as it was at the start, and after each edit."""
+        """Hashes of the experiment file at the start and after each edit."""
         first = self.config.get("source_hash")
         return [*([first] if first else []), *(edit["source_hash"] for edit in self.edits)]
 
     @property
     def env(self) -> dict[str, Any]:
-        return json.loads((self.folder / "env.json").read_text(encoding="utf-8"))
+        """env.json; UserError if it is missing or damaged."""
+        path = self.folder / "env.json"
+        try:
+            env = json.loads(path.read_text(encoding="utf-8"))
+            if missing := {"command", "versions", "backend", "devices", "time", "git", "cores", "platform"} - {*env}:
+                raise UserError(f"it has no {sorted(missing)[0]}")
+            return env
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"{path} cannot be read ({error})") from None
+
+    def mend_env(self, source: str | os.PathLike | None = None) -> str | None:
+        """Write a missing or damaged env.json again, keeping the damaged one; return a note for the user, or None."""
+        try:
+            _ = self.env
+            return None
+        except UserError as error:
+            path = self.folder / "env.json"
+            if is_first_process():
+                if path.exists():
+                    path.rename(path.with_name("env.json.damaged"))
+                write_synced(path, json.dumps(environment(source), indent=2) + "\n")
+            return f"{error}: it now describes where the run goes on"
 
 
 def create_run(
     root: str | os.PathLike, experiment: str, *, seed: int, config: Mapping[str, Any], source: str | os.PathLike | None
 ) -> RunFolder:
-    """Make `root/<experiment>/<date-time>-s<seed>/`, never one that exists, and record what will run and where.
+    """Make a new folder `root/<experiment>/<date-time>-s<seed>/` and record settings and environment.
 
     `config` is any JSON (`{"knobs": {...}, "options": {...}}`); `experiment`, `seed`, `source` (the file's absolute
     path), `source_hash` and `imports` (hashes of local files that it imports) are added to it.
@@ -104,7 +125,7 @@ def create_run(
     if source is not None:
         entry |= {"source": str(Path(source).absolute()), "source_hash": content_hash(source)}
         entry |= {"imports": local_imports(Path(source))}
-    text = json.dumps(entry, indent=2) + "\n"  # before anything is made: a knob that is no JSON leaves no folder
+    text = json.dumps(entry, indent=2) + "\n"  # first, so that a knob that is not JSON leaves no folder
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = _new_folder(parent, stem)
@@ -121,7 +142,7 @@ def create_run(
 
 
 def open_run(path: str | os.PathLike) -> RunFolder:
-    """The run in a folder; ValueError that says what is missing if it is not a run folder."""
+    """Open a run folder; UserError that says what is missing if it is not one."""
     folder = Path(path).absolute()
     if not folder.is_dir():
         raise UserError(
@@ -141,7 +162,7 @@ def open_run(path: str | os.PathLike) -> RunFolder:
 
 
 def record_edit(run: RunFolder, source: str | os.PathLike | None, step: int) -> bool:
-    """Whether an experiment file is another than the one a run was trained with so far; then it is kept and recorded."""
+    """Record an experiment file that differs from the one a run was trained with so far; return whether it does."""
     latest = run.edits[-1] if run.edits else run.config
     if source is None or (digest := content_hash(source)) == latest["source_hash"]:
         return False
@@ -164,7 +185,7 @@ def find_runs(root: str | os.PathLike, experiment: str | None = None) -> list[Ru
 
 
 def age(folder: Path) -> tuple[str, int, str]:
-    """Sorts run folders, the newest last: by the date in the name, then by when they were made."""
+    """Sort key of run folders, newest last: the date in the name, then the time of creation."""
     return folder.name.split("-s")[0], _created(folder), folder.name
 
 
@@ -185,7 +206,7 @@ def content_hash(path: str | os.PathLike) -> str:
 
 
 def environment(source: str | os.PathLike | None = None) -> dict[str, Any]:
-    """Where a run happens: versions, devices, git commit of the experiment's folder, command line. Starts the backend."""
+    """Versions, devices, git commit of the experiment's folder and command line of a run. Starts the backend."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -251,7 +272,7 @@ def _created(folder: Path) -> int:
 
 
 def _run_inside(folder: Path) -> Path | None:
-    """The last run folder at most three levels down: anyone may ask about a folder as large as a disk."""
+    """The last run folder at most three levels down; no deeper, since the folder may be as large as a disk."""
     try:
         found = [path.parent for depth in (1, 2, 3) for path in folder.glob("*/" * depth + "config.json")]
     except OSError:  # files vanish, folders are forbidden

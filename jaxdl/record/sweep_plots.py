@@ -1,4 +1,4 @@
-"""The pictures of a sweep: curves of its settings, and how the result depends on one knob or two.
+"""Pictures of a sweep: curves of its settings, and the result over one knob or two.
 
 As in `plots`, every function writes one PNG and returns its path. Members without a finite result are left out.
 """
@@ -31,9 +31,9 @@ MOST_TICKS = 8
 def curves(
     settings: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *, split: str = "validation", most: int = 5
 ) -> Path:
-    """A metric over the steps, best setting first: the mean over its seeds, a band of one standard deviation around it.
+    """Draw a metric over the steps for each setting: the mean over its seeds with a band of one standard deviation.
 
-    The first `most` are named; the others are grey lines behind them.
+    The best `most` settings are labelled; the others are grey lines.
     """
     series, others = {}, []
     for i, (label, histories) in enumerate(settings.items()):
@@ -59,9 +59,9 @@ def curves(
 
 
 def mean_curve(runs: Sequence[Lines], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, mean and standard deviation over runs, of which some stop before others.
+    """Steps, mean and standard deviation over runs of different lengths.
 
-    A run that has stopped goes on as its last value, so that the mean does not jump where it leaves.
+    A run that has stopped keeps its last value, so that the mean does not jump.
     """
     points = [pair for pair in (_points(lines, metric) for lines in runs) if len(pair[0])]
     if not points:
@@ -73,7 +73,7 @@ def mean_curve(runs: Sequence[Lines], metric: str) -> tuple[np.ndarray, np.ndarr
 
 
 def one_knob(name: str, values: Sequence[Any], results: Sequence[float], metric: str, path: PathLike) -> Path:
-    """Each member's result above its value of one knob, and the line of their means."""
+    """Draw the result of each member over its value of one knob, and the line of the means."""
     figure, (axes,) = _figure(1, width=4.8, height=3.2)
     places = np.asarray(values, np.float64)
     results = np.asarray(results, np.float64)
@@ -97,9 +97,9 @@ def two_knobs(
     mode: str,
     path: PathLike,
 ) -> Path:
-    """A heat map of the mean result over two knobs, or, where they were drawn at random, a dot for each member.
+    """Draw a heat map of the mean result over two knobs, or a dot per member if they were drawn at random.
 
-    Darker is better; the best is framed. Very bad results share the lightest shade.
+    Darker is better, and the best has a frame. Very bad results share the lightest shade.
     """
     first, second = (list(dict.fromkeys(sorted((v[i] for v in values), key=order))) for i in (0, 1))
     filled = len({(str(a), str(b)) for a, b in values}) / (len(first) * len(second))
@@ -135,7 +135,7 @@ def two_knobs(
 
 
 def order(value: Any) -> tuple[int, float, str]:
-    """Numbers by size, then the rest by name."""
+    """Sort key: numbers by size, then the rest by name."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return (0, float(value), "") if number else (1, 0.0, str(value))
 
@@ -149,7 +149,7 @@ def text(value: Any) -> str:
 
 
 def logarithmic(values: Any) -> bool:
-    """Whether values lie more evenly on a logarithmic axis: over a factor of 4, and their median nearer its middle.
+    """Whether values are spread more evenly on a logarithmic axis: a range over a factor of 4, and a median nearer its middle.
 
     >>> logarithmic([1e-4, 3e-4, 1e-3, 1e-2]), logarithmic([0.01, 0.2, 0.3, 0.4]), logarithmic([0.0, 1.0, 100.0])
     (True, False, False)
@@ -163,7 +163,7 @@ def logarithmic(values: Any) -> bool:
 
 
 def limits(values: Any, mode: str) -> tuple[float, float]:
-    """The range that the shades cover: from the best to at most three times as far as the median is from it.
+    """The range of the shades: from the best value to at most three times the distance of the median.
 
     >>> limits([0.9, 0.8, 0.1], "max")
     (0.6, 0.9)

@@ -1,8 +1,9 @@
-"""What a sweep leaves for people: a table of its settings, best first, `results.csv`, pictures and `report.md`."""
+"""The report of a sweep: a table of its settings, best first, `results.csv`, pictures and `report.md`."""
 
 import csv
 import io
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from jaxdl.record import sweep_plots
 from jaxdl.record.log import Line
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.parallel_coordinates import parallel_coordinates
-from jaxdl.record.report import _data, _settings, _where, duration, markdown_table, title
+from jaxdl.record.report import _data, _settings, _where, duration, markdown_table, plain_text, title
 from jaxdl.record.run import RunFolder
 
 Row = Mapping[str, Any]
-"""One member: its number, its knobs, and what became of it (`engine/halving.py`)."""
+"""One member: its number, knobs and results (`engine/halving.py`)."""
 
 CAPTIONS = {
     "curves": "Curves: mean over seeds, a band of one standard deviation",
@@ -41,10 +42,11 @@ def write_sweep_report(
         data: the data set, for its name and split.
         rows: the members, in the order of the sweep.
         histories: the log of each.
-        plan: lines on how they were put into programs.
-        seconds: that the programs took, compilation included.
+        plan: lines on how members were grouped into programs.
+        seconds: duration of the programs, including compilation.
     """
     metric, mode = run.config["select"]
+    folder = shlex.quote(str(run.folder))
     swept = run.config["sweep"]["swept"]
     write_synced(run.folder / "results.csv", as_csv(rows, swept))
     groups = settings(rows, varying(rows, swept), mode)
@@ -54,15 +56,15 @@ def write_sweep_report(
     best = next((row for row in ranked(rows, mode) if row["best"] is not None), None)
     named = varying(rows, swept, seeds=True)
     parts = [
-        f"# Sweep: {title(run)}\n",
+        f"# Sweep: {plain_text(title(run))}\n",
         f"**{len(rows)} members**, {steps:,} steps in all, in {duration(seconds)}: "
         f"{steps / max(seconds, 1e-9):,.0f} steps a second, compilation included.\n",
-        "\n".join(f"- {line.strip()}" for line in plan) + "\n",
+        "\n".join(f"- {plain_text(line)}" for line in plan) + "\n",
         "## Result\n",
         listed + "\n",
-        "Mean ± standard deviation over n members that differ in the seed only. Validation: the best of a member's "
-        "evaluations, by which the order is; it is chosen, so a little too good. Test: of the weights a member stands "
-        "for. `results.csv` has every member.\n",
+        "Mean ± standard deviation over n members that differ in the seed only. Validation: the best evaluation of each "
+        "member, which determines the order; as a selected value it is slightly optimistic. Test: the weights that `load` "
+        "takes. `results.csv` has every member.\n",
         _best(best, named, metric, run) if best is not None else "",
         *(f"### {CAPTIONS[name]}\n\n![{CAPTIONS[name]}](plots/{path.name})\n" for name, path in shown.items()),
         "## Data\n",
@@ -70,11 +72,11 @@ def write_sweep_report(
         "## Settings\n",
         _settings({**run.config, "knobs": {k: v for k, v in run.config["knobs"].items() if k not in swept}}),
         "## Where it ran\n",
-        _where(run, [line for history in histories for line in history]),
+        _where(run, sum(map(len, histories))),
         "## Again\n",
         f"```bash\n{run.env['command']}   # the command of this sweep\n"
-        f"python -m jaxdl sweep --resume {run.folder}   # go on, if it was stopped\n"
-        f"python -m jaxdl evaluate {run.folder} --member {best['member'] if best else 0}\n```\n",
+        f"python -m jaxdl sweep --resume {folder}   # continue it, if it was stopped\n"
+        f"python -m jaxdl evaluate {folder} --member {best['member'] if best else 0}\n```\n",
     ]
     write_synced(run.report, "\n".join(part for part in parts if part))
     return listed, shown
@@ -95,7 +97,7 @@ def ranked(rows: Sequence[Row], mode: str) -> list[Row]:
 
 
 def settings(rows: Sequence[Row], knobs: Sequence[str], mode: str) -> list[tuple[dict[str, Any], list[Row]]]:
-    """(knobs, members) of what differs in the seed only: best mean first, settings of which a member diverged last."""
+    """Group members that differ in the seed only, as (knobs, members): best mean first, diverged ones last."""
     groups: dict[str, tuple[dict[str, Any], list[Row]]] = {}
     for row in rows:
         chosen = {name: row[name] for name in knobs}
@@ -111,7 +113,7 @@ def settings(rows: Sequence[Row], knobs: Sequence[str], mode: str) -> list[tuple
 
 
 def settings_table(groups: Sequence[tuple[dict[str, Any], list[Row]]], metric: str, mode: str) -> str:
-    """A line for each setting."""
+    """A Markdown table with a row per setting."""
     knobs = list(groups[0][0])
     tested = f"test_{metric}" in groups[0][1][0]
     most = "highest" if mode == "max" else "lowest"
@@ -162,7 +164,7 @@ def spread(values: Any) -> str:
 
 
 def as_csv(rows: Sequence[Row], swept: Sequence[str]) -> str:
-    """Every member: its swept knobs, then what became of it."""
+    """CSV text with a row per member: its swept knobs, then its results."""
     told = [name for name in rows[0] if name not in swept]
     names = ["member", *swept, *told[told.index("ended") :]]
     out = io.StringIO()
@@ -176,7 +178,7 @@ def _best(row: Row, knobs: Sequence[str], metric: str, run: RunFolder) -> str:
     chosen = ", ".join(f"{name} {sweep_plots.text(row[name])}" for name in knobs)
     test = row.get(f"test_{metric}")
     return (
-        f"Best member: {row['member']} ({chosen}), validation {metric} {row['best']:.4g} at step {row['best_step']}"
+        f"Best member: {row['member']} ({plain_text(chosen)}), validation {metric} {row['best']:.4g} at step {row['best_step']}"
         + (f", test {metric} {test:.4g}" if test is not None else "")
         + f".\n\n```python\nrun = jaxdl.load({str(run.folder)!r}, member={row['member']})\n```\n"
     )
@@ -192,7 +194,7 @@ def draw_sweep(
     mode: str,
     folder: Path,
 ) -> dict[str, Path]:
-    """Curves, and what the knobs do: one against the result, two as a map, more as parallel coordinates."""
+    """Draw the curves, and the result over one knob, over two as a map, or over more as parallel coordinates."""
     labels = [", ".join(f"{k} {sweep_plots.text(v)}" for k, v in chosen.items()) or "all seeds" for chosen, _ in groups]
     runs = {
         f"{label} (n={len(rows)})" if len(rows) > 1 else label: [histories[row["member"]] for row in rows]

@@ -19,6 +19,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.calling import called
+from jaxdl.counts import check_count
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.metrics.generation import OnFeatures
@@ -54,7 +56,8 @@ class Features:
 
         def pooled(weights: Any, x: Any) -> Any:
             params, model_state = weights
-            _, seen = model.apply({"params": params, **model_state}, x, train=False, features=True)
+            module, how = called(model, x, train=False, features=True)
+            _, seen = module.apply({"params": params, **model_state}, x, **how)
             if "pooled" in seen:
                 return seen["pooled"]
             return [value for value in seen.values() if value.ndim == 4][-1].mean((1, 2))
@@ -87,6 +90,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
         classifier: a run folder, or a folder of imported weights; empty: a CNN is trained on the labels of `data`.
         epochs: of that training.
     """
+    check_count("epochs", epochs)
     levels = int(data.maximum) if data.maximum > 1 else 255
     if not classifier:
         name = f"the sheet's CNN, trained on {data.name} for {epochs} epochs (seed 0)"

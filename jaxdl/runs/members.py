@@ -12,11 +12,13 @@ import jax
 import numpy as np
 
 from jaxdl import formats
+from jaxdl.counts import check_count
 from jaxdl.engine.halving import Stages
 from jaxdl.engine.population import Group, Population
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.log import read
+from jaxdl.record.manifest import json_or_none
 from jaxdl.runs.open import Checkpoint, config_of, restored_run, to_stderr
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.provenance import check_recorded
@@ -74,7 +76,8 @@ def load_member(
     points = points_of(folder)
     if number is None:
         raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}?")
-    if not 0 <= number < len(points):
+    check_count("member", number, 0)
+    if number >= len(points):
         raise ExperimentError(f"{folder.folder}: member {number} is not one of 0 … {len(points) - 1}")
     check_recorded(folder, trust=trust)
     config = config_of(folder, config, trust=trust)
@@ -113,8 +116,7 @@ def history(folder: folders.RunFolder, number: int) -> list[dict[str, Any]]:
 
 def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
     """The same of every member."""
-    results = folder.folder / "results.json"
-    rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.is_file() else {}
+    rows = (json_or_none(folder.folder / "results.json") or {}).get("rows", {})
     found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
     for place in range(len(plan_of(folder)["groups"])):
         log = folder.folder / f"group-{place}"

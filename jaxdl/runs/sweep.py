@@ -14,6 +14,7 @@ runs/<experiment>-sweep/<date-time>-s<seed>/
 """
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,13 +24,14 @@ from typing import Any
 import jax
 
 from jaxdl import formats, runtime
-from jaxdl.engine.halving import train_group
+from jaxdl.engine.halving import Stages, train_group
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import Group, group
 from jaxdl.engine.program import traceable
 from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.lock import locked
+from jaxdl.record.manifest import json_or_none
 from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
@@ -206,8 +208,8 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
     preload()
     groups, lines = groups_of(config, folder)
     results = folder.folder / "results.json"
-    finished = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {"rows": {}, "seconds": 0.0}
     with Progress(sum(one.exp.steps for one in groups), metric=groups[0].exp.select[0], quiet=quiet) as progress:
+        finished = json_or_none(results, progress.say) or {"rows": {}, "seconds": 0.0}
         old = formats.note(formats.recorded(folder.config), folder.folder)
         changed = other_data(folder.config, groups[0].exp.data)
         for line in (old, changed and f"note: {changed}", *lines, f"sweep folder: {folder.folder}"):
@@ -215,7 +217,8 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
                 progress.say(line)
         before = 0
         for number, one in enumerate(groups):
-            if not all(str(i) in finished["rows"] for i in one.members):
+            stages = Stages(folder.folder / f"group-{number}", one.members, one.exp.select[1], progress.say)
+            if not stages.file.is_file() or not all(str(i) in finished["rows"] for i in one.members):
                 began = time.perf_counter()
                 rows, outcome = train_group(
                     one,
@@ -229,7 +232,9 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
                     say=progress.say,
                 )
                 if outcome.reason in ("paused", "interrupted"):
-                    progress.say(f"{outcome.reason}; to go on: python -m jaxdl sweep --resume {folder.folder}")
+                    progress.say(
+                        f"{outcome.reason}; to go on: python -m jaxdl sweep --resume {shlex.quote(str(folder.folder))}"
+                    )
                     return Sweep(folder.folder, outcome.reason)
                 finished["rows"] |= rows
                 finished["seconds"] += time.perf_counter() - began

@@ -25,7 +25,7 @@ from jaxdl.experiment import ExperimentError, refuse_while_reading
 from jaxdl.record import run as folders
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints
 from jaxdl.record.lock import locked
-from jaxdl.record.log import MetricsLog, whose_weights
+from jaxdl.record.log import MetricsLog, read_thinned, whose_weights
 from jaxdl.record.manifest import reason
 from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.processes import anywhere, is_first_process
@@ -127,6 +127,8 @@ def _train(
             progress.begin(step)
         else:
             state, step = initialised_from(program, program.init(), progress.say), 0
+        if resumed and (mended := folder.mend_env(source)):
+            progress.say(f"note: {mended}")
         if old := formats.note(setup.rules, folder.folder):
             progress.say(old)
         for note in notes_on_resume(folder, source, exp, state, limits.stop_at) if resumed else ():
@@ -144,6 +146,8 @@ def _train(
             functions = [*exp.callbacks, *([callback] if callback else [])]
             callbacks = Callbacks(functions, folder.folder, setup.knobs)
             recorder = Recorder(log, progress, callbacks, folder.folder / "samples")
+            if log.missing:
+                recorder.line({"kind": "note", "step": step, "note": log.missing})
             traces = folder.folder / "profile"
             try:
                 outcome = fit(
@@ -166,6 +170,10 @@ def _train(
                 hint = f"in {folder.folder}. Try a lower learning rate, gradient clipping, or --debug-nans"
                 raise Diverged(f"{error}; {rest}, {hint}") from None
             except OSError as error:
+                if is_first_process() and not folder.metrics.exists():
+                    raise CheckpointError(
+                        f"the run folder {folder.folder} was removed or moved while the run trained"
+                    ) from None
                 if isinstance(error, CheckpointError) or not is_first_process():
                     raise
                 checkpoints.wait()
@@ -215,7 +223,7 @@ def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress:
     for evaluation in evaluations:
         loss = f", loss {evaluation.metrics['loss']:.4f}" if "loss" in evaluation.metrics and name != "loss" else ""
         progress.result(f"{evaluation.split} {name} {evaluation.metrics.get(name, math.nan):.4f}{loss}")
-    if evaluations and (whose := whose_weights(result.history, *exp.select)):
+    if evaluations and (whose := whose_weights(read_thinned(folder.folder, exp.select)[0], *exp.select)):
         progress.result(whose)
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")

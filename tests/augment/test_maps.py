@@ -10,6 +10,7 @@ import pytest
 
 from jaxdl.augment import image, mix, policy, views
 from jaxdl.losses import cross_entropy
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -117,16 +118,16 @@ def test_cutmix_pastes_the_map():
 @pytest.mark.parametrize(
     ("augment", "y", "message"),
     [
-        (mix.mixup(1.0, 16), MAPS, "take cutmix"),
-        (mix.cutmix(1.0, 16, smoothing=0.1), MAPS, "smooth its labels in the loss"),
-        (policy.aug_mix(), MAPS, "take rand_augment"),
-        (views.several(image.flip()), MAPS, "leave views.several out"),
-        (image.flip(), np.zeros((ROWS, 5, 4), np.float32), r"float32\[12, 5, 4\]"),
-        (image.rotate(), np.zeros((ROWS, HEIGHT, WIDTH, 1), np.float32), "a map of integers"),
+        (mix.mixup(1.0, 16), MAPS, "cutmix"),
+        (mix.cutmix(1.0, 16, smoothing=0.1), MAPS, "^smoothing = 0.1 "),
+        (policy.aug_mix(), MAPS, "rand_augment"),
+        (views.several(image.flip()), MAPS, r"views.several.*\(12, "),
+        (image.flip(), np.zeros((ROWS, 5, 4), np.float32), r"float32 \(12, 5, 4\)"),
+        (image.rotate(), np.zeros((ROWS, HEIGHT, WIDTH, 1), np.float32), r"float32 \(12, .*, 1\)"),
     ],
 )
 def test_what_cannot_be_taken_along_is_refused(augment, y, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         jax.eval_shape(lambda: augment(KEY, {"x": jnp.asarray(BATCH["x"]), "y": jnp.asarray(y)}))
 
 

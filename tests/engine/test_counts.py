@@ -8,9 +8,13 @@ import pytest
 from jaxdl import train
 from jaxdl.counts import check_count
 from jaxdl.data.stream import InMemory
+from jaxdl.engine.halving import rungs
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import with_best
 from jaxdl.engine.stopping import EarlyStopping
+from jaxdl.record.checkpoint import Checkpoints
+from jaxdl.runtime import configure
+from jaxdl.types import UserError
 
 WRONG = {
     19.5: r"= 19\.5 must be a whole number: give \w+ = 20, or compute it with round\(\.\.\.\)",
@@ -51,6 +55,49 @@ def test_whole_numbers_of_numpy_pass(tiny):
 def test_early_stopping_refuses(name):
     with pytest.raises(ValueError, match=rf"{name} = 2\.5 must be a whole number: give {name} = 2"):
         EarlyStopping(**{name: 2.5})
+
+
+@pytest.mark.parametrize("value", [True, float("nan"), float("inf"), "5", 0, -1.0], ids=repr)
+def test_a_watchdog_is_a_time(value):
+    with pytest.raises(UserError, match="watchdog"):
+        Limits(watchdog=value)
+
+
+@pytest.mark.parametrize("value", [True, float("nan"), "0.9", 1.0, -0.1], ids=repr)
+def test_an_average_has_a_decay(value, tiny):
+    with pytest.raises(UserError, match="ema"):
+        replace(tiny.config(), ema=value)
+
+
+@pytest.mark.parametrize("value", [True, 1.5, float("nan"), "1", -1, 2**31], ids=repr)
+@pytest.mark.parametrize("name", ["seed", "data_seed"])
+def test_a_seed_is_a_whole_number(name, value, tiny):
+    with pytest.raises(UserError, match=f"{name} = "):
+        replace(tiny.config(), **{name: value})
+
+
+@pytest.mark.parametrize("value", [True, 1.5, float("nan"), "1", -1], ids=repr)
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda value: rungs(100, value),
+        lambda value: rungs(value, 9),
+        lambda value: rungs(100, 9, eta=value),
+        lambda value: rungs(100, 9, grid=value),
+        lambda value: Checkpoints("nowhere", keep=value),
+        lambda value: configure(devices=value),
+        lambda value: EarlyStopping(start_from=value),
+    ],
+)
+def test_public_functions_refuse_what_is_no_count(action, value):
+    with pytest.raises(UserError):
+        action(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0", True], ids=repr)
+def test_an_improvement_is_a_number(value):
+    with pytest.raises(UserError, match="min_delta"):
+        EarlyStopping(min_delta=value)
 
 
 def test_a_wrong_count_leaves_no_folder(tiny, tmp_path):

@@ -156,6 +156,8 @@ def test_a_process_that_dies_or_hangs_ends_the_other(process, by, codes, says, t
             one.wait()
     (last,) = (line for line in said.splitlines() if line.startswith("error: "))
     assert re.search(says, last), said
+    if by == signal.SIGKILL and running[1 - process].returncode == 1:
+        assert "another process has died" in last, said
     assert re.search(r", (training|evaluating) after step \d", last), said  # whatever it was doing when the other went
 
 
@@ -195,6 +197,22 @@ def test_the_watchdog_ends_a_process_that_is_stuck():
     assert done.returncode == STUCK
     assert "training after step 42: no progress for" in done.stderr.strip().splitlines()[-1]
     assert "most recent call first" in done.stderr  # where each thread was
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [("Gloo all-gather failed: Connection closed by peer [127.0.0.1]", True), ("no such axis", False)],
+)
+def test_of_a_lost_process_the_other_speaks_first(error, lost, monkeypatch, capsys):
+    """The words of the library that carries the messages come after our own."""
+    said = []
+    monkeypatch.setattr(distributed.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(distributed, "leave", lambda reason, code: said.append((reason, code)))
+    with distributed._ended_together():
+        raise RuntimeError(error)
+    ((reason, code),) = said
+    assert (reason.startswith("another process has died or was stopped; RuntimeError"), code) == (lost, 1)
+    assert error in reason
 
 
 def test_one_process_agrees_with_itself():

@@ -1,9 +1,12 @@
 """The loop on the host: its grid of edges, what it writes and saves and when, signals, and a run that diverges."""
 
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 
 import jax
@@ -13,7 +16,7 @@ import pytest
 
 import jaxdl
 from jaxdl.engine.loop import Diverged, Limits, next_edge
-from jaxdl.engine.signals import Interruption
+from jaxdl.engine.signals import Interruption, kill_children
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.experiment import ExperimentError
 from jaxdl.models.mlp import MLP
@@ -192,6 +195,41 @@ def test_the_second_signal_stops_at_once():
     assert (done.returncode, done.stdout) == (130, "2\n")
     assert "saving, then stopping" in done.stderr
     assert "stopped at once; the last checkpoint stands" in done.stderr
+
+
+def test_two_signals_within_one_call_count_as_two():
+    """Python calls a handler once for both, after the call: a chunk of steps would run to its end first."""
+    program = (
+        "import hashlib, os, signal, threading, time\nfrom jaxdl.engine.signals import Interruption\n"
+        "def send():\n"
+        "    for _ in range(2): time.sleep(0.2); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "with Interruption():\n"
+        "    threading.Thread(target=send).start()\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert "stopped at once" in done.stderr
+
+
+def test_a_child_that_is_stopped_does_not_stay_behind():
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(3600,))
+    child.start()
+    os.kill(child.pid, signal.SIGSTOP)
+    kill_children()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+
+
+def test_ctrl_c_while_libraries_are_imported_ends_quietly():
+    program = (
+        "import signal\nfrom jaxdl.__main__ import ended_by_ctrl_c\n"
+        "with ended_by_ctrl_c(): pass\n"
+        "try: signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt: print('as before', flush=True)\n"
+        "with ended_by_ctrl_c(): signal.raise_signal(signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "as before\n", "")
 
 
 def test_signals_are_left_alone_in_other_threads():

@@ -124,14 +124,3 @@ def test_errors(name):
     p, y, values = BAD[name]
     with pytest.raises(UserError, match=values):
         c.report(p, y)
-
-
-@pytest.mark.parametrize("bad", [0, -1, 1.5, True, float("nan"), "3"])
-def test_counts_that_are_no_counts(bad):
-    p, y = case()
-    with pytest.raises(UserError, match=r"^bins = "):
-        c.report(p, y, bins=bad)
-    with pytest.raises(UserError, match=r"^bins = "):
-        c.calibration_error(p, y, bins=bad)
-    with pytest.raises(UserError, match=r"^k = "):
-        c.top_k(p, y, k=bad)

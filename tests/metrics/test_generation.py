@@ -6,6 +6,7 @@ from scipy.linalg import sqrtm
 from sklearn.neighbors import NearestNeighbors
 
 from jaxdl.metrics import generation as G
+from jaxdl.types import UserError
 
 
 def sets(n=60, m=50, dim=4, seed=0):
@@ -42,7 +43,7 @@ def test_kid_is_the_unbiased_mean_over_pairs():
     drawn = G.kid(*equal, subset=100)
     assert abs(drawn["kid"]) < 3 * drawn["kid_sd"]  # two draws of one distribution, at any size
     assert G.kid(equal[0], 1 + equal[1], subset=100)["kid"] > 3 * drawn["kid_sd"]
-    with pytest.raises(ValueError, match="subset=1: a pair needs 2 examples"):
+    with pytest.raises(UserError, match=r"^subset = 1 "):
         G.kid(*equal, subset=1)
 
 
@@ -104,10 +105,10 @@ def test_measures_on_features_name_whose_they_are():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: G.fid(np.ones((3, 2)), np.ones((3, 4))), r"of one dim, got \(3, 2\) and \(3, 4\)"),
-        (lambda: G.precision_recall(np.ones((4, 2)), np.ones((9, 2))), "more than 5 examples, got 4 real and 9 made"),
+        (lambda: G.fid(np.ones((3, 2)), np.ones((3, 4))), r"\(3, 2\).*\(3, 4\)"),
+        (lambda: G.precision_recall(np.ones((4, 2)), np.ones((9, 2))), r"^k = 5 .*4 .*9 "),
     ],
 )
 def test_sets_that_cannot_be_compared_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         call()

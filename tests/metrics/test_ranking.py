@@ -6,6 +6,7 @@ import sklearn.metrics as sk
 from sklearn.model_selection import KFold
 
 from jaxdl.metrics import ranking
+from jaxdl.types import UserError
 
 
 def clusters(n=60, classes=5, dim=4, spread=0.8, seed=0):
@@ -160,7 +161,7 @@ def test_every_fold_holds_both_kinds():
     same = np.arange(100) < 10
     assert ranking.verification_accuracy(same.astype(float), same) == (1.0, 0.0)
     assert ranking.verification_accuracy(np.zeros(100), same) == (0.9, 0.0), "1 and 9 in each: all are refused"
-    with pytest.raises(ValueError, match=r"folds=11 must lie between 2 and .* 10 are of one class, 90 of two"):
+    with pytest.raises(UserError, match=r"^folds = 11 .*10.*90"):
         ranking.verification_accuracy(np.zeros(100), same, folds=11)
 
 
@@ -227,16 +228,16 @@ def test_the_principal_plane_shows_the_widest_spread():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ranking.retrieval(np.zeros((2, 3)), np.array([0, 1])), "no class has a second example"),
-        (lambda: ranking.retrieval(np.zeros((2, 3)), np.zeros(3)), "2 embeddings for 3 labels"),
-        (lambda: ranking.retrieval(np.full((2, 3), np.nan), np.zeros(2)), "2 of 2 embeddings are not finite"),
-        (lambda: ranking.retrieval(np.zeros((0, 3)), np.zeros(0)), r"\(n, dim\) with n > 0"),
-        (lambda: ranking.roc(np.zeros(2), np.ones(2, bool)), "pairs of one class and pairs of two"),
-        (lambda: ranking.roc(np.zeros(3), np.ones(2, bool)), "do not fit"),
-        (lambda: ranking.roc(np.array([np.nan, 0]), np.array([True, False])), "1 of 2 scores"),
-        (lambda: ranking.verification_accuracy(np.zeros(4), np.ones(4, bool), folds=9), "folds=9"),
+        (lambda: ranking.retrieval(np.zeros((2, 3)), np.array([0, 1])), None),
+        (lambda: ranking.retrieval(np.zeros((2, 3)), np.zeros(3)), "2 for 3 labels"),
+        (lambda: ranking.retrieval(np.full((2, 3), np.nan), np.zeros(2)), "2 of 2 "),
+        (lambda: ranking.retrieval(np.zeros((0, 3)), np.zeros(0)), r"\(0, 3\)"),
+        (lambda: ranking.roc(np.zeros(2), np.ones(2, bool)), "2 of one among 2"),
+        (lambda: ranking.roc(np.zeros(3), np.ones(2, bool)), r"\(3,\).*\(2,\)"),
+        (lambda: ranking.roc(np.array([np.nan, 0]), np.array([True, False])), "1 of 2 "),
+        (lambda: ranking.verification_accuracy(np.zeros(4), np.ones(4, bool), folds=9), r"^folds = 9 "),
     ],
 )
 def test_errors(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         call()

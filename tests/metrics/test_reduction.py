@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA as Reference
 
 from jaxdl.metrics import reduction
+from jaxdl.types import UserError
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(90) % 3
@@ -19,7 +20,7 @@ def test_pca_is_scikit_learns():
     np.testing.assert_allclose(
         fitted.decode(code), theirs.inverse_transform(theirs.transform(X.reshape(90, 12))), rtol=1e-8
     )
-    with pytest.raises(ValueError, match="width = 13 must lie between 1 and 12"):
+    with pytest.raises(UserError, match=r"^width = 13 .*12"):
         reduction.pca(X, 13)
 
 
@@ -62,5 +63,5 @@ def test_neighbours_are_counted_as_scikit_learn_counts_them(values):
 
 
 def test_neighbours_are_less_than_half_of_the_examples():
-    with pytest.raises(ValueError, match="neighbours = 5 must lie between 1 and 4"):
+    with pytest.raises(UserError, match=r"^neighbours = 5 .*10 "):
         reduction.trustworthiness(np.zeros((10, 2)), np.zeros((10, 2)), neighbours=5)

@@ -5,6 +5,7 @@ import pytest
 import sklearn.metrics as sk
 
 from jaxdl.metrics import regression
+from jaxdl.types import UserError
 
 
 @pytest.mark.parametrize("outputs", [(), (1,), (3,)])
@@ -54,15 +55,15 @@ def test_targets_that_were_not_measured_do_not_count():
 
 
 BAD = {
-    "shape": (np.zeros((3, 2)), np.zeros(3), r"\(3, 2\) do not fit targets of shape \(3,\)"),
-    "length": (np.zeros(2), np.zeros(3), "do not fit"),
-    "nan": (np.array([np.nan, 1.0]), np.zeros(2), "1 of 2 predictions are not finite"),
-    "empty": (np.zeros(0), np.zeros(0), "no measured target"),
+    "shape": (np.zeros((3, 2)), np.zeros(3), r"\(3, 2\).*\(3,\)"),
+    "length": (np.zeros(2), np.zeros(3), r"\(2,\).*\(3,\)"),
+    "nan": (np.array([np.nan, 1.0]), np.zeros(2), "1 of 2 "),
+    "empty": (np.zeros(0), np.zeros(0), None),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_errors(name):
     p, t, message = BAD[name]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         regression.report(p, t)

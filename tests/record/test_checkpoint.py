@@ -245,7 +245,7 @@ def test_names_that_would_collide_are_refused(tmp_path, name):
     ("call", "message"),
     [
         (lambda p: Checkpoints(p, mode="best"), "mode is 'best', should be 'max' or 'min'"),
-        (lambda p: Checkpoints(p, keep=0), "keep is 0"),
+        (lambda p: Checkpoints(p, keep=0), "keep = 0"),
         (lambda p: Checkpoints(p / "none").restore({}), "no checkpoint in .*none"),
         (lambda p: three_steps(p).restore({}, 1), r"no checkpoint of step 1 in .*; it has \[2, 3\], 'last' and 'best'"),
     ],

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.record.log import DROPPED, LOG, MetricsLog, comparable, read
+from jaxdl.record.log import DROPPED, LOG, MetricsLog, comparable, read, read_thinned
 
 
 def write(folder, steps, *, resume=None, end=True, tensorboard=False, at=0.0):
@@ -115,3 +115,30 @@ def test_tensorboard_gets_the_scalars_and_a_resume_hides_the_old_ones(tmp_path):
     assert scalars[("accuracy/validation", 4)] == np.float32(4 / 7)
     assert {tag for tag, _ in scalars} == {"loss/train", "seconds/train", "accuracy/validation"}
     assert [e.step for e in events if e.session_log.status == SessionLog.START] == [3]
+
+
+# -- long logs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_log_is_read_in_part(tmp_path):
+    """Evenly spread lines of each kind, the first, the last and the best; of a short one all."""
+    scores = np.random.default_rng(0).permutation(200) / 1000
+    with MetricsLog(tmp_path, tensorboard=False) as log:
+        for step in range(1, 1001):
+            log.line({"kind": "train", "step": step, "loss": 1 / step})
+            if step % 5 == 0:
+                log.line({"kind": "eval", "step": step, "split": "validation", "f1": scores[step // 5 - 1]})
+        log.line({"kind": "note", "step": 1000, "note": "a"})
+        log.line({"kind": "end", "step": 1000, "reason": "finished"})
+    whole = read(tmp_path)
+    lines, count = read_thinned(tmp_path, ("f1", "max"), most=20)
+    assert count == len(whole) == 1202
+    assert [line for line in whole if line in lines] == lines
+    steps = {kind: [line["step"] for line in lines if line["kind"] == kind] for kind in ("train", "eval")}
+    assert set(range(1, 1001, 50)) | {1000} == set(steps["train"])
+    best = 5 * (int(scores.argmax()) + 1)
+    assert set(steps["eval"]) == {*range(5, 1001, 50), best, 1000}
+    assert [line["kind"] for line in lines[-2:]] == ["note", "end"]
+    worst = read_thinned(tmp_path, ("f1", "min"), most=20)[0]
+    assert 5 * (int(scores.argmin()) + 1) in [line["step"] for line in worst if line["kind"] == "eval"]
+    assert read_thinned(tmp_path) == (whole, 1202)
