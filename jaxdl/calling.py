@@ -29,7 +29,11 @@ def called(
     Raises UserError, with the file and the line of the class, where its signature does not take the inputs and options.
     """
     if method == "__call__" and is_sequential(model):
-        return model, {"method": lambda bound, x: in_order(bound.layers, x, train), **options}
+        if unknown := options.keys() - {"rngs"}:
+            raise UserError(
+                f"{type(model).__name__} takes no {min(unknown)}: write a module with __call__(self, x, *, train)"
+            )
+        return model, {"method": lambda bound, x, **options: in_order(bound.layers, x, train, **options), **options}
     if not callable(getattr(model, method, None)):
         raise UserError(f"{contract(model, method)}; it has no such method")
     signature = inspect.signature(getattr(model, method))
@@ -76,23 +80,24 @@ def is_sequential(module: Any) -> bool:
     return type(module).__name__ == "Sequential" and type(module).__module__.startswith("flax.")
 
 
-def in_order(layers: Any, x: Any, train: bool) -> Any:
-    """The output of the last layer: each gets the one before's, and the mode if its signature has it."""
+def in_order(layers: Any, x: Any, train: bool, **options: Any) -> Any:
+    """The output of the last layer: each gets the one before's, and the mode and the options that its signature names."""
     for layer in layers:
         if is_sequential(layer):
-            x = in_order(layer.layers, x, train)
+            x = in_order(layer.layers, x, train, **options)
         else:
-            x = layer(x, **_mode_of(layer, train))
+            parameters = _named(layer)
+            x = layer(x, **mode(parameters, train), **{k: v for k, v in options.items() if k in parameters})
     return x
 
 
-def _mode_of(layer: Callable[..., Any], train: bool) -> dict[str, bool]:
-    """Also for functions such as `jnp.tanh`, some of which have no signature; one that takes any keyword gets none."""
+def _named(layer: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Parameters with a name of their own; none for functions without a signature, as some of NumPy's."""
     try:
         parameters = inspect.signature(layer).parameters
     except (TypeError, ValueError):
         return {}
-    return mode({name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}, train)
+    return {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
 
 
 def contract(model: Any, method: str = "__call__") -> str:

@@ -22,7 +22,7 @@ class Options:
     file: tyro.conf.Positional[Path]
     """A .safetensors file, a state dict written by torch.save (read without executing it), or a folder with one of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """The folder to make: weights.safetensors, weights.json, and tokenizer.json where one lies beside the file."""
+    """The folder to make, with weights.safetensors, weights.json and, if there is one beside the file, tokenizer.json."""
     classes: int | None = None
     """Number of classes of the head. None: 1000, or what config.json beside the weights of a language model says."""
     naming: str | None = None
@@ -39,5 +39,5 @@ def run(args: Sequence[str]) -> int:
     head = {} if options.classes is None else {"classes": options.classes}
     with result_file(options.output) as new:
         imported = import_weights(options.name, options.file, new, naming=options.naming, ignore=options.ignore, **head)
-    print(f"{options.output}: {options.name} from {imported.weights.naming} names, every tensor in its place")
+    print(f"{options.output}: {options.name} from {imported.weights.naming} names, all tensors loaded")
     return 0

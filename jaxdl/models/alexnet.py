@@ -1,4 +1,4 @@
-"""AlexNet: the network that began it, in its two forms.
+"""AlexNet in its two published forms.
 
 AlexNet      Krizhevsky 2014, arXiv:1404.5997 ("one weird trick"), torchvision's: 61,100,840 parameters
 AlexNet2012  Krizhevsky et al. 2012, NeurIPS: grouped for two GPUs, local response normalization: 60,965,224
@@ -16,7 +16,7 @@ from jaxdl.layers.dropout import Dropout, Rate
 from jaxdl.layers.pooling import adaptive_avg_pool, max_pool
 from jaxdl.models.vision import Act, Images, Seen, check_image, fan_in_uniform, uniform_bias
 
-# features, kernel, strides, padding, groups, normalized (2012), max-pool 3x3/2 after it
+# features, kernel, strides, padding, groups, local response normalization (2012), 3x3 max-pool of stride 2 after it
 ONE_WEIRD_TRICK = (
     (64, 11, 4, 2, 1, False, True),
     (192, 5, 1, 2, 1, False, True),
@@ -34,11 +34,11 @@ NEURIPS_2012 = (
 
 
 def local_response_norm(x: Images, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Images:
-    """Divides by the energy of neighbouring channels.
+    """Divide each channel by the energy of its neighbours.
 
         y_c = x_c / (k + α · Σ x_c'²)^β        c' over `size` channels around c
 
-    The constants are the paper's (section 3.3). PyTorch and Caffe put the mean instead of the sum: give them α·size.
+    The defaults are the paper's (section 3.3). PyTorch and Caffe take the mean in place of the sum: pass α·size to them.
     """
     half = size // 2
     energy = jnp.pad(jnp.square(x), ((0, 0), (0, 0), (0, 0), (half, size - 1 - half)))
@@ -50,9 +50,9 @@ def local_response_norm(x: Images, *, size: int = 5, alpha: float = 1e-4, beta: 
 class AlexNet(nn.Module):
     """Five convolutions, three max-pools, two hidden dense layers with dropout, head.
 
-    The last map is averaged to 6x6 before it is flattened (in the order height, width, channels), so any image from 63x63 on
-    works. Starts as PyTorch's layers do; the 2012 form from N(0, 0.01), with biases of one in the second, fourth and fifth
-    convolution and the hidden dense layers. Features: `conv1` ... `conv5` (activated, before pooling), `dense1`, `pooled`.
+    The last map is averaged to 6x6 and flattened in the order height, width, channels, so that images of 63x63 or more work.
+    Weights are initialised as in PyTorch; in the 2012 form from N(0, 0.01), with biases of one in the second, fourth and fifth
+    convolution and in the hidden dense layers. Features: `conv1` ... `conv5` (activated, before pooling), `dense1`, `pooled`.
     """
 
     classes: int = 1000
@@ -61,7 +61,7 @@ class AlexNet(nn.Module):
     grid: int = 6
     act: Act = relu
     rate: Rate = 0.5
-    drop_first: bool = True  # torchvision drops before each hidden dense layer, the 2012 form after it
+    drop_first: bool = True  # dropout: torchvision has it before each hidden dense layer, the 2012 form after it
 
     def start(self, fan_in: int, one: bool) -> dict:
         del one
@@ -90,7 +90,7 @@ class AlexNet(nn.Module):
 
 
 class AlexNet2012(AlexNet):
-    """The grouped form with local response normalization and the paper's start of weights."""
+    """AlexNet of 2012: grouped convolutions, local response normalization and the paper's initialisation."""
 
     layers: tuple = NEURIPS_2012
     drop_first: bool = False

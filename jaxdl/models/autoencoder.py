@@ -1,8 +1,8 @@
-"""Autoencoders: any encoder, any decoder, and what stands between them.
+"""Autoencoders: an encoder, a bottleneck and a decoder of your choice.
 
     x → encoder → h → bottleneck → code z → decoder → logits or means of x
 
-Dense ones need no model of their own: `Autoencoder(MLP((256,), classes=8), MLP((256,), classes=784))`.
+A dense autoencoder is made of two MLPs: `Autoencoder(MLP((256,), classes=8), MLP((256,), classes=784))`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ Act = Callable[[Array], Array]
 
 
 class Autoencoder(nn.Module):
-    """An encoder, a bottleneck and a decoder: parameters under these three names.
+    """Autoencoder of three modules. Parameters: `encoder`, `bottleneck`, `decoder`.
 
-    A bottleneck gives a code and, in a dictionary, what a task wants to know about it; without one the encoder's output is
-    the code.
+    The bottleneck returns the code and a dictionary with what the loss needs, such as its variance. Without a bottleneck the
+    code is the encoder's output.
     """
 
     encoder: nn.Module
@@ -34,7 +34,7 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(x, train=train)[0], train=train)
 
     def encode(self, x: Float[Array, "batch *shape"], *, train: bool) -> tuple[Array, dict[str, Array]]:
-        """The code of every example (the mean, where it is random), and what else its bottleneck says."""
+        """Return the code of every example (its mean, if it is random) and the bottleneck's dictionary."""
         h = self.encoder(x, train=train)
         return (h, {}) if self.bottleneck is None else self.bottleneck(h, train=train)
 
@@ -43,7 +43,7 @@ class Autoencoder(nn.Module):
 
 
 class Activated(nn.Module):
-    """z = act(h): a sigmoid or a ReLU, for sparse codes."""
+    """Bottleneck z = act(h), with a sigmoid or a ReLU for sparse codes."""
 
     act: Act = nn.sigmoid
 
@@ -52,7 +52,7 @@ class Activated(nn.Module):
 
 
 class Normal(nn.Module):
-    """h = (μ, log σ²), twice as wide as the code: the code is μ; a task draws from N(μ, σ²). log σ² is cut at ±`limit`."""
+    """Bottleneck of a VAE: h = (μ, log σ²). The code is μ; the task samples from N(μ, σ²). log σ² is clipped to ±`limit`."""
 
     limit: float = 20.0
 
@@ -64,7 +64,7 @@ class Normal(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + conv 1x1(relu(conv 3x3(relu(x)))), of the same width."""
+    """Residual block x + conv 1x1(relu(conv 3x3(relu(x)))); the width is kept."""
 
     act: Act = nn.relu
 
@@ -75,11 +75,11 @@ class Residual(nn.Module):
 
 
 class SpatialEncoder(nn.Module):
-    """Halves the sides once for every width in `features` (conv 4x4, stride 2), then residual blocks and a 1x1 convolution.
+    """One 4x4 convolution of stride 2 for each width in `features`, then residual blocks and a 1x1 convolution.
 
         (batch, height, width, c) → (batch, height/2ⁿ, width/2ⁿ, channels)
 
-    With two halvings and `blocks=2` this is VQ-VAE's encoder (van den Oord et al. 2017, section 4.1).
+    n is the number of widths. With n = 2 and `blocks=2` this is VQ-VAE's encoder (van den Oord et al. 2017, section 4.1).
     """
 
     channels: int
@@ -97,7 +97,7 @@ class SpatialEncoder(nn.Module):
 
 
 class SpatialDecoder(nn.Module):
-    """The way back: conv 3x3, residual blocks, then as many doublings (transposed conv 4x4, stride 2) as `features`."""
+    """A 3x3 convolution, residual blocks, then one 4x4 transposed convolution of stride 2 for each width."""
 
     channels: int
     features: Sequence[int] = (64, 32)
@@ -116,7 +116,7 @@ class SpatialDecoder(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """`SpatialEncoder`, flattened, and a dense layer to `outputs` values (2·width for `Normal`)."""
+    """`SpatialEncoder`, then a dense layer to `outputs` values (twice the width of the code for `Normal`)."""
 
     outputs: int
     features: Sequence[int] = (32, 64)
@@ -129,7 +129,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """A dense layer to a small map, then `SpatialDecoder` to images of `sides` (multiples of 2ⁿ, n = len(features))."""
+    """Dense layer to a small map, then `SpatialDecoder` to images of `sides`: multiples of 2ⁿ with n = len(features)."""
 
     sides: tuple[int, int]
     channels: int = 1
@@ -141,7 +141,7 @@ class ConvDecoder(nn.Module):
         small, rest = zip(*(divmod(side, 2 ** len(self.features)) for side in self.sides), strict=True)
         if any(rest):
             raise UserError(
-                f"sides = {self.sides} must be multiples of {2 ** len(self.features)}, one doubling a width"
+                f"sides = {self.sides} must be multiples of {2 ** len(self.features)}: each width in features doubles the image"
             )
         z = self.act(Dense(small[0] * small[1] * self.features[0])(z))
         z = z.reshape(z.shape[0], *small, self.features[0])

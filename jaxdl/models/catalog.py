@@ -1,8 +1,8 @@
-"""Every named configuration: what builds it, the images it is made for, where it comes from.
+"""Catalog of the named models: how to build each one, its input and its source.
 
     model = MODELS["resnet50"].build(classes=10)
 
-Names follow torchvision where it has the model and timm elsewhere.
+Names are torchvision's; timm's for models that torchvision does not have.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,13 +45,13 @@ from jaxdl.models.vit import vit
 
 @dataclass(frozen=True)
 class Entry:
-    """`build(classes=..., **options)` makes the model; `input` is (height, width, channels), or (time,) of `sequences` tokens."""
+    """One model: `build(classes=..., **options)` makes it; `input` is (height, width, channels), or (time,) for tokens."""
 
     build: Callable[..., nn.Module]
     input: tuple[int, ...]
     source: str
     sequences: int = 0
-    """How many arrays of tokens the model reads; 0: an image."""
+    """Number of token arrays that the model reads; 0 for models of images."""
 
 
 def _images(size: int, source: str, builds: Mapping[str, Callable[..., nn.Module]]) -> dict[str, Entry]:
@@ -168,4 +168,4 @@ MODELS: dict[str, Entry] = {
     ),
 }
 MODELS |= {name: Entry(row.build, (row.length,), row.source, row.count) for name, row in LANGUAGE.items()}
-"""name -> Entry; `jaxdl.inspect.flops.rows(MODELS)` counts parameters and multiply-adds of each."""
+"""Entries by name. `jaxdl.inspect.flops.rows(MODELS)` counts the parameters and multiply-adds of each."""

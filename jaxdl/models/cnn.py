@@ -14,17 +14,17 @@ from jaxdl.types import UserError
 
 
 class CNN(nn.Module):
-    """conv 3x3, ReLU, pool 2 — once for every width in `features` —, flatten, dense.
+    """Convolution 3x3, ReLU and 2x2 max-pool for each width in `features`; then flatten and one dense layer.
 
-    PyTorch's line for 224x224 colour images, 2,026,442 parameters:
+    In PyTorch, for 224x224 colour images, with 2,026,442 parameters:
 
         Sequential(Conv2d(3, 32, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(32, 64, 3, padding=1), ReLU(), MaxPool2d(2),
                    Flatten(), Linear(64 * 56 * 56, 10))
 
-    The flattened order is (height, width, channels) here and (channels, height, width) there. `norm` makes a normalisation
-    layer (`BatchNorm`), put before the activation (the convolution then has no bias: the mean takes it away) or after it;
-    dropout comes before the dense layer. Kernels start with variance 1/fan_in (LeCun), biases at zero. With `features=True`
-    it gives also what every pool does, `stage1`, `stage2`, ...
+    Maps are flattened in the order height, width, channels; PyTorch's order is channels, height, width. `norm` makes the
+    normalisation layer (`BatchNorm`). Before the activation it replaces the convolution's bias, which the mean would cancel.
+    Dropout comes before the dense layer. Kernels are initialised with variance 1/fan_in (LeCun), biases with zero.
+    Features: `stage1`, `stage2`, ..., the output of each pool.
     """
 
     classes: int = 10

@@ -1,7 +1,7 @@
-"""EfficientNet: one small network found by search, scaled in width, depth and resolution together.
+"""EfficientNet: a small network found by architecture search, scaled jointly in width, depth and resolution.
 
-Source: Tan and Le 2019, arXiv:1905.11946. Lite0: the same without what slows phones (no squeeze-and-excitation, ReLU6, stem and
-last convolution not scaled), github.com/tensorflow/tpu, efficientnet/lite.
+Source: Tan and Le 2019, arXiv:1905.11946. Lite0 is the form for phones: no squeeze-and-excitation, ReLU6, stem
+and last convolution not scaled; github.com/tensorflow/tpu, efficientnet/lite.
 """
 
 from collections.abc import Sequence
@@ -46,17 +46,17 @@ SIZES = {
 
 
 head_uniform = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
-"""U(±1/√classes): the head's start in the authors' code and torchvision."""
+"""U(±1/√classes): initialisation of the head in the authors' code and in torchvision."""
 
 
 class EfficientNet(nn.Module):
     """Stem; seven stages of inverted residuals with squeeze-and-excitation; 1x1 convolution; mean; head.
 
-    B0 has 5,288,548 parameters. Widths are multiples of 8 near `width` times the table's, numbers of blocks ⌈`depth` times⌉.
-    `padding="same"` is TensorFlow's, for weights trained there (with `norm=partial(BatchNorm, eps=1e-3)`). `drop_path` grows
-    linearly from 0 towards the given rate. Kernels start as N(0, 2/fan_out), the head as U(±1/√classes). `fixed_ends` scales
-    neither stem, last convolution nor the depth of the first and last stage (Lite). Works on any image. Features: `stem`,
-    `stage1_block1` ..., `stage1` ..., `last`, `pooled`.
+    B0 has 5,288,548 parameters. `width` multiplies the table's channels, rounded to multiples of 8; `depth` multiplies its
+    numbers of blocks, rounded up. Weights trained in TensorFlow need `padding="same"` and `norm=partial(BatchNorm, eps=1e-3)`.
+    The `drop_path` rate of a block grows linearly from 0 to the given one. With `fixed_ends` (Lite) the stem, the last
+    convolution and the depth of the first and the last stage are not scaled. Kernels are initialised from N(0, 2/fan_out), the
+    head from U(±1/√classes). Images may have any size. Features: `stem`, `stage1_block1` ..., `stage1` ..., `last`, `pooled`.
     """
 
     classes: int = 1000
@@ -75,7 +75,7 @@ class EfficientNet(nn.Module):
     remat: bool = False
 
     def blocks(self) -> list[list[tuple[int, int, int, int]]]:
-        """(expansion, kernel, strides, features) of every block, by stage."""
+        """Return (expansion, kernel, strides, features) of every block, by stage."""
         stages = []
         for i, (expansion, kernel, strides, width, blocks) in enumerate(self.table):
             end = self.fixed_ends and i in (0, len(self.table) - 1)
@@ -122,7 +122,7 @@ late_norm = partial(BatchNorm, momentum=0.99, eps=1e-3)
 
 
 def efficientnet(size: str, **options) -> EfficientNet:
-    """EfficientNet "b0" ... "b7"; from b5 on batch norm has ε = 0.001 and keeps 0.99, as in torchvision."""
+    """EfficientNet "b0" ... "b7". From b5 on batch norm has ε = 0.001 and momentum 0.99, as in torchvision."""
     if size not in SIZES:
         raise UserError(f"size={size!r}: take one of {', '.join(SIZES)}")
     width, depth, _, rate = SIZES[size]

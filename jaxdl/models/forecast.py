@@ -1,7 +1,7 @@
-"""Forecasters that are no recurrent network: the next `horizon` values of series from the `lookback` last ones.
+"""Forecasting models without recurrence: the next `horizon` values of each series from the last `lookback` values.
 
-Both treat every variable alike and on its own, with one set of weights for all of them: `(batch, time, channels)` to
-`(batch, horizon, outputs)`, of the first `outputs` channels (None: all). The recurrent one is `rnn.Forecaster`.
+`DLinear` and `PatchTST` apply the same weights to each variable independently. They map `(batch, time, channels)` to
+`(batch, horizon, outputs)`, for the first `outputs` channels (None: all). The recurrent model is `rnn.Forecaster`.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Forecast = Float[Array, "batch horizon outputs"]
 
 
 def moving_average(x: Series, window: int) -> Series:
-    """The mean of `window` (odd) values around each time; the first and the last value go on beyond the ends.
+    """Centred moving average over `window` (odd) values; the ends are padded with the first and the last value.
 
     >>> moving_average(jnp.array([[[0.0], [3.0], [0.0]]]), 3)[0, :, 0].tolist()
     [1.0, 1.0, 1.0]
@@ -37,11 +37,11 @@ def moving_average(x: Series, window: int) -> Series:
 
 @dataclass(frozen=True)
 class Level:
-    """What a window's values are relative to: its own mean and deviation, channel by channel (RevIN without weights).
+    """Standardise a window by its own mean and standard deviation per channel (RevIN without weights).
 
-        x̂ = (x - μ) / σ,    y = ŷ·σ + μ        μ, σ of the window, constants for the gradient;  σ² = variance + 10⁻⁵
+        x̂ = (x - μ) / σ,    y = ŷ·σ + μ        μ, σ of the window, without gradient;  σ² = variance + 10⁻⁵
 
-    A series that drifts looks to the model as it did in training.
+    The model then sees a series that drifts as it saw the training data.
     Source: Kim et al. 2022 (RevIN), Liu et al. 2022, arXiv:2205.14415.
     """
 
@@ -63,7 +63,7 @@ class Level:
 
 
 class Levelled(nn.Module):
-    """Another forecaster, in and out through `Level`. Parameters: `model`."""
+    """Wrap a forecaster: its inputs and outputs go through `Level`. Parameters: `model`."""
 
     model: nn.Module
 
@@ -73,12 +73,12 @@ class Levelled(nn.Module):
 
 
 class DLinear(nn.Module):
-    """One linear map from past to future for the trend, and one for the rest.
+    """Two linear maps from past to future, one for the trend and one for the rest.
 
         ŷ = W_t·t + b_t + W_s·(x - t) + b_s        t: moving average of `window` values
 
-    2·(lookback + 1)·horizon parameters, shared by all variables; the maps start as means over the past. Parameters: `trend`,
-    `seasonal`. Source: Zeng et al. 2022, arXiv:2205.13504.
+    It has 2·(lookback + 1)·horizon parameters, shared by all variables. The maps are initialised as means over the past.
+    Parameters: `trend`, `seasonal`. Source: Zeng et al. 2022, arXiv:2205.13504.
     """
 
     horizon: int
@@ -88,7 +88,7 @@ class DLinear(nn.Module):
     @nn.compact
     def __call__(self, x: Series, *, train: bool) -> Forecast:
         if self.window % 2 == 0:
-            raise UserError(f"window={self.window} must be odd, to have a middle")
+            raise UserError(f"window={self.window} must be odd")
         trend = moving_average(x, self.window)
         mean = nn.initializers.constant(1 / x.shape[1])
         y = Dense(self.horizon, kernel_init=mean, name="trend")(trend.swapaxes(1, 2))
@@ -97,11 +97,11 @@ class DLinear(nn.Module):
 
 
 class PatchTST(nn.Module):
-    """A Transformer whose tokens are pieces of one variable: `patch` values every `stride`, the last value repeated behind.
+    """Transformer over patches of one variable: `patch` values every `stride` steps; the end is padded with the last value.
 
-    Patches to `width` channels plus sin/cos positions, `depth` blocks (norm last, GELU), batch norm, all patches to `horizon`
-    values at once; in and out through `Level`. Parameters: `patches`, `stack`, `norm`, `head`. The defaults are the
-    size of TSLib, 6,903,904 parameters for 96 to 96 values.
+    A dense layer maps each patch to `width` channels and sinusoidal positions are added; `depth` blocks (norm last, GELU) and
+    batch norm follow; one dense layer maps all patches to `horizon` values. Inputs and outputs go through `Level`. The defaults
+    are TSLib's: 6,903,904 parameters for 96 to 96 values. Parameters: `patches`, `stack`, `norm`, `head`.
     Source: Nie et al. 2023, arXiv:2211.14730.
     """
 

@@ -1,7 +1,7 @@
-"""Generators and critics: an MLP pair for points, DCGAN for small images, the residual pair of SNGAN in `gan_resnet.py`.
+"""Generators and critics of GANs: MLPs for points, DCGAN for small images; the residual networks of SNGAN are in `gan_resnet.py`.
 
-A generator makes `(batch, *shape)` in [-1, 1] (images; points as they come) of noise `(batch, latent)`; a critic gives one logit
-each, `(batch,)`, large for "real". Both take the labels as a second argument where they have `classes`.
+A generator maps noise `(batch, latent)` to examples `(batch, *shape)`, images in [-1, 1]. A critic returns one logit for each
+example, `(batch,)`, large for "real". Conditional models have `classes` and take the labels as second argument.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +32,9 @@ def leaky(x: Array) -> Array:
 
 
 def one_hot(y: Labels, classes: int | None, like: Array) -> Array:
-    """Labels as rows of `classes` numbers; ValueError where a conditional model got none."""
+    """One-hot labels `(batch, classes)`. Raises UserError if a conditional model got no labels."""
     if y is None or classes is None:
-        raise UserError(f"classes = {classes}: a conditional model wants the labels as its second argument")
+        raise UserError(f"classes = {classes}: a conditional model takes the labels as second argument")
     return jax.nn.one_hot(y, classes, dtype=like.dtype)
 
 
@@ -42,7 +42,7 @@ def one_hot(y: Labels, classes: int | None, like: Array) -> Array:
 
 
 class MLPGenerator(nn.Module):
-    """Dense layers from noise (and the label's one-hot, Mirza and Osindero 2014) to `shape`; `last` is tanh for images."""
+    """Dense layers from noise (and the one-hot label, Mirza and Osindero 2014) to `shape`; `last` is tanh for images."""
 
     shape: Sequence[int] = (2,)
     features: Sequence[int] = (128, 128)
@@ -59,7 +59,7 @@ class MLPGenerator(nn.Module):
 
 
 class MLPCritic(nn.Module):
-    """Dense layers from an example (and the label's one-hot) to one logit; `kernel_map=SpectralNorm` bounds its slope."""
+    """Dense layers from an example (and the one-hot label) to one logit; `kernel_map=SpectralNorm` bounds its slope."""
 
     features: Sequence[int] = (128, 128)
     classes: int | None = None
@@ -79,7 +79,7 @@ class MLPCritic(nn.Module):
 
 
 def doublings(size: int) -> int:
-    """How often a side is halved until 7 or less is left: 8 -> 4, 28 -> 7, 32 -> 4, 64 -> 4.
+    """Number of halvings that take a side to 7 or less: 8 -> 4, 28 -> 7, 32 -> 4, 64 -> 4.
 
     >>> [doublings(size) for size in (8, 28, 32, 64)]
     [1, 2, 3, 4]
@@ -88,17 +88,20 @@ def doublings(size: int) -> int:
     while side > 7 and side % 2 == 0:
         count, side = count + 1, side // 2
     if not count or side > 7:
-        raise UserError(f"images of side {size} do not come of 2 … 7 by doubling: take 8, 16, 28, 32, 64, …")
+        raise UserError(
+            f"images of side {size}: the side must be 2 … 7 times a power of 2, such as 8, 16, 28, 32 or 64"
+        )
     return count
 
 
 class DCGANGenerator(nn.Module):
-    """Noise -> a small map, doubled by transposed convolutions of 4x4, batch norm and ReLU between them, tanh at the end.
+    """Dense map from noise, then 4x4 transposed convolutions of stride 2 with batch norm and ReLU between them; tanh at the end.
 
-    `shape` is (side, side, channels); the last map but one has `width` channels, each one before twice as many. With `classes`
-    the label's one-hot stands behind the noise, and the norms have a scale and a shift of each class: these alone change no
-    place in the map, too little for a generator of few layers. Without biases and with kernels from N(0, 0.02²), as PyTorch's
-    example: 3,576,704 parameters for (64, 64, 3) from 100 numbers. Source: Radford et al. 2015, arXiv:1511.06434.
+    `shape` is (side, side, channels). The last hidden map has `width` channels, each earlier one twice as many. With `classes`
+    the one-hot label is appended to the noise, and each norm has a scale and a shift for every class. (The norms alone act
+    equally on all pixels, which is too little for a generator of few layers.) There are no biases, and kernels are initialised
+    from N(0, 0.02²), as in PyTorch's example: 3,576,704 parameters for (64, 64, 3) from 100 numbers.
+    Source: Radford et al. 2015, arXiv:1511.06434.
     """
 
     shape: Sequence[int] = (32, 32, 3)
@@ -125,10 +128,10 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANCritic(nn.Module):
-    """Convolutions of 4x4 and stride 2 with leaky ReLU, down to one logit over the last map.
+    """4x4 convolutions of stride 2 with leaky ReLU, then one logit from the last map.
 
-    `norm` stands behind every convolution but the first; None where a gradient penalty or R1 looks at single examples, or with
-    `kernel_map=SpectralNorm`; the convolutions then have biases. With `classes` the logit is that of a projection:
+    `norm` follows every convolution but the first. Take `norm=None` with a gradient penalty, with R1 or with
+    `kernel_map=SpectralNorm`; the convolutions then have biases. With `classes` the critic is a projection discriminator:
 
         D(x, y) = w·h(x) + v_y·h(x)         h: the last map, flattened
 
@@ -156,9 +159,9 @@ class DCGANCritic(nn.Module):
 def projection(
     critic: nn.Module, h: Float[Array, "batch dim"], y: Labels, train: bool, *, kernel_init: Initializer = normal
 ) -> Logits:
-    """v_y·h with a learned row v of each class (Miyato and Koyama 2018, eq. 4), under the critic's own `kernel_map`.
+    """v_y·h with a learned vector v for each class (Miyato and Koyama 2018, eq. 4), passed through the critic's `kernel_map`.
 
-    The rows start small: a random answer to the label would drown what the critic learns of the examples.
+    The vectors are initialised small, so that the term does not dominate before the critic has learned from the examples.
     """
     rows = one_hot(y, critic.classes, h)
     shared = {"kernel_map": critic.kernel_map, "kernel_init": kernel_init}

@@ -1,4 +1,4 @@
-"""The residual generator and critic of SNGAN, in mimicry's sizes, and the conditional pair with a projection.
+"""Residual generator and critic of SNGAN in mimicry's sizes, also conditional with a projection.
 
     side    generator     critic       conditional on 10 classes
       32     4,276,739     1,053,825    4,304,387 and 1,055,105
@@ -29,14 +29,14 @@ xavier = nn.initializers.xavier_uniform()
 
 
 def doubled(x: Maps) -> Maps:
-    """Each pixel four times."""
+    """Nearest-neighbour upsampling by 2."""
     batch, height, width, channels = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, channels))
     return x.reshape(batch, 2 * height, 2 * width, channels)
 
 
 class Up(nn.Module):
-    """norm, ReLU, double, 3x3, norm, ReLU, 3x3; beside it: double, 1x1."""
+    """Residual block that doubles the sides: norm, ReLU, upsampling, 3x3, norm, ReLU, 3x3; shortcut: upsampling, 1x1."""
 
     features: int
     norm: Callable[[Array], Array]
@@ -45,14 +45,14 @@ class Up(nn.Module):
     def __call__(self, x: Maps) -> Maps:
         h = Conv(self.features, kernel_init=residual)(doubled(nn.relu(self.norm(x))))
         h = Conv(self.features, kernel_init=residual)(nn.relu(self.norm(h)))
-        # a 1x1 convolution and a doubling commute: the smaller image first
+        # 1x1 convolution and upsampling commute; the convolution costs less on the smaller image
         return h + doubled(Conv(self.features, 1, kernel_init=xavier, name="shortcut")(x))
 
 
 class Down(nn.Module):
-    """ReLU, 3x3, ReLU, 3x3, and a mean over 2x2 where it goes `down`; beside it a 1x1, where the shape changes.
+    """Residual block of the critic: ReLU, 3x3, ReLU, 3x3, with `down` a 2x2 mean; shortcut: 1x1 where the shape changes.
 
-    The `first` block has no ReLU before it, keeps the features of its second convolution throughout, and goes down first beside.
+    The `first` block begins without a ReLU and has `features` channels from its first convolution on.
     """
 
     features: int
@@ -67,7 +67,7 @@ class Down(nn.Module):
         h = x if self.first else nn.relu(x)
         h = conv(hidden, kernel_init=residual)(h, train=train)
         h = conv(self.features, kernel_init=residual)(nn.relu(h), train=train)
-        # the mean and the 1x1 convolution commute: in every block the smaller image first
+        # the mean and the 1x1 convolution commute; the convolution costs less on the smaller image
         beside = avg_pool(x, 2) if self.down else x
         if self.down or x.shape[-1] != self.features:
             beside = conv(self.features, 1, kernel_init=xavier, name="shortcut")(beside, train=train)
@@ -75,7 +75,7 @@ class Down(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Noise -> `start` channels of 4x4, a block that doubles for every width, norm, ReLU, 3x3, tanh."""
+    """Dense map from noise to 4x4 with `start` channels, one `Up` block for each width, norm, ReLU, 3x3, tanh."""
 
     start: int = 256
     widths: Sequence[int] = (256, 256, 256)
@@ -99,7 +99,7 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetCritic(nn.Module):
-    """A block for every width, the first `downs` of which halve the image, ReLU, the sum over space, one logit."""
+    """One `Down` block for each width, the first `downs` of which halve the image; ReLU, sum over space, one logit."""
 
     widths: Sequence[int] = (128, 128, 128, 128)
     downs: int = 2
@@ -119,11 +119,11 @@ SIZES = {
     32: ((256, (256, 256, 256)), ((128, 128, 128, 128), 2)),
     128: ((1024, (1024, 512, 256, 128, 64)), ((64, 128, 256, 512, 1024, 1024), 5)),
 }
-"""side -> (start, widths) of the generator, (widths, downs) of the critic."""
+"""By side: (start, widths) of the generator and (widths, downs) of the critic."""
 
 
 def sngan(side: int = 32, *, classes: int | None = None) -> tuple[ResNetGenerator, ResNetCritic]:
-    """The pair for colour images of 32 or 128 pixels; noise of 128 numbers."""
+    """Generator and critic for colour images of 32 or 128 pixels; the noise has 128 dimensions."""
     if side not in SIZES:
         raise UserError(f"side = {side}: SNGAN has sizes for {', '.join(map(str, SIZES))}")
     (start, widths), (critic, downs) = SIZES[side]

@@ -1,6 +1,6 @@
-"""Inception: parallel branches of different kernels, concatenated by channels. v1 (GoogLeNet) and the branches of all.
+"""Inception v1 (GoogLeNet): parallel branches with different kernels, concatenated along the channels.
 
-v1   Szegedy et al. 2014, arXiv:1409.4842    `inception_v3.py` has v3
+Source: Szegedy et al. 2014, arXiv:1409.4842. Inception v3 is in `inception_v3.py`.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run_block,
 
 
 def normal(std: float) -> Initializer:
-    """torchvision draws from N(0, std) cut at ±2, which at these deviations (0.001 to 0.1) cuts nothing."""
+    """N(0, std). torchvision truncates it at ±2, which is no truncation for its deviations of 0.001 to 0.1."""
     return nn.initializers.normal(std)
 
 
@@ -31,7 +31,7 @@ inception_norm = partial(BatchNorm, eps=1e-3)
 
 
 class Unit(nn.Module):
-    """act(norm(W * x)), or act(W * x + b) where `norm` is None: every convolution of these networks."""
+    """Convolution, norm and activation: act(norm(W * x)), or act(W * x + b) if `norm` is None."""
 
     features: int
     kernel_size: Sizes = 1
@@ -49,7 +49,7 @@ class Unit(nn.Module):
 
 
 class Widths(NamedTuple):
-    """Channels of one module: 1x1; 1x1 then 3x3; 1x1 then 5x5; max-pool then 1x1."""
+    """Channels of the branches of one module: 1x1; 1x1 then 3x3; 1x1 then 5x5; max-pool then 1x1."""
 
     one: int
     reduce3: int
@@ -73,7 +73,7 @@ V1 = {  # Szegedy et al. 2014, table 1
 
 
 class Module(nn.Module):
-    """[1x1 | 1x1, 3x3 | 1x1, 5x5 | max-pool, 1x1], concatenated. `five` is the large kernel: 5 on paper, 3 in torchvision."""
+    """Concatenate [1x1 | 1x1, 3x3 | 1x1, 5x5 | max-pool, 1x1]. `five` is the large kernel: 5 in the paper, 3 in torchvision."""
 
     widths: Widths
     five: int = 5
@@ -95,7 +95,7 @@ class Module(nn.Module):
 
 
 class Auxiliary(nn.Module):
-    """A second head in the middle, to train the lower half: pool to 4x4, 1x1 to 128, dense to 1024, dropout 0.7, classes."""
+    """Auxiliary head on an inner map: pool to 4x4, 1x1 to 128, dense to 1024, dropout 0.7, classes."""
 
     classes: int
     unit: Callable[..., nn.Module] = Unit
@@ -119,11 +119,11 @@ def _torchvision_start(fan_in: int) -> dict:
 
 
 class GoogLeNet(nn.Module):
-    """Inception v1 as torchvision has it: batch norm, and the 5x5 branch is 3x3 by an old mistake. 6,624,904 parameters.
+    """Inception v1 in torchvision's form: with batch norm, and 3x3 kernels in the 5x5 branch. 6,624,904 parameters.
 
-    `GoogLeNetPaper` below is the paper's form. With `aux` there are two auxiliary heads (13,004,888 parameters): their logits are
-    the features `"aux1"` and `"aux2"`; the paper adds 0.3 of their losses. Any image from 15x15 on works. Kernels start as
-    N(0, 0.01), dense biases as PyTorch's. Features: `stem`, `3a` ... `5b`, `aux1`, `aux2`, `pooled`.
+    `GoogLeNetPaper` is the paper's form. `aux` adds two auxiliary heads (13,004,888 parameters), whose logits are the features
+    `"aux1"` and `"aux2"`; the paper adds their losses with weight 0.3. Images have 15x15 pixels or more. Kernels are initialised
+    from N(0, 0.01), dense biases as in PyTorch. Features: `stem`, `3a` ... `5b`, `aux1`, `aux2`, `pooled`.
     """
 
     classes: int = 1000
@@ -183,6 +183,6 @@ GoogLeNetPaper = partial(
     start=lambda fan_in: {"kernel_init": glorot},
     kernel_init=glorot,
 )
-"""The paper's: 5x5 kernels, biases instead of batch norm, local response normalization: 6,998,552 parameters, 13,378,280 with
-`aux` (whose heads need 224x224, for their dense layers). The paper does not say how weights start; Caffe's reproduction, which
-the field used, draws them by Glorot's rule."""
+"""The paper's form: 5x5 kernels, biases in place of batch norm, local response normalization. It has 6,998,552 parameters, with
+`aux` 13,378,280; the dense layers of the auxiliary heads need images of 224x224. The paper does not state its initialisation;
+this is the Glorot initialisation of Caffe's reproduction."""

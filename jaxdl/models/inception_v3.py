@@ -1,6 +1,6 @@
-"""Inception v3: v1's modules with large kernels factorised into small and one-sided ones.
+"""Inception v3: the modules of v1 with large kernels factorised into small and one-dimensional ones.
 
-Source: Szegedy et al. 2015, arXiv:1512.00567, in torchvision's form (which is TensorFlow's).
+Source: Szegedy et al. 2015, arXiv:1512.00567, in the form of TensorFlow and torchvision.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,16 +20,16 @@ from jaxdl.models.vision import Act, Images, Norm, Seen, check_image, run_block,
 from jaxdl.types import UserError
 
 Path = Sequence[Any]
-"""A branch: (name, features, kernel, strides, padding) of each convolution, one after the other."""
+"""A branch: (name, features, kernel, strides, padding) of each of its convolutions."""
 
 
 def conv(name: str, features: int, kernel: int | tuple[int, int] = 1, strides: int = 1) -> tuple:
-    """A convolution; strided ones are unpadded, the others keep the size."""
+    """One convolution of a branch. Strided convolutions have no padding; the others keep the size."""
     return name, features, kernel, strides, "symmetric" if strides == 1 else "valid"
 
 
 def block_a(pool: int) -> dict[str, Path]:
-    """35x35 (figure 5): 5x5 became two 3x3."""
+    """Module at 35x35 (figure 5): two 3x3 in place of 5x5."""
     return {
         "one": (conv("one", 64),),
         "five": (conv("five_1", 48), conv("five_2", 64, 5)),
@@ -39,7 +39,7 @@ def block_a(pool: int) -> dict[str, Path]:
 
 
 def block_b() -> dict[str, Path]:
-    """35x35 to 17x17 (figure 10)."""
+    """Module from 35x35 to 17x17 (figure 10)."""
     return {
         "three": (conv("three", 384, 3, 2),),
         "double": (conv("double_1", 64), conv("double_2", 96, 3), conv("double_3", 96, 3, 2)),
@@ -48,7 +48,7 @@ def block_b() -> dict[str, Path]:
 
 
 def block_c(width: int) -> dict[str, Path]:
-    """17x17 (figure 6): 7x7 became 1x7 and 7x1."""
+    """Module at 17x17 (figure 6): 1x7 and 7x1 in place of 7x7."""
     tall, wide = (7, 1), (1, 7)
     seven = (conv("seven_1", width), conv("seven_2", width, wide), conv("seven_3", 192, tall))
     double = (
@@ -62,7 +62,7 @@ def block_c(width: int) -> dict[str, Path]:
 
 
 def block_d() -> dict[str, Path]:
-    """17x17 to 8x8."""
+    """Module from 17x17 to 8x8."""
     seven = (conv("seven_1", 192), conv("seven_2", 192, (1, 7)), conv("seven_3", 192, (7, 1)))
     return {
         "three": (conv("three_1", 192), conv("three_2", 320, 3, 2)),
@@ -72,7 +72,7 @@ def block_d() -> dict[str, Path]:
 
 
 def block_e() -> dict[str, Path]:
-    """8x8 (figure 7): the last 3x3 splits into 1x3 and 3x1 side by side, written `|`."""
+    """Module at 8x8 (figure 7): 1x3 and 3x1 in parallel, written `|`, in place of the last 3x3."""
     split = (conv("three_2a", 384, (1, 3)), conv("three_2b", 384, (3, 1)))
     double = (conv("double_1", 448), conv("double_2", 384, 3), "|")
     return {
@@ -99,7 +99,7 @@ V3 = {  # torchvision's names of the modules
 
 
 class Branches(nn.Module):
-    """The branches of one module, concatenated; `average` and `maximum` begin with a 3x3 pool."""
+    """Concatenate the branches of one module; the branches `average` and `maximum` begin with a 3x3 pool."""
 
     paths: dict[str, Path]
     unit: Callable[..., nn.Module]
@@ -123,8 +123,8 @@ class Branches(nn.Module):
 class InceptionV3(nn.Module):
     """Inception v3 for 299x299: 23,834,568 parameters; 27,161,264 with the auxiliary head (`aux`, the feature `"aux1"`).
 
-    Any image from 75x75 on works. Kernels start as N(0, 0.1), the head's too, the auxiliary ones as N(0, 0.01) and N(0, 0.001);
-    batch norm has ε = 0.001. `share` multiplies every width. Features: `stem`, `5b` ... `7c`, `aux1`, `pooled`.
+    Images have 75x75 pixels or more. Kernels are initialised from N(0, 0.1), those of the auxiliary head from N(0, 0.01) and
+    N(0, 0.001). Batch norm has ε = 0.001. `share` multiplies every width. Features: `stem`, `5b` ... `7c`, `aux1`, `pooled`.
     """
 
     classes: int = 1000
@@ -163,7 +163,7 @@ class InceptionV3(nn.Module):
 
 
 class Auxiliary(nn.Module):
-    """5x5 mean of stride 3, 1x1 to 128, 5x5 to 768, mean, head."""
+    """Auxiliary head: 5x5 mean of stride 3, 1x1 to 128, 5x5 to 768, mean, dense."""
 
     classes: int
     unit: Callable[..., nn.Module]
@@ -173,7 +173,7 @@ class Auxiliary(nn.Module):
     def __call__(self, x: Images, *, train: bool) -> Float[Array, "batch classes"]:
         if min(x.shape[1:3]) < 5 + 4 * 3:
             raise UserError(
-                f"aux=True: the map before the auxiliary head is {x.shape[1]}x{x.shape[2]}; images from 299x299 on fit"
+                f"aux=True: the map before the auxiliary head is {x.shape[1]}x{x.shape[2]}; take images of 299x299 or more"
             )
         first, second = (max(1, int(width * self.share)) for width in (128, 768))
         x = self.unit(first, name="conv1")(avg_pool(x, 5, 3), train=train)

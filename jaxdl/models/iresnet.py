@@ -1,9 +1,9 @@
-"""Improved residual networks for faces: a photograph of 112x112 pixels becomes a direction in 512 dimensions.
+"""Improved residual networks for faces: an image of 112x112 pixels to an embedding of 512 dimensions.
 
     block   y = shortcut(x) + norm(W₂ * prelu(norm(W₁ * norm(x))))        no activation after the sum
-    net     3x3 stem, four stages that each halve the image, norm, dropout, one dense layer over all places, norm
+    net     3x3 stem, four stages that each halve the image, norm, dropout, one dense layer over the flattened map, norm
 
-The scale of the last norm stays 1: lengths do not count, the loss looks at angles (`jaxdl.losses.margin`).
+The scale of the last norm stays 1, because the loss depends on angles only (`jaxdl.losses.margin`).
 Source: Duta et al. 2020, arXiv:2004.04989; Deng et al. 2018, arXiv:1801.07698, section 3.1; sizes as insightface's arcface_torch.
 """
 
@@ -26,16 +26,16 @@ narrow = nn.initializers.normal(0.1)
 
 
 def prelu_each(x: Images, *, name: str) -> Images:
-    """max(0, x) + slope · min(0, x) with a slope for each channel."""
+    """PReLU: max(0, x) + slope · min(0, x) with a slope for each channel."""
     return PReLU(per_channel=True, name=name)(x)
 
 
 Named = Callable[..., Images]
-"""An activation with parameters, which therefore takes a name: `act(x, name=...)`."""
+"""An activation that has parameters, called as `act(x, name=...)`."""
 
 
 class Block(nn.Module):
-    """norm, 3x3, norm, activation, 3x3 (with the stride), norm; a 1x1 convolution and a norm where the shape changes."""
+    """Block: norm, 3x3, norm, activation, 3x3 (with the stride), norm; shortcut: 1x1 and norm where the shape changes."""
 
     features: int
     strides: int = 1
@@ -59,9 +59,9 @@ class Block(nn.Module):
 class IResNet(nn.Module):
     """Stem; `stages[i]` blocks of width `width·2^i`; the embedding, of `classes` numbers.
 
-    iResNet-50 has 43,590,848 parameters; 512 of them are the last norm's scale, which gets no gradient. Works on any size:
-    the dense layer is as large as the image leaves it. `rate` drops before it, `remat` recomputes block by block. Features:
-    `stem`, `stage1_block1` ..., `stage1` ..., `pooled` (all places in a row, before the dense layer).
+    iResNet-50 has 43,590,848 parameters; 512 of them are the scale of the last norm, which gets no gradient. Images may have any
+    size, on which the size of the dense layer depends. `rate` is the dropout before the dense layer, `remat` recomputes each
+    block in the backward pass. Features: `stem`, `stage1_block1` ..., `stage1` ..., `pooled` (the flattened map).
     """
 
     stages: Sequence[int] = (3, 4, 14, 3)
@@ -103,11 +103,11 @@ SIZES = {
     100: (3, 13, 30, 3),
     200: (6, 26, 60, 6),
 }
-"""depth -> blocks in each stage."""
+"""Number of blocks in each stage, by depth."""
 
 
 def iresnet(depth: int, **options) -> IResNet:
-    """iResNet-18, 34, 50, 100 or 200, `options` as in `IResNet`."""
+    """iResNet-18, 34, 50, 100 or 200; `options` are those of `IResNet`."""
     if depth not in SIZES:
         raise UserError(f"depth={depth}: take one of {', '.join(map(str, SIZES))}")
     return IResNet(**{"stages": SIZES[depth], **options})

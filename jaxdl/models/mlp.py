@@ -1,4 +1,4 @@
-"""The multi-layer perceptron: dense layers with an activation between them."""
+"""Multilayer perceptron."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,10 +10,10 @@ from jaxdl.layers.dropout import Dropout, Rate
 
 
 class MLP(nn.Module):
-    """x ← dropout(act(norm(W·x + b))) for every width in `features`, then one dense layer to `classes`.
+    """Layers x ← dropout(act(norm(W·x + b))) for each width in `features`, then one dense layer to `classes`.
 
     The input is flattened to `(batch, n)`. `classes` is the number of outputs: logits, or values for regression. `norm` makes a
-    normalisation layer (`BatchNorm`, `LayerNorm`). Kernels start with variance 1/fan_in (LeCun), biases at zero.
+    normalisation layer (`BatchNorm`, `LayerNorm`). Kernels are initialised with variance 1/fan_in (LeCun), biases with zero.
 
         parameters = Σ (in + 1) · out        784-512-512-10: 669,706
     """

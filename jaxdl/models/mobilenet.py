@@ -1,10 +1,10 @@
-"""MobileNets: convolutions taken apart into a depthwise one (space) and 1x1 ones (channels).
+"""MobileNets: convolutions factorised into depthwise ones (over space) and 1x1 ones (over channels).
 
     V1   Howard et al. 2017, arXiv:1704.04861   depthwise 3x3, 1x1, thirteen times
     V2   Sandler et al. 2018, arXiv:1801.04381  inverted residuals: 1x1 up, depthwise, 1x1 down without activation
-    V3   Howard et al. 2019, arXiv:1905.02244   the same with squeeze-and-excitation and hard swish, found by search
+    V3   Howard et al. 2019, arXiv:1905.02244   with squeeze-and-excitation and hard swish, found by search
 
-`width` multiplies every number of channels (rounded to a multiple of 8). All work on any image: every window is padded.
+`width` multiplies every number of channels, rounded to a multiple of 8. Images may have any size, because every window is padded.
 """
 
 from collections.abc import Sequence
@@ -80,15 +80,16 @@ V3_SMALL = tuple(  # table 2
 
 
 def minimal(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """V3's "minimalistic" rows for hardware without the rest: no squeeze, 3x3 kernels, ReLU."""
+    """V3's "minimalistic" form for simple hardware: no squeeze-and-excitation, 3x3 kernels only, ReLU."""
     return tuple(row._replace(kernel=3, squeeze=False, act=relu) for row in rows)
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to `expanded` channels, depthwise, perhaps squeeze-and-excitation, 1x1 to `features` without activation.
+    """Inverted residual: 1x1 to `expanded` channels, depthwise, optionally squeeze-and-excitation, 1x1 to `features`.
 
-    x is added where the shape stays. No expansion where `expanded` is the number of channels. EfficientNet's MBConv is this
-    block with `squeeze` (the width in the middle of squeeze-and-excitation) taken from the block's input.
+    The last convolution has no activation. x is added where the shape is kept. The first 1x1 is left out if `expanded` is the
+    number of input channels. `squeeze` is the hidden width of squeeze-and-excitation; EfficientNet's MBConv is this block with
+    that width taken from the block's input.
     """
 
     features: int
@@ -120,7 +121,7 @@ class InvertedResidual(nn.Module):
 
 
 class Separable(nn.Module):
-    """Depthwise 3x3 and 1x1, each with norm and activation: V1's block."""
+    """Block of V1: depthwise 3x3 and 1x1, each with norm and activation."""
 
     features: int
     strides: int
@@ -139,7 +140,7 @@ small_normal = nn.initializers.normal(0.01)
 
 
 class MobileNetV1(nn.Module):
-    """V1: 4,231,976 parameters. Kernels start as N(0, 2/fan_out), the head as N(0, 0.01).
+    """MobileNet V1: 4,231,976 parameters. Kernels are initialised from N(0, 2/fan_out), the head from N(0, 0.01).
 
     Features: `stem`, `block1` ..., `pooled`.
     """
@@ -171,7 +172,7 @@ class MobileNetV1(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """V2: 3,504,872 parameters. Starts as V1. The last width (1280) only ever grows with `width`.
+    """MobileNet V2: 3,504,872 parameters. Initialised as V1. The last width (1280) is not reduced for `width` below 1.
 
     Features: `stem`, `block1` ..., `last` (the 1x1 convolution before the mean), `pooled`.
     """
@@ -214,11 +215,12 @@ v3_norm = partial(BatchNorm, momentum=0.99, eps=1e-3)
 
 
 class MobileNetV3(nn.Module):
-    """V3, large by default: 5,483,032 parameters; `MobileNetV3(rows=V3_SMALL, hidden=1024)` has 2,542,856.
+    """MobileNet V3, large by default: 5,483,032 parameters; `MobileNetV3(rows=V3_SMALL, hidden=1024)` has 2,542,856.
 
-    After the mean a dense layer to `hidden` with hard swish, then the head. Starts as V1; batch norm has ε = 0.001 and keeps
-    0.99. `width` changes neither `hidden` nor, below 0.75, the stem (timm's reading of the paper). `act` is that of stem, last
-    convolution and `hidden`; the rows have their own. Features: `stem`, `block1` ..., `last`, `mean`, `pooled` (after `hidden`).
+    After the mean come a dense layer to `hidden` with hard swish and the head. Initialised as V1. Batch norm has ε = 0.001 and
+    momentum 0.99. `width` does not change `hidden`, nor the stem if it is below 0.75 (as in timm). `act` is the activation of
+    the stem, the last convolution and `hidden`; each row has its own.
+    Features: `stem`, `block1` ..., `last`, `mean`, `pooled` (after `hidden`).
     """
 
     classes: int = 1000
@@ -243,7 +245,9 @@ class MobileNetV3(nn.Module):
         x = ConvNorm(stem, 3, 2, act=self.act, **options, name="stem")(x, train=train)
         seen, before = {"stem": x}, self.stem
         for i, row in enumerate(self.rows, 1):
-            expanded = divisible(x.shape[-1] * row.expanded / before)  # the table's ratio of the width there is
+            expanded = divisible(
+                x.shape[-1] * row.expanded / before
+            )  # in proportion to the actual width, as in the table
             before = row.features
             sizes = {"features": divisible(row.features * self.width), "expanded": expanded, "strides": row.strides}
             sizes |= {"squeeze": divisible(expanded / 4) if row.squeeze else 0, "kernel_size": row.kernel}

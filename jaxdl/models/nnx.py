@@ -35,13 +35,13 @@ TRANSIENT = (nnx.RngState, nnx.Intermediate)
 def from_nnx(net: Callable[..., nnx.Module], *args: Any, **kwargs: Any) -> "FromNNX":
     """A model of an NNX class and its arguments without `rngs`: `from_nnx(Net, width=64)`.
 
-    Parameters (`nnx.Param` and what derives from it) are trained; every other variable (`nnx.BatchStat`, a state of your own) is
-    model state, in a collection named like its type. In training the module is in `train()` mode, else in `eval()`, and a `train`
-    or `deterministic` in the signature of its `__call__` is set. Dropout draws a new key at every step. A rate cannot be traced,
-    so that a sweep over it compiles once for each value. Variables must be made in `__init__`.
+    Parameters (`nnx.Param` and types derived from it) are trained. Every other variable (`nnx.BatchStat`, or a state of your own)
+    is model state, in a collection with the name of its type. The module is in `train()` mode in training and in `eval()` mode
+    otherwise; arguments `train`, `deterministic` and `rngs` of its `__call__` are set. Dropout draws a new key at every step. A
+    rate cannot be traced: a sweep over it compiles once for each value. Variables must be made in `__init__`.
 
     Args:
-        net: a class, or a function that takes `rngs` and makes a module:
+        net: a class, or a function of `rngs` that makes a module:
             `from_nnx(lambda rngs: nnx.Sequential(nnx.Linear(64, 32, rngs=rngs), nnx.relu, nnx.Linear(32, 10, rngs=rngs)))`.
         args, kwargs: its arguments but `rngs`.
 
@@ -96,6 +96,8 @@ class FromNNX(nn.Module):
         if not self.is_initializing():
             nnx.update(net, unflatten_dict({path: self.kept(collection, path) for collection, path in first}))
         (net.train if train else net.eval)()
+        if "rngs" in inspect.signature(getattr(net, method)).parameters:  # for layers that were made without
+            options["rngs"] = rngs
         outputs = run(net, *inputs, train=train, method=method, **options)
         last = _variables(net)
         if new := last.keys() - first.keys():

@@ -1,4 +1,4 @@
-"""A head to train through and to throw away: contrastive losses make its output forget what the layer before it keeps."""
+"""Projection head for contrastive learning, used in training only."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from jaxdl.layers.dense import Dense
 class Projected(nn.Module):
     """z = W₂ · act(W₁ · h + b₁) + b₂ of the representation h = norm(backbone(x)).
 
-    The norm (`BatchNorm`; None: none) puts the middle of what it was trained on at zero, so that cosines use all directions.
-    The loss reads z; what is used afterwards, and what a linear probe judges, is h, the feature `representation`.
-    Source: Chen et al. 2020 (SimCLR), arXiv:2002.05709, section 4.2: a probe of h is over 10 % better than one of z.
+    The norm (`BatchNorm`; None: no norm) centres the representation, so that cosine similarities use all directions. The loss
+    reads z. After training h, the feature `representation`, is used, for instance by a linear probe.
+    Source: Chen et al. 2020 (SimCLR), arXiv:2002.05709, section 4.2: linear probes of h are over 10 % better than those of z.
     """
 
     backbone: nn.Module

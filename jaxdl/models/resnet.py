@@ -1,7 +1,7 @@
-"""Residual networks: y = x + F(x), so that depth costs no trainability.
+"""Residual networks: y = x + F(x).
 
-One class and values for what differs: `block` says which convolutions F has (`basic`, `bottleneck`), `stem` how the image
-enters, `shortcut` how x follows where the shape changes, `squeeze` adds squeeze-and-excitation, `preactivation` is v2.
+All variants are values of one class: `block` sets the convolutions of F (`basic`, `bottleneck`), `stem` the first layers,
+`shortcut` how x is mapped where the shape changes; `squeeze` adds squeeze-and-excitation, `preactivation` selects v2.
 
     ResNet      He et al. 2015, arXiv:1512.03385       v1.5: the stride on the 3x3 convolution, torchvision's form
     v2          He et al. 2016, arXiv:1603.05027       norm and activation before each convolution
@@ -44,25 +44,25 @@ Layers = tuple[tuple[int, int, int, int], ...]
 """(features, kernel, strides, groups) of each convolution of a block."""
 
 
-# -- what F is --------------------------------------------------------------------------------------------------------
+# -- blocks ----------------------------------------------------------------------------------------------------------
 
 
 def basic(width: int, strides: int) -> Layers:
-    """Two 3x3 convolutions: ResNet-18, 34 and the CIFAR nets."""
+    """Two 3x3 convolutions: the block of ResNet-18, 34 and the CIFAR networks."""
     return (width, 3, strides, 1), (width, 3, 1, 1)
 
 
 def bottleneck(width: int, strides: int, *, groups: int = 1, base: int = 64) -> Layers:
-    """1x1 down, 3x3, 1x1 up to four times the width. Inner width: width · base/64 · groups (ResNeXt 32x4d: groups 32, base 4)."""
+    """1x1, 3x3, and 1x1 to four times the width. Inner width: width · base/64 · groups (ResNeXt 32x4d: groups 32, base 4)."""
     inner = width * base // 64 * groups
     return (inner, 1, 1, 1), (inner, 3, strides, groups), (4 * width, 1, 1, 1)
 
 
-# -- how x follows ----------------------------------------------------------------------------------------------------
+# -- shortcuts ------------------------------------------------------------------------------------------------------
 
 
 class Projection(nn.Module):
-    """A 1x1 convolution with the block's stride (option B); `average` pools first instead of skipping pixels (-D)."""
+    """Shortcut by a 1x1 convolution with the block's stride (option B). `average` replaces the stride by average pooling (-D)."""
 
     features: int
     strides: int
@@ -79,7 +79,7 @@ class Projection(nn.Module):
 
 
 class ZeroPadding(nn.Module):
-    """Every `strides`-th pixel, new channels zero on both sides: no parameters (option A, the CIFAR nets)."""
+    """Shortcut without parameters: every `strides`-th pixel, zeros for new channels (option A, the CIFAR networks)."""
 
     features: int
     strides: int
@@ -94,13 +94,13 @@ class ZeroPadding(nn.Module):
         return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2)))
 
 
-# -- how the image enters ---------------------------------------------------------------------------------------------
+# -- stems -----------------------------------------------------------------------------------------------------------
 
 
 class Stem(nn.Module):
-    """(features, kernel, strides) of each convolution, norm and activation after it, then perhaps a 3x3 max-pool of stride 2.
+    """Convolutions (features, kernel, strides) with norm and activation, then optionally a 3x3 max-pool of stride 2.
 
-    `bare` leaves the last norm and activation to the first block (v2).
+    With `bare` the last convolution has no norm and activation; the first block of v2 begins with them.
     """
 
     layers: Sequence[tuple[int, int, int]] = ((64, 7, 2),)
@@ -121,7 +121,7 @@ class Stem(nn.Module):
 imagenet_stem = Stem
 deep_stem = partial(Stem, layers=((32, 3, 2), (32, 3, 1), (64, 3, 1)))  # -D
 cifar_stem = partial(Stem, layers=((64, 3, 1),), pool=False)
-thin_stem = partial(Stem, layers=((16, 3, 1),), pool=False)  # the CIFAR nets of the paper
+thin_stem = partial(Stem, layers=((16, 3, 1),), pool=False)  # the CIFAR networks of the paper
 
 
 # -- the network ------------------------------------------------------------------------------------------------------
@@ -130,9 +130,9 @@ thin_stem = partial(Stem, layers=((16, 3, 1),), pool=False)  # the CIFAR nets of
 class Residual(nn.Module):
     """v1: act(shortcut(x) + norm(W₂ * act(norm(W₁ * x))));   v2: shortcut(x) + W₂ * act(norm(W₁ * act(norm(x)))).
 
-    The shortcut is the identity where shapes agree; `shortcut=None` leaves it out everywhere, which gives the paper's plain
-    nets to compare with. In v2 a projection sees act(norm(x)) and has no norm of its own.
-    `zero_last` starts the last norm's scale at zero, so that the block starts as the identity (v1 only).
+    The shortcut is the identity where the shape is kept; `shortcut=None` removes it, which gives the paper's plain networks.
+    In v2 a projection reads act(norm(x)) and has no norm of its own. `zero_last` (v1 only) initialises the scale of the last
+    norm with zero, so that the block is the identity at first.
     """
 
     layers: Layers
@@ -169,17 +169,17 @@ class Residual(nn.Module):
 
 
 def squeeze_sixteenth(channels: int, **names: Any) -> nn.Module:
-    """Squeeze-and-excitation with a sixteenth of the channels between, rounded to a multiple of 8 (timm's SE-ResNets)."""
+    """Squeeze-and-excitation with channels/16 hidden channels, rounded to a multiple of 8 (timm's SE-ResNets)."""
     return SqueezeExcite(divisible(channels / 16), **names)
 
 
 class ResNet(nn.Module):
-    """Stem; `stages[i]` blocks of width `width·2^i`, the first of each but the first stage halving the image; mean; head.
+    """Stem; `stages[i]` blocks of width `width·2^i`, where each stage but the first halves the image; mean; head.
 
-    ResNet-50 has 25,557,032 parameters. Works on any size and any number of channels: every window is padded. `drop_path` is
-    the rate of the last block, growing linearly from 0; `rate` drops before the head; `remat` recomputes block by block.
-    Convolutions start as N(0, 2/fan_out), the head as PyTorch's linear layer. Features: `stem`, `stage1_block1` ...,
-    `stage1` ..., `pooled`.
+    ResNet-50 has 25,557,032 parameters. Images may have any size and number of channels. The `drop_path` rate of a block grows
+    linearly from 0 to the given one in the last; `rate` is the dropout before the head; `remat` recomputes each block in the
+    backward pass. Convolutions are initialised from N(0, 2/fan_out), the head as PyTorch's linear layer.
+    Features: `stem`, `stage1_block1` ..., `stage1` ..., `pooled`.
     """
 
     stages: Sequence[int] = (2, 2, 2, 2)
@@ -236,7 +236,7 @@ STAGES = {  # He et al. 2015, table 1
 
 
 def resnet(depth: int, **options) -> ResNet:
-    """ResNet-18, 34, 50, 101 or 152, `options` as in `ResNet`."""
+    """ResNet-18, 34, 50, 101 or 152; `options` are those of `ResNet`."""
     if depth not in STAGES:
         raise UserError(f"depth={depth}: take one of {', '.join(map(str, STAGES))}")
     stages, block = STAGES[depth]
@@ -249,7 +249,7 @@ wide_resnet50_2 = partial(resnet, 50, block=partial(bottleneck, base=128))
 
 
 def cifar_resnet(depth: int, **options) -> ResNet:
-    """The paper's nets for 32x32 images, depth 6n + 2 = 20, 32, 44, 56, 110: widths 16, 32, 64, shortcuts of option A."""
+    """The paper's networks for 32x32 images, depth 6n + 2 = 20, 32, 44, 56, 110: widths 16, 32, 64, shortcuts of option A."""
     if depth < 8 or depth % 6 != 2:
         raise UserError(f"depth={depth}: take 6n + 2 for n >= 1 (20, 32, 44, 56, 110)")
     small = {"stages": ((depth - 2) // 6,) * 3, "width": 16, "stem": thin_stem, "shortcut": ZeroPadding, "classes": 10}

@@ -1,4 +1,4 @@
-"""Recurrent models: what a sequence is, how it goes on, and which token comes next. The layers arrive as a value,
+"""Recurrent models: classification, forecasting and language modelling. The recurrent layers are passed as a value:
 
 Classifier(classes=2, vocab=1000, core=Recurrent(LSTM(128), layers=2, bidirectional=True, rate=0.3))
 """
@@ -19,10 +19,11 @@ Tokens = Int[Array, "batch time"]
 
 
 class Classifier(nn.Module):
-    """Sequence to the logits of `classes`: tokens, through an embedding of `width` channels, or `(batch, time, channels)`.
+    """Sequence classifier. The input is `(batch, time, channels)`, or tokens if `vocab` is given (embedded in `width` channels).
 
-    `pool` "last" reads the state at each sequence's end (both ends if bidirectional), "mean" and "max" pool the outputs over
-    time. `pad` is the token that fills up rows on the right (None: `lengths` say it). Parameters: `embedding`, `core`, `head`.
+    `pool` "last" reads the state at the end of each sequence (at both ends if bidirectional); "mean" and "max" pool the outputs
+    over time. `pad` is the padding token at the right of each row; without it `lengths` mark the padding.
+    Parameters: `embedding`, `core`, `head`.
     """
 
     classes: int
@@ -61,10 +62,10 @@ class Classifier(nn.Module):
 
 
 class Forecaster(nn.Module):
-    """The next `horizon` values of `outputs` series, all at once from the state at the end: `(batch, horizon, outputs)`.
+    """Forecast of the next `horizon` values of `outputs` series from the last state: `(batch, horizon, outputs)`.
 
-    `from_last=True` adds them to the last value seen (of the first `outputs` channels), so that a network of zeros is the
-    persistence forecast. Parameters: `core`, `head`.
+    With `from_last=True` the network predicts the difference from the last value of the first `outputs` channels, so that a
+    network of zeros gives the persistence forecast. Parameters: `core`, `head`.
     """
 
     horizon: int = 1
@@ -82,12 +83,12 @@ class Forecaster(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Tokens to logits of the next one. Parameters: `embedding`, `core`, `project` and `head`.
+    """Language model: tokens to logits of the next token. Parameters: `embedding`, `core`, `project` and `head`.
 
-    `tied` uses the embedding as output matrix (through `project` where the core's width is another). `rate` drops embeddings and
-    outputs, `variational` the same channels at every time. `stateful` keeps the state of each row in the collection `carry`: row
-    r of the next training batch continues row r of this one (truncated back-propagation); evaluation starts from zeros. `start`
-    and `step` generate.
+    `tied` uses the embedding as output matrix, behind the layer `project` if the core has another width. `rate` is the dropout of
+    embeddings and outputs; with `variational` it drops the same channels at every time step. `stateful` keeps the state of each
+    row in the collection `carry`: row r of the next training batch continues row r of this one (truncated back-propagation);
+    evaluation starts from zeros. `start` and `step` are for generation (`jaxdl.decode`).
     """
 
     vocab: int
@@ -109,7 +110,7 @@ class LanguageModel(nn.Module):
         return_carry: bool = False,
     ) -> Any:
         if self.core.bidirectional:
-            raise UserError("core has bidirectional=True: a language model must not see what comes next")
+            raise UserError("core has bidirectional=True: a language model must not read later tokens")
         table = _embedding(self, self.vocab, self.width)
         drop = Dropout(self.rate, broadcast=(1,) if self.variational else ())
         x = drop(table[tokens], train=train)
@@ -131,11 +132,11 @@ class LanguageModel(nn.Module):
         return (logits, carry) if return_carry else logits
 
     def start(self, batch: int, slots: int = 0, dtype: Any = jnp.float32) -> tuple[Carry, ...]:
-        """The state before the first token; it does not grow with the sequence (`slots`)."""
+        """State before the first token. Its size does not depend on the length of the sequence (`slots`)."""
         return self.core.start(batch, dtype)
 
     def step(self, cache: tuple[Carry, ...], tokens: Tokens, positions: Int[Array, "batch time"]) -> tuple[Array, Any]:
-        """Logits after new tokens, and the new state. Padding (position -1) stands on the right."""
+        """Return the logits after new tokens, and the new state. Padding is at the right and has position -1."""
         return self(tokens, (positions >= 0).sum(-1), carry=cache, train=False, return_carry=True)
 
 

@@ -1,9 +1,9 @@
-"""Sequence to sequence with recurrent networks: an encoder reads, a decoder writes, with or without looking back.
+"""Recurrent sequence-to-sequence models: an encoder and a decoder, with or without attention.
 
     s_t = decoder([y_(t-1), c_t], s_(t-1)),    c_t = Σ_j w_tj h_j,    w_t = softmax_j(score(s_(t-1), h_j))
 
-`alignment=None` is Sutskever et al. 2014 (arXiv:1409.3215): the decoder knows the source by its first state only. `Bahdanau` and
-`Luong` of `jaxdl.layers.alignment` look back at every step (arXiv:1409.0473, 1508.04025).
+`alignment=None` is Sutskever et al. 2014 (arXiv:1409.3215): the source reaches the decoder through its first state only. With
+`Bahdanau` or `Luong` of `jaxdl.layers.alignment` the decoder attends to the source at each step (arXiv:1409.0473, 1508.04025).
 """
 
 from functools import partial
@@ -25,23 +25,23 @@ Cache = dict[str, Any]
 
 
 class Seq2Seq(nn.Module):
-    """Logits of the target's tokens, each from the source and the tokens before it (teacher forcing).
+    """Logits of each target token, given the source and the target tokens before it (teacher forcing).
 
     Args:
-        vocab, source_vocab: target and source tokens (None: the same number; each side has its embedding).
+        vocab, source_vocab: number of target and of source tokens (None: the same). Each side has its own embedding.
         width: channels of the embeddings.
-        encoder, decoder: recurrent layers; the encoder may be bidirectional, and only its dropout may have one mask a sequence:
-            the decoder takes its steps one by one, each of which would draw another.
-        alignment: how the decoder looks back, or None.
-        query: what it looks with: its "state" s_(t-1), as Bahdanau does, or also the last "token", [s_(t-1), y_(t-1)], without
-            which a decoder that writes letters does not know whether a word has just ended.
-        sampling: the share of target tokens replaced by the model's own guesses while training (scheduled sampling, Bengio et
-            al. 2015, arXiv:1506.03099; may be traced, so that it may grow with the step).
-        rate: dropout of embeddings and of what meets the output matrix.
+        encoder, decoder: recurrent layers. The encoder may be bidirectional. Dropout with one mask for a whole sequence is for
+            the encoder only, because the decoder runs one step at a time.
+        alignment: the attention of the decoder, or None.
+        query: input of the attention: "state" is s_(t-1), as in Bahdanau et al.; "token" is [s_(t-1), y_(t-1)], with which a
+            decoder of characters knows whether a word has just ended.
+        sampling: share of target tokens that are replaced by the model's own predictions in training (scheduled sampling, Bengio
+            et al. 2015, arXiv:1506.03099). It may be traced, for instance to grow with the step.
+        rate: dropout of the embeddings and of the input of the output layer.
 
-    The decoder's first states are tanh(W·[the encoder's last]). The weights `(batch, target, source)` can be captured:
-    `apply(..., mutable="intermediates")`. Parameters: `source_embedding`, `target_embedding`, `encoder`, `bridge_i`, `decoder`,
-    `alignment`, `head`.
+    The decoder's first states are tanh(W·[last states of the encoder]). The attention weights `(batch, target, source)` are
+    returned by `apply(..., mutable="intermediates")`. Parameters: `source_embedding`, `target_embedding`, `encoder`, `bridge_i`,
+    `decoder`, `alignment`, `head`.
     """
 
     vocab: int
@@ -56,7 +56,7 @@ class Seq2Seq(nn.Module):
 
     def setup(self) -> None:
         if self.decoder.bidirectional:
-            raise UserError("decoder has bidirectional=True: it must not see what comes next")
+            raise UserError("decoder has bidirectional=True: a decoder must not read later tokens")
         once = {
             "variational": self.decoder.variational,
             "recurrent_rate": not absent(self.decoder.recurrent_rate),
@@ -64,7 +64,9 @@ class Seq2Seq(nn.Module):
         }
         if any(once.values()):
             given = next(f"{name}={getattr(self.decoder, name)}" for name, asked in once.items() if asked)
-            raise UserError(f"decoder has {given}: each of its steps would draw a mask of its own; take `rate` alone")
+            raise UserError(
+                f"decoder has {given}: it runs one step at a time and would draw a mask for each; take `rate` alone"
+            )
         if self.query not in ("state", "token"):
             raise UserError(f"query={self.query!r}: take 'state' or 'token' (state and last token)")
         init = nn.initializers.normal(self.width**-0.5)
@@ -84,22 +86,22 @@ class Seq2Seq(nn.Module):
         *,
         train: bool,
     ) -> Float[Array, "batch time vocab"]:
-        """`target` is the decoder's input: the wanted sequence behind a start token; `lengths` are those of the source."""
+        """Return the logits. `target` is the decoder's input: a start token, then the sequence. `lengths` are the source's."""
         coins = None
         if train and not absent(self.sampling):
             coins = dropout(self.make_rng("dropout"), jnp.ones(target.shape), self.sampling) == 0
-            coins = coins.at[:, 0].set(False)  # the start token is never guessed
+            coins = coins.at[:, 0].set(False)  # the start token is never replaced
         cache = self._read(source, lengths, train)
         return self._write(cache, target, jnp.ones(target.shape, bool), coins, train)[0]
 
     def start(
         self, source: Int[Array, "batch source"], slots: int = 0, lengths: Int[Array, "batch"] | None = None
     ) -> Cache:
-        """Reads the source: what `step` needs of it; no size in it depends on the target's (`slots`)."""
+        """Encode the source for `step`. The result does not depend on the length of the target (`slots`)."""
         return self._read(source, lengths, False)
 
     def step(self, cache: Cache, tokens: Tokens, positions: Int[Array, "batch time"]) -> tuple[Array, Cache]:
-        """Logits after new tokens, and the new state; padding has position -1."""
+        """Return the logits after new tokens, and the new state; padding has position -1."""
         return self._write(cache, tokens, positions >= 0, None, False)
 
     def _read(self, source: Array, lengths: Array | None, train: bool) -> Cache:
@@ -119,7 +121,7 @@ class Seq2Seq(nn.Module):
     def _write(
         self, cache: Cache, tokens: Tokens, alive: Bool[Array, "batch time"], coins: Array | None, train: bool
     ) -> tuple[Array, Cache]:
-        """Logits for every token, read one after the other; where a coin is True the model's last guess takes its place."""
+        """Return the logits of every token, step by step; where a coin is True the model's last prediction replaces the token."""
         sampling = coins is not None
 
         def advance(self, carry, given):

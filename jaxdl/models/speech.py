@@ -1,9 +1,9 @@
-"""Speech: spectrograms to symbols at every frame (for CTC) or to one class a recording. The encoder arrives as a value,
+"""Speech models: spectrograms to symbols at every frame (for CTC) or to one class. The encoder is passed as a value:
 
-Transcriber(classes=11, encoder=RecurrentEncoder(Recurrent(GRU(128), layers=2, bidirectional=True)))
-Transcriber(classes=29, encoder=conformer("S"))
+    Transcriber(classes=11, encoder=RecurrentEncoder(Recurrent(GRU(128), layers=2, bidirectional=True)))
+    Transcriber(classes=29, encoder=conformer("S"))
 
-Spectrograms are `(batch, time, mels)`, `lengths` their true numbers of frames. What stands beyond them changes no result.
+Spectrograms are `(batch, time, mels)`; `lengths` are their numbers of frames. Frames beyond them do not affect the result.
 """
 
 from typing import Any
@@ -29,13 +29,13 @@ Lengths = Int[Array, "batch"]
 
 
 def real_frames(x: Array, lengths: Lengths) -> Array:
-    """x with zeros beyond the lengths, `(batch, time, ...)`."""
+    """Set x `(batch, time, ...)` to zero beyond the lengths."""
     seen = jnp.arange(x.shape[1])[None] < lengths[:, None]
     return jnp.where(seen.reshape(*seen.shape, *(1,) * (x.ndim - 2)), x, 0)
 
 
 class Subsample(nn.Module):
-    """Two-dimensional convolutions of stride 2, each halving time and mels, and a dense layer to `width`.
+    """Two-dimensional convolutions that each halve time and mels, then a dense layer to `width`.
 
         length ← ⌈length/2⌉, `halvings` times
 
@@ -52,13 +52,13 @@ class Subsample(nn.Module):
         for i in range(self.halvings):
             x = nn.relu(Conv(self.channels, 3, strides=2, padding=1, name=f"conv_{i}")(x))
             lengths = (lengths + 1) // 2
-            x = real_frames(x, lengths)  # the bias and the ReLU made something of the padding
+            x = real_frames(x, lengths)  # bias and ReLU have made the padding non-zero
         x = Dense(self.width, name="out")(x.reshape(*x.shape[:2], -1))
         return real_frames(x, lengths), lengths
 
 
 class RecurrentEncoder(nn.Module):
-    """Subsampling, then recurrent layers, usually in both directions (DeepSpeech 2's shape).
+    """Subsampling, then recurrent layers, usually bidirectional (as in DeepSpeech 2).
 
     Source: Amodei et al. 2015, arXiv:1512.02595. Parameters: `subsample`, `core`.
     """
@@ -77,9 +77,9 @@ class RecurrentEncoder(nn.Module):
 
 
 class ConvolutionModule(nn.Module):
-    """A Conformer's convolution: h = x·W + b, h ← a⊙σ(g) of its halves (GLU), depthwise over time, norm, swish, ·W'.
+    """Convolution of a Conformer: dense, gated linear unit, depthwise convolution over time, norm, swish, dense.
 
-    `norm` is `BatchNorm` (the paper's; its statistics leave padding out) or any norm over the last axis.
+    `norm` is `BatchNorm` (the paper's; padding is left out of its statistics) or any norm over the last axis.
     """
 
     kernel: int = 32
@@ -107,7 +107,7 @@ class ConvolutionModule(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """swish(x·W + b)·W' + b', `expansion` times as wide in between. Parameters: `expand`, `reduce`."""
+    """swish(x·W + b)·W' + b' with `expansion` times as many hidden channels. Parameters: `expand`, `reduce`."""
 
     expansion: int = 4
     rate: Rate = 0.0
@@ -120,7 +120,7 @@ class FeedForward(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """Two half-step feed-forward layers, attention and convolution between them, each behind a layer norm.
+    """Attention and convolution between two feed-forward layers of half weight, each after a layer norm.
 
         x ← x + ½·FF(LN(x)),  x ← x + MHSA(LN(x)),  x ← x + Conv(LN(x)),  x ← x + ½·FF(LN(x)),  y = LN(x)
 
@@ -180,11 +180,11 @@ class Conformer(nn.Module):
 
 
 SIZES = {"S": (144, 16, 4), "M": (256, 16, 4), "L": (512, 17, 8)}
-"""Width, layers and heads of the encoders. Source: Gulati et al. 2020, table 1."""
+"""Width, layers and heads of the encoders, by size. Source: Gulati et al. 2020, table 1."""
 
 
 def conformer(size: str = "S", **options: Any) -> Conformer:
-    """The encoder of Conformer S, M or L (the paper's decoder, an LSTM transducer, is not part of it)."""
+    """Encoder of Conformer S, M or L, without the paper's decoder (an LSTM transducer)."""
     if size not in SIZES:
         raise UserError(f"size={size!r}: take one of {', '.join(SIZES)}")
     width, layers, heads = SIZES[size]
@@ -192,7 +192,7 @@ def conformer(size: str = "S", **options: Any) -> Conformer:
 
 
 class Transcriber(nn.Module):
-    """Logits of `classes` symbols (0 is CTC's blank) at every frame of the encoder, and how many of them are real.
+    """Return the logits of `classes` symbols (0 is CTC's blank) at every frame of the encoder, and the numbers of frames.
 
     Parameters: `encoder`, `head`.
     """
@@ -211,7 +211,7 @@ class Transcriber(nn.Module):
 
 
 class SpeechClassifier(nn.Module):
-    """Logits of `classes` for the whole recording, from the mean of the encoder's real frames.
+    """Return the logits of `classes` for each recording, from the mean over the encoder's frames without padding.
 
     Parameters: `encoder`, `head`.
     """

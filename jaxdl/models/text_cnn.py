@@ -1,4 +1,4 @@
-"""A convolutional network over tokens."""
+"""Convolutional network over tokens."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from jaxdl.layers.dropout import Dropout, Rate
 
 
 class TextCNN(nn.Module):
-    """Tokens to the logits of `classes`: detectors of n-grams, each asked for its strongest place.
+    """Text classifier: convolutions over n-grams and their maximum over time.
 
         embedding -> convolutions over `sizes` tokens, `features` each, ReLU -> maximum over time -> dropout -> dense
 
-    `pad` is the token that fills up rows on the right (None: `lengths` say it); padding is never read. Parameters: `embedding`,
-    `conv_n` for every size n, `head`. Source: Kim 2014, arXiv:1408.5882.
+    `pad` is the padding token at the right of each row; without it `lengths` mark the padding, which is never read. Parameters:
+    `embedding`, `conv_n` for every size n, `head`. Source: Kim 2014, arXiv:1408.5882.
     """
 
     classes: int
@@ -41,5 +41,5 @@ class TextCNN(nn.Module):
         found = []
         for n in self.sizes:
             z = nn.relu(Conv(self.features, n, padding="same", name=f"conv_{n}")(y))
-            found.append(jnp.where(seen, z, 0).max(1))  # ReLU is 0 at least, so a 0 from padding never wins
+            found.append(jnp.where(seen, z, 0).max(1))  # ReLU is at least 0, so a 0 from padding is never larger
         return Dense(self.classes, name="head")(Dropout(self.rate)(jnp.concatenate(found, -1), train=train))

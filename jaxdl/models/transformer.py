@@ -1,8 +1,8 @@
-"""Transformers: encoder, decoder and encoder-decoder from one block and one `Config`.
+"""Transformers: encoder, decoder and encoder-decoder, made of one block and one `Config`.
 
-Tokens are integers `(batch, time)`. A decoder also gives the two functions that generation needs: `start`, an empty cache, and
-`step(cache, tokens, positions) -> logits, cache`; `jaxdl.decode` takes them as values. Sizes that have a name are in
-`transformer_sizes.py`, heads for classes and masked tokens in `transformer_heads.py`.
+Tokens are integers `(batch, time)`. For generation (`jaxdl.decode`) decoders have the methods `start`, which returns an empty
+cache, and `step(cache, tokens, positions) -> logits, cache`. Published sizes are in `transformer_sizes.py`, heads for classes and
+masked tokens in `transformer_heads.py`.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ Logits = Float[Array, "batch time vocab"]
 
 
 class Embedding(nn.Module):
-    """Tokens (times a scale), positions and segment types, summed; and, tied, the way back to logits.
+    """Sum of the embeddings of tokens (times a scale), positions and segment types; if tied, also the output layer.
 
     Parameters: `embedding` `(vocab, width)`, `types`, `position`, `norm`, `head` if not tied, `bias`.
     """
@@ -56,7 +56,7 @@ class Embedding(nn.Module):
 
 
 class Head(nn.Module):
-    """Hidden states to logits by the embedding (`tied`) or by a matrix of its own, `kernel` `(width, vocab)`."""
+    """Output layer: hidden states to logits by the embedding (`tied`) or by its own `kernel` `(width, vocab)`."""
 
     config: Config
 
@@ -76,9 +76,9 @@ class Head(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Tokens to hidden states, every position seeing all others (BERT). Parameters: `embed`, `stack`.
+    """Encoder as in BERT: tokens to hidden states; each position attends to all. Parameters: `embed`, `stack`.
 
-    `lengths` `(batch,)` or `mask` `(batch, time)` (True: a token) hide padding from the others.
+    Padding is masked by `lengths` `(batch,)` or `mask` `(batch, time)` (True: a token).
     """
 
     config: Config
@@ -101,26 +101,26 @@ class Encoder(nn.Module):
 
 
 def key_mask(x: Array, lengths: Array | None, mask: Array | None) -> Mask | None:
-    """Which keys are tokens, from lengths, a mask `(batch, time)`, or both."""
+    """Mask of the keys that are tokens, from lengths, a mask `(batch, time)`, or both."""
     return both(
         None if lengths is None else padding_mask(lengths, x.shape[1]), None if mask is None else mask[:, None, None, :]
     )
 
 
 def check_positions(model: Any, slots: int) -> None:
-    """ValueError where a table of learned positions has fewer: beyond its end a token would get the last one's."""
-    outside = model.scope is None  # not inside `apply`: nothing of `setup` is there
+    """Raise UserError if there are more slots than learned positions; later tokens would get the last position."""
+    outside = model.scope is None  # outside of `apply` the attributes of `setup` do not exist
     position = (model.config.position or (lambda: None))() if outside else model.embed.position
     length = getattr(position, "length", slots)
     if slots > length:
-        raise UserError(f"slots={slots}: the model has learned {length} positions, take no more")
+        raise UserError(f"slots={slots}: the model has {length} learned positions, take no more")
 
 
 class Decoder(nn.Module):
-    """Tokens to logits of the next one, every position seeing itself and what is before it (GPT). `embed`, `stack`, `head`.
+    """Decoder as in GPT: tokens to logits of the next token; each position attends to itself and those before it.
 
-    `segments` `(batch, time)` are the numbers of the documents packed into a row: none sees another; let `positions` restart
-    with them. `start` and `step` generate.
+    `segments` `(batch, time)` number the documents packed into one row; attention does not cross them, and `positions` should
+    restart with each. `start` and `step` are for generation. Parameters: `embed`, `stack`, `head`.
     """
 
     config: Config
@@ -143,23 +143,23 @@ class Decoder(nn.Module):
         x = self.stack(x, mask=mask, causal=True, positions=positions, train=train)
         return self.head(x, self.embed.embedding)
 
-    @nn.nowrap  # called outside of `apply`, where no module may be made inside another
+    @nn.nowrap  # called outside of `apply`, where no submodule may be made
     def start(self, batch: int, slots: int, dtype: Any = jnp.float32) -> Cache:
-        """An empty cache for sequences of up to `slots` tokens, prompt included."""
+        """Return an empty cache for sequences of up to `slots` tokens, including the prompt."""
         check_positions(self, slots)
         return {"self": empty_cache(self.config, batch, slots, dtype)}
 
     def step(self, cache: Cache, tokens: Tokens, positions: Positions) -> tuple[Logits, Cache]:
-        """Logits after new tokens (one or many) at `positions`; -1 marks padding."""
+        """Return the logits after one or more new tokens at `positions`, and the new cache; position -1 marks padding."""
         x, cache = self.stack.step(self.embed(tokens, positions, train=False), cache, positions)
         return self.head(x, self.embed.embedding), cache
 
 
 class EncoderDecoder(nn.Module):
-    """A source read by an encoder, a target written by a decoder that sees it. `embed` (shared), `encoder`, `decoder`, `head`.
+    """Encoder-decoder as in Vaswani et al. 2017, Marian and T5: logits of the target given the source.
 
-    `target` is the decoder's input: the wanted sequence behind a start token. The 2017 translator, Marian, T5. With
-    `source_vocab` the source has a vocabulary and an embedding of its own, `source_embed`.
+    `target` is the decoder's input, a start token and the sequence. With `source_vocab` the source has its own vocabulary and
+    embedding. Parameters: `embed` (shared), `source_embed`, `encoder`, `decoder`, `head`.
     """
 
     config: Config
@@ -194,7 +194,7 @@ class EncoderDecoder(nn.Module):
         return self.encoder(embed(source, train=train), mask=seen, train=train), seen
 
     def start(self, source: Array, slots: int, lengths: Array | None = None, *, mask: Array | None = None) -> Cache:
-        """Reads the source: what `step` needs of it, and an empty cache for `slots` tokens of the target."""
+        """Encode the source for `step`, with an empty cache for `slots` target tokens."""
         check_positions(self, slots)
         memory, seen = self.encode(source, lengths, mask=mask)
         if seen is None:

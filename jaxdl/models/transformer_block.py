@@ -1,7 +1,7 @@
-"""The Transformer's block, its sizes and choices (`Config`), and a stack of it; the models are in `transformer.py`.
+"""Block of a Transformer, its configuration (`Config`) and a stack of blocks; the models are in `transformer.py`.
 
-x ← x + attention(norm(x)),  x ← x + mlp(norm(x))      norm first (GPT-2, T5): depth trains without warm-up
-x ← norm(x + attention(x)),  x ← norm(x + mlp(x))      norm last (2017, BERT, Marian)
+x ← x + attention(norm(x)),  x ← x + mlp(norm(x))      norm first (GPT-2, T5): trains without warm-up also when deep
+x ← norm(x + attention(x)),  x ← norm(x + mlp(x))      norm last (Vaswani et al. 2017, BERT, Marian)
 """
 
 from collections.abc import Callable
@@ -24,26 +24,26 @@ from jaxdl.types import UserError
 
 Hidden = Float[Array, "batch time width"]
 Cache = dict[str, Any]
-"""Every leaf has the batch on axis 0, so that beam search can reorder it."""
+"""A tree of arrays with the batch on axis 0, which beam search reorders."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes and choices of a Transformer; the defaults are the base model of Vaswani et al. 2017 (arXiv:1706.03762).
+    """Configuration of a Transformer; the defaults are the base model of Vaswani et al. 2017 (arXiv:1706.03762).
 
     Args:
-        vocab, width, depth, heads, hidden: tokens; channels; blocks (per side); heads of attention; channels inside the MLP.
-        kv_heads, dim: heads of keys and values, channels a head (None: heads, width/heads).
-        act: of the MLP; `gate=True` multiplies it with a second dense layer, act(W·x)⊙(V·x).
-        norm, order: makes a normalisation; before each branch ("first", and once at the end) or after each sum ("last").
-        position: makes what is added to the embedding (`Sinusoidal`, `partial(Learned, 512)`), `relative` what works
-            inside attention (`Rotary`, `ALiBi`, `T5Bias`, `Shaw`).
+        vocab, width, depth, heads, hidden: number of tokens, channels, blocks (per side), attention heads, channels in the MLP.
+        kv_heads, dim: number of heads of keys and values (None: heads); channels per head (None: width/heads).
+        act, gate: activation of the MLP; `gate=True` multiplies it by a second dense layer, act(W·x)⊙(V·x).
+        norm, order: makes the normalisation layer; "first" is before each branch and at the end, "last" after each sum.
+        position, relative: position encoding that is added to the embedding (`Sinusoidal`, `partial(Learned, 512)`); position
+            encoding inside attention (`Rotary`, `ALiBi`, `T5Bias`, `Shaw`).
         rate, attention_rate, mlp_rate: dropout of embeddings and branches, of attention weights, inside the MLP.
-        types, embed_norm, embed_scale: kinds of segment (BERT: 2); a norm after the embeddings; what tokens are multiplied by.
-        tied: the embedding is the output matrix; `logit_scale` multiplies what meets it (T5), `logit_bias` adds a bias.
-        attention_scale: of the scores (None: 1/√dim).
-        window: attention only so far (left, right).
-        kernel_init, out_init: of dense kernels; of those that end a branch (None: the same).
+        types, embed_norm, embed_scale: number of segment types (BERT: 2); norm after the embeddings; factor of the embeddings.
+        tied, logit_scale, logit_bias: whether the embedding is the output matrix; factor of its input (T5); bias of the logits.
+        attention_scale: factor of the attention scores (None: 1/√dim).
+        window: largest distance (left, right) that attention spans.
+        kernel_init, out_init: initialisation of dense kernels; of the last kernel of each branch (None: the same).
     """
 
     vocab: int = 37000
@@ -80,12 +80,12 @@ class Config:
             raise UserError(f"order={self.order!r}: take 'first' (before each branch) or 'last' (after each sum)")
 
     def but(self, **changes: Any) -> "Config":
-        """The same with some entries changed."""
+        """Return a copy with some entries changed."""
         return replace(self, **changes)
 
 
 class FeedForward(nn.Module):
-    """W₂·act(W₁·x) for every position, gated: W₂·(act(W₁·x)⊙V·x). Parameters: `up`, `gate`, `down`."""
+    """MLP at every position: W₂·act(W₁·x), gated W₂·(act(W₁·x)⊙V·x). Parameters: `up`, `gate`, `down`."""
 
     config: Config
 
@@ -100,9 +100,9 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention where `cross`, and the MLP, each a residual branch with its norm.
+    """Self-attention, cross-attention if `cross`, and the MLP, each a residual branch with its norm.
 
-    `attention`, `cross_attention`, `mlp` with `norm_attention`, `norm_cross_attention`, `norm_mlp`.
+    Parameters: `attention`, `cross_attention`, `mlp`, `norm_attention`, `norm_cross_attention`, `norm_mlp`.
     """
 
     config: Config
@@ -141,7 +141,7 @@ class Block(nn.Module):
     def step(
         self, x: Hidden, cache: KeyValue, memory: KeyValue | None, memory_mask: Mask | None, positions: Positions
     ) -> tuple[Hidden, KeyValue]:
-        """New tokens at `positions`, the past from the cache; `memory` holds the encoder's keys and values."""
+        """Process new tokens at `positions` with the cached past; `memory` holds the encoder's keys and values."""
 
         def attend(x: Array) -> Array:
             nonlocal cache
@@ -158,7 +158,7 @@ class Block(nn.Module):
         return self._branch(x, lambda x: self.mlp(x, train=False), self.norm_mlp, False), cache
 
     def remember(self, memory: Hidden) -> KeyValue:
-        """The encoder's outputs as this block's cross-attention will read them."""
+        """Keys and values of this block's cross-attention, from the encoder's outputs."""
         return KeyValue.of(*self.cross_attention.project(memory))
 
     def _branch(self, x: Array, branch: Callable[[Array], Array], norm: nn.Module, train: bool) -> Array:
@@ -168,7 +168,7 @@ class Block(nn.Module):
 
 
 class Stack(nn.Module):
-    """`depth` blocks `blocks_i`, and with norms first one more norm `norm` at the end; works on hidden states of any origin."""
+    """`depth` blocks `blocks_i`; with norms first also a last norm `norm`. It maps hidden states to hidden states."""
 
     config: Config
     cross: bool = False
@@ -183,7 +183,7 @@ class Stack(nn.Module):
         self.norm = c.norm() if c.order == "first" else None
 
     def __call__(self, x: Hidden, **options: Any) -> Hidden:
-        """`options` are those of `Block`."""
+        """Apply all blocks; `options` are those of `Block`."""
         x = along_time(x)
         for block in self.blocks:
             call = lambda block, x: block(x, **options)
@@ -202,6 +202,6 @@ class Stack(nn.Module):
 
 
 def empty_cache(config: Config, batch: int, slots: int, dtype: Any = jnp.float32) -> tuple[KeyValue, ...]:
-    """Room for the keys and values of `slots` tokens in every block."""
+    """Empty cache for the keys and values of `slots` tokens in every block."""
     c = config
     return (KeyValue.empty(batch, c.kv_heads or c.heads, slots, c.dim or c.width // c.heads, dtype),) * c.depth

@@ -1,8 +1,8 @@
-"""The Transformers of the catalog: what `import-weights` and `models` know by name, each a published size.
+"""Transformers of the catalog, for the commands `import-weights` and `models`; all are published sizes.
 
-    model = LANGUAGE["gpt2"].build(vocab=1000)        options replace entries of the `Config`, or are the model's own (`classes`)
+    model = LANGUAGE["gpt2"].build(vocab=1000)        options are entries of the `Config` or arguments of the model (`classes`)
 
-Their inputs are tokens `(batch, time)`: one such array, or two, a source and a target.
+Inputs are one array of tokens `(batch, time)`, or two, source and target.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ MARIAN, VASWANI = "Junczys-Dowmunt et al. 2018, arXiv:1804.00344", "Vaswani et a
 
 
 class SequenceInput(NamedTuple):
-    """`build(**options)` makes the model; `length` is that of the sequences it was made for."""
+    """One model: `build(**options)` makes it; `length` is the length of the sequences it was made for."""
 
     build: partial[nn.Module]
     length: int
@@ -33,12 +33,12 @@ class SequenceInput(NamedTuple):
 
     @property
     def count(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]  (a tuple's own counts its elements)
-        """How many arrays of tokens the model reads."""
+        """Number of token arrays that the model reads."""
         return 2 if self.build.args[0] is EncoderDecoder else 1
 
 
 def of(model: type[nn.Module], config: Callable[..., Config], **options: Any) -> nn.Module:
-    """The model of a `Config`: options that the model has for itself go there, the others into the `Config`."""
+    """Make a model of a `Config`. Options that are arguments of the model go to the model, the others to the `Config`."""
     own = {field.name for field in fields(model)} - {"config", "parent", "name"}
     inner = {name: value for name, value in options.items() if name not in own}
     unknown = sorted(inner.keys() - {field.name for field in fields(Config)} - {"length"})
@@ -77,4 +77,4 @@ LANGUAGE: dict[str, SequenceInput] = {
         for size in ("base", "big")
     },
 }
-"""name -> Sequences; part of `jaxdl.models.catalog.MODELS`."""
+"""Entries by name; part of `jaxdl.models.catalog.MODELS`."""

@@ -1,4 +1,4 @@
-"""What BERT and its kin put on an encoder: guessing masked tokens, and classes of whole sequences."""
+"""Encoders with a head, as in BERT: prediction of masked tokens, and classification."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -17,9 +17,9 @@ from jaxdl.types import UserError
 
 
 class MaskedLanguageModel(nn.Module):
-    """Logits of every token, those masked out included: norm(act(W·h)) against the embedding.
+    """Encoder with logits at every position: norm(act(W·h)) times the embedding.
 
-    `segments` and `positions` as in `Decoder`, for documents packed into a row.
+    `segments` and `positions` are for documents packed into one row, as in `Decoder`.
     Parameters: `embed`, `stack`, `transform`, `norm`, `head`.
     """
 
@@ -48,7 +48,7 @@ class MaskedLanguageModel(nn.Module):
 
 
 class Pooler(nn.Module):
-    """BERT's summary of a sequence: tanh(W·h) of the first token (DistilBERT: relu). Parameters: `dense`."""
+    """BERT's pooler: tanh(W·h) of the first token (DistilBERT: ReLU). Parameters: `dense`."""
 
     config: Config
     act: Callable[[Array], Array] = tanh
@@ -59,7 +59,7 @@ class Pooler(nn.Module):
 
 
 class PooledEncoder(nn.Module):
-    """What BERT is without a head: hidden states of every token, and their pooled summary. `embed`, `stack`, `pooler`."""
+    """BERT without a head: hidden states of every token, and the pooled vector. Parameters: `embed`, `stack`, `pooler`."""
 
     config: Config
 
@@ -81,9 +81,9 @@ class PooledEncoder(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """Tokens to the logits of `classes`, from the first token by BERT's pooler, or from the mean over all tokens.
+    """Sequence classifier: logits of `classes` from the first token through BERT's pooler, or from the mean over all tokens.
 
-    `pad` is the token that fills up a row (None: `lengths` say it, or nothing is filled up); `act` is the pooler's.
+    `pad` is the padding token; without it `lengths` mark the padding, if there is any. `act` is the activation of the pooler.
     """
 
     config: Config

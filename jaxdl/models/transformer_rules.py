@@ -1,10 +1,10 @@
-"""How Transformers are cut over several devices: path rules for `Experiment.rules`, used by a mesh with an axis `model`.
+"""Tensor parallelism of Transformers: path rules for `Experiment.rules`, used by a mesh with an axis `model`.
 
-    queries, keys, values, MLP in      columns    each device has some of the heads, some of the hidden channels
-    attention out, MLP out             rows       their partial sums are added up: two additions a block
-    embedding and output               tokens     where the axis divides their number
+    queries, keys, values, MLP in      by columns    each device holds some heads and some hidden channels
+    attention out, MLP out             by rows       partial sums are added over the devices, twice per block
+    embedding and output               by tokens     if the number of devices divides the number of tokens
 
-Source: Shoeybi et al. 2019, arXiv:1909.08053, section 3; what lies between is cut along time (Korthikanti et al. 2022,
+Source: Shoeybi et al. 2019, arXiv:1909.08053, section 3; activations between them are split along time (Korthikanti et al. 2022,
 arXiv:2205.05198), see `jaxdl.tracing.along_time`.
 """
 
@@ -19,10 +19,10 @@ COLUMNS, ROWS = (None, "model"), ("model", None)
 
 
 def rules(model: Any) -> Rules:
-    """The rules of a model made from a `Config` (decoder, encoder with any head, encoder-decoder), of a `ViT`, or of a
-    `Conformer` with any head, whose convolutions stay whole.
+    """Path rules of a model made from a `Config`, of a `ViT`, or of a `Conformer` (whose convolutions are not split).
 
-    Width (heads) and hidden channels must be multiples of the devices along `model`. Raises ValueError for other models.
+    The numbers of heads and of hidden channels must be multiples of the number of devices along `model`. Raises UserError for
+    other models.
     """
     if isinstance(model, ViT):
         return (*_attention(True), *_mlp("feed_forward/dense1", "feed_forward/dense2", True))
@@ -31,7 +31,7 @@ def rules(model: Any) -> Rules:
     config = getattr(model, "config", None)
     if config is None:
         raise UserError(
-            f"{type(model).__name__} has no path rules: take a Transformer, a ViT or a Conformer, or write some"
+            f"{type(model).__name__} has no path rules: take a Transformer, a ViT or a Conformer, or write rules"
         )
     up = "mlp/(up|gate)" if config.gate else "mlp/up"
     found = [*_attention(config.use_bias), *_mlp(up, "mlp/down", config.use_bias)]

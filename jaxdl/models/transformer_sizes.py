@@ -1,4 +1,4 @@
-"""Transformers with a name: the published sizes as `Config`s. `changes` replace entries: `gpt2("small", rate=0.1)`.
+"""Published sizes of Transformers as `Config`s. `changes` replace entries: `gpt2("small", rate=0.1)`.
 
 2017 base, big      Vaswani et al., arXiv:1706.03762, table 3         EncoderDecoder
 Marian              Junczys-Dowmunt et al. 2018; Opus-MT's size        EncoderDecoder
@@ -20,9 +20,9 @@ from jaxdl.types import UserError
 
 
 def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **changes: Any) -> Config:
-    """The translator of 2017: norms last, sinusoidal positions, one matrix for both embeddings and the output.
+    """Transformer of 2017: norms last, sinusoidal positions, one matrix for both embeddings and the output.
 
-    base 63,082,496 parameters, big 214,245,376 (biases included, 37,000 tokens).
+    With biases and 37,000 tokens base has 63,082,496 parameters, big 214,245,376.
     """
     width, heads = _pick(size, {"base": (512, 8), "big": (1024, 16)}, changes, "width", "heads")
     return Config(
@@ -36,13 +36,13 @@ def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **
 
 
 def marian(*, vocab: int = 58101, **changes: Any) -> Config:
-    """Opus-MT's translator: the base size with Swish, all sines before all cosines, and a bias on the logits."""
+    """Opus-MT: the base size with Swish, positions with all sines before all cosines, and a bias of the logits."""
     position = partial(Sinusoidal, interleaved=False)
     return transformer(vocab=vocab, **{"act": silu, "position": position, "logit_bias": True, **changes})
 
 
 def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128, **changes: Any) -> Config:
-    """No biases, RMS norms first, learned relative buckets, scores not scaled; small 60,506,624, base 222,903,552 parameters."""
+    """T5: no biases, RMS norms first, relative positions, unscaled scores; small 60,506,624, base 222,903,552 parameters."""
     sizes = {"small": (512, 6, 8), "base": (768, 12, 12), "large": (1024, 24, 16)}
     width, depth, heads = _pick(size, sizes, changes)
     return Config(
@@ -65,7 +65,7 @@ def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128,
 
 
 def t5_v1_1(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128, **changes: Any) -> Config:
-    """T5 1.1: a GELU-gated, narrower MLP and an output matrix of its own; 76,961,152 and 247,577,856 parameters.
+    """T5 1.1: an MLP gated by GELU, untied output matrix; small 76,961,152, base 247,577,856 parameters.
 
     Source: Shazeer 2020, arXiv:2002.05202; sizes of the released checkpoints.
     """
@@ -76,9 +76,9 @@ def t5_v1_1(size: Literal["small", "base", "large"] = "small", *, vocab: int = 3
 
 
 def bert(size: Literal["base", "large"] = "base", *, vocab: int = 30522, length: int = 512, **changes: Any) -> Config:
-    """Norms last, learned positions, two segment types; with the pooler base 109,482,240, large 335,141,888 parameters.
+    """BERT: norms last, learned positions, two segment types; with pooler base 109,482,240, large 335,141,888 parameters.
 
-    RoBERTa-base is `bert(vocab=50265, length=514, types=1)`, its positions starting at 2.
+    RoBERTa-base is `bert(vocab=50265, length=514, types=1)`, with positions that start at 2.
     """
     width, depth, heads = _pick(size, {"base": (768, 12, 12), "large": (1024, 24, 16)}, changes)
     return Config(
@@ -98,14 +98,14 @@ def bert(size: Literal["base", "large"] = "base", *, vocab: int = 30522, length:
 
 
 def distilbert(**changes: Any) -> Config:
-    """Half of BERT's blocks and no segment types: 66,362,880 parameters. Source: Sanh et al. 2019, arXiv:1910.01108."""
+    """DistilBERT: half of BERT's blocks, no segment types; 66,362,880 parameters. Source: Sanh et al. 2019, arXiv:1910.01108."""
     return bert(**{"depth": 6, "types": 0, **changes})
 
 
 def gpt2(
     size: Literal["small", "medium", "large", "xl"] = "small", *, vocab: int = 50257, length: int = 1024, **changes: Any
 ) -> Config:
-    """Norms first, learned positions, GELU by tanh: 124,439,808, 354,823,168, 774,030,080 and 1,557,611,200 parameters."""
+    """GPT-2: norms first, learned positions, tanh GELU; 124,439,808, 354,823,168, 774,030,080 or 1,557,611,200 parameters."""
     sizes = {"small": (768, 12, 12), "medium": (1024, 24, 16), "large": (1280, 36, 20), "xl": (1600, 48, 25)}
     width, depth, heads = _pick(size, sizes, changes)
     return Config(
@@ -123,7 +123,7 @@ def gpt2(
 
 
 def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes: Any) -> Config:
-    """nanoGPT's character models, without biases: "char" 10,745,088 parameters, its CPU settings 804,096."""
+    """nanoGPT's character models, without biases: "char" 10,745,088 parameters, "cpu" 804,096."""
     sizes = {"char": (384, 6, 6, 256), "cpu": (128, 4, 4, 64)}
     width, depth, heads, length = _pick(size, sizes, changes, "width", "depth", "heads", "length")
     changes = {name: value for name, value in changes.items() if name != "length"}
@@ -145,7 +145,7 @@ def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes
 
 
 def _pick(size: str, sizes: dict[str, Any], changes: dict[str, Any], *names: str) -> Any:
-    """The numbers of a size, or those given in their place: what follows from them (the MLP's width, scales) follows, too."""
+    """Numbers of a size, with `changes` in their place, so that values derived from them (width of the MLP, scales) agree."""
     if size not in sizes:
         raise UserError(f"size={size!r}: take one of {', '.join(sizes)}")
     names = names or ("width", "depth", "heads")

@@ -1,4 +1,4 @@
-"""VGG: nothing but 3x3 convolutions and 2x2 max-pools, deep. Simonyan and Zisserman 2014, arXiv:1409.1556."""
+"""VGG: deep networks of 3x3 convolutions and 2x2 max-pools. Simonyan and Zisserman 2014, arXiv:1409.1556."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,12 +20,12 @@ STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2,
 
 
 class VGG(nn.Module):
-    """Five stages of convolutions, 64 to 512 wide, each ending in a max-pool; two hidden dense layers; head.
+    """Five stages of convolutions with 64 to 512 channels, a max-pool after each; two hidden dense layers; head.
 
-    VGG-16 has 138,357,544 parameters. `norm` (`BatchNorm`) goes between a convolution, which keeps its bias, and its activation.
-    The last map is averaged to 7x7 before it is flattened (height, width, channels): any image from 32x32 on works.
-    Convolutions start as N(0, 2/fan_out), dense kernels as N(0, 0.01), biases at zero (torchvision). Features: `conv1_1` ...,
-    `stage1` ... (after the pool), `dense1`, `pooled`.
+    VGG-16 has 138,357,544 parameters. `norm` (`BatchNorm`) goes between convolution and activation; the convolution keeps its
+    bias. The last map is averaged to 7x7 and flattened in the order height, width, channels; images have 32x32 pixels or more.
+    Convolutions are initialised from N(0, 2/fan_out), dense kernels from N(0, 0.01), biases with zero (torchvision).
+    Features: `conv1_1` ..., `stage1` ... (after the pool), `dense1`, `pooled`.
     """
 
     stages: Sequence[int] = STAGES[16]

@@ -1,9 +1,9 @@
-"""What the vision families share: how their sources start weights, the conv-norm-act unit, squeeze-and-excitation.
+"""Parts of the vision models: initialisation, convolution with norm and activation, squeeze-and-excitation.
 
-Every family keeps one convention. `model.apply(variables, x, train=False)` gives the logits; with `features=True` it gives
-`(logits, seen)`, `seen` a dictionary of intermediate arrays by name: the modules' own names (`"stem"`, `"stage2_block1"`),
-`"stage1"` ... for what a stage ends in, `"pooled"` for the vector before the head (which is always called `head`), `"aux1"` for
-auxiliary logits. Under jit what is not used of it costs nothing.
+All vision models share one convention. `model.apply(variables, x, train=False)` returns the logits; with `features=True` it
+returns `(logits, seen)`, where `seen` is a dictionary of intermediate arrays: those of modules by their names (`"stem"`,
+`"stage2_block1"`), the output of a stage (`"stage1"`), the vector before the head (`"pooled"`) and auxiliary logits (`"aux1"`).
+The last layer is always called `head`. Under jit, features that are not used cost nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ Seen = dict[str, Array]
 # -- initialisation ---------------------------------------------------------------------------------------------------
 
 he_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-"""N(0, 2 / (k²·out)), the whole `out` also for grouped kernels: torchvision's `kaiming_normal_(mode="fan_out")`."""
+"""N(0, 2 / (k²·out)) as torchvision's `kaiming_normal_(mode="fan_out")`; `out` is not divided by the number of groups."""
 
 fan_in_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""U(±1/√fan_in), variance 1/(3·fan_in): what PyTorch's convolutions and linear layers start with."""
+"""U(±1/√fan_in), variance 1/(3·fan_in): the initialisation of PyTorch's convolutions and linear layers."""
 
 
 def uniform_bias(fan_in: int) -> Initializer:
-    """U(±1/√fan_in): PyTorch's start of a bias, whose fan-in is that of its kernel."""
+    """U(±1/√fan_in): PyTorch's initialisation of a bias, with the fan-in of its kernel."""
 
     def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         return jax.random.uniform(key, tuple(shape), dtype, -1 / sqrt(fan_in), 1 / sqrt(fan_in))
@@ -50,7 +50,7 @@ def uniform_bias(fan_in: int) -> Initializer:
 
 
 def check_image(x: Images, smallest: int, model: str) -> None:
-    """Raises ValueError where an image is too small for the model's unpadded windows."""
+    """Raise UserError if an image is too small for the model."""
     if x.ndim != 4:
         raise UserError(f"x has shape {x.shape}: {model} takes images (batch, height, width, channels)")
     if min(x.shape[1:3]) < smallest:
@@ -58,7 +58,7 @@ def check_image(x: Images, smallest: int, model: str) -> None:
 
 
 def divisible(width: float, by: int = 8) -> int:
-    """The multiple of `by` nearest to `width`, but at least nine tenths of it: how the mobile families round widths.
+    """Round `width` to a multiple of `by` that is at least 0.9·width, as the mobile families do.
 
     >>> [divisible(w) for w in (12, 20, 24 * 0.75, 16 * 0.35)]
     [16, 24, 24, 8]
@@ -71,7 +71,7 @@ def divisible(width: float, by: int = 8) -> int:
 
 
 class ConvNorm(nn.Module):
-    """act(norm(W * x)): the convolution has no bias, the norm brings one. `act=None` leaves the activation out."""
+    """act(norm(W * x)). The convolution has no bias, because the norm has one. `act=None` is no activation."""
 
     features: int
     kernel_size: Sizes = 1
@@ -91,9 +91,9 @@ class ConvNorm(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """x · gate(W₂ act(W₁ mean(x))): every channel weighed by what all of them, averaged over the image, say.
+    """Squeeze-and-excitation: x · gate(W₂ act(W₁ mean(x))), a weight for each channel from the mean over the image.
 
-    `hidden` is the width between. Parameters: `2·channels·hidden + channels + hidden`. Source: Hu et al. 2018, arXiv:1709.01507.
+    It has 2·channels·hidden + channels + hidden parameters. Source: Hu et al. 2018, arXiv:1709.01507.
     """
 
     hidden: int
@@ -111,7 +111,7 @@ class SqueezeExcite(nn.Module):
 
 
 def run_block(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
-    """`block(x, train=train)`; with `remat` only its input is kept for the backward pass, the inside computed again."""
+    """Return `block(x, train=train)`; with `remat` the backward pass keeps only x and computes the block again."""
     if not (recompute_block() or remat):
         return block(x, train=train)
     return nn.remat(lambda module, x: module(x, train=train))(block, x)

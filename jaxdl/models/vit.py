@@ -1,4 +1,4 @@
-"""The Vision Transformer: an image is a sequence of patches.
+"""Vision Transformer (ViT): a Transformer over the patches of an image.
 
 Source: Dosovitskiy et al. 2020, arXiv:2010.11929. Choices from: Touvron et al. 2020, arXiv:2012.12877 (DeiT: sizes Ti and S, the
 distillation token), Beyer et al. 2022, arXiv:2205.01580 (mean instead of a token, fixed positions), Zhai et al. 2021,
@@ -36,16 +36,16 @@ SIZES = {  # width, depth, heads: Dosovitskiy et al. 2020, table 1; Ti and S fro
 
 vit_norm = partial(LayerNorm, eps=1e-6)
 start = nn.initializers.normal(0.02)
-"""timm and DeiT cut N(0, 0.02) at ±2: a hundred deviations, so nothing is cut."""
+"""timm and DeiT truncate N(0, 0.02) at ±2, which is a hundred standard deviations."""
 
 
 # -- positions --------------------------------------------------------------------------------------------------------
 
 
 def sincos_positions(height: int, width: int, dim: int, *, period: float = 10_000.0) -> Float[Array, "tokens dim"]:
-    """Fixed two-dimensional positions: a quarter each of sin x·ω, cos x·ω, sin y·ω, cos y·ω, ω = period^(-i/(dim/4 - 1)).
+    """Fixed two-dimensional positions [sin x·ω, cos x·ω, sin y·ω, cos y·ω] with ω_i = period^(-i/(dim/4 - 1)).
 
-    Raises ValueError unless 4 divides `dim` (and dim >= 8). Source: Beyer et al. 2022 (MoCo v3's, big_vision's order).
+    `dim` is a multiple of 4, at least 8. Source: Beyer et al. 2022 (also in MoCo v3 and big_vision).
     """
     if dim % 4 or dim < 8:
         raise UserError(f"width={dim}: positions='sincos' need a multiple of 4, at least 8")
@@ -58,7 +58,7 @@ def sincos_positions(height: int, width: int, dim: int, *, period: float = 10_00
 def resample_positions(
     positions: Float[Array, "tokens dim"], grid: tuple[int, int], target: tuple[int, int]
 ) -> Float[Array, "resampled dim"]:
-    """Positions of a `grid` of patches, for another one: bicubic with antialiasing, as timm does."""
+    """Resample the positions of a grid of patches to another grid: bicubic with antialiasing, as in timm."""
     if grid == target:
         return positions
     image = positions.reshape(*grid, -1)
@@ -69,7 +69,7 @@ def resample_positions(
 
 
 class FeedForward(nn.Module):
-    """W₂ act(W₁ x), `hidden` wide."""
+    """W₂ act(W₁ x) with `hidden` channels."""
 
     hidden: int
     act: Act = gelu
@@ -78,13 +78,13 @@ class FeedForward(nn.Module):
     @nn.compact
     def __call__(self, x: Tokens, *, train: bool) -> Tokens:
         y = Dense(self.hidden, kernel_init=start, name="dense1")(x)
-        y = jax.checkpoint(self.act)(y)  # its inside is cheaper computed again than kept: an eighth of a step's memory
+        y = jax.checkpoint(self.act)(y)  # recomputed in the backward pass, which saves an eighth of a step's memory
         y = Dropout(self.rate)(y, train=train)
         return Dropout(self.rate)(Dense(x.shape[-1], kernel_init=start, name="dense2")(y), train=train)
 
 
 class Block(nn.Module):
-    """x ← x + γ₁·attention(norm(x));  x ← x + γ₂·feed_forward(norm(x)). γ (layer scale) only where `scale` is given."""
+    """x ← x + γ₁·attention(norm(x));  x ← x + γ₂·feed_forward(norm(x)). γ is layer scale (`scale`)."""
 
     heads: int
     hidden: int
@@ -111,7 +111,7 @@ class Block(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """A learned query attends to all tokens; then a residual feed-forward layer."""
+    """Pooling by attention: a learned query attends to all tokens; then a residual feed-forward layer."""
 
     heads: int
     hidden: int
@@ -131,15 +131,20 @@ class AttentionPool(nn.Module):
 
 
 class ViT(nn.Module):
-    """Patches, positions, `depth` blocks, norm, pool, head. B/16 at 224 has 86,567,656 parameters.
+    """Patch embedding, positions, `depth` blocks, norm, pooling, head. B/16 for 224x224 has 86,567,656 parameters.
 
-    `image` is the size (or (height, width)) that the learned positions are for; other images have them resampled, so any
-    multiple of `patch` works. `pool`: a class `"token"` that travels along, the `"average"` of all patches, or `"attention"`.
-    With `distilled` there is a second token and head: logits are the mean of both, the features `"class"` and `"distilled"`
-    each. `representation` is the width of a tanh layer before the head. `scale` is layer scale's start, `drop_path` grows
-    linearly to the last block. Dense kernels, positions and tokens start as N(0, 0.02), patches with variance 1/fan_in, the
-    head at zero. Features: `patches`, `block1` ..., `tokens` (after the last norm), `pooled`. Attention weights: ask `apply`
-    for `mutable=["intermediates"]`.
+    Dense kernels, positions and tokens are initialised from N(0, 0.02), patches with variance 1/fan_in, the head with zero.
+    Features: `patches`, `block1` ..., `tokens` (after the last norm), `pooled`. Attention weights are returned by
+    `apply(..., mutable=["intermediates"])`.
+
+    Args:
+        image: size, or (height, width), of the images that the learned positions are for. For images of other multiples of
+            `patch` they are resampled.
+        pool: "token" (a class token), "average" (the mean over patches) or "attention".
+        distilled: adds a second token and head; logits are their mean, the features `"class"` and `"distilled"` the two parts.
+        representation: width of a tanh layer before the head.
+        scale: initial value of layer scale.
+        drop_path: rate of stochastic depth in the last block; it grows linearly from 0 in the first.
     """
 
     patch: int = 16
@@ -195,12 +200,12 @@ class ViT(nn.Module):
 
     @property
     def _extra(self) -> int:
-        """Tokens before the patches."""
+        """Number of tokens before the patches."""
         return int(self.pool == "token") + int(self.distilled)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Patches along (height, width) that the learned positions are for."""
+        """Numbers of patches (rows, columns) that the learned positions are for."""
         height, width = (self.image,) * 2 if isinstance(self.image, int) else self.image
         return height // self.patch, width // self.patch
 
@@ -233,7 +238,7 @@ class ViT(nn.Module):
 
 
 def vit(size: str, patch: int = 16, **options) -> ViT:
-    """ViT-`size`/`patch`, size one of "ti", "s", "b", "l", "h"."""
+    """ViT-`size`/`patch`; size is "ti", "s", "b", "l" or "h"."""
     if size not in SIZES:
         raise UserError(f"size={size!r}: take one of {', '.join(SIZES)}")
     width, depth, heads = SIZES[size]

@@ -1,8 +1,8 @@
-"""The bridge to the world's weights: PyTorch's files to Flax variables and back.
+"""Pretrained weights: conversion between PyTorch's files and Flax variables.
 
-files        safetensors and PyTorch's own files as NumPy arrays; nothing in a file is ever executed
-mapping      which tensor of a file is which leaf of a model, in what layout; loading whole or not at all; writing back
-preprocess   what was done to images before these weights saw them: it travels with them
-folder       an imported weight set: weights, model, preprocessing and labels in one folder
-resnet, vgg, inception, mobilenet, vit    the names each family goes by in torchvision, timm and Hugging Face
+files        read safetensors and PyTorch files as NumPy arrays, without executing anything in them
+mapping      map tensors of a file to variables of a model, with their layouts, and back
+preprocess   preprocessing of images that belongs to a set of weights
+folder       an imported set of weights: weights, model, preprocessing and labels in one folder
+bert, gpt2, inception, mobilenet, resnet, t5, vgg, vit    names of each family in torchvision, timm and Hugging Face
 """

@@ -10,7 +10,7 @@ ATTENTION = {"query": "self.query", "key": "self.key", "value": "self.value", "o
 
 
 def names(model: Encoder | PooledEncoder | MaskedLanguageModel | SequenceClassifier, modules: set[str]) -> Names:
-    """Every naming of the family; files of 2018 call a norm's parameters gamma and beta, and some leave `bert.` out."""
+    """Namings of the family. Files of 2018 call the parameters of a norm gamma and beta; some files lack the prefix `bert.`."""
     del modules
     return {
         "huggingface bert": bert(model, "bert."),
@@ -47,7 +47,7 @@ def bert(model: Any, prefix: str, ends: tuple[str, str] = ("weight", "bias")) ->
         }
         if masked
         else {},
-        # of a pretrained file: the guess of the next sentence, and the head or the pooler that this model has not
+        # in pretrained files: next-sentence prediction, and the head or pooler that this model does not have
         ignore=(r"cls\.seq_relationship\..*", r"(bert\.)?pooler\..*") if masked else (r"cls\..*",),
     )
 

@@ -1,7 +1,7 @@
-"""Weight files as dictionaries of NumPy arrays, without executing anything in them.
+"""Read weight files as dictionaries of NumPy arrays, without executing anything in them.
 
-PyTorch's `.pth`, `.pt` and `.bin` files are pickles, which may run any code when opened. Here a restricted unpickler builds
-tensors itself and turns every other class a file names into an inert `Opaque`.
+PyTorch's `.pth`, `.pt` and `.bin` files are pickles, which can run any code when they are opened. The unpickler here knows
+tensors and plain values only; objects of every other class become an inert `Opaque`.
 """
 
 import io
@@ -41,29 +41,29 @@ DTYPES = {
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 NESTED = ("state_dict", "model", "model_state_dict", "module", "params")
-"""Where training scripts keep the weights within their checkpoints."""
+"""Names under which training scripts store the weights in a checkpoint."""
 
 
 REPEATED = 2**20
-"""Elements that a tensor may have beyond those of its storage (views of stride 0, as `expand` makes them)."""
+"""Largest number of elements that a tensor may have in excess of its storage (views of stride 0, made by `expand`)."""
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever the content of a file raises into a UserError of one line: no parser of others lists its exceptions."""
+    """Turn every exception that the content of a file causes into a UserError of one line."""
     try:
         yield
     except UserError:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:
+    except Exception as error:  # the parsers of other libraries do not document what they raise
         first = str(error).partition("\n")[0]
         raise UserError(f"{path} is damaged or of another form ({type(error).__name__}: {first})") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises UserError for anything else."""
+    """Read the object in a JSON file. Raises UserError for anything else."""
     with reading(path):
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
@@ -72,9 +72,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """name -> array of a safetensors file, a PyTorch file (also of before 1.6), or a folder holding one of them.
+    """Read the arrays, by name, of a safetensors file, a PyTorch file, or a folder that holds one of them.
 
-    Hugging Face's folders may be sharded. Raises UserError where the file is none of these, is damaged or holds no tensors.
+    PyTorch files may be older than version 1.6, and Hugging Face's folders may be sharded. Raises UserError if the file is of
+    another kind, is damaged or holds no tensors.
     """
     path = Path(path)
     if path.is_dir():
@@ -95,7 +96,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         file.seek(0)
         if head[:4] == b"PK\x03\x04":
             return tensors_of(_read_zip(file, path), path)
-        # a length, then JSON; asked before pickles, for the length may begin with a pickle's first byte
+        # a length, then JSON; tested before pickles, because the length may begin with a pickle's first byte
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
             return _read_safetensors(file.read())
         if head[:1] == b"\x80":
@@ -104,14 +105,14 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index names; all of them lie beside it."""
+    """Files that an index names. All must be in the folder of the index."""
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise UserError(f"{index} is no index of weights: it has no weight_map of tensors and files")
     shards = sorted(set(names.values()))
     for shard in shards:
         if Path(shard).name != shard or "\\" in shard or shard.endswith(".json"):
-            raise UserError(f"{index} names the file {shard!r}: a file of weights lies in the index's own folder")
+            raise UserError(f"{index} names the file {shard!r}: files of weights must be in the folder of the index")
         if not (index.parent / shard).is_file():
             raise UserError(f"{index} names the file {shard!r}, which is missing")
     return [index.parent / shard for shard in shards]
@@ -123,7 +124,7 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     out = {}
     for name, tensor in deserialize(data):
         if tensor["dtype"] not in SAFETENSORS:
-            raise UserError(f"{name} has elements of type {tensor['dtype']}: known are {', '.join(SAFETENSORS)}")
+            raise UserError(f"{name} has elements of type {tensor['dtype']}, which is none of {', '.join(SAFETENSORS)}")
         out[name] = np.frombuffer(tensor["data"], SAFETENSORS[tensor["dtype"]]).reshape(tensor["shape"])
     return out
 
@@ -137,7 +138,7 @@ def write(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping
 
 
 def tensors_of(tree: Any, path: Path) -> dict[str, np.ndarray]:
-    """The weights within whatever a training script saved: the dictionary that holds arrays, perhaps nested."""
+    """Find the weights in a checkpoint: the dictionary, possibly nested, that holds arrays."""
     if isinstance(tree, Mapping):
         for part in (*(tree.get(name) for name in NESTED), tree, *tree.values()):
             if isinstance(part, Mapping):
@@ -152,7 +153,7 @@ def tensors_of(tree: Any, path: Path) -> dict[str, np.ndarray]:
 
 
 class Opaque:
-    """Stands for an object of a class that is not needed to read tensors; swallows its state, does nothing."""
+    """Placeholder for an object of any class that is not needed to read tensors. It ignores its state."""
 
     name = "unknown object"
 
@@ -176,7 +177,7 @@ class Opaque:
 
 
 def _tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: Any) -> np.ndarray:
-    """PyTorch's `_rebuild_tensor_v2`; a view must stay within its storage."""
+    """PyTorch's `_rebuild_tensor_v2`. A view must be within its storage."""
     if offset < 0 or min(stride, default=0) < 0 or min(size, default=0) < 0:
         raise UserError(f"a tensor has offset {offset}, size {size} and stride {stride}")
     last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
@@ -201,7 +202,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class Unpickler(pickle.Unpickler):
-    """Knows tensors, dictionaries and plain values; `storages` gives the elements of a persistent id."""
+    """Unpickler of tensors, dictionaries and plain values; `storages` returns the elements of a persistent id."""
 
     def __init__(self, file: BinaryIO, storages: Any = None) -> None:
         super().__init__(file, encoding="utf-8")
@@ -222,7 +223,7 @@ class Unpickler(pickle.Unpickler):
 
 
 def _read_zip(file: BinaryIO, path: Path) -> Any:
-    """PyTorch 1.6 and later: a zip with `data.pkl` and one file `data/<key>` per storage; nothing is compressed."""
+    """Read a file of PyTorch 1.6 or later: an uncompressed zip with `data.pkl` and one file `data/<key>` per storage."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
@@ -243,12 +244,12 @@ def _read_zip(file: BinaryIO, path: Path) -> Any:
 
 
 def _read_legacy(file: BinaryIO, path: Path) -> Any:
-    """Before PyTorch 1.6: five pickles (magic number, version, system, object, storage keys), then the storages."""
+    """Read a file of PyTorch before 1.6: five pickles (magic number, version, system, object, storage keys), then storages."""
     if Unpickler(file).load() != LEGACY_MAGIC:
         raise UserError(f"{path} is a pickle, but not one of PyTorch's")
     Unpickler(file).load()
     Unpickler(file).load()
-    # the elements come after the object that refers to them: arrays now, to be filled below
+    # the elements come after the object that refers to them: make arrays now and fill them below
     storages: dict[str, np.ndarray] = {}
     begin = file.tell()
 

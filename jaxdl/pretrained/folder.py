@@ -1,4 +1,4 @@
-"""Loading a weight file into a model; an imported weight set as a folder that says everything about itself."""
+"""Load a weight file into a model; import weights into a folder that describes them."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ TENSORS, TOKENIZER = "weights.safetensors", "tokenizer.json"
 
 @dataclass(frozen=True)
 class Weights:
-    """Variables of a model, the naming they were read in, what images must look like, the classes' names if known."""
+    """Variables of a model, the naming of their file, the preprocessing of images, and the names of the classes if known."""
 
     variables: dict[str, Any]
     naming: str
@@ -67,14 +67,14 @@ class Weights:
 
 
 def image_of(model: Any) -> tuple[int, int, int]:
-    """An image that the model's parameters can be made for."""
+    """Shape of an image with which the model can be initialised."""
     if isinstance(model, ViT):
         return model.grid[0] * model.patch, model.grid[1] * model.patch, 3
     return (299, 299, 3) if isinstance(model, InceptionV3) else (224, 224, 3)
 
 
 def inputs_of(model: Any, image: Sequence[int] | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """What the model is called with: an image, or one or two arrays of tokens."""
+    """Shapes of the model's inputs: an image, or one or two arrays of tokens."""
     if type(model) in READS_TOKENS:
         return (jax.ShapeDtypeStruct((1, 2), jnp.int32),) * READS_TOKENS[type(model)]
     return (jax.ShapeDtypeStruct((1, *(image or image_of(model))), jnp.float32),)
@@ -86,7 +86,7 @@ def shapes_of(model: Any, image: Sequence[int] | None = None) -> dict[str, Any]:
 
 
 def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
-    """Every naming this model is known in. Raises ValueError for a family without any."""
+    """Known namings of a model's tensors. Raises UserError for a family without any."""
     if type(model) not in FAMILIES:
         raise UserError(
             f"{type(model).__name__} has no PyTorch names: take one of {', '.join(t.__name__ for t in FAMILIES)}"
@@ -106,19 +106,20 @@ def load_weights(
     key: Any = None,
     preprocess: Preprocess | None = None,
 ) -> Weights:
-    """A safetensors or PyTorch file as variables of `model`; the naming is found by itself.
+    """Load a safetensors or PyTorch file as variables of `model`.
 
     Args:
         model: a model of `jaxdl.models`, e.g. `MODELS["resnet50"].build()`.
         path: the file, or a folder of the Hugging Face hub.
-        name: its name in the catalog; tells the usual preprocessing where nothing beside the file does.
-        image: (height, width, channels) of the model's images; 224x224 colour (299 for Inception v3) unless given.
-        naming: "torchvision", "timm", "huggingface"; what fits best unless given.
-        fresh: patterns of our paths that start anew from `key` instead, e.g. `("head/.*",)` for other classes.
-        ignore: patterns of tensors that may be left over, e.g. `("aux.*",)` for a GoogLeNet without its auxiliary heads.
-        preprocess: what the weights' page says; else from the files beside, else what is usual.
+        name: name of the model in the catalog; it gives the usual preprocessing if no file beside the weights does.
+        image: (height, width, channels) of the model's images; by default 224x224 colour (299x299 for Inception v3).
+        naming: "torchvision", "timm" or "huggingface"; by default the one that fits best.
+        fresh: patterns of paths of the model that are initialised from `key` instead, e.g. `("head/.*",)` for other classes.
+        ignore: patterns of unexpected tensors that are allowed, e.g. `("aux.*",)` for a GoogLeNet without its auxiliary heads.
+        key: of the initialisation of `fresh` parts.
+        preprocess: preprocessing of images; by default from the files beside the weights, else the usual one.
 
-    Raises ValueError that lists every missing, left-over or wrongly shaped tensor; then nothing is loaded.
+    Raises UserError that lists every missing, unexpected or wrongly shaped tensor; then nothing is loaded.
     """
     shapes = shapes_of(model, image)
     tensors = files.read_tensors(path)
@@ -137,7 +138,7 @@ def load_weights(
 def _fresh(model: Any, image: Sequence[int] | None, key: Any, wanted: Mapping[tuple[str, str], Any]) -> dict:
     inputs = [jnp.zeros(x.shape, x.dtype) for x in inputs_of(model, image)]
 
-    @jax.jit  # only what is asked for is computed, so the model does not run
+    @jax.jit  # under jit only the wanted leaves are computed, so the model does not run
     def init(key: Any) -> dict:
         made = leaves_by_path(model.init(key, *inputs, train=False))
         return {k: made[k] for k in wanted}
@@ -148,12 +149,12 @@ def _fresh(model: Any, image: Sequence[int] | None, key: Any, wanted: Mapping[tu
 def save_torch(
     model: Any, variables: Mapping[str, Any], path: str | Path, *, naming: str, image: Sequence[int] | None = None
 ) -> None:
-    """Writes variables as a safetensors file with the names PyTorch's world knows."""
+    """Write variables as a safetensors file with PyTorch names."""
     names = names_of(model, shapes_of(model, image))
     if naming not in names:
         raise UserError(f"naming={naming!r}: this model has {', '.join(names)}")
     rules = names[naming]
-    extras = rules.extras if isinstance(rules, NameTable) else ()  # PyTorch makes tied and computed tensors anew
+    extras = rules.extras if isinstance(rules, NameTable) else ()  # PyTorch computes tied and fixed tensors itself
     files.write(path, {n: a for n, a in to_tensors(variables, rules).items() if n not in extras})
 
 
@@ -162,10 +163,10 @@ def save_torch(
 
 @dataclass(frozen=True)
 class Imported:
-    """A weight set from disk: `predict(images)` takes files, PIL images or uint8 arrays.
+    """Imported weights with their model. `predict(images)` takes files, PIL images or uint8 arrays.
 
-    A language model is called itself, `model.apply(weights.variables, tokens, train=False)`; `tokenizer` is the file
-    (of the `tokenizers` package) that came with it, None without one.
+    A language model is called as `model.apply(weights.variables, tokens, train=False)`; `tokenizer` is its file of the package
+    `tokenizers`, if there is one.
     """
 
     name: str
@@ -200,12 +201,12 @@ def import_weights(
     labels: Sequence[str] | None = None,
     **options: Any,
 ) -> Imported:
-    """Reads weights for the catalog's model `name` and writes them with all that belongs to them to the folder `out`.
+    """Read weights of the catalog's model `name` and write them to the folder `out`, with everything needed to use them.
 
-    `options` go to the model (numbers and texts such as `classes=10`, `padding="same"`); those of a language model that are not
-    given are read from `config.json` beside the weights. In `out`: `weights.safetensors`, with our paths for names,
-    `weights.json`, and the `tokenizer.json` that lay beside the weights. Raises ValueError for an unknown name or weights
-    that do not fit.
+    `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`). Those of a language model
+    are read from `config.json` beside the weights where they are not given. The folder holds `weights.safetensors`, with paths
+    of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
+    unknown name and for weights that do not fit.
     """
     if name not in MODELS:
         raise UserError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
@@ -241,10 +242,10 @@ def tokenizer_in(folder: Path) -> Path | None:
 
 
 def open_weights(folder: str | Path) -> Imported:
-    """A folder that `import_weights` wrote.
+    """Open a folder that `import_weights` wrote.
 
-    Raises UserError where it is none, where a file is not the one whose SHA-256 `weights.json` holds (folders of earlier versions
-    hold none and are not checked), or where the tensors do not fit the model.
+    Raises UserError for other folders, if the SHA-256 of a file is not the one in `weights.json` (folders of earlier versions
+    have none and are not checked), and if the tensors do not fit the model.
     """
     folder = Path(folder)
     if not (folder / "weights.json").is_file():

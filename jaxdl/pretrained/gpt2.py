@@ -1,4 +1,4 @@
-"""GPT-2 in Hugging Face's names (OpenAI's layout: `x·W`, queries, keys and values in one matrix), nanoGPT in its own."""
+"""GPT-2 in Hugging Face's names (in OpenAI's layout: `x·W`, with queries, keys and values in one matrix), nanoGPT in its own."""
 
 from jaxdl.models.transformer import Decoder
 from jaxdl.pretrained.mapping import Layout, Names, NameTable, Place, dense, same
@@ -16,7 +16,7 @@ def names(model: Decoder, modules: set[str]) -> Names:
 
 
 def layout_table(prefix: str, kernel: Layout, axis: int) -> NameTable:
-    """`axis`: along which the three lie side by side in `c_attn`."""
+    """Names in one layout; `axis` is the one along which `c_attn` holds queries, keys and values."""
     h = f"{prefix}h"
     return NameTable(
         {
@@ -33,5 +33,5 @@ def layout_table(prefix: str, kernel: Layout, axis: int) -> NameTable:
             "stack/norm": f"{prefix}ln_f",
         },
         copies={"lm_head.weight": f"{prefix}wte.weight"},
-        ignore=(r"(.*\.)?h\.\d+\.attn\.(bias|masked_bias)",),  # the causal mask, once stored with the weights
+        ignore=(r"(.*\.)?h\.\d+\.attn\.(bias|masked_bias)",),  # the causal mask, which older files hold
     )

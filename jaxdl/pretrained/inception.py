@@ -1,4 +1,4 @@
-"""Inception v1 and v3 in torchvision's names; timm has the same for v3."""
+"""Inception v1 and v3 in torchvision's names, which timm shares for v3."""
 
 from jaxdl.models.inception import GoogLeNet
 from jaxdl.models.inception_v3 import InceptionV3

@@ -1,8 +1,9 @@
-"""Which tensor of a PyTorch file is which leaf of a model, and how the two are laid out.
+"""Mapping between the tensors of a PyTorch file and the variables of a model, with their layouts.
 
-A family's names are rules: a pattern of our module paths ("stage(\\d+)_block(\\d+)/conv(\\d+)") and the name in the file, as
-text or as a function of the pattern's groups (numbers as int). `weight`, `bias`, `running_mean` follow by themselves, and so
-do the layouts, but for flattened images and 1x1 convolutions that are dense layers here.
+The names of a family are rules: a pattern of module paths ("stage(\\d+)_block(\\d+)/conv(\\d+)") and the name in the file, as
+text or as a function of the pattern's groups (digits as int). Endings such as `weight`, `bias` and `running_mean` are added and
+layouts converted automatically. Special layouts are given for flattened images and for 1x1 convolutions that are dense layers
+here.
 """
 
 import re
@@ -19,7 +20,7 @@ from jaxdl.types import UserError
 
 
 class Layout(NamedTuple):
-    """`read` makes our array from PyTorch's, given the shape ours must have; `write` the reverse."""
+    """Conversion of one array: `read` from PyTorch's layout, given the shape of the result; `write` to it."""
 
     read: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
     write: Callable[[np.ndarray], np.ndarray]
@@ -30,13 +31,13 @@ convolution = Layout(lambda a, _: a.transpose(2, 3, 1, 0), lambda a: a.transpose
 dense = Layout(lambda a, _: a.T, lambda a: a.T)
 pointwise = Layout(lambda a, _: a.reshape(a.shape[:2]).T, lambda a: a.T[..., None, None])
 leading = Layout(lambda a, _: a[0], lambda a: a[None])
-"""Without PyTorch's leading axis of length 1."""
+"""PyTorch's array has a leading axis of length 1."""
 
 
 def flattened(height: int, width: int, *, kernel: bool = False) -> Layout:
-    """A dense layer after a flattened map: (channels, height, width) there, (height, width, channels) here.
+    """Layout of a dense layer after a flattened map: (channels, height, width) in PyTorch, (height, width, channels) here.
 
-    `kernel`: it is a convolution over the whole map there.
+    With `kernel` PyTorch has a convolution over the whole map instead.
     """
 
     def read(a: np.ndarray, _: tuple[int, ...]) -> np.ndarray:
@@ -51,7 +52,7 @@ def flattened(height: int, width: int, *, kernel: bool = False) -> Layout:
 
 
 def positions(extra: int) -> Layout:
-    """A ViT's learned positions, resampled where the model is for another (square) number of patches."""
+    """Layout of a ViT's learned positions, which are resampled to the model's (square) number of patches."""
 
     def read(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         table = a[0]
@@ -65,7 +66,7 @@ def positions(extra: int) -> Layout:
 
 
 class Place(NamedTuple):
-    """A tensor's name without its ending; its layout where that is special; `part` (i, n): the i-th of n along `axis`."""
+    """Name of a tensor without ending, its layout if special, and its `part` (i, n): the i-th of n parts along `axis`."""
 
     name: str
     layout: Layout | None = None
@@ -75,18 +76,18 @@ class Place(NamedTuple):
 
 Rules = Mapping[str, str | Place | Callable[..., str | Place]]
 Names = Mapping[str, Rules]
-"""naming ("torchvision", "timm", "huggingface", ...) -> rules."""
+"""Rules by naming ("torchvision", "timm", "huggingface", ...)."""
 
 
 class NameTable(dict):
-    """Rules, and what a file may hold beside the tensors they name.
+    """Rules, and the further tensors that a file may hold.
 
     Args:
-        copies: another name -> the tensor that it repeats (tied weights); either may stand for both.
-        fixed: name -> (length) -> a table of numbers that are computed here and are no weights.
-        ignore: patterns of what is no part of this model: masks among the weights, the heads of other models.
+        copies: name of a copy -> name of the tensor it repeats (tied weights). A file may hold either or both.
+        fixed: name -> function of the length that computes the tensor, such as a table of sines.
+        ignore: patterns of tensors that this model does not have, such as masks and the heads of other models.
 
-    A copy or a fixed table that is another one is refused, as a wrong shape is.
+    A copy or a fixed tensor with other values is refused, like a wrong shape.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class NameTable(dict):
 
     @property
     def extras(self) -> set[str]:
-        """Names that a file need not hold."""
+        """Names of optional tensors."""
         return {*self.copies, *self.fixed}
 
 
@@ -118,7 +119,7 @@ class Tensor:
 
 
 def place_of_leaf(rules: Rules, path: str, rank: int) -> Tensor | None:
-    """The tensor of a leaf, by its whole path (then the rule gives the whole name) or its module's; None without a rule."""
+    """Find the tensor of a leaf by a rule for its path, which gives the whole name, or for its module; None without a rule."""
     place = _match(rules, path)
     if place is not None:
         return Tensor(place.name, place.layout or same, place.part, place.axis)
@@ -143,9 +144,9 @@ def _match(rules: Rules, path: str) -> Place | None:
 
 
 IGNORED = (r"(.*\.)?num_batches_tracked", r".*\.position_ids", r".*relative_position_index")
-"""Left over in any file, and no weights."""
+"""Tensors of any file that are no weights."""
 PREFIXES = ("module.", "model.", "_orig_mod.")
-"""What wrappers (data parallel, compile, lightning) put before every name."""
+"""Prefixes that wrappers (data parallel, compile, lightning) add to every name."""
 
 
 class Loaded(NamedTuple):
@@ -180,10 +181,10 @@ def variables_of(
     fresh: Sequence[str] = (),
     ignore: Sequence[str] = (),
 ) -> Loaded:
-    """Variables (NumPy, float32) of the model whose `shapes` are given, from a file's tensors; the naming that fits best.
+    """Make the variables (NumPy, float32) with the given `shapes` from the tensors of a file, by the naming that fits best.
 
-    Leaves whose path matches a pattern in `fresh` are left out (a new head); `ignore` are patterns of tensors that may be left
-    over. Raises ValueError that lists every missing, left-over and wrongly shaped tensor by name.
+    Leaves whose path matches a pattern in `fresh` are left out (a new head); `ignore` are patterns of unexpected tensors that
+    are allowed. Raises UserError that lists every missing, unexpected and wrongly shaped tensor by name.
     """
     tensors, wanted = _without_prefix(tensors), leaves_by_path(shapes)
     found = {n: {k: place_of_leaf(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
@@ -196,8 +197,8 @@ def variables_of(
         known, some = ", ".join(found), ", ".join(list(tensors)[:3])
         raise UserError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
     rules = names[best] if isinstance(names[best], NameTable) else NameTable(names[best])
-    tensors, wrong = _without_extras(rules, tensors)
-    missing, used, out = [], set(), {}
+    tensors, other = _without_extras(rules, tensors)
+    missing, wrong, used, out = [], [], set(), {}
     for key, spec in wanted.items():
         place = found[best][key]
         skip = any(re.fullmatch(pattern, key[1]) for pattern in fresh)
@@ -217,7 +218,12 @@ def variables_of(
     rest = [
         n for n in tensors if n not in used and not any(re.fullmatch(p, n) for p in (*IGNORED, *rules.ignore, *ignore))
     ]
-    problems = [("missing", sorted(set(missing))), ("left over", rest), ("wrong shape", wrong)]
+    problems = [
+        ("missing", sorted(set(missing))),
+        ("unexpected", rest),
+        ("wrong shape", wrong),
+        ("wrong values", other),
+    ]
     if any(items for _, items in problems):
         text = "; ".join(f"{what}: {', '.join(items)}" for what, items in problems if items)
         raise UserError(f"the weights do not fit (read as {best}); nothing is loaded. {text}")
@@ -225,7 +231,7 @@ def variables_of(
 
 
 def to_tensors(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:
-    """A PyTorch state dict (NumPy arrays) from variables. Raises ValueError for a leaf without a name."""
+    """Make a PyTorch state dict (NumPy arrays) from variables. Raises UserError for a leaf without a name."""
     out: dict[str, np.ndarray] = {}
     parts: dict[tuple[str, int], dict[int, np.ndarray]] = {}
     for (_, path), leaf in leaves_by_path(variables).items():
@@ -248,14 +254,12 @@ def to_tensors(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarr
 
 
 def _read(place: Tensor, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    if place.part is not None:
-        index, count = place.part
-        if tensor.shape[place.axis] % count:
-            return None
-        tensor = np.split(tensor, count, place.axis)[index]
     try:
+        if place.part is not None:
+            index, count = place.part
+            tensor = np.split(tensor, count, place.axis)[index]
         return place.layout.read(tensor, shape)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, TypeError):  # of another rank or size
         return None
 
 
@@ -267,14 +271,14 @@ def _shapes_that_fit(places: Mapping[Any, Tensor | None], wanted: Mapping[Any, A
 
 
 def _without_extras(rules: NameTable, tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The tensors without copies and fixed tables, and what is wrong with these."""
+    """Return the tensors without copies and fixed ones, and a list of what is wrong with those."""
     out, wrong = {n: a for n, a in tensors.items() if n not in rules.extras}, []
     for copy, name in rules.copies.items():
         if copy in tensors and not _equal(out.setdefault(name, tensors[copy]), tensors[copy]):
-            wrong.append(f"{copy} is another than {name}, which it should repeat")
+            wrong.append(f"{copy} differs from {name}, of which it should be a copy")
     for name, table in rules.fixed.items():
         if name in tensors and not _equal(table(len(tensors[name])), tensors[name], 1e-3):
-            wrong.append(f"{name} holds other numbers than this model computes")
+            wrong.append(f"{name} differs from what this model computes")
     return out, wrong
 
 
@@ -291,5 +295,5 @@ def _without_prefix(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def modules(paths: Iterable[str]) -> set[str]:
-    """The modules above some leaf paths: "a/b/kernel" -> "a/b", "a"."""
+    """Paths of all modules that hold some leaves: "a/b/kernel" gives "a/b" and "a"."""
     return {"/".join(path.split("/")[:i]) for path in paths for i in range(1, path.count("/") + 1)}

@@ -8,19 +8,19 @@ from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3
 from jaxdl.pretrained.mapping import Names, Place, Rules, pointwise
 
 Where = Callable[..., str]
-"""The name of a block from its numbers, e.g. `blocks.2.0`."""
+"""Function from a block's numbers to its name, such as `blocks.2.0`."""
 
 
 # -- one block --------------------------------------------------------------------------------------------------------
 
 
 def block_parts(modules: set[str], block: str) -> list[str]:
-    """Those of expand, depthwise, squeeze, project that a block has, in this order."""
+    """Parts of a block among expand, depthwise, squeeze and project, in this order."""
     return [part for part in ("expand", "depthwise", "squeeze", "project") if f"{block}/{part}" in modules]
 
 
 def torchvision_blocks(modules: set[str], pattern: str, block: Callable[..., str], where: Where) -> Rules:
-    """`<where>.block.<k>.0` and `.1` are convolution and norm of part k, `.fc1` and `.fc2` those of squeeze-and-excitation."""
+    """Rules for `<where>.block.<k>.0` and `.1`, convolution and norm of part k; `.fc1` and `.fc2` in squeeze-and-excitation."""
 
     def unit(*numbers: int | str) -> str:
         *numbers, part, kind = numbers
@@ -37,7 +37,7 @@ def torchvision_blocks(modules: set[str], pattern: str, block: Callable[..., str
 
 
 def timm_blocks(modules: set[str], pattern: str, block: Callable[..., str], where: Where) -> Rules:
-    """conv_pw, conv_dw, conv_pwl and bn1, bn2, bn3; without an expansion conv_dw, conv_pw and bn1, bn2."""
+    """Rules for conv_pw, conv_dw, conv_pwl, bn1, bn2, bn3; for blocks without expansion conv_dw, conv_pw, bn1, bn2."""
 
     def unit(*numbers: int | str) -> str:
         *numbers, part, kind = numbers
@@ -53,7 +53,7 @@ def timm_blocks(modules: set[str], pattern: str, block: Callable[..., str], wher
 
 
 def runs(features: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Block number (from 1) -> (stage, place in it), both from 0, a stage being a run of equal widths."""
+    """Map block numbers (from 1) to (stage, place in the stage), both from 0. A stage is a run of blocks of equal width."""
     out, block = {}, 0
     for stage, (_, group) in enumerate(groupby(features)):
         for place, _ in enumerate(group):
@@ -111,7 +111,7 @@ def mobilenet_v2(model: MobileNetV2, modules: set[str]) -> Names:
 
     def huggingface(i: int, part: str, kind: str) -> str:
         name = {"expand": "expand_1x1", "depthwise": "conv_3x3", "project": "reduce_1x1"}[part]
-        block = "conv_stem" if i == 1 else f"layer.{i - 2}"  # the stem and the first block are one there
+        block = "conv_stem" if i == 1 else f"layer.{i - 2}"  # stem and first block are one module there
         return f"mobilenet_v2.{block}.{name}.{kinds[kind]}"
 
     def timm_block(i: int) -> str:

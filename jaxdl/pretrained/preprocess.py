@@ -1,4 +1,4 @@
-"""What was done to images before these weights saw them."""
+"""Preprocessing of images that belongs to a set of weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resize the shorter side (or, with `squash`, both), cut the middle out, scale to [0, 1], subtract mean, divide by std.
+    """Resize the shorter side (with `squash` both), crop the centre, scale to [0, 1], subtract mean, divide by std.
 
     >>> Preprocess(4, 2)(np.full((8, 6, 3), 255, np.uint8)).shape
     (2, 2, 3)
@@ -30,9 +30,9 @@ class Preprocess:
     squash: bool = False
 
     def __call__(self, image: Any) -> np.ndarray:
-        """float32 (crop, crop, channels) of a PIL image, a file, or uint8 (height, width, channels).
+        """Return float32 (crop, crop, channels) of a PIL image, a file, or an array of uint8 (height, width, channels).
 
-        As many channels as `mean` has. Resampling antialiases, as PIL does.
+        The number of channels is the length of `mean`. Resampling is PIL's, with antialiasing.
         """
         from PIL import Image
 
@@ -55,7 +55,7 @@ class Preprocess:
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if self.squash:
             return self.resize, self.resize
-        short = min(width, height)  # the longer side is cut off, as torchvision does
+        short = min(width, height)  # rounded down, as in torchvision
         return self.resize * width // short, self.resize * height // short
 
     def to_json(self) -> dict[str, Any]:
@@ -80,9 +80,9 @@ TORCHVISION = {  # resize and crop of the weights' metadata (version 1); the oth
 
 
 def usual(name: str | None, naming: str, size: int) -> Preprocess:
-    """What is usual for a catalog name and naming, where a weight set does not say: check it against the set's own page.
+    """Usual preprocessing for a name of the catalog and a naming. Compare it with the documentation of the weights.
 
-    torchvision resizes to 8/7 of the crop; its Inception v3 was trained by TensorFlow with images in [-1, 1].
+    torchvision resizes to 8/7 of the crop. Its Inception v3 was trained in TensorFlow on images in [-1, 1].
     """
     if name == "inception_v3":
         return Preprocess(342, 299, **HALF)
@@ -99,7 +99,7 @@ RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's 
 
 
 def beside(path: str | Path) -> Preprocess | None:
-    """From `preprocessor_config.json` (Hugging Face) or `config.json` (timm) beside the weights; None without either."""
+    """Read `preprocessor_config.json` (Hugging Face) or `config.json` (timm) beside the weights; None without either."""
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     file = folder / "preprocessor_config.json"
     if file.is_file():
@@ -136,7 +136,7 @@ def _timm(config: Mapping[str, Any]) -> Preprocess:
 
 
 def labels_beside(path: str | Path) -> tuple[str, ...] | None:
-    """The classes' names from `config.json` beside the weights (`id2label`, or timm's `label_names`), in order."""
+    """Read the names of the classes from `config.json` beside the weights (`id2label`, or timm's `label_names`)."""
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
     if not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""ResNets in torchvision's (also timm's), Hugging Face's and two CIFAR repositories' names."""
+"""ResNets in the names of torchvision (and timm), Hugging Face and two CIFAR repositories."""
 
 from jaxdl.models.resnet import ResNet
 from jaxdl.pretrained.mapping import Names, Place, Rules, pointwise
@@ -19,12 +19,12 @@ def averages(model: ResNet) -> bool:
 def torchvision(modules: set[str], averages: bool) -> Rules:
     stem = sum(f"stem/conv{i}" in modules for i in range(1, 9))
     plain = {"stem/conv1": "conv1", "stem/norm1": "bn1"}
-    deep = {  # timm's -D: a sequence (conv, bn, act) x 3, whose last norm is outside
+    deep = {  # timm's -D: three times (conv, bn, act); the last norm has the name bn1
         f"stem/norm{stem}": "bn1",
         r"stem/conv(\d+)": lambda i: f"conv1.{3 * i - 3}",
         r"stem/norm(\d+)": lambda i: f"conv1.{3 * i - 2}",
     }
-    first = 1 if averages else 0  # behind the average pool
+    first = 1 if averages else 0  # after the average pool
     return {
         **(plain if stem == 1 else deep),
         rf"{BLOCK}/conv(\d)": lambda i, j, k: f"layer{i}.{j - 1}.conv{k}",
@@ -38,7 +38,7 @@ def torchvision(modules: set[str], averages: bool) -> Rules:
 
 
 def kuangliu() -> Rules:
-    """The CIFAR repositories kuangliu/pytorch-cifar and akamaster/pytorch_resnet_cifar10."""
+    """Names in kuangliu/pytorch-cifar and akamaster/pytorch_resnet_cifar10."""
     return {
         "stem/conv1": "conv1",
         "stem/norm1": "bn1",
@@ -51,7 +51,7 @@ def kuangliu() -> Rules:
 
 
 def wide() -> Rules:
-    """Wide ResNets: xternalz/WideResNet-pytorch."""
+    """Names of wide ResNets in xternalz/WideResNet-pytorch."""
     return {
         "stem/conv1": "conv1",
         rf"{BLOCK}/conv(\d)": lambda i, j, k: f"block{i}.layer.{j - 1}.conv{k}",

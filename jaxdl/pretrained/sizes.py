@@ -1,4 +1,4 @@
-"""Sizes of a language model from Hugging Face's `config.json` beside its weights, and whether it is the model it is loaded as."""
+"""Sizes of a language model from Hugging Face's `config.json`, and a check that its architecture is the same."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +50,7 @@ SIZES: dict[str, dict[str, str]] = {
         "hidden": "encoder_ffn_dim",
     },
 }
-"""family -> our option -> its name in the file. A name of the catalog begins with its family."""
+"""By family: option here -> its name in the file. The name of a model in the catalog begins with its family."""
 
 SAID: dict[str, dict[str, tuple[Any, ...]]] = {
     "bert": {
@@ -83,18 +83,18 @@ SAID: dict[str, dict[str, tuple[Any, ...]]] = {
         "share_encoder_decoder_embeddings": (True,),
     },
 }
-"""What these models are, wherever the file says something about it."""
+"""By family: entries of the file -> values that the models here implement."""
 GATED = {"feed_forward_proj": ("gated-gelu",), "tie_word_embeddings": (False,)}
 TWINS = {"decoder_layers": "encoder_layers", "num_decoder_layers": "num_layers"} | {
     f"decoder_{name}": f"encoder_{name}" for name in ("attention_heads", "ffn_dim")
 }
-"""What both sides of our encoder-decoders share."""
+"""Entries that must be equal, because encoder and decoder share them here."""
 
 
 def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
-    """Options for the catalog's model `name` from `config.json` beside the weights; none without such a file.
+    """Read options of the catalog's model `name` from `config.json` beside the weights; empty without such a file.
 
-    Raises ValueError where the file is about a model that computes something else: its numbers would be wrong, silently.
+    Raises UserError if the file describes a model that computes something else.
     """
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
     family = next((f for f in SIZES if name.startswith(f)), None)

@@ -1,4 +1,4 @@
-"""The encoder-decoders in Hugging Face's names: T5 (also version 1.1), Marian."""
+"""Encoder-decoders in Hugging Face's names: T5 (also version 1.1) and Marian."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +7,7 @@ from jaxdl.models.transformer import EncoderDecoder
 from jaxdl.pretrained.mapping import Names, NameTable, Place, leading
 
 SIDES = {"encoder": ("attention", "mlp"), "decoder": ("attention", "cross_attention", "mlp")}
-"""The branches of a block, in T5's order: its layers have numbers instead of names."""
+"""Branches of a block in T5's order; T5 numbers its layers."""
 
 
 def names(model: EncoderDecoder, modules: set[str]) -> Names:
@@ -39,7 +39,7 @@ def t5(model: EncoderDecoder) -> NameTable:
             "head/dense": "lm_head",
         },
         copies=copies | ({"lm_head.weight": "shared.weight"} if config.tied else {}),
-        # in the first files, though never read
+        # in early files, but not used
         ignore=(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),
     )
 

@@ -1,6 +1,6 @@
 """AlexNet and VGG in torchvision's names, VGG also in timm's, AlexNet of 2012 in Caffe's.
 
-Both flatten a map, in another order than here.
+All of these flatten maps in the order channels, height, width.
 """
 
 from jaxdl.models.alexnet import AlexNet
@@ -10,7 +10,13 @@ from jaxdl.pretrained.mapping import Names, Place, Rules, flattened, pointwise
 
 def alexnet(model: AlexNet, modules: set[str]) -> Names:
     del modules
-    index = {1: 0, 2: 3, 3: 6, 4: 8, 5: 10}  # of the convolutions in `features`, between activations and pools
+    index = {
+        1: 0,
+        2: 3,
+        3: 6,
+        4: 8,
+        5: 10,
+    }  # of the convolutions in `features`, where activations and pools are numbered, too
     rules: Rules = {
         r"conv(\d)": lambda i: f"features.{index[i]}",
         "dense1": Place("classifier.1", flattened(model.grid, model.grid)),
@@ -21,7 +27,7 @@ def alexnet(model: AlexNet, modules: set[str]) -> Names:
 
 
 def alexnet_2012(model: AlexNet, modules: set[str]) -> Names:
-    """The names of the layers in Caffe, whose reference model is this form; its images are BGR, 0 to 255 less a mean."""
+    """Names in Caffe's reference model. Its images are BGR, 0 to 255, minus a mean."""
     del modules
     rules: Rules = {
         r"conv(\d)": lambda i: f"conv{i}",

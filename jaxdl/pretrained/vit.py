@@ -1,4 +1,4 @@
-"""Vision Transformers in torchvision's, timm's (also DeiT's own) and Hugging Face's names."""
+"""Vision Transformers in the names of torchvision, timm (and DeiT) and Hugging Face."""
 
 from collections.abc import Callable
 
@@ -65,13 +65,13 @@ Block = tuple[str, dict[str, str]]
 
 
 def hub_block(prefix: str) -> Block:
-    """Files on the hub, and transformers before version 5."""
+    """Names in files of the hub and in transformers before version 5."""
     attention = {n: f"attention.attention.{n}" for n in PARTS} | {"out": "attention.output.dense"}
     return f"{prefix}.encoder.layer", attention | {"1": "intermediate.dense", "2": "output.dense"}
 
 
 def new_block(prefix: str) -> Block:
-    """The modules of transformers 5."""
+    """Names in transformers 5."""
     attention = {n: f"attention.{n[0]}_proj" for n in PARTS} | {"out": "attention.o_proj"}
     return f"{prefix}.layers", attention | {"1": "mlp.fc1", "2": "mlp.fc2"}
 

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.calling import called
 from jaxdl.counts import check_count
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm
@@ -55,7 +56,8 @@ class Features:
 
         def pooled(weights: Any, x: Any) -> Any:
             params, model_state = weights
-            _, seen = model.apply({"params": params, **model_state}, x, train=False, features=True)
+            module, how = called(model, x, train=False, features=True)
+            _, seen = module.apply({"params": params, **model_state}, x, **how)
             if "pooled" in seen:
                 return seen["pooled"]
             return [value for value in seen.values() if value.ndim == 4][-1].mean((1, 2))

@@ -9,6 +9,7 @@ import pytest
 
 from jaxdl.layers.normalization import BatchNorm, GroupNorm
 from jaxdl.models.cnn import CNN
+from jaxdl.types import UserError
 from tests.models import parity
 from tests.programs import one_program
 
@@ -61,5 +62,5 @@ def test_options():
 
 
 def test_unknown_norm_position():
-    with pytest.raises(ValueError, match="norm_position='middle'"):
+    with pytest.raises(UserError, match="norm_position='middle'"):
         CNN(norm_position="middle").init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32), train=False)

@@ -10,6 +10,7 @@ import pytest
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.forecast import DLinear, Level, Levelled, PatchTST, moving_average
 from jaxdl.models.rnn import Forecaster
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 KEY = jax.random.key(0)
@@ -123,7 +124,7 @@ def test_dlinear_starts_as_the_mean_of_the_past():
 
 
 def test_wrong_sizes_are_named():
-    with pytest.raises(ValueError, match="window=4"):
+    with pytest.raises(UserError, match="window=4"):
         shapes_of(DLinear(4, window=4), SERIES)
-    with pytest.raises(ValueError, match="patch=40"):
+    with pytest.raises(UserError, match="patch=40"):
         shapes_of(PatchTST(4, patch=40), SERIES)

@@ -8,6 +8,7 @@ import pytest
 from jaxdl.layers.normalization import BatchNorm, ConditionalBatchNorm, SpectralNorm
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
 from jaxdl.models.gan_resnet import ResNetCritic, ResNetGenerator, sngan
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 
@@ -116,11 +117,11 @@ def test_the_residual_pair_is_mimicrys(oracle):
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="side = 64: SNGAN has sizes for 32, 128"):
+    with pytest.raises(UserError, match=r"side = 64.*32, 128"):
         sngan(64)
-    with pytest.raises(ValueError, match="side 30 do not come of"):
+    with pytest.raises(UserError, match="side 30"):
         parameters(DCGANCritic(), np.zeros((1, 30, 30, 1), np.float32))
-    with pytest.raises(ValueError, match="classes = 3: a conditional model wants the labels"):
+    with pytest.raises(UserError, match=r"classes = 3.*labels"):
         parameters(MLPCritic(classes=3), np.zeros((1, 2), np.float32))
 
 

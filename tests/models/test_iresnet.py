@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxdl.models.iresnet import IResNet, iresnet
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 TINY = IResNet((1, 2), width=4, classes=6)
@@ -33,7 +34,7 @@ def test_features_and_sizes(filled):
         "pooled": (72,),
     }
     assert y.shape == (2, 6)
-    with pytest.raises(ValueError, match="depth=19: take one of 18, 34, 50, 100, 200"):
+    with pytest.raises(UserError, match=r"depth=19.*18, 34, 50, 100, 200"):
         iresnet(19)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from jaxdl.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from jaxdl.models.rnn import Classifier, Forecaster, LanguageModel
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 KEY = jax.random.key(0)
@@ -55,7 +56,7 @@ def test_a_classifier_does_not_read_padding(pool):
 def test_a_classifier_reads_channels_and_names_a_wrong_pool():
     model = Classifier(2, Recurrent(RNN(4)))
     assert jax.eval_shape(lambda: model.init_with_output(KEY, SERIES, train=False)[0]).shape == (2, 2)
-    with pytest.raises(ValueError, match="pool='sum'"):
+    with pytest.raises(UserError, match="pool='sum'"):
         shapes_of(Classifier(2, pool="sum"), SERIES)
 
 
@@ -76,7 +77,7 @@ def test_a_language_model_is_causal(tied):
     here, there = one_program(run, variables, np.stack([TOKENS, other % 8]))
     np.testing.assert_array_equal(np.abs(there - here).max(-1) > 1e-7, [np.arange(6) >= 3] * 2)
     assert ("head" in variables["params"]) != tied
-    with pytest.raises(ValueError, match="bidirectional=True"):
+    with pytest.raises(UserError, match="bidirectional=True"):
         shapes_of(LanguageModel(8, core=Recurrent(GRU(3), bidirectional=True)), TOKENS)
 
 

@@ -18,6 +18,7 @@ from jaxdl.models.speech import (
     Transcriber,
     conformer,
 )
+from jaxdl.types import UserError
 from tests.programs import one_program
 from tests.tables import rows
 
@@ -113,7 +114,7 @@ def test_a_whole_encoder_is_as_large_as_its_layers_say():
 
 
 def test_an_unknown_size_is_named():
-    with pytest.raises(ValueError, match="size='XL': take one of S, M, L"):
+    with pytest.raises(UserError, match=r"size='XL'.*S, M, L"):
         conformer("XL")
 
 

@@ -14,6 +14,7 @@ from jaxdl.models.transformer import Config, Decoder, Encoder, EncoderDecoder
 from jaxdl.models.transformer_block import Block
 from jaxdl.models.transformer_heads import MaskedLanguageModel, SequenceClassifier
 from jaxdl.models.transformer_sizes import bert, gpt2
+from jaxdl.types import UserError
 from tests.programs import one_program
 from tests.tables import rows
 
@@ -233,5 +234,5 @@ def test_bfloat16_stays_bfloat16():
     ],
 )
 def test_errors_name_the_argument(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         call()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl.models.vit import ViT, resample_positions, sincos_positions
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 KEY = jax.random.key(0)
@@ -28,7 +29,7 @@ def test_sincos_positions_by_hand():
         np.cos(y / 1e4),
     ]
     np.testing.assert_allclose(table[5], expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="multiple of 4"):
+    with pytest.raises(UserError, match="4"):
         sincos_positions(2, 3, 10)
 
 

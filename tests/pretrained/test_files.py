@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxdl.pretrained.files import read_tensors, write
+from jaxdl.types import UserError
 
 ARRAYS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
@@ -54,17 +55,17 @@ def test_sharded_folder(tmp_path):
 
 def test_what_is_no_weight_file(tmp_path):
     (tmp_path / "a.pth").write_text("hello, I am text", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"a\.pth is neither a safetensors nor a PyTorch file"):
+    with pytest.raises(UserError, match=r"a\.pth"):
         read_tensors(tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": 1}))
-    with pytest.raises(ValueError, match=r"b\.pth is a pickle, but not one of PyTorch's"):
+    with pytest.raises(UserError, match=r"b\.pth"):
         read_tensors(tmp_path / "b.pth")
     with zipfile.ZipFile(tmp_path / "c.pth", "w") as archive:
         archive.writestr("hello.txt", "hello")
-    with pytest.raises(ValueError, match=r"c\.pth"):
+    with pytest.raises(UserError, match=r"c\.pth"):
         read_tensors(tmp_path / "c.pth")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ValueError, match=r"holds none of model\.safetensors"):
+    with pytest.raises(UserError, match=r"folder.*model\.safetensors"):
         read_tensors(tmp_path / "folder")
 
 
@@ -89,7 +90,7 @@ def test_a_hostile_pickle_does_nothing(tmp_path):
     assert os.path.isdir(target)
     os.rmdir(target)
     zipped(tmp_path / "bomb.pth", pickle.dumps({"state_dict": Bomb(target)}))
-    with pytest.raises(ValueError, match=r"holds no dictionary of tensors but a dict: save model\.state_dict\(\)"):
+    with pytest.raises(UserError, match=r"bomb\.pth.*dict.*state_dict"):
         read_tensors(tmp_path / "bomb.pth")
     assert not os.path.exists(target)
 
@@ -153,7 +154,7 @@ def test_a_file_made_without_pytorch(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("size", "stride", "offset"), [((5,), (1,), 0), ((2, 2), (2, 1), 1), ((2,), (-1,), 1)])
 def test_a_view_beyond_its_storage(tmp_path, monkeypatch, size, stride, offset):
     fake_file(tmp_path / "w.pth", monkeypatch, size, stride, offset)
-    with pytest.raises(ValueError, match=r"reaches beyond its storage of 4 elements|stride"):
+    with pytest.raises(UserError, match=r"4 elements|stride"):
         read_tensors(tmp_path / "w.pth")
 
 
@@ -205,7 +206,7 @@ def test_training_checkpoints(tmp_path, torch):
 @pytest.mark.parity
 def test_a_whole_pickled_model_is_refused(tmp_path, torch):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=r"but a torch\.nn\.modules\.linear\.Linear: save model\.state_dict\(\)"):
+    with pytest.raises(UserError, match=r"torch\.nn\.modules\.linear\.Linear.*state_dict"):
         read_tensors(tmp_path / "w.pth")
 
 

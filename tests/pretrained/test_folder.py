@@ -9,6 +9,7 @@ import pytest
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, open_weights, save_torch, shapes_of
 from jaxdl.pretrained.preprocess import Preprocess
+from jaxdl.types import UserError
 
 NAME, OPTIONS = "cifar_resnet20", {"classes": 3, "width": 16, "stages": (1, 1)}
 
@@ -45,12 +46,12 @@ def test_import_open_predict(tmp_path, source):
 
 def test_errors(tmp_path, source):
     path, _ = source
-    with pytest.raises(ValueError, match="model 'resnet51' is unknown"):
+    with pytest.raises(UserError, match="'resnet51'"):
         import_weights("resnet51", path, tmp_path / "out")
-    with pytest.raises(ValueError, match="nothing is loaded"):
+    with pytest.raises(UserError, match=r"\(4, 16\)|\(3, 16\)|head"):
         import_weights(NAME, path, tmp_path / "out", **(OPTIONS | {"classes": 4}))
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match=r"holds no weights\.json"):
+    with pytest.raises(UserError, match=r"weights\.json"):
         open_weights(tmp_path)
 
 
@@ -61,5 +62,5 @@ def test_a_damaged_folder(tmp_path, source):
     record = json.loads((tmp_path / "out" / "weights.json").read_text(encoding="utf-8"))
     record["options"]["classes"] = 4
     (tmp_path / "out" / "weights.json").write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(ValueError, match="params/head/bias, params/head/kernel do not fit cifar_resnet20"):
+    with pytest.raises(UserError, match=r"params/head/bias, params/head/kernel.*cifar_resnet20"):
         open_weights(tmp_path / "out")
