@@ -356,3 +356,28 @@ def test_functions_and_sequences_of_layers():
     assert np.abs(calm - wild).max() > 1e-3
     assert takes(from_nnx(MiniGPT, 8, 11, 16, 2, 1), "training")
     assert not takes(from_nnx(MiniGPT, 8, 11, 16, 2, 1), "segments")
+
+
+# -- why `flax.nnx.bridge.ToLinen` does not do ---------------------------------------------------------------------------
+
+
+class Parts(nnx.Module):
+    def __init__(self, *, rngs):
+        self.layers = nnx.List([nnx.Linear(4, 4, rngs=rngs)])
+        self.mask = jnp.ones(4)
+        self.more = nnx.LoRA(4, 2, 4, rngs=rngs)
+
+    def __call__(self, x):
+        return self.more(self.layers[0](x * self.mask[None]))
+
+
+@pytest.mark.programs(30, "Flax's own adapter is initialised eagerly")
+def test_names_are_text_arrays_are_no_state_and_derived_parameters_are_trained():
+    x = np.ones((2, 4), np.float32)
+    params, state = jax.eval_shape(lambda: initialise(from_nnx(Parts), KEY, x))
+    assert list(params["layers"]) == ["0"]
+    assert set(params["more"]) == {"lora_a", "lora_b"}
+    assert state == {}
+    theirs = nnx.bridge.ToLinen(Parts).init(KEY, x)
+    assert list(theirs["params"]["layers"]) == [0]
+    assert set(theirs) == {"params", "ArrayImpl", "LoRAParam"}
