@@ -27,6 +27,7 @@ from jaxdl.counts import check_count, check_numbers
 from jaxdl.engine import average
 from jaxdl.engine.stopping import EarlyStopping, direction, directions, watches_only
 from jaxdl.moved import moved_name
+from jaxdl.tasks.forward import check_function
 from jaxdl.types import Augment, Data, Metrics, Task, TrainState, UserError, Variables
 
 
@@ -85,6 +86,12 @@ class Experiment:
         for name in ("steps", "eval_every", "accumulate"):
             if not isinstance(getattr(self, name), Tracer):
                 check_count(name, getattr(self, name))
+        if not isinstance(self.augment, tuple | list):
+            raise UserError(f"augment = {self.augment!r} must be a tuple of functions (key, batch) -> batch")
+        for augment in self.augment:
+            check_function("augment", augment, 2)
+        if self.stop is not None and not isinstance(self.stop, EarlyStopping):
+            raise UserError(f"stop = {self.stop!r} must be an EarlyStopping(...) or None")
         for phase in self.task.phases:
             check_count("repeats", phase.repeats)
         for optimizer in self.optimizers.values():

@@ -60,6 +60,7 @@ SMALL = {
     "digits_gan": {"width": 16, "latent": 4},
     "digits_metric": {"dim": 8},
     "digits_resnet": {"width": 4},
+    "digits_segmentation": {"width": 2, "depth": 1},
     "digits_simclr": {"dim": 16, "projection": 8},
     "digits_vae": {"width": 2, "hidden": 16, "importance": 2},
     "digits_vit": {"width": 16, "depth": 1, "heads": 2},
@@ -79,9 +80,9 @@ SMALL = {
 }
 """The same for those whose own sizes are only slower; what is in neither table is small."""
 TRACED = (
-    "breast_cancer_mlp", "char_lm", "cifar10_resnet18", "cifar10_vit", "contrast_imbalance", "diabetes_mlp", "digits_cnn",
-    "digits_mlp", "digits_vae", "etth1_forecast", "faces", "imagenet_mobilenet_v2", "ring_gan", "speech_commands",
-    "translate",
+    "breast_cancer_mlp", "char_lm", "cifar10_resnet18", "cifar10_vit", "contrast_imbalance", "diabetes_mlp",
+    "digits_cnn", "digits_mlp", "digits_multilabel", "digits_segmentation", "digits_vae", "etth1_forecast",
+    "faces", "imagenet_mobilenet_v2", "ring_gan", "speech_commands", "translate",
 )  # fmt: skip
 """One for each kind of data, task and model, by default."""
 TRAINED = ("digits_mlp", "diabetes_mlp")

@@ -27,7 +27,7 @@ TARGETS = ("label", "labels", "target", "targets", "class", "mask")
 def check_batch(data: Any) -> None:
     """Raise UserError unless the batch of a data set is a whole number of its training examples."""
     examples = data.size("train")
-    check_count("batch", data.batch, 0)
+    check_count("batch", "None" if data.batch is None else data.batch, 0)
     if not 1 <= data.batch <= examples:
         name = data.name or "the data"
         raise UserError(f"batch = {data.batch} must lie between 1 and {examples}, the training examples of {name}")
@@ -102,6 +102,8 @@ def checked_splits(
     Raises:
         UserError: where a split has no "x", where arrays differ in length, or where splits differ in the shape of a row.
     """
+    if not isinstance(splits, Mapping):
+        raise UserError(f"splits must map 'train', 'validation', 'test' to arrays by name, got {type(splits).__name__}")
     if "train" not in splits:
         raise UserError(f"splits need 'train', got {', '.join(map(repr, splits)) or 'none'}")
     made = {}
@@ -113,6 +115,8 @@ def checked_splits(
                 f"{source}, {split}: expected arrays by name, {{'x': ..., 'y': ...}}, got {type(arrays).__name__}; frames, rows "
                 "and other libraries' data sets are taken by jaxdl.data.columns.from_columns"
             )
+        if other := [name for name in (split, *arrays) if not isinstance(name, str)]:
+            raise UserError(f"{source}: names of splits and arrays must be text, got {other[0]!r}")
         if "x" not in arrays:
             raise UserError(f"{source}, {split}: {missing_names(arrays)}")
         made[split] = {key: as_array(value, f"{source}, {split}: {key}") for key, value in arrays.items()}
@@ -136,7 +140,7 @@ def checked_splits(
                     f"{source}, {split}: {key} holds text ({str(value.reshape(-1)[0])[:40]!r}): models read numbers; "
                     "jaxdl.data.text_classes encodes texts, jaxdl.data.tabular columns of names"
                 )
-    return made, tuple(classes)
+    return made, tuple(map(str, classes))
 
 
 def missing_names(names: Iterable[Any]) -> str:

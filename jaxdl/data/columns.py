@@ -56,6 +56,8 @@ def from_columns(
     if names is None:
         raise UserError(f"{name}: expected columns by name or rows, got {type(parts['train']).__name__}")
     targets = [y] if isinstance(y, str | int) else list(y)
+    if not targets or (x is None and len(names) <= len(targets)):
+        raise UserError(f"{name}: needs inputs and targets, got the columns {', '.join(map(str, names))} and y = {y!r}")
     if x is None:
         x = [column for column in names if column not in targets]
         x = x[0] if len(x) == 1 else x
@@ -101,6 +103,12 @@ def _table(parts: Mapping[str, Any], x: list[Name], y: Any, *, batch: int, name:
     if not isinstance(y, str | int):
         raise UserError(f"{name}: a table has one target column, got {', '.join(map(str, y))}; give one column as x")
     each = {part: table_cells(one, [*x, y], name=f"{name}, {part}") for part, one in parts.items()}
+    for part, columns in each.items():
+        if (
+            len(lengths := {column: len(values) for column, values in columns.items()}) > 1
+            and len({*lengths.values()}) > 1
+        ):
+            raise UserError(f"{name}, {part}: columns must have one length, got {lengths}")
     joined = {}
     for column in each["train"]:
         if len({part[column].dtype.kind for part in each.values()}) > 1:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from jaxdl.data.arrays import as_array, is_text
 from jaxdl.types import Batch, UserError
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -35,9 +36,9 @@ def check_labels(y: np.ndarray, *, classes: int, source: str, ignored: bool = Fa
 
     With `ignored`, -1 marks an example without a label.
     """
-    y = np.asarray(y)
-    if y.ndim != 1:
-        raise UserError(f"{source}: labels must have the shape (n,), got {y.shape}")
+    y = as_array(y, f"{source}: labels")
+    if y.ndim != 1 or is_text(y):
+        raise UserError(f"{source}: labels must be class numbers (n,), got {y.dtype} {y.shape}")
     with np.errstate(invalid="ignore"):
         bad = (y < (-1 if ignored else 0)) | (y >= classes) | (y != np.floor(y))
     if bad.any():

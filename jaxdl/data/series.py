@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.counts import check_counts
 from jaxdl.data import files, prepare
-from jaxdl.data.arrays import check_resolution
+from jaxdl.data.arrays import as_array, check_resolution
 from jaxdl.data.stamps import check_time
 from jaxdl.data.stream import InMemory, rows_of_step
 from jaxdl.types import Batch, UserError
@@ -113,7 +113,7 @@ def windows(
     >>> data.splits["validation"]["x"][0, :, 0].tolist(), data.splits["validation"]["y"][0, :, 0].tolist()
     ([7.0, 8.0, 9.0], [10.0, 11.0])
     """
-    values = np.asarray(series)
+    values = as_array(series, name)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "fiu":
         raise UserError(
@@ -241,7 +241,7 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
 
 def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
     """0 and the row behind each part; ValueError where a part has no whole window."""
-    if not 2 <= len(parts) <= 3 or min(parts) <= 0:
+    if isinstance(parts, str) or not 2 <= len(parts) <= 3 or min(parts) <= 0:
         raise UserError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
     if all(isinstance(part, int) for part in parts):
         edges = np.cumsum([0, *parts]).tolist()

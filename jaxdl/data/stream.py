@@ -206,7 +206,14 @@ class InMemory(Data):
             raise UserError(
                 f"batch · examples = {self.batch * self.size('train')} passes 2³¹: stream this set from disk"
             )
+        for each in ("prepare", "standardise"):
+            if not callable(getattr(self, each)):
+                raise UserError(f"{each} must be a function of a batch, got {getattr(self, each)!r}")
         if self.balanced is not None:
+            if not (isinstance(self.balanced, tuple) and len(self.balanced) == 2):
+                raise UserError(f"balanced = {self.balanced!r} must be two numbers: classes, and examples of each")
+            check_counts(0, balanced=self.balanced[0])
+            check_counts(0, balanced=self.balanced[1])
             self._check_balance(*self.balanced)
 
     def _check_balance(self, classes: int, examples: int) -> None:

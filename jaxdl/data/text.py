@@ -220,6 +220,9 @@ def windows(
         name: what errors and the report call it.
     """
     check_counts(batch=batch, context=context)
+    if not isinstance(text, str) or not hasattr(tokenizer, "encode"):
+        kinds = f"{type(text).__name__} and {type(tokenizer).__name__}"
+        raise UserError(f"{name}: expected a text and a tokenizer (jaxdl.data.tokenizers), got {kinds}")
     return _windows(text, tokenizer, batch, context, contiguous, fractions, name)
 
 

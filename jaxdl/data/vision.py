@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxdl.counts import check_count
 from jaxdl.data import files, prepare, tfds
+from jaxdl.data.arrays import as_array, check_device, encoded_labels, is_text
 from jaxdl.data.stream import InMemory
 from jaxdl.data.tabular import bundled
 from jaxdl.types import UserError
@@ -75,8 +76,11 @@ def images(
         validation: images and labels.
         maximum: the raw value of full brightness; None: 255 for integers, 1 for floats.
     """
+    for part, pair in (("train", train), ("validation", validation), ("test", test)):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2) and (part == "train" or pair is not None):
+            raise UserError(f"{name}, {part}: expected a pair (images, labels), got {type(pair).__name__}")
     given = {"train": train, "validation": validation, "test": test}
-    parts = {part: _checked(*pair, f"{name}, {part}", len(classes)) for part, pair in given.items() if pair is not None}
+    parts = {part: _checked(*pair, f"{name}, {part}", classes) for part, pair in given.items() if pair is not None}
     shapes = {part: p["x"].shape[1:] for part, p in parts.items()}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{name}: images must have one shape, got {shapes}")
@@ -97,8 +101,11 @@ def images(
     )
 
 
-def _checked(x: np.ndarray, y: np.ndarray, source: str, classes: int) -> dict[str, np.ndarray]:
-    x = np.asarray(x)
+def _checked(x: np.ndarray, y: np.ndarray, source: str, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    x, y = as_array(x, f"{source}: images"), as_array(y, f"{source}: labels")
+    if is_text(x):
+        raise UserError(f"{source}: images must be numbers, got text")
+    check_device(x, source=f"{source}: images")
     x = x[..., None] if x.ndim == 3 else x[...]  # a view: the caller's own array stays writeable
     if x.ndim != 4 or not len(x) or len(x) != len(y):
         raise UserError(
@@ -106,7 +113,8 @@ def _checked(x: np.ndarray, y: np.ndarray, source: str, classes: int) -> dict[st
         )
     prepare.check_inputs(x, source=source)
     x = x.astype(np.float32) if x.dtype.kind == "f" else x
-    return {"x": x, "y": prepare.check_labels(y, classes=classes, source=source)}
+    y = encoded_labels({source: y}, classes, source=source)[0][source] if is_text(y) else y
+    return {"x": x, "y": prepare.check_labels(y, classes=len(classes), source=source)}
 
 
 @cache

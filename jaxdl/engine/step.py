@@ -42,25 +42,25 @@ def as_computed(exp: Any, weights: Variables) -> Variables:
 
 def prepared_batch(exp: Any, batch: Batch, key: Key | None = None) -> Batch:
     """Raw batch -> what the model reads: prepare, augment (only with a key: in training), standardise, cast."""
-    batch = exp.data.prepare(batch)
+    batch = checked(exp.data.prepare, batch, exp.data.prepare(batch), "data's function")
     if key is not None:
         for i, augment in enumerate(exp.augment):
             batch = checked(augment, batch, augment(jax.random.fold_in(key, i), batch))
-    batch = exp.data.standardise(batch)
+    batch = checked(exp.data.standardise, batch, exp.data.standardise(batch), "data's function")
     return {**batch, "x": cast(batch["x"], exp.precision)}
 
 
-def checked(augment: Callable[..., Any], before: Batch, after: Any) -> Batch:
-    """What an augmentation made of a batch, if it still is one: the same entries, of as many rows."""
-    name = getattr(augment, "__qualname__", type(augment).__name__).split(".<locals>")[0]
+def checked(function: Callable[..., Any], before: Batch, after: Any, kind: str = "augmentation") -> Batch:
+    """Return the batch that a function made, or raise UserError unless it has the same entries with as many rows."""
+    name = getattr(function, "__qualname__", type(function).__name__).split(".<locals>")[0]
     if not isinstance(after, Mapping):
-        raise UserError(f"augmentation {name} must give back the batch, a dict, got {type(after).__name__}")
+        raise UserError(f"{kind} {name} must give back the batch, a dict, got {type(after).__name__}")
     for entry in [name for name in ("x", "y", "mask") if name in before]:
         if entry not in after:
-            raise UserError(f"augmentation {name} must keep {entry!r} in the batch, got {sorted(after)}")
+            raise UserError(f"{kind} {name} must keep {entry!r} in the batch, got {sorted(after)}")
         rows, got = len(before[entry]), len(after[entry])
         if got != rows:
-            raise UserError(f"augmentation {name} must keep the {rows} rows of {entry!r}, got {got}")
+            raise UserError(f"{kind} {name} must keep the {rows} rows of {entry!r}, got {got}")
     return after
 
 

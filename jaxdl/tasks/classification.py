@@ -11,15 +11,15 @@ import numpy as np
 from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.metrics import classification as reports
 from jaxdl.reports import Misclassified
-from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Data, Key, Metrics, ModelState, Params, Task, UserError, Variables
+from jaxdl.tasks.forward import Supervised, check_class_weights, forward, one_each, weighted_mean, with_penalty
+from jaxdl.types import Array, Batch, Data, Key, Metrics, ModelState, Params, UserError
 
 SHOWN = 32
 """Number of wrong predictions that a report shows."""
 
 
 @dataclass(frozen=True, eq=False)
-class Classification(Task):
+class Classification(Supervised):
     """Minimise the weighted mean of a loss over the labelled examples.
 
         L = Σ_i m_i w_{y_i} ℓ(f(x_i), y_i) / Σ_i m_i w_{y_i}      m: mask, and 0 where y_i is ignored; w: class weights
@@ -43,13 +43,16 @@ class Classification(Task):
     metric: tuple[str, str] = ("accuracy", "max")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.ignore) is not int:
+            raise UserError(f"ignore = {self.ignore!r} must be a label, a whole number")
+        check_class_weights(self.class_weights, 2 if self.decides_by_sign else getattr(self.model, "classes", None))
+
     @property
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return reports.DIRECTIONS
-
-    def init(self, key: Key, batch: Batch) -> Variables:
-        return initialise(self.model, key, batch["x"])
 
     def logits(self, outputs: Array) -> Array:
         """The logits in float32, whatever the precision of the model: log-sum-exp in bfloat16 is too coarse for a loss."""
@@ -75,9 +78,7 @@ class Classification(Task):
         metrics = {"loss": pair, "accuracy": weighted_mean(hit, valid)[1]}
         for name in self.auxiliary if train else ():
             loss += self.auxiliary[name] * weighted_mean(self.loss(self.logits(seen[name]), target), weight)[0]
-        if self.penalty is not None and train:
-            loss = loss + self.penalty(params)
-        return loss, (model_state, metrics)
+        return with_penalty(loss, self.penalty, params, train=train), (model_state, metrics)
 
     def soft(self, y: Any) -> bool:
         """Whether labels are distributions over the classes rather than class numbers."""

@@ -9,14 +9,14 @@ import numpy as np
 
 from jaxdl.losses.regression import quantile, squared_error
 from jaxdl.reports import Forecasts
-from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
+from jaxdl.tasks.forward import Supervised, forward, one_each, weighted_mean
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, UserError, Variables
 
 SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Forecasting(Task):
+class Forecasting(Supervised):
     """Minimise a loss between f(x) and (y - center) / scale, averaged over the horizon and the targets.
 
     `mse` and `mae` are of standardised values, as the literature reports them; `mae_units` is in the units of the series, the
@@ -45,6 +45,7 @@ class Forecasting(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.levels and (0.5 not in self.levels or not all(0 < level < 1 for level in self.levels)):
             raise UserError(f"levels = {self.levels} must lie between 0 and 1, with 0.5 among them")
 
@@ -56,7 +57,7 @@ class Forecasting(Task):
     def init(self, key: Key, batch: Batch) -> Variables:
         if not 0 <= self.season <= batch["x"].shape[1]:
             raise UserError(f"season = {self.season} must lie between 0 and the lookback, {batch['x'].shape[1]}")
-        return initialise(self.model, key, batch["x"])
+        return super().init(key, batch)
 
     def unit(self, like: Array) -> tuple[Array, Array]:
         """`center` and `scale` in the shape of values `(batch, horizon, targets)`."""

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.counts import check_counts
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.metric_learning import normalize, pair_masks
 from jaxdl.metrics import ranking
@@ -70,6 +71,7 @@ class MetricLearning(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
     def __post_init__(self) -> None:
+        check_counts(classes=self.classes, views=self.views, probe=self.probe)
         if self.head not in ("cosine", "linear"):
             raise UserError(f"head = {self.head!r} must be 'cosine' or 'linear'")
         if self.by_example and (self.views < 2 or self.classes is not None):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import jax
@@ -10,12 +11,12 @@ import numpy as np
 
 from jaxdl.losses.classification import binary_cross_entropy
 from jaxdl.metrics import multilabel as reports
-from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
+from jaxdl.tasks.forward import Supervised, forward, one_each, weighted_mean, with_penalty
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, UserError
 
 
 @dataclass(frozen=True, eq=False)
-class MultiLabelClassification(Task):
+class MultiLabelClassification(Supervised):
     """Minimise the mean of a loss over examples and labels; each label is a yes-or-no question of its own.
 
         L = Σ_i m_i 1/C Σ_c ℓ(f(x_i)_c, y_ic) / Σ_i m_i        m: mask
@@ -39,16 +40,16 @@ class MultiLabelClassification(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
     def __post_init__(self) -> None:
-        if isinstance(self.threshold, int | float) and not 0 < self.threshold < 1:
-            raise UserError(f"threshold = {self.threshold} is a probability: 0 < threshold < 1")
+        super().__post_init__()
+        if not isinstance(self.threshold, jax.Array) and not (
+            isinstance(self.threshold, Real) and 0 < self.threshold < 1
+        ):
+            raise UserError(f"threshold = {self.threshold!r} must be a probability between 0 and 1")
 
     @property
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return reports.DIRECTIONS
-
-    def init(self, key: Key, batch: Batch) -> Variables:
-        return initialise(self.model, key, batch["x"])
 
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
@@ -60,9 +61,7 @@ class MultiLabelClassification(Task):
         loss, pair = weighted_mean(one_each(self.loss(logits, y), logits.shape).mean(-1), mask)
         right = (self.decide(logits) == (y > 0.5)).all(-1).astype(jnp.float32)
         metrics = {"loss": pair, "subset_accuracy": weighted_mean(right, mask)[1]}
-        if self.penalty is not None and train:
-            loss = loss + self.penalty(params)
-        return loss, (model_state, metrics)
+        return with_penalty(loss, self.penalty, params, train=train), (model_state, metrics)
 
     def decide(self, logits: Array) -> Array:
         return jax.nn.sigmoid(logits) >= jnp.asarray(self.threshold, jnp.float32)

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.losses.regression import squared_error
 from jaxdl.metrics import regression as reports
 from jaxdl.reports import Scatter
-from jaxdl.tasks.forward import forward, initialise, one_each, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
+from jaxdl.tasks.forward import Supervised, forward, one_each, weighted_mean, with_penalty
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, UserError
 
 
 @dataclass(frozen=True, eq=False)
-class Regression(Task):
+class Regression(Supervised):
     """Minimise the mean of a loss between f(x) and (y - center) / scale; predictions and metrics are in y's unit.
 
     Args:
@@ -35,13 +37,17 @@ class Regression(Task):
     metric: tuple[str, str] = ("mse", "min")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("center", self.center), ("scale", self.scale)):
+            number = isinstance(value, Real) and np.isfinite(float(value)) and (name == "center" or value > 0)
+            if not number and not isinstance(value, jax.Array):
+                raise UserError(f"{name} = {value!r} must be a {'positive ' * (name == 'scale')}number")
+
     @property
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return reports.DIRECTIONS
-
-    def init(self, key: Key, batch: Batch) -> Variables:
-        return initialise(self.model, key, batch["x"])
 
     def outputs(self, outputs: Array, like: Array | None) -> Array:
         outputs = outputs.astype(jnp.float32)
@@ -63,9 +69,7 @@ class Regression(Task):
             "mse": weighted_mean(jnp.mean(error**2, -1), batch["mask"])[1],
             "mae": weighted_mean(jnp.mean(jnp.abs(error), -1), batch["mask"])[1],
         }
-        if self.penalty is not None and train:
-            loss = loss + self.penalty(params)
-        return loss, (model_state, metrics)
+        return with_penalty(loss, self.penalty, params, train=train), (model_state, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`value (batch,)` or `(batch, outputs)`, in the unit of the targets."""

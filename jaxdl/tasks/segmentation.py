@@ -11,8 +11,8 @@ import numpy as np
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.metrics import segmentation as reports
 from jaxdl.reports import ImageGrid
-from jaxdl.tasks.forward import forward, initialise, weighted_mean
-from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
+from jaxdl.tasks.forward import Supervised, check_class_weights, forward, weighted_mean, with_penalty
+from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, UserError
 
 SIDE, SHOWN = 8, 16
 """Examples in a row of the picture, and in all."""
@@ -24,7 +24,7 @@ IGNORED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation(Task):
+class Segmentation(Supervised):
     """Minimise the mean of a loss over the pixels that count.
 
         L = Σ_p m_p w_{y_p} ℓ(f(x)_p, y_p) / Σ_p m_p w_{y_p}      m: mask, and 0 where y_p is ignored; w: class weights
@@ -50,13 +50,14 @@ class Segmentation(Task):
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
     targets: tuple[str, ...] = ()  # `observe` counts the pixels: label maps need not leave the device
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_class_weights(self.class_weights, getattr(self.model, "classes", None))
+
     @property
     def directions(self) -> Mapping[str, str]:
         """Whether more or less of a metric is better."""
         return reports.DIRECTIONS
-
-    def init(self, key: Key, batch: Batch) -> Variables:
-        return initialise(self.model, key, batch["x"])
 
     def logits(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, *, train: bool = False
@@ -79,9 +80,7 @@ class Segmentation(Task):
         loss, pair = weighted_mean(each, weight if each.ndim == 3 else batch["mask"])
         hit = (jnp.argmax(logits, -1) == labels).astype(jnp.float32)
         metrics = {"loss": pair, "pixel_accuracy": weighted_mean(hit, valid)[1]}
-        if self.penalty is not None and train:
-            loss = loss + self.penalty(params)
-        return loss, (model_state, metrics)
+        return with_penalty(loss, self.penalty, params, train=train), (model_state, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`label (batch, height, width)` and `probability (batch, height, width, classes)`."""

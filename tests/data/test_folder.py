@@ -68,7 +68,7 @@ def test_errors(tmp_path):
     paint(tmp_path / "b", 2)
     with pytest.raises(ValueError, match="do not fit into memory"):
         folder.image_folder(tmp_path, batch=1, size=20_000)
-    with pytest.raises(ValueError, match="channels = 2 be 1 or 3"):
+    with pytest.raises(ValueError, match="channels = 2"):
         folder.image_folder(tmp_path, batch=1, channels=2)
     (tmp_path / "b" / "broken.jpg").write_bytes(b"no jpeg")
     with pytest.raises(ValueError, match=r"b/broken\.jpg: is not a readable image"):

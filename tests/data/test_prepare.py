@@ -92,7 +92,7 @@ BAD = {
     "ignored": (lambda: prepare.check_labels(np.array([-2]), classes=3, source="s", ignored=True), "0 … 2 or -1"),
     "fraction": (lambda: prepare.check_labels(np.array([0.5]), classes=3, source="s"), r"label 0\.5 of row 0"),
     "nan": (lambda: prepare.check_labels(np.array([np.nan]), classes=3, source="s"), "label nan of row 0"),
-    "axes": (lambda: prepare.check_labels(np.zeros((2, 2)), classes=3, source="s"), r"shape \(n,\), got \(2, 2\)"),
+    "axes": (lambda: prepare.check_labels(np.zeros((2, 2)), classes=3, source="s"), r"\(n,\), got float64 \(2, 2\)"),
     "few": (lambda: prepare.split_rows(np.arange(2), source="s"), "s: 2 rows are too few, nothing is left for"),
     "none": (lambda: prepare.split_rows(np.zeros((0, 2))), "0 rows are too few"),
 }

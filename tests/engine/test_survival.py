@@ -41,26 +41,6 @@ def undisturbed(tiny, tmp_path_factory, no_report):
     return train(tiny.config, run=tmp_path_factory.mktemp("runs"), limits=EVERY_TEN, quiet=True).folder
 
 
-# -- killed ------------------------------------------------------------------------------------------------------------
-@pytest.mark.night
-def test_twenty_kills_leave_no_trace(tmp_path):
-    words = [sys.executable, str(HERE / "survival_child.py"), str(tmp_path / "killed"), "0"]
-    env = {**os.environ, "PYTHONPATH": ROOT}
-    done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=900)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["kills"] >= 20
-    assert told["torn"] >= 5  # every other kill is aimed at a save, which may end just before
-    assert told["status"] == 0, done.stderr
-    program = "import sys, survival_child as child; from pathlib import Path; child.work(Path(sys.argv[1]))"
-    calm = [sys.executable, "-c", program, str(tmp_path / "calm")]
-    subprocess.run(calm, check=True, env={**env, "PYTHONPATH": f"{ROOT}:{HERE}"}, timeout=300)
-    (killed,), (calm,) = ([p.parent for p in (tmp_path / name).glob("*/*/config.json")] for name in ("killed", "calm"))
-    assert last_digest(killed) == last_digest(calm)
-    assert comparable(read(killed)) == comparable(read(calm))
-    assert Checkpoints(killed / "checkpoints").steps()[-1] == 800
-
-
 # -- preempted ---------------------------------------------------------------------------------------------------------
 def test_a_signal_saves_and_a_resume_ends_with_the_same_bits(undisturbed, tiny, tmp_path, capfd):
     """SIGTERM; test_resume.py does the same with Ctrl-C."""
