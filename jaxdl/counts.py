@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.types import UserError
 
@@ -26,7 +26,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         return
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         finite = isinstance(value, float | np.floating) and np.isfinite(value)
-        hint = f": give {name} = {max(round(value), least)}, or compute it with round(...)" if finite else ""
+        hint = f": give {name} = {max(round(float(value)), least)}, or compute it with round(...)" if finite else ""
         shown = repr(value.item() if isinstance(value, np.generic) else value)
         raise UserError(f"{name} = {shown} must be a whole number{hint}")
     if value < least:
@@ -41,7 +41,7 @@ def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) 
     jaxdl.types.UserError: rate = 1.5 must be a number from 0 to 1
     """
     for name, value in values.items():
-        if value is None or callable(value) or isinstance(value, jax.core.Tracer):
+        if value is None or callable(value) or isinstance(value, Tracer):
             continue
         array = np.asarray(value)
         number = array.dtype.kind not in "bcOSUMm"

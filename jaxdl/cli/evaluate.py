@@ -4,45 +4,30 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-import tyro
 
 from jaxdl import runtime
-from jaxdl.cli.options import read_flags
+from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.reports import as_json
-from jaxdl.runs.members import load
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainedOptions):
     """Compute the metrics of a run on a whole split.
 
     It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
     (`python -m jaxdl export`), which executes no Python file.
     """
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     split: str = "test"
     """train, validation or test."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Take the weights of the best evaluation or of the last checkpoint."""
-    member: int | None = None
-    """Number of the member, if the folder is that of a sweep."""
-    trust: bool = False
-    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     json: bool = False
     """Print JSON, including arrays such as the confusion matrix."""
-    device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute."""
 
 
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl evaluate")
     runtime.configure(device=options.device)
-    trained = load(options.run, options.checkpoint, member=options.member, trust=options.trust)
+    trained = options.load()
     result = trained.evaluate(options.split)
     if options.json:
         arrays = {name: as_json(value) for name, value in result.report.items()}
@@ -54,9 +39,8 @@ def run(args: Sequence[str]) -> int:
 
     data = trained.experiment.data
     member = "" if options.member is None else f", member {options.member}"
-    table = Table(
-        title=f"{options.run.name}{member}: {options.split} split of {data.name}, {options.checkpoint} weights"
-    )
+    print(f"{options.run.name}{member}: {options.split} split of {data.name}, {options.checkpoint} weights")
+    table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in result.metrics.items():

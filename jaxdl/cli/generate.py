@@ -4,14 +4,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tyro
 
 from jaxdl import runtime
 from jaxdl.cli.generate_examples import make
-from jaxdl.cli.options import read_flags
+from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data.tokenizers import HuggingFace, named
 from jaxdl.decode import beam_search, greedy, sample, step_of
 from jaxdl.decode.stream import stream
@@ -19,11 +19,10 @@ from jaxdl.experiment import ExperimentError
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Decoder, EncoderDecoder
 from jaxdl.pretrained.folder import open_weights
-from jaxdl.runs.members import load
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainedOptions):
     """Continue a prompt with a language model, or draw examples from a GAN or a VAE.
 
     It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
@@ -52,14 +51,6 @@ class Options:
     """Class of the examples, by name or number, if the model is conditional. None: all classes in turn."""
     out: Path | None = None
     """File for the examples, .png or .npy. None: a new file in the run folder."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Take the weights of the best evaluation or of the last checkpoint."""
-    member: int | None = None
-    """Number of the member, if the folder is that of a sweep."""
-    trust: bool = False
-    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
-    device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -69,7 +60,7 @@ def run(args: Sequence[str]) -> int:
     if (options.run / "weights.json").is_file():
         return write(*imported(options.run), options)
 
-    trained = load(options.run, options.checkpoint, member=options.member, trust=options.trust)
+    trained = options.load()
     if trained.experiment.task.generative:
         made = make(trained, options.samples or 64, label=options.label, seed=options.seed, path=options.out)
         print(f"{options.samples or 64} examples: {made}")

@@ -6,6 +6,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import wraps
+from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,10 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from jaxdl import runtime
+from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError, load_config, override_types
+from jaxdl.runs.members import load
+from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, as_typed, knob_types, refuse_reserved
 from jaxdl.shipped import commands_here
 
@@ -22,24 +26,36 @@ FLAT = tyro.conf.OmitArgPrefixes
 """Groups of flags are titles in the help, not prefixes of the flags."""
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How the run is carried out. None of these changes its result beyond rounding."""
+@dataclass(frozen=True, kw_only=True)
+class TrainedOptions:
+    """A trained run, and which of its weights to use."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Take the weights of the best evaluation or of the last checkpoint."""
+    member: int | None = None
+    """Number of the member, if the folder is that of a sweep."""
+    trust: bool = False
+    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
+    device: Literal["cpu", "gpu", "tpu"] | None = None
+    """Where to compute. None: what JAX_PLATFORMS says, else the fastest that JAX finds."""
+
+    def load(self) -> Run:
+        """The run."""
+        return load(self.run, self.checkpoint, member=self.member, trust=self.trust)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """What `train` and `sweep` have in common. None of these changes a result beyond rounding."""
 
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute. None: what JAX_PLATFORMS says, else the fastest that JAX finds."""
-    mesh: str | None = None
-    """Devices by axis: data=N, fsdp=N, model=N, as in data=4,model=2. None: all devices share the batch."""
-    strategy: Literal["jit", "pmap"] = "jit"
-    """How several devices are programmed; pmap is for data parallelism only."""
     devices: int | None = None
     """Number of virtual devices to split the CPU into, to try a mesh."""
     run: str = "runs"
-    """Folder under which <experiment>/<date-time>-s<seed>/ is made."""
-    resume: str | None = None
-    """Continue this run folder; without a value, the latest run of this experiment. Executes the folder's experiment.py."""
-    trust: bool = False
-    """Resume a run folder whose config.json or experiment.py was changed after the run wrote it."""
+    """Folder in which a folder for the experiment and in it the run folder <date-time>-s<seed> are made."""
     log_every: int | None = None
     """Steps between lines of metrics.jsonl. None: 50, or a fiftieth of a shorter run."""
     checkpoint_every: int | None = None
@@ -50,6 +66,35 @@ class RunOptions:
     """Give up after this many steps in a row with a loss or a gradient that is not finite."""
     deterministic: bool = False
     """Give the same bits at every run on a GPU, too (slower). A CPU always does."""
+    quiet: bool = False
+    """Show no progress."""
+
+    def limits(self, **more: Any) -> Limits:
+        """The limits of the training loop."""
+        names = ("log_every", "stop_at", "checkpoint_every")
+        counts = {name: positive(name, getattr(self, name)) for name in names}
+        return Limits(**counts, max_bad=positive("max_bad_steps", self.max_bad_steps), **more)
+
+
+def positive(name: str, value: Any) -> Any:
+    """The value of a flag that must be None or at least 1."""
+    if value is not None and not value >= 1:
+        raise ExperimentError(f"--{name.replace('_', '-')} {value}: must be 1 or more")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(TrainingOptions):
+    """How the run is carried out. None of these changes its result beyond rounding."""
+
+    mesh: str | None = None
+    """Devices by axis: data=N, fsdp=N, model=N, as in data=4,model=2. None: all devices share the batch."""
+    strategy: Literal["jit", "pmap"] = "jit"
+    """How several devices are programmed; pmap is for data parallelism only."""
+    resume: str | None = None
+    """Continue this run folder; without a value, the latest run of this experiment. Executes the folder's experiment.py."""
+    trust: bool = False
+    """Resume a run folder whose config.json or experiment.py was changed after the run wrote it."""
     debug_nans: bool = False
     """Stop at the operation that produces the first NaN (slow)."""
     profile: bool = False
@@ -63,8 +108,6 @@ class RunOptions:
     watchdog: float | None = None
     """Seconds without progress after which the process ends (10 times as many while it compiles). None: 300 if there are
     several processes, else never."""
-    quiet: bool = False
-    """Show no progress."""
 
 
 DOCS = {

@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tyro
 
 from jaxdl import runtime
-from jaxdl.cli.options import read_flags
+from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
 from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
-from jaxdl.runs.members import load
 from jaxdl.runs.run import as_rows
 from jaxdl.types import UserError
 
@@ -26,8 +25,8 @@ MOST_COMPARED = 10
 """Number of embeddings up to which every pair is compared."""
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainedOptions):
     """Predict for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), tables (csv), texts (txt).
 
     It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
@@ -38,18 +37,10 @@ class Options:
     """The run folder, or a folder made by import-weights."""
     files: tyro.conf.Positional[tuple[Path, ...]]
     """One or more files."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Take the weights of the best evaluation or of the last checkpoint."""
     top: int = 5
     """Number of classes to show, the most probable first."""
-    member: int | None = None
-    """Number of the member, if the folder is that of a sweep."""
-    trust: bool = False
-    """Use a run folder whose config.json or experiment.py was changed after the run wrote it."""
     json: bool = False
     """Print one JSON object per line instead of text."""
-    device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -66,7 +57,7 @@ def run(args: Sequence[str]) -> int:
         return by_weights(options)
 
     try:
-        trained = load(options.run, options.checkpoint, member=options.member, trust=options.trust)
+        trained = options.load()
     except ValueError as error:
         raise UserError(f"{error}{instead(options.run)}" if "is not a run folder" in str(error) else error) from None
     data, embedded = trained.experiment.data, {}

@@ -20,15 +20,14 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxdl import runtime
-from jaxdl.cli.options import parse, read_flags
-from jaxdl.cli.train import PAUSED, positive
-from jaxdl.engine.loop import Limits
+from jaxdl.cli.options import TrainingOptions, parse, positive, read_flags
+from jaxdl.cli.train import PAUSED
 from jaxdl.experiment import Experiment, ExperimentError, load_config
 from jaxdl.runs import sweep as sweeps
 
 
-@dataclass(frozen=True)
-class SweepOptions:
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(TrainingOptions):
     """How the sweep is carried out. Each device trains some of the members."""
 
     random: int | None = None
@@ -39,24 +38,6 @@ class SweepOptions:
     """Successive halving: at a few steps, each three times the one before, only the best third of the members continues."""
     how: Literal["measure", "together", "in turn"] = "measure"
     """All members at once by vmap ("together"), or one after the other ("in turn"); "measure" takes the faster on a CPU."""
-    device: Literal["cpu", "gpu", "tpu"] | None = None
-    """Where to compute. None: what JAX_PLATFORMS says, else the fastest that JAX finds."""
-    devices: int | None = None
-    """Number of virtual devices to split the CPU into."""
-    run: str = "runs"
-    """Folder under which <experiment>-sweep/<date-time>-s<seed>/ is made."""
-    log_every: int | None = None
-    """Steps between lines of metrics.jsonl. None: 50, or a fiftieth of a shorter run."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints. None: at every best evaluation, every minute and at the end."""
-    stop_at: int | None = None
-    """Pause after this step with a checkpoint; `--resume` continues."""
-    max_bad_steps: int = 10
-    """Give up a member after this many steps in a row with a loss or a gradient that is not finite."""
-    deterministic: bool = False
-    """Give the same bits at every run on a GPU, too (slower). A CPU always does."""
-    quiet: bool = False
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +80,6 @@ def run(args: Sequence[str]) -> int:
             raise ExperimentError(f"nothing to sweep: give a knob values, as in --seed 0:8 or --lr 1e-4,1e-3 ({names})")
         runtime.configure(options.device, deterministic=options.deterministic, devices=options.devices)
         points = draw(swept, options.random, options.draw_seed) if options.random is not None else grid(swept)
-        limits = Limits(
-            log_every=positive("log-every", options.log_every),
-            stop_at=positive("stop-at", options.stop_at),
-            checkpoint_every=positive("checkpoint-every", options.checkpoint_every),
-            max_bad=positive("max-bad-steps", options.max_bad_steps),
-        )
         how = None if options.how == "measure" else options.how
         outcome = sweeps.sweep(
             config,
@@ -112,7 +87,7 @@ def run(args: Sequence[str]) -> int:
             run=options.run,
             how=how,
             prune=options.prune,
-            limits=limits,
+            limits=options.limits(),
             quiet=options.quiet,
             **{name: value for name, value in values.items() if name not in swept},
         )

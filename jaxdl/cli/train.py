@@ -8,9 +8,8 @@ from typing import Any
 
 from jaxdl import runtime
 from jaxdl.cli.errors import guarded
-from jaxdl.cli.options import LATEST, RunOptions, parse, with_value
+from jaxdl.cli.options import LATEST, RunOptions, parse, positive, with_value
 from jaxdl.engine import distributed
-from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError, load_config, refuse_while_reading
 from jaxdl.record.run import RunFolder, find_runs, open_run
 from jaxdl.runs import train as runs
@@ -92,14 +91,7 @@ def train(config: Config, args: Sequence[str], *, prog: str) -> int:
     if several:
         distributed.join(*meeting)
         runtime.start_backend(options.device)
-    limits = Limits(
-        log_every=positive("log-every", options.log_every),
-        checkpoint_every=positive("checkpoint-every", options.checkpoint_every),
-        stop_at=positive("stop-at", options.stop_at),
-        max_bad=positive("max-bad-steps", options.max_bad_steps),
-        profile=options.profile,
-        watchdog=positive("watchdog", options.watchdog),
-    )
+    limits = options.limits(profile=options.profile, watchdog=positive("watchdog", options.watchdog))
     result = runs.train(
         config,
         run=options.run,
@@ -134,9 +126,3 @@ def value_of(args: Sequence[str], flag: str) -> str | None:
         if arg.startswith(f"{flag}="):
             return arg.split("=", 1)[1]
     return None
-
-
-def positive(name: str, value: Any) -> Any:
-    if value is not None and value < 1:
-        raise ExperimentError(f"--{name} {value}: must be 1 or more")
-    return value

@@ -94,7 +94,6 @@ def precision_recall_f1(
     elif average not in ("macro", None):
         raise UserError(f"average = {average!r} must be 'micro', 'macro' or None")
     hits, said, true = counts.astype(np.float64)
-    values = [
-        quotient(part, whole, zero_division) for part, whole in ((hits, said), (hits, true), (2 * hits, said + true))
-    ]
-    return tuple(values if average is None else map(mean_defined, values))
+    mean = mean_defined if average else np.asarray
+    share = lambda part, whole: mean(quotient(part, whole, zero_division))
+    return share(hits, said), share(hits, true), share(2 * hits, said + true)

@@ -37,6 +37,7 @@ def draw_attention(
         axes.set_yticks(range(len(y)), y, fontsize=8, color=INK)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
+        axes.grid(False)
         axes.spines[:].set_visible(False)
         if i < len(titles):
             axes.set_xlabel(titles[i], fontsize=9, color=INK)

@@ -154,16 +154,20 @@ def _outcome(run: RunFolder, history: Sequence[Line]) -> str:
 
 
 def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], metric: str, mode: str) -> str:
-    """Metrics by column: the results, with the weights that the run ends with, then the last and the best evaluation."""
-    columns: dict[str, Mapping[str, Any]] = {}
+    """The result in a sentence, and all metrics: of the result, and of the last and the best evaluation where they differ."""
+    columns: dict[str, Mapping[str, Any]] = dict(finals)
+    end = next((line for line in reversed(history) if line["kind"] == "end"), {})
+    evaluations: dict[int, list[str]] = {}  # step -> what it is
     last = next((line for line in reversed(history) if line["kind"] == "eval"), None)
     best = best_evaluation(history, metric, mode)
-    if last is not None:
-        both = " and best" if last is best else ""
-        columns[f"{last.get('split', 'validation')}, last{both} (step {last['step']})"] = last
-    if best is not None and best is not last:
-        columns[f"{best.get('split', 'validation')}, best {metric} (step {best['step']})"] = best
-    columns = {**{f"**{split}**": numbers for split, numbers in finals.items()}, **columns}
+    for line, what in ((last, "last"), (best, f"best {metric}")):
+        if line is not None and not (line["step"] == end.get("weights") and line.get("split") in finals):
+            evaluations.setdefault(line["step"], []).append(what)
+    for line in (last, best):
+        if line is not None and line["step"] in evaluations:
+            columns[
+                f"{line.get('split', 'validation')}, {' and '.join(evaluations[line['step']])} (step {line['step']})"
+            ] = line
     if not columns:
         return "Nothing was evaluated yet.\n"
     names = [metric, "loss"]
@@ -171,10 +175,12 @@ def _results(history: Sequence[Line], finals: Mapping[str, Mapping[str, Any]], m
         names += [name for name, value in numbers.items() if isinstance(value, int | float) and name != "step"]
     names = [name for name in dict.fromkeys(names) if any(name in numbers for numbers in columns.values())]
     rows = [[name, *(shown_number(numbers.get(name)) for numbers in columns.values())] for name in names]
-    whose = whose_weights(history, metric, mode) if finals else ""
-    splits = " and ".join(f"**{plain_text(split)}**" for split in finals)
-    said = f"The result of this run is {splits}{', ' * bool(whose)}{whose}.\n\n"
-    return said * bool(finals) + markdown_table(["", *columns], rows) + "\n"
+    said = ""
+    if finals:
+        split = "test" if "test" in finals else list(finals)[-1]
+        value, whose = shown_number(finals[split].get(metric)), whose_weights(history, metric, mode)
+        said = f"**{plain_text(f'{split} {metric} {value}')}**{', ' * bool(whose)}{whose}.\n\n"
+    return said + markdown_table(["", *columns], rows) + "\n"
 
 
 def _written(value: Any) -> str:

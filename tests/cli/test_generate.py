@@ -46,7 +46,7 @@ def loaded(written):
 @pytest.fixture
 def once(loaded, monkeypatch):
     """The run is loaded once for all flags that are tried: its model is traced when it is loaded."""
-    monkeypatch.setattr("jaxdl.cli.generate.load", lambda *_, **__: loaded)
+    monkeypatch.setattr("jaxdl.cli.options.load", lambda *_, **__: loaded)
 
 
 def test_writes_what_the_seed_says(written, capsys, once):

@@ -85,7 +85,7 @@ def test_a_classifier_of_images(run):
     assert "### Confusion matrix (test split)\n\n![Confusion matrix (test split)]" in text
     for line in (
         "**Finished** at step 30: trained 1 min 15 s, compiled 1.2 s; 2 steps ",
-        "|  | **test** | validation, last (step 30) | validation, best accuracy (step 20) |",
+        "|  | test | validation, last (step 30) | validation, best accuracy (step 20) |",
         " | nan | 0.75 |",
         "| loss | 0.5 | 0.06667 | 0.1 |",
         "**Digits (8 x 8)**: Every fifth example is a test example; 12 train, 12 test; batches of 4.",
@@ -176,7 +176,7 @@ def test_sizes_are_not_said_twice_and_the_best_may_be_the_last(run):
     data.split = "9 train: all."
     text, _ = write(run, [], data)
     assert "**Digits (8 x 8)**: 9 train: all; batches of 4." in text
-    assert "|  | validation, last and best (step 40) |" in text
+    assert "|  | validation, last and best accuracy (step 40) |" in text
 
 
 def test_a_paused_run(run):
