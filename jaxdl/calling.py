@@ -34,6 +34,8 @@ def called(
                 f"{type(model).__name__} takes no {min(unknown)}: write a module with __call__(self, x, *, train)"
             )
         return model, {"method": lambda bound, x, **options: in_order(bound.layers, x, train, **options), **options}
+    if hasattr(model, "wrapped"):  # an adapter, which looks at the signature of what it wraps
+        return model, {"train": train, **({} if method == "__call__" else {"call": method}), **options}
     if not callable(getattr(model, method, None)):
         raise UserError(f"{contract(model, method)}; it has no such method")
     signature = inspect.signature(getattr(model, method))

@@ -58,7 +58,7 @@ def checked(function: Callable[..., Any], before: Batch, after: Any, kind: str =
     for entry in [name for name in ("x", "y", "mask") if name in before]:
         if entry not in after:
             raise UserError(f"{kind} {name} must keep {entry!r} in the batch, got {sorted(after)}")
-        rows, got = len(before[entry]), len(after[entry])
+        rows, got = np.shape(before[entry])[0], np.shape(after[entry])[0]  # symbolic in an export
         if got != rows:
             raise UserError(f"{kind} {name} must keep the {rows} rows of {entry!r}, got {got}")
     return after

@@ -84,7 +84,7 @@ class FromNNX(nn.Module):
     make: Callable[..., nnx.Module]
 
     @nn.compact
-    def __call__(self, *inputs: Any, train: bool, method: str = "__call__", **options: Any) -> Any:
+    def __call__(self, *inputs: Any, train: bool, call: str = "__call__", **options: Any) -> Any:
         stream = "params" if self.is_initializing() else "dropout"
         rngs = nnx.Rngs(self.make_rng(stream) if self.has_rng(stream) else 0)
         net = self.make(**_rngs(_parameters(self.make.func), rngs))
@@ -96,14 +96,15 @@ class FromNNX(nn.Module):
         if not self.is_initializing():
             nnx.update(net, unflatten_dict({path: self.kept(collection, path) for collection, path in first}))
         (net.train if train else net.eval)()
-        if "rngs" in inspect.signature(getattr(net, method)).parameters:  # for layers that were made without
+        method = getattr(net, call, None)
+        if callable(method) and "rngs" in inspect.signature(method).parameters:  # for layers that were made without
             options["rngs"] = rngs
-        outputs = run(net, *inputs, train=train, method=method, **options)
+        outputs = run(net, *inputs, train=train, method=call, **options)
         last = _variables(net)
         if new := last.keys() - first.keys():
             name = "/".join(map(str, min(new, key=str)[1]))
             raise UserError(
-                f"{type(net).__name__} makes its variable {name} in {method}: make it in __init__, so that it is kept"
+                f"{type(net).__name__} makes its variable {name} in {call}: make it in __init__, so that it is kept"
             )
         for collection in {collection for collection, _ in first}:
             if self.is_mutable_collection(collection):

@@ -61,7 +61,7 @@ def check_recorded(folder: RunFolder, *, trust: bool = False) -> None:
     now = identity(folder.config)
     for path in sorted((*folder.folder.glob("checkpoints/*/meta.json"), *folder.folder.glob("group-*/*/*/meta.json"))):
         try:
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             then, source = record["meta"].get("run"), record["meta"].get("source")
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue  # a damaged checkpoint: restoring says so
