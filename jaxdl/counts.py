@@ -34,17 +34,21 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) -> None:
-    """`UserError` unless the values are finite numbers from `least` to `most`. None, traced values and functions pass.
+    """`UserError` unless the values, also those in tuples, are finite numbers from `least` to `most`.
+
+    None, traced values and functions pass.
 
     >>> check_numbers(0, 1, rate=1.5)
     Traceback (most recent call last):
     jaxdl.types.UserError: rate = 1.5 must be a number from 0 to 1
     """
-    for name, value in values.items():
+    every = ((name, one) for name, value in values.items() for one in (value if isinstance(value, tuple) else (value,)))
+    for name, value in every:
         if value is None or callable(value) or isinstance(value, Tracer):
             continue
         array = np.asarray(value)
         number = array.dtype.kind not in "bcOSUMm"
         if not number or not (np.isfinite(array) & (array >= least) & (array <= most)).all():
             wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-            raise UserError(f"{name} = {value!r} must be a number {wanted}")
+            shown = array.item() if array.ndim == 0 else value
+            raise UserError(f"{name} = {shown!r} must be a number {wanted}")

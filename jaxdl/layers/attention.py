@@ -26,8 +26,6 @@ Weights = Float[Array, "batch heads queries keys"]
 
 Mask = Bool[Array, "#batch #heads queries keys"]
 
-# -- masks ------------------------------------------------------------------------------------------------------------
-
 
 def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
     """Mask for keys at the position of the query or before it.
@@ -40,6 +38,7 @@ def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
 
 def local_mask(q_positions: Positions, k_positions: Positions, left: int, right: int = 0) -> Mask:
     """Mask for keys from `left` positions before the query to `right` positions after it."""
+    check_counts(0, left=left, right=right)
     distance = k_positions[:, None, :] - q_positions[:, :, None]
     return ((distance >= -left) & (distance <= right))[:, None]
 
