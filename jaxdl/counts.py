@@ -50,4 +50,5 @@ def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) 
         number = array.dtype.kind not in "bcOSUMm"
         if not number or not (np.isfinite(array) & (array >= least) & (array <= most)).all():
             wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-            raise UserError(f"{name} = {value!r} must be a number {wanted}")
+            shown = array.item() if array.ndim == 0 else value
+            raise UserError(f"{name} = {shown!r} must be a number {wanted}")
