@@ -98,9 +98,7 @@ class FromNNX(nn.Module):
             nnx.update(net, unflatten_dict({path: self.kept(collection, path) for collection, path in first}))
         (net.train if train else net.eval)()
         method = getattr(net, call, None)
-        if (
-            callable(method) and "rngs" in inspect.signature(method).parameters
-        ):  # for layers that were made without keys
+        if is_sequential(net) or (callable(method) and "rngs" in inspect.signature(method).parameters):
             options["rngs"] = rngs  # for layers that were made without keys
         outputs = run(net, *inputs, train=train, method=call, **options)
         last = _variables(net)
