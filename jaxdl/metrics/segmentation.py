@@ -65,10 +65,11 @@ def report(confusion: Confusion) -> dict[str, Any]:
 
 def iou(confusion: Confusion) -> Float[np.ndarray, "classes"]:
     """Return the intersection over union (Jaccard index) of each class: TP / (TP + FP + FN)."""
-    hits = np.diag(confusion)
+    confusion, hits = np.asarray(confusion), np.diag(confusion)
     return quotient(hits, confusion.sum(0) + confusion.sum(1) - hits)
 
 
 def dice_score(confusion: Confusion) -> Float[np.ndarray, "classes"]:
     """Return the Dice coefficient (the F1 of pixels) of each class: 2·TP / (2·TP + FP + FN)."""
+    confusion = np.asarray(confusion)
     return quotient(2 * np.diag(confusion), confusion.sum(0) + confusion.sum(1))
