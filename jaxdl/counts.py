@@ -1,4 +1,4 @@
-"""Counts: whole numbers, checked where they enter. A loop over 19.5 steps would never meet its end."""
+"""Checks of numbers where they enter: a loop over 19.5 steps would never end."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ def check_counts(least: int = 1, /, **values: Any) -> None:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """`ValueError` unless a value is a whole number of at least `least`; None, a count that is not given, passes.
+    """Raise UserError unless a value is a whole number of at least `least`. None (not given) passes.
 
     >>> check_count("steps", 19.5)
     Traceback (most recent call last):
