@@ -302,6 +302,8 @@ def test_a_small_gpt_learns():
     assert noisy[0] != noisy[1]
     with pytest.raises(UserError):
         task.check_tokens(np.array([11]))
+    assert from_nnx(MiniGPT, 8, 12, width=16, heads=2, depth=2).vocab == 12
+    assert from_nnx(nnx.Linear, 8, 12).vocab is None
 
 
 class Coder(nnx.Module):
