@@ -282,7 +282,7 @@ def learns(task, batch, steps=60):
     return one_program(run)
 
 
-@pytest.mark.parametrize("net", [VisionTransformer, CNN])
+@pytest.mark.parametrize("net", [pytest.param(VisionTransformer, marks=pytest.mark.slow), CNN])
 def test_a_network_of_images_learns(net):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 8, 8, 1)).astype(np.float32), np.arange(8, dtype=np.int32) % 4
