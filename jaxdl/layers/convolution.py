@@ -178,20 +178,13 @@ class Conv(nn.Module):
         return _biased(self, convolve(x, kernel, padding=self.padding, **options))
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(Conv):
     """Transposed convolution layer: `convolve_transpose(x, kernel) + bias`. The defaults double the spatial sizes."""
 
-    features: int
     kernel_size: Sizes = 4
     strides: Sizes = 2
     padding: Padding = 1
-    output_padding: Sizes | int = 0
-    dilation: Sizes = 1
-    groups: int = 1
-    use_bias: bool = True
-    kernel_init: Initializer = lecun
-    bias_init: Initializer = nn.initializers.zeros
-    kernel_map: KernelMap = None
+    output_padding: Sizes = 0
 
     @nn.compact
     def __call__(self, x: Images, *, train: bool = False) -> Maps:

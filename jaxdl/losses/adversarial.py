@@ -84,9 +84,7 @@ def gradient_penalty(
     >>> penalty(jnp.ones((2, 4)), jnp.zeros((2, 4)), jax.random.key(0)).tolist()
     [4.0, 4.0]
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(
-        key, row_numbers(real.shape[0])
-    )  # do not depend on how the batch is split
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(real.shape[0]))  # the same for any micro-batches
     u = jax.vmap(lambda key: jax.random.uniform(key, dtype=real.dtype))(keys)
     u = jnp.broadcast_to(u.reshape(-1, *(1,) * (real.ndim - 1)), real.shape)
     squared = _gradient_norm_squared(critic, u * real + (1 - u) * fake)
