@@ -27,8 +27,8 @@ FREE = ("workers",)
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values by name, from config.json, that determine the result of a run.
 
-    Absolute paths and the knobs in FREE are left out, so that a run can be moved and use another number of workers. The data at a path
-    have their own checksum.
+    Absolute paths and the knobs in FREE are left out, so that a run can be moved and use another number of workers. The data at a
+    path have their own checksum.
     """
     sweep = config.get("sweep", {})
     members = {f"{name} of member {i}": v for i, one in enumerate(sweep.get("points", ())) for name, v in one.items()}

@@ -22,7 +22,15 @@ pytestmark = pytest.mark.programs(20, "whole trainings")
 
 CONFIG = {
     "format": 2,
-    "knobs": {"lr": 0.1, "folder": "/home/me/photos", "workers": 3, "hub": "me/net", "widths": (8, 4), "decay": 0.5, "seed": 0},
+    "knobs": {
+        "lr": 0.1,
+        "folder": "/home/me/photos",
+        "workers": 3,
+        "hub": "me/net",
+        "widths": (8, 4),
+        "decay": 0.5,
+        "seed": 0,
+    },
     "recorded": {"eval_every": 5, "ema": None, "precision": "float32"},
     "select": ["loss", "min"],
     "data": "07b95e3d",
