@@ -6,9 +6,9 @@ Run:    python -m experiments.cifar10_sngan --folder PATH --classifier INCEPTION
 Cost:   100,000 updates of the generator and 500,000 of the critic, a GPU's work; not measured here.
 Expect: FID on Inception's features (published, mimicry): 16.77, conditional 10.84; not measured here.
 
-INCEPTION is what `python -m jaxdl import-weights inception_v3 FILE -o INCEPTION` makes of torchvision's weights. The published
-numbers are on TensorFlow's Inception, 50,000 made images and the whole training set, so they are no more than near: the report
-names the weights and how images were brought to them. Without it, a small CNN is trained on CIFAR-10 and measured on.
+INCEPTION is the folder that `python -m jaxdl import-weights inception_v3 FILE -o INCEPTION` writes from torchvision's weights.
+The published numbers use TensorFlow's Inception, 50,000 generated images and the whole training set, so they are comparable only
+approximately; the report names the weights and the preprocessing. Without --classifier a small CNN is trained on CIFAR-10.
 """
 
 from jaxdl import Experiment, main

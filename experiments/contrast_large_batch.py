@@ -46,7 +46,7 @@ def config(
         batch: examples per step.
         optimizer: the optimizer; the table has each at its best learning rate.
         lr: peak learning rate; linear warm-up, then cosine decay to zero.
-        seed: of the initialization and the order.
+        seed: random seed of the initialization and the data order.
     """
     data = vision.digits(batch=batch)
     steps = epochs * data.size("train") // batch

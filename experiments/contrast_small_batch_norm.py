@@ -46,7 +46,7 @@ def config(
         width: units of the two hidden layers.
         norm: normalisation before every ReLU.
         lr: peak learning rate of SGD with momentum 0.9.
-        seed: of the initialization and the order.
+        seed: random seed of the initialization and the data order.
     """
     data = vision.digits(batch=batch)
     steps = epochs * data.steps_per_epoch

@@ -68,7 +68,7 @@ def config(
         batch: examples per step.
         optimizer: the optimizer; the table has each at its best learning rate.
         lr: constant learning rate.
-        seed: of the initialization and the order.
+        seed: random seed of the initialization and the data order.
     """
     data = zipf_words(batch)
     steps = epochs * data.steps_per_epoch

@@ -6,7 +6,7 @@ Run:    python -m experiments.digits_gan
         python -m experiments.digits_gan --conditional
 Cost:   about a minute on a 2-core x86 CPU that was busy with other work, after compiling.
 Expect: on the 269 test digits, by features of the sheet's CNN trained on the training split, mean ± standard deviation over seeds
-        0-2; beside it other images measured the same way:
+        0-2; with other images measured in the same way:
 
                                        FID            KID                precision      recall         coverage
     generated digits                   1.30 ± 0.13    0.020 ± 0.009      0.73 ± 0.04    0.90 ± 0.04    0.61 ± 0.03

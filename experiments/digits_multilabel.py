@@ -60,12 +60,12 @@ def config(
 
     Args:
         epochs: passes over the training split.
-        batch: pictures in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: pictures per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         rate: dropout before the last layer.
-        shift: pixels by which a training picture is moved at most.
-        seed: of the initialization, the order, the dropout and the shifts.
+        shift: maximum shift of a training picture, in pixels.
+        seed: random seed of the initialization, the data order, the dropout and the shifts.
     """
     data = pictures(batch)
     steps = epochs * data.steps_per_epoch

@@ -75,13 +75,13 @@ def config(
 
     Args:
         epochs: passes over the training split.
-        batch: pictures in a step.
-        lr: peak learning rate, after a warm-up and before a cosine to zero.
+        batch: pictures per step.
+        lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
         width: channels of the first level; each of the next has twice as many.
         depth: levels below it.
         degrees: maximum rotation of a training picture and its label map, which also move by up to a twentieth; 0: neither.
-        seed: of the initialization, the order and the augmentation.
+        seed: random seed of the initialization, the data order and the augmentation.
     """
     data = pictures(batch)
     steps = epochs * data.steps_per_epoch

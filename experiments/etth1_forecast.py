@@ -4,20 +4,20 @@ Source: Zhou et al. 2021, arXiv:2012.07436 (data, CC BY-ND 4.0); Zeng et al. 202
         arXiv:2211.14730 (PatchTST). ETTh1.csv: github.com/zhouhaoyi/ETDataset, folder ETT-small.
 Run:    python -m experiments.etth1_forecast --file ETTh1.csv --model dlinear
 Cost:   DLinear 5 s, GRU 15 s, LSTM 20 s, PatchTST 40 s, after compiling, on a 2-core x86 CPU that had other work.
-Expect: squared and absolute error of standardised values, on all 2,785 test windows (the field's 12, 4 and 4 months; the last
-        batch is not dropped, so the batch size plays no part), mean ± standard deviation over seeds 0-2:
+Expect: squared and absolute error of standardised values, on all 2,785 test windows (the usual split of 12, 4 and 4 months; the
+        last batch is kept, so the batch size has no influence), mean ± standard deviation over seeds 0-2:
 
                                                                           MSE              MAE
     --model dlinear (default)                                             0.384 ± 0.002    0.397 ± 0.003
     --model patchtst --width 32 --epochs 3 --lr 1e-3                      0.400 ± 0.001    0.407 ± 0.001
     --model lstm --width 32 --epochs 3                                    0.485 ± 0.005    0.469 ± 0.002
     --model gru --width 32 --epochs 3                                     0.496 ± 0.005    0.473 ± 0.002
-    seasonal persistence, the last 24 hours again                         0.512            0.433
-    persistence, the last hour goes on                                    1.294            0.713
+    seasonal persistence, the last 24 hours repeated                      0.512            0.433
+    persistence, the last hour repeated                                   1.294            0.713
     published, whole test split: DLinear 0.384, PatchTST (width 512, 6.9 million parameters) 0.385
 
 PatchTST is small here, 46,080 parameters; its published size was not measured here. By absolute error the recurrent networks
-do not beat the day before.
+do not beat seasonal persistence.
 """
 
 from typing import Any, Literal
@@ -67,11 +67,11 @@ def config(
     Args:
         file: ETTh1.csv (or ETTh2.csv).
         model: one linear map, a Transformer over patches, or a recurrent network.
-        lookback: hours to read.
-        horizon: hours to forecast, all at once.
-        fill: what stands in for a missing value: the one before it, or none (an error names its row).
+        lookback: hours of input.
+        horizon: hours of the forecast, predicted in one go.
+        fill: replacement of a missing value: the value before it, or none, which refuses it and names the row.
         width: channels of PatchTST, units of a recurrent network.
-        depth: blocks or layers of the same.
+        depth: blocks of PatchTST, layers of a recurrent network.
         epochs: passes over the training windows.
         batch: windows per step.
         lr: peak learning rate; linear warm-up, then cosine decay to zero.

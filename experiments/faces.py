@@ -1,13 +1,13 @@
-"""Recognising people that training never showed, from any folder of photographs sorted by person.
+"""Face recognition of people who are not in the training set, from any folder of photographs sorted by person.
 
-Source: Deng et al. 2018, arXiv:1801.07698 (ArcFace); iResNet, s and m as insightface's arcface_torch has them. Otherwise than
-        there ArcFace's gradient is that of its formula (insightface's takes no notice of the margin, see `losses.margin`) and the
-        learning rate falls along a cosine (there a polynomial).
+Source: Deng et al. 2018, arXiv:1801.07698 (ArcFace); iResNet, s and m as in insightface's arcface_torch. Differences: the
+        gradient of ArcFace is that of its formula (insightface ignores the margin in it, see `losses.margin`), and the learning
+        rate decays by a cosine (there by a polynomial).
 Run:    python -m experiments.faces --folder PHOTOS                 (PHOTOS/ann/1.jpg, PHOTOS/bob/2.png, ...)
         python -m experiments.faces --folder PHOTOS --pairs pairs.txt   (pairs to verify, in LFW's form or `one.jpg other.jpg 1`)
-Cost:   not measured here: photographs of people are yours to bring.
+Cost:   not measured here: it needs photographs of people.
 Expect: not measured on faces. The recipe on drawings of characters instead (`images_background_small1` of Omniglot, whole
-        alphabets held out; --size 32 --width 16 --dim 128 --epochs 15, seeds 0-2), 24 characters that were never seen:
+        alphabets held out; --size 32 --width 16 --dim 128 --epochs 15, seeds 0-2), 24 unseen characters:
 
                                 MAP@R           recall@1        equal error rate
             --loss arcface      60.6 ± 1.0 %    91.5 ± 0.4 %     8.4 ± 0.2 %
@@ -17,9 +17,9 @@ Expect: not measured on faces. The recipe on drawings of characters instead (`im
         Published, trained on 5.2 million photographs of 93,431 people: iResNet-50 97 % TAR at FAR 1e-4 on
         IJB-C (`lfw_verification`). From a folder of hundreds of people expect far less, and compare with --loss classifier.
 
-70 % of the people train, 15 % choose the best weights, 15 % are tested: no one is in two parts. With --pairs all people named
-there are set aside for the test, and 15 % of the others choose the best weights. Photographs should show the face alone and
-upright; 112x112 is what the network is made for.
+70 % of the people are for training, 15 % for validation and 15 % for the test. With --pairs all people named there are for the
+test and 15 % of the others for validation. Photographs should show the face alone and upright; the network is made for 112x112
+pixels.
 """
 
 from functools import partial
@@ -59,18 +59,18 @@ def config(
 
     Args:
         folder: one subfolder of photographs for each person; or train/, and any of val/ and test/, with such subfolders.
-        pairs: a list of pairs of photographs in the folder to test on; the people in it neither train nor validate.
-        depth: of the iResNet.
+        pairs: a list of pairs of photographs in the folder to test on; the people in it are for the test only.
+        depth: number of layers of the iResNet.
         loss: ArcFace or CosFace, or the features of a common classifier.
-        size: pixels of the photographs' sides; none: they all have one size, which is kept.
-        least: people with fewer photographs are left out; none: one with a single photograph is refused.
-        margin: m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
-        scale: s.
+        size: height and width in pixels; none: all photographs have one size, which is kept.
+        least: minimum number of photographs per person, others are left out; none: refuse people with a single one.
+        margin: margin m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
+        scale: scale s of the cosines.
         width: channels of the first stage; 64 is the published network.
         dim: dimension of the embedding.
         rate: dropout before the embedding.
         epochs: passes over the training photographs.
-        batch: photographs in a step.
+        batch: photographs per step.
         lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: weight decay, coupled as in insightface.
         seed: random seed of the initialization, the data order, the augmentation and the dropout.

@@ -5,16 +5,16 @@ Run:    python -m experiments.fashion_mnist_dcgan --folder PATH   (IDX or npz fi
         python -m experiments.fashion_mnist_dcgan --folder PATH --classifier runs/fashion_mnist_cnn/<a run>
 Cost:   2 minutes on one core of an x86 CPU, after compiling.
 Expect: on the 10,000 test images, by features of the sheet's CNN trained on the training split for an epoch, mean ± standard
-        deviation over seeds 0-2; beside it other images measured the same way:
+        deviation over seeds 0-2; with other images measured in the same way:
 
                                        FID            KID                precision      recall         coverage
-    made clothes                       0.40 ± 0.04    0.012 ± 0.002      0.71 ± 0.01    0.18 ± 0.04    0.18 ± 0.02
-    real digits of the training split  0.001          0.000              0.96           0.96           0.96
+    generated images                   0.40 ± 0.04    0.012 ± 0.002      0.71 ± 0.01    0.18 ± 0.04    0.18 ± 0.02
+    real images of the training split  0.001          0.000              0.96           0.96           0.96
     a Gaussian with the pixels' mean
         and covariance                 0.87           0.032              0.75           0.03           0.08
     noise                              15.6           1.164              0.00           0.00           0.00
 
-800 updates make clothes, not yet all kinds of them: recall and coverage are low.
+After 800 updates the images look like clothes but do not cover all kinds: recall and coverage are low.
 """
 
 from jaxdl import Experiment, main
@@ -46,8 +46,8 @@ def config(
     Args:
         folder: folder of the IDX files (gzipped or not) or of the npz file; none: tensorflow-datasets, if prepared.
         conditional: condition both players on the label.
-        classifier: a run folder of a classifier of these images, whose features made images are measured on; or a folder of
-            imported weights; empty: one is trained.
+        classifier: run folder of a classifier of these images, whose features measure the generated images; or a folder of
+            imported weights; empty: train one.
         classifier_epochs: epochs of that classifier, which is trained at the first evaluation.
         updates: number of updates of each player.
         batch: examples per update.

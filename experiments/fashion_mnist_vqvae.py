@@ -65,7 +65,7 @@ def config(
         epochs: passes over the training split.
         batch: examples per step.
         lr: peak learning rate; linear warm-up, then cosine decay to zero.
-        seed: of the initialization and the order.
+        seed: random seed of the initialization and the data order.
     """
     # 49 symbols of 8 bits are as long as 12 numbers of 32
     data = in_unit_range(vision.fashion_mnist(batch=batch, folder=folder))

@@ -83,7 +83,7 @@ def config(
         batch: examples per step, at most as many as there are.
         lr: peak learning rate; linear warm-up, then cosine decay to zero.
         decay: decoupled weight decay.
-        seed: of the initialization and the order.
+        seed: random seed of the initialization and the data order.
     """
     data = half_of_the_digits(digits, examples, batch)
     frozen = freeze == "features"

@@ -1,15 +1,15 @@
 """ArcFace at scale: train on millions of faces, verify the pairs of Labeled Faces in the Wild.
 
 Source: Deng et al. 2018, arXiv:1801.07698; Huang et al. 2007 (LFW's protocol); sizes, s, m, peak learning rate and weight decay
-        as in insightface's arcface_torch. Otherwise than there ArcFace's gradient is that of its formula (insightface's takes no
-        notice of the margin, see `losses.margin`) and the learning rate falls along a cosine (there a polynomial).
+        as in insightface's arcface_torch. Differences: the gradient of ArcFace is that of its formula (insightface ignores the
+        margin in it, see `losses.margin`), and the learning rate decays by a cosine (there by a polynomial).
 Run:    python -m experiments.lfw_verification --folder MS1MV3 --lfw lfw --pairs pairs.txt --dev-pairs pairsDevTest.txt
 Cost:   not measured here; insightface reports hours on 8 GPUs.
 Expect: not measured here. Published (insightface, iResNet-100 on MS1MV2): 99.83 % ten-fold accuracy on LFW's 6,000 pairs.
 
-The best weights are chosen on LFW's View 1 (`pairsDevTest.txt`), the test is View 2 (`pairs.txt`, ten folds), as its authors ask.
-All faces are aligned and cut to 112x112 before: folders of images, one for each person. The people of LFW must not be in
-the training folder for the number to mean what it says.
+The best weights are chosen on LFW's View 1 (`pairsDevTest.txt`) and tested on View 2 (`pairs.txt`, ten folds), by its protocol.
+All faces must be aligned and cropped to 112x112 before, in one folder per person. The people of LFW must not be in the training
+folder.
 """
 
 from functools import partial
@@ -50,14 +50,14 @@ def config(
 
     Args:
         folder: aligned training faces, one subfolder for each person.
-        lfw: the folder of LFW, `Aaron_Eckhart/Aaron_Eckhart_0001.jpg` and so on, aligned alike.
+        lfw: the folder of LFW, `Aaron_Eckhart/Aaron_Eckhart_0001.jpg` and so on, aligned in the same way.
         pairs: LFW's list to test on, ten folds of 300 + 300 pairs.
         dev_pairs: LFW's list to choose the best weights by.
-        depth: of the iResNet.
+        depth: number of layers of the iResNet.
         loss: ArcFace or CosFace.
         image_size: height and width of the faces.
-        margin: m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
-        scale: s.
+        margin: margin m; none: 0.5 (radians) of arcface, 0.4 (a cosine) of cosface, as in insightface.
+        scale: scale s of the cosines.
         width: channels of the first stage; 64 is the published network.
         dim: dimension of the embedding.
         epochs: passes over the training faces.

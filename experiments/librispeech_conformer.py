@@ -5,8 +5,8 @@ Run:    python -m experiments.librispeech_conformer --folder FOLDER --precision 
         FOLDER holds train-*, dev-* and test-* of openslr.org/12, each flac made a wav once
 Cost:   not measured here.
 Expect: not measured here. Published for Conformer S, whose decoder is an LSTM transducer over word pieces where this is CTC over
-        characters: WER 2.7 / 6.3 % on test-clean / test-other without a language model (table 2 and abstract). A transcript
-        that says nothing has a WER of 100 %.
+        characters: WER 2.7 / 6.3 % on test-clean / test-other without a language model (table 2 and abstract). An empty
+        transcript has a WER of 100 %.
 """
 
 import optax

@@ -55,7 +55,7 @@ def config(
         size: height and width to which drawings are resized.
         dim: dimension of the embedding.
         classes: characters in a batch.
-        each: drawings of each of them.
+        each: drawings of each character in a batch.
         margin: margin of triplet (a distance) and arcface (radians).
         scale: factor of the cosines in arcface.
         temperature: temperature of supcon.

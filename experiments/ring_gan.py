@@ -5,7 +5,7 @@ Source: Srivastava et al. 2017, arXiv:1705.07761, section 5.1 (VEEGAN), whose se
 Run:    python -m experiments.ring_gan
         python -m experiments.ring_gan --layout grid
 Cost:   about a minute on a 2-core x86 CPU that was busy with other work, after compiling (WGAN-GP three times as long).
-Expect: all modes found by every seed. On 2,500 made points, mean ± standard deviation over seeds 0-2:
+Expect: all modes found by every seed. On 2,500 generated points, mean ± standard deviation over seeds 0-2:
 
                             modes found    within 3 deviations    divergence of the modes' shares from even
     --layout ring           8 of 8         93.0 ± 1.3 %           0.002 ± 0.000
@@ -18,7 +18,7 @@ Expect: all modes found by every seed. On 2,500 made points, mean ± standard de
     one Gaussian, fitted    4 and 19       0.2 and 1.3 %          0.750 and 0.403
     a plain GAN, published  1 and 3.3      99.3 and 0.5 %         (VEEGAN: 8 and 24.6 modes, 52.9 and 40.0 %; table 1 there)
 
-A mode is found if one made point is within three deviations of it, as there.
+A mode is found if one generated point is within three standard deviations of it, as in that paper.
 """
 
 from functools import cache

@@ -53,7 +53,7 @@ def config(
         folder: folder of {digit}_{speaker}_{number}.wav; empty: generated telephone tones.
         model: a bidirectional GRU or a small Conformer.
         width: channels of the encoder (of each direction of the GRU).
-        layers: recurrent layers, or Conformer blocks.
+        layers: number of recurrent layers or Conformer blocks.
         longest: symbols of the longest sequence.
         steps: updates.
         batch: sequences per step.

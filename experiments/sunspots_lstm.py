@@ -53,7 +53,7 @@ def config(
         cell: the recurrent cell.
         lookback: months of input; at least 132, one cycle, which the seasonal baseline needs.
         horizon: months of the forecast, predicted in one go.
-        hidden: units of the state.
+        hidden: size of the recurrent state.
         steps: updates.
         batch: windows per step.
         lr: peak learning rate; linear warm-up, then cosine decay to zero.

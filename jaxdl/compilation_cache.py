@@ -1,4 +1,4 @@
-"""Compiled programs, kept between runs: where, under which processor's name, and rid of what a kill left half written."""
+"""The cache of compiled programs on disk: its folder, named after the processor, and the removal of truncated files."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ WRITING = 1.0
 def cache_folder() -> Path:
     """`~/.cache/jaxdl/xla-<processor>`, under XDG_CACHE_HOME where that is set.
 
-    Named after the processor: a home folder may be shared, and a program compiled for AVX-512 kills a machine without.
+    Named after the processor, because a home folder may be shared and a program compiled for AVX-512 crashes without it.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "jaxdl" / f"xla-{_processor()}"
@@ -37,7 +37,7 @@ def set_cache(wanted: bool) -> str:
     """Keep compiled programs in JAX_COMPILATION_CACHE_DIR or `cache_folder()`, or nowhere.
 
     Returns:
-        Why they are not kept though they should be, in one line; "" where all is well.
+        Why programs cannot be kept, in one line; "" if they can.
     """
     if not wanted:
         jax.config.update("jax_enable_compilation_cache", False)
@@ -60,7 +60,7 @@ def set_cache(wanted: bool) -> str:
 
 
 def cannot_write(folder: Path) -> str:
-    """Why nothing can be kept there; "" where it can. Makes the folder."""
+    """Return why a folder cannot be written; "" if it can. Makes the folder."""
     probe = folder / f".write-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,11 +72,11 @@ def cannot_write(folder: Path) -> str:
 
 
 def mend(folder: Path) -> None:
-    """Remove programs of which a process was killed, or the disk full, while they were written.
+    """Remove programs that were only partly written because a process was killed or the disk was full.
 
-    jax writes them in place, never again where something lies, and so warns of a damaged one in every run and compiles
-    it each time. Each is looked at once: the time of `.checked` says up to when that was done. The last seconds are left for
-    the next time, as another process may be writing.
+    jax never overwrites a file of the cache, so it would warn of a damaged one and compile the program in every run. Each file is
+    checked once: the modification time of `.checked` records how far. Files of the last seconds are checked the next time,
+    because another process may be writing them.
     """
     stamp, until = folder / ".checked", time.time() - WRITING
     try:
@@ -94,7 +94,7 @@ def mend(folder: Path) -> None:
 
 
 def _whole(program: bytes) -> bool:
-    """Whether it can be unpacked, or nobody knows."""
+    """Return whether a file can be decompressed; True if that cannot be decided."""
     try:
         from jax._src.compilation_cache import decompress_executable  # jax has no public way to read one
     except ImportError:

@@ -1,10 +1,10 @@
-"""Counts: whole numbers, checked where they enter. A loop over 19.5 steps would never meet its end."""
+"""Checks of numbers where they enter: a loop over 19.5 steps would never end."""
 
 import math
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.types import UserError
 
@@ -16,7 +16,7 @@ def check_counts(least: int = 1, /, **values: Any) -> None:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """`ValueError` unless a value is a whole number of at least `least`; None, a count that is not given, passes.
+    """Raise UserError unless a value is a whole number of at least `least`. None (not given) passes.
 
     >>> check_count("steps", 19.5)
     Traceback (most recent call last):
@@ -26,7 +26,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         return
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         finite = isinstance(value, float | np.floating) and np.isfinite(value)
-        hint = f": give {name} = {max(round(value), least)}, or compute it with round(...)" if finite else ""
+        hint = f": give {name} = {max(round(float(value)), least)}, or compute it with round(...)" if finite else ""
         shown = repr(value.item() if isinstance(value, np.generic) else value)
         raise UserError(f"{name} = {shown} must be a whole number{hint}")
     if value < least:
@@ -34,17 +34,21 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) -> None:
-    """`UserError` unless the values are finite numbers from `least` to `most`. None, traced values and functions pass.
+    """`UserError` unless the values, also those in tuples, are finite numbers from `least` to `most`.
+
+    None, traced values and functions pass.
 
     >>> check_numbers(0, 1, rate=1.5)
     Traceback (most recent call last):
     jaxdl.types.UserError: rate = 1.5 must be a number from 0 to 1
     """
-    for name, value in values.items():
-        if value is None or callable(value) or isinstance(value, jax.core.Tracer):
+    every = ((name, one) for name, value in values.items() for one in (value if isinstance(value, tuple) else (value,)))
+    for name, value in every:
+        if value is None or callable(value) or isinstance(value, Tracer):
             continue
         array = np.asarray(value)
         number = array.dtype.kind not in "bcOSUMm"
         if not number or not (np.isfinite(array) & (array >= least) & (array <= most)).all():
             wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-            raise UserError(f"{name} = {value!r} must be a number {wanted}")
+            shown = array.item() if array.ndim == 0 else value
+            raise UserError(f"{name} = {shown!r} must be a number {wanted}")

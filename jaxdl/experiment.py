@@ -33,29 +33,29 @@ from jaxdl.types import Augment, Data, Metrics, Task, TrainState, UserError, Var
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run, as real objects. Float fields may be traced values: nothing here branches on them.
+    """The description of one run, made of objects. Float fields may be traced values.
 
     Args:
         data: where batches come from (`jaxdl.data`).
         task: what is learned (`jaxdl.tasks`), holding the model.
         optimizer: an optax transformation, or a dictionary by the names that the task's phases use.
-        steps: how many updates.
+        steps: number of updates.
         augment: pure functions (key, batch) -> batch, in order, inside the compiled step.
         eval_every: steps between evaluations on the validation split; None: an epoch.
         stop: early stopping; None: train to the end and keep the last weights.
-        seed: initialization, data order, augmentation and dropout; never the split of the data.
-        data_seed: the order of the data alone; None: `seed`.
-        precision: of the computation, in training, evaluation, prediction and export alike; parameters, statistics, the
-            optimizer, metrics and what is predicted stay float32.
+        seed: seed of initialization, data order, augmentation and dropout; never of the split of the data.
+        data_seed: seed of the data order alone; None: `seed`.
+        precision: precision of the computation in training, evaluation, prediction and export; parameters, statistics, the
+            optimizer state, metrics and predictions stay float32.
         remat: recompute activations in the backward pass instead of storing them.
-        accumulate: micro-batches a step is cut into (memory, not results).
+        accumulate: number of micro-batches per step; it changes memory, not results.
         ema: decay of an exponential moving average of the parameters and their statistics (of a GAN: the generator's),
-            which is then what is evaluated (`jaxdl/engine/average.py`); None: none.
+            which is evaluated instead of the raw weights (`jaxdl/engine/average.py`); None: no average.
         init_from: a run folder, or a folder of imported weights, that this run starts from (`jaxdl/runs/weights.py`).
-        fresh: patterns of parameters that start afresh all the same; a head of another shape does so by itself.
-        rules: path rules for tensor parallelism, of the model's family.
+        fresh: regular expressions of parameters that are initialised anew nevertheless; a head of another shape always is.
+        rules: path rules of the model's family for tensor parallelism.
         callbacks: functions called with every line of the log; they may end the run (`jaxdl/engine/callbacks.py`).
-        follows: the rules of the run that it is loaded from (`jaxdl/formats.py`); those of today for a new one.
+        follows: the format of the run that is loaded (`jaxdl/formats.py`); the newest for a new run.
     """
 
     data: Any
@@ -141,7 +141,7 @@ class Experiment:
         return name, (self.stop.mode or mode) if self.stop is not None else mode
 
     def eval_weights(self, state: TrainState) -> Variables:
-        """(params, model_state) that are evaluated, stopped on and saved as best: averaged ones where there are any."""
+        """Return the (params, model_state) that evaluation, early stopping and the best checkpoint use."""
         if state.ema is not None:
             return average.evaluated(self, state)
         if list(state.opt_state) == [""]:
@@ -149,7 +149,7 @@ class Experiment:
         return state.params, state.model_state
 
     def monitor(self, state: TrainState) -> Metrics:
-        """What the log shows of a state beside the task's own metrics: the learning rate of each optimizer."""
+        """Return what the log shows besides the metrics of the task: the learning rate of each optimizer."""
         shown = {}
         for name, opt_state in state.opt_state.items():
             rate = optim.current_learning_rate(opt_state)
@@ -162,11 +162,11 @@ class Experiment:
 
 
 RECORDED = ("eval_every", "precision", "remat", "accumulate", "ema", "init_from", "data_seed")
-"""Fields of an Experiment that are flags of every experiment: they change numbers, so a resume must repeat them."""
+"""Fields of an Experiment that every experiment takes as flags. They change results, so a resume must repeat them."""
 
 
 def experiment(config: Callable[..., Experiment]) -> Callable[..., Experiment]:
-    """The function itself: experiment files written for jaxdl 0.1 still decorate `config` with this."""
+    """Return the function unchanged: experiment files written for jaxdl 0.1 decorate `config` with this."""
     return config
 
 
@@ -180,18 +180,18 @@ def check_seed(name: str, value: Any) -> None:
 
 
 class ExperimentError(UserError):
-    """A mistake in an experiment file or in how it is called: one line for the person, exit code 2."""
+    """A mistake in an experiment file or in how it is called: reported in one line, exit code 2."""
 
 
 class Unguarded(ExperimentError):
-    """A file that trains or loads when it is read for its `config`."""
+    """An experiment file that trains or loads while it is executed to get its `config`."""
 
 
 _reading: ContextVar[tuple[Path, Path] | None] = ContextVar("reading", default=None)
 
 
 def refuse_while_reading(call: str) -> None:
-    """`Unguarded` where a file calls this while it is read for its `config`: a file that `load` reads would load, without end."""
+    """Raise `Unguarded` if an experiment file calls this while it is executed for its `config`, which would recurse forever."""
     if (reading := _reading.get()) is None:
         return
     path, source = reading
@@ -203,7 +203,7 @@ def refuse_while_reading(call: str) -> None:
 
 
 def of_main(path: Path, source: Path) -> Callable[..., Experiment] | None:
-    """`config` of the script that runs, where that is the very file that is asked for: it need not be executed again."""
+    """Return `config` of the running script if it is the requested file, which then need not be executed again."""
     script = sys.modules.get("__main__")
     file, config = getattr(script, "__file__", None), getattr(script, "config", None)
     if file is None or not callable(config) or not os.path.isfile(file):
@@ -214,9 +214,9 @@ def of_main(path: Path, source: Path) -> Callable[..., Experiment] | None:
 
 
 def load_config(path: str | Path, *, beside: str | None = None) -> Callable[..., Experiment]:
-    """The `config` of an experiment file, from anywhere, or of an experiment by its name (`shipped.locate`).
+    """Return the `config` of an experiment, given its file or its name (`shipped.locate`). The file is executed.
 
-    The file may import what lies in its folder (or that of `beside`).
+    It may import modules from its own folder (or that of `beside`).
     """
     path = shipped.locate(path)
     if not path.is_file():
@@ -252,7 +252,7 @@ def load_config(path: str | Path, *, beside: str | None = None) -> Callable[...,
 
 
 def line_in(path: str | Path, error: BaseException) -> int | str:
-    """The line of a file where an exception arose, the innermost; "" if it did not pass through it."""
+    """Return the innermost line of a file that an exception passed through; "" if there is none."""
     if isinstance(error, SyntaxError) and error.filename and os.path.abspath(error.filename) == os.path.abspath(path):
         return error.lineno or ""
     frames = [

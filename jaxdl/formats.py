@@ -1,11 +1,11 @@
-"""The rules that a run was begun under: `format` in its config.json. What changes a result changes the format.
+"""The format of a run: `format` in its config.json. A change of jaxdl that changes results changes the format.
 
 1 (not recorded)    The average of `ema` held the parameters alone, at the full decay from the first step on, and was evaluated
                     with the statistics of the raw weights. The direction of a metric was guessed from its name.
 2                   The average holds parameters and statistics, and its decay warms up (`train/average.py`). A metric states
                     its direction.
 
-A run goes on, and is evaluated, under the rules it began with.
+A run is resumed and evaluated with the rules of its format.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Rules:
-    """What an experiment follows: the format, and in format 1 the metric that selects and its direction, as recorded."""
+    """The rules of an experiment: its format, and in format 1 the recorded selecting metric with its direction."""
 
     format: int = FORMAT
     select: tuple[str, str] | None = None
@@ -33,13 +33,13 @@ _rules: ContextVar[Rules] = ContextVar("rules", default=TODAY)
 
 
 def current() -> Rules:
-    """The rules of an experiment that is built now."""
+    """Return the rules for an experiment that is built now."""
     return _rules.get()
 
 
 @contextmanager
 def under(rules: Rules) -> Iterator[None]:
-    """Inside this block experiments are built under these rules."""
+    """Build experiments with these rules inside the block."""
     token = _rules.set(rules)
     try:
         yield
@@ -48,7 +48,7 @@ def under(rules: Rules) -> Iterator[None]:
 
 
 def recorded(config: Mapping[str, Any]) -> Rules:
-    """The rules of a run, from its config.json."""
+    """Return the rules of a run, from its config.json."""
     number = config.get("format", 1)
     if number not in range(1, FORMAT + 1):
         raise UserError(f"the run has format {number}, this jaxdl reads formats 1 to {FORMAT}: take a newer jaxdl")
@@ -56,7 +56,7 @@ def recorded(config: Mapping[str, Any]) -> Rules:
 
 
 def note(rules: Rules, folder: Any) -> str | None:
-    """What a person is told of a run that follows older rules."""
+    """Return a note for the user if a run has an older format."""
     if rules.format == FORMAT:
         return None
     kept = "an average of parameters alone, without warm-up, with raw statistics; the recorded direction of its metric"

@@ -1,6 +1,6 @@
-"""The old names of modules that have moved, so that copies of experiment files in run folders go on working.
+"""The old names of modules that have moved, so that copies of experiment files in run folders still work.
 
-The only compatibility code of the package. Whoever moves a module adds its row.
+The only compatibility code of the package. A module that moves gets a row here.
 """
 
 import sys
@@ -25,7 +25,7 @@ MOVED_NAMES = {("jaxdl.experiment", "main"): "jaxdl.cli.train"}
 
 
 class Moved(ModuleType):
-    """A module under its old name; the new one is imported when something of it is asked for."""
+    """A module under its old name; the new module is imported when an attribute is read."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

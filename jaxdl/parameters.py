@@ -1,8 +1,8 @@
-"""What a parameter is: one rule, by the names that layers and models declare, for decay, Muon, penalties and `summary`.
+"""The role of a parameter, from its declared names: one rule for weight decay, Muon, penalties and `summary`.
 
-A layer declares a parameter by a name that says its role (`kernel`, `bias`, `scale`, `embedding`, `position`, ...), and a
-model calls its first and last layers `patches`, `embed` and `head`. These names are compared whole, never searched for in a
-path: `decomposition/kernel` is a weight like any other, and so is `token_mixing/kernel`.
+A layer names a parameter by its role (`kernel`, `bias`, `scale`, `embedding`, `position`, ...), and a model calls its first and
+last layers `patches`, `embed` and `head`. Names are compared as a whole, never searched for in a path: `decomposition/kernel` and
+`token_mixing/kernel` are ordinary weights.
 
     role        what                                                            decayed   penalised   Muon
     weight      kernels of hidden layers, and arrays of any other name          yes       yes         yes
@@ -47,7 +47,7 @@ HIDDEN: frozenset[Role] = frozenset(("weight",))
 
 
 def role(path: tuple[str, ...], axes: int) -> Role:
-    """The role of a parameter with so many axes, by the names of its path.
+    """Return the role of a parameter, from the names of its path and its number of axes.
 
     >>> role(("decomposition", "kernel"), 2), role(("encoder", "position"), 2), role(("head", "kernel"), 2)
     ('weight', 'position', 'head')
@@ -68,7 +68,7 @@ def role(path: tuple[str, ...], axes: int) -> Role:
 
 
 def roles(params: Any) -> Any:
-    """The tree with the role of each parameter in its place."""
+    """Return the tree of the roles of all parameters."""
     return jax.tree_util.tree_map_with_path(lambda path, leaf: role(path_names(path), jax.numpy.ndim(leaf)), params)
 
 
@@ -78,7 +78,7 @@ def path_names(path: tuple) -> tuple[str, ...]:
 
 
 def decayed(params: Any) -> Any:
-    """The mask of every weight decay and penalty: True where a parameter is pulled towards zero.
+    """Return the mask of weight decay and penalties: True for parameters that decay towards zero.
 
     >>> import jax.numpy as jnp
     >>> decayed({"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}, "position": jnp.ones((9, 2))})
@@ -88,7 +88,7 @@ def decayed(params: Any) -> Any:
 
 
 def hidden_matrices(params: Any) -> Any:
-    """The mask of what Muon is for: the weights of hidden layers."""
+    """Return the mask of the parameters that Muon updates: the weights of hidden layers."""
     return _mask(params, HIDDEN, hidden_by_path)
 
 
@@ -104,7 +104,7 @@ _by_path: ContextVar[bool] = ContextVar("by_path", default=False)
 
 @contextmanager
 def searched_in_paths(old: bool = True) -> Iterator[None]:
-    """While tracing inside this block the masks are those of jaxdl 1 (run folders of format 1), found by patterns in paths."""
+    """Inside the block, while tracing, use the masks of run folders of format 1, which search for patterns in paths."""
     token = _by_path.set(old)
     try:
         yield

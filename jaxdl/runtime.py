@@ -3,8 +3,8 @@
     jaxdl.configure()                    # what the command line does; a notebook may, before its first computation
     jaxdl.configure("gpu", deterministic=True)
 
-Nothing here is fatal but a device that is not there: an option the installed compiler does not know, or a cache that
-cannot be written, is noted (`notes`, and `doctor`) and done without.
+Only a missing device is an error. A compiler option that the installed compiler does not know, or a cache that cannot be
+written, is recorded in `notes` (and by `doctor`), and jaxdl runs without it.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
 
 notes: list[str] = []
-"""What `configure` could not do, a line each."""
+"""One line for each setting that `configure` could not apply."""
 
 _settings: dict[str, Any] = {"configured": False, "deterministic": False, "allocator": False}
 
@@ -54,7 +54,7 @@ def configure(
     cache: bool = True,
     start: bool = True,
 ) -> list[str]:
-    """Set everything up, before the first computation. Calling it again with the same arguments changes nothing.
+    """Set the backend and its options, before the first computation. A second call with the same arguments has no effect.
 
     Args:
         device: cpu, gpu or tpu; None: what JAX_PLATFORMS says, else the fastest there is.
@@ -62,11 +62,11 @@ def configure(
         debug_nans: stop at the first operation that makes a NaN; slow.
         devices: split the CPU into this many virtual devices, to try parallel programs.
         cache: keep compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or `compilation_cache.cache_folder()`.
-        start: start the backend now, and so find out whether the device is there. Programs of several processes
-            pass False, join `jax.distributed` and call `start_backend`.
+        start: start the backend now, which checks that the device exists. Programs of several processes pass False, join
+            `jax.distributed` and then call `start_backend`.
 
     Returns:
-        `notes`. ValueError if the device is not there, or the backend already runs and is another.
+        `notes`. Raises UserError if the device does not exist, or if another backend is already running.
     """
     if device not in (None, *_PLATFORMS):
         raise UserError(f"device is {device!r}, should be cpu, gpu or tpu")
@@ -96,13 +96,13 @@ def configure(
 
 
 def ensure() -> None:
-    """`configure()` unless it was called before: what `train` in a notebook does, keeping what the user set."""
+    """Call `configure()` unless it was called before, as `train` does in a notebook."""
     if not _settings["configured"]:
         configure()
 
 
 def start_backend(device: Device | None = None) -> list[jax.Device]:
-    """The devices, all processes' together; ValueError, in one line, that lists what is there if `device` is not."""
+    """Start the backend and return the devices of all processes. Raise UserError, listing what exists, if `device` does not."""
     reason = ""
     try:
         found = jax.devices()
@@ -122,7 +122,7 @@ def start_backend(device: Device | None = None) -> list[jax.Device]:
 
 @once
 def compiler_options() -> dict[str, Any] | None:
-    """What to pass as `jax.jit(..., compiler_options=...)` on this backend. Starts the backend."""
+    """Return the `compiler_options` of `jax.jit` for this backend. Starts the backend."""
     backend = jax.default_backend()
     if backend == "gpu":
         wanted = OPTIONS["deterministic gpu"] if _settings["deterministic"] else {}
@@ -135,7 +135,7 @@ def compiler_options() -> dict[str, Any] | None:
 
 
 def _known_options(backend: str, wanted: dict[str, Any]) -> dict[str, bool]:
-    """Which options the installed compiler takes: asked once, by compiling `x` with each, and remembered on disk."""
+    """Return which options the installed compiler takes. Each is tried once by compiling `x`; the answer is kept on disk."""
     path = cache_folder().parent / f"options-{jaxlib.__version__}-{backend}.json"
     asked = {name: f"{name}={value}" for name, value in wanted.items()}
     try:
@@ -202,7 +202,7 @@ def _keep_memory() -> None:
 
 
 def give_back() -> None:
-    """After compiling: the compiler's memory back to the kernel, which `_keep_memory` keeps. ResNet-18: 230 of 620 MB."""
+    """Return the memory that the compiler used to the kernel, after `_keep_memory` kept it. ResNet-18: 230 of 620 MB."""
     if _settings["allocator"]:
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -216,7 +216,7 @@ def _note(line: str) -> None:
 
 
 def doctor() -> list[tuple[str, bool, str]]:
-    """What is installed, found and missing: rows of (what, fine, text). Starts the backend."""
+    """Return what is installed, found and missing, as rows of (what, fine, text). Starts the backend."""
     devices = start_backend()
     kinds = sorted({f"{d.platform} ({d.device_kind})" for d in devices})
     rows = [("python", True, f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")]

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def folders() -> list[Path]:
-    """Where experiments lie: ./experiments, then jaxdl's own, which a wheel holds in the package and a clone beside it."""
+    """Return the folders of experiments: ./experiments, then those of jaxdl (inside a wheel, beside it in a clone)."""
     inside = PACKAGE / "experiments"
     beside = PACKAGE.parent / "experiments"
     own = inside if inside.is_dir() or not (PACKAGE.parent / "pyproject.toml").is_file() else beside
@@ -17,12 +17,12 @@ def folders() -> list[Path]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Its Python files in order of their names, without private ones."""
+    """Return the Python files of a folder in the order of their names, without private ones."""
     return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
 
 
 def locate(given: str | Path) -> Path:
-    """The file that `digits_cnn`, or `experiments/digits_cnn.py`, means here; a path to anything else as it is."""
+    """Return the file of an experiment: `digits_cnn` or `experiments/digits_cnn.py`. Other paths are returned as they are."""
     path = Path(given)
     named = path.parts[:-1] in ((), ("experiments",)) and path.suffix in ("", ".py")
     if path.is_file() or not named:

@@ -1,7 +1,7 @@
-"""What a traced function can ask about where it runs: rows of the global batch, blocks to recompute, cuts along time.
+"""Context of a traced function: rows of the global batch, blocks to recompute, sharding along time.
 
-These are context variables, read while tracing. They are no part of `jax.jit`'s key: a function that is jitted on its own and
-reads them keeps what it read first. jaxdl enters them inside its own traces only.
+These are context variables that are read while tracing. They are not part of the cache key of `jax.jit`: a function that is
+jitted on its own and reads them keeps the first value. jaxdl sets them inside its own traces only.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,15 +17,15 @@ _rows: ContextVar[tuple[Any, int]] = ContextVar("rows", default=(0, 1))
 
 
 def first_row() -> Any:
-    """Which row of the global batch the first row of this batch is: 0, but for micro-batches and pmap's devices."""
+    """Return the position of this batch's first row in the global batch: 0 except for micro-batches and pmap devices."""
     return _rows.get()[0]
 
 
 def row_numbers(count: int) -> Array:
-    """Which rows of the global batch the `count` rows of this batch are, `(count,)`.
+    """Return the positions of the `count` rows of this batch in the global batch, `(count,)`.
 
-    Layers that draw one key per example (dropout) fold it in; so the noise of an example does not depend on how its
-    batch was cut.
+    Layers that use one key per example (dropout) fold them in, so the noise of an example does not depend on how the batch is
+    split.
     """
     first, stride = _rows.get()
     return first + stride * jax.numpy.arange(count)
@@ -33,7 +33,7 @@ def row_numbers(count: int) -> Array:
 
 @contextmanager
 def rows_from(row: Any, stride: int = 1) -> Iterator[None]:
-    """While tracing inside this block, `first_row()` is `row`, and the next ones follow at a distance of `stride`."""
+    """Inside the block, while tracing, `first_row()` is `row`, and further rows follow at a distance of `stride`."""
     token = _rows.set((row, stride))
     try:
         yield
@@ -42,7 +42,7 @@ def rows_from(row: Any, stride: int = 1) -> Iterator[None]:
 
 
 def data_axis() -> str | None:
-    """`"data"` where that axis is bound (pmap, shard_map, vmap with a name), else None: under jit a batch is global anyway."""
+    """Return "data" if that axis is bound (pmap, shard_map, named vmap), else None: under jit a batch is global."""
     try:
         jax.lax.axis_index("data")
     except NameError:
@@ -54,7 +54,7 @@ _blocks: ContextVar[list[bool] | None] = ContextVar("blocks", default=None)
 
 
 def recompute_block() -> bool:
-    """Asked by a model at each of its blocks while tracing: keep only the block's input for the backward pass?"""
+    """Return whether to keep only the block's input for the backward pass. A model calls it at each of its blocks."""
     asked = _blocks.get()
     if asked is None:
         return False
@@ -64,7 +64,7 @@ def recompute_block() -> bool:
 
 @contextmanager
 def recomputing() -> Iterator[list[bool]]:
-    """While tracing inside this block, `recompute_block()` says yes; the list has one entry for each time it was asked."""
+    """Inside the block, while tracing, `recompute_block()` is True; the list gets one entry for each call."""
     asked: list[bool] = []
     token = _blocks.set(asked)
     try:
@@ -77,13 +77,13 @@ _time: ContextVar[Callable[[Array], Array]] = ContextVar("time", default=lambda 
 
 
 def along_time(x: Array) -> Array:
-    """Hidden states `(batch, time, ...)` between the parts of a sequence model: here a plan may cut them along time."""
+    """Return hidden states `(batch, time, ...)` between the parts of a sequence model, sharded along time if the plan does so."""
     return _time.get()(x)
 
 
 @contextmanager
 def cutting_time(cut: Callable[[Array], Array]) -> Iterator[None]:
-    """While tracing inside this block, `along_time(x)` is `cut(x)`."""
+    """Inside the block, while tracing, `along_time(x)` is `cut(x)`."""
     token = _time.set(cut)
     try:
         yield

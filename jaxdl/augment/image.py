@@ -50,8 +50,7 @@ def each_image(change: Callable[[Key, Image], Image], p: float | None = None) ->
 def each_move(change: Callable[..., Image], p: float | None = None, *, fill: float = 0.0) -> Augment:
     """Apply a geometric transform `(key, image, fill, nearest) -> image` to each image and to its label map.
 
-    It is called with the map as an image of one channel of integers, with a `fill` of -100 and `nearest` True. Its random
-    numbers must depend on the height and width only.
+    The map is an image of one channel, with a `fill` of -100 and `nearest` True. Draws must depend on the size only.
     """
     images = each_image(lambda key, image: change(key, image, fill, False), p)
     labels = perhaps(lambda key, image: change(key, image, IGNORE, True), p)
@@ -84,9 +83,9 @@ def around_one(key: Key, strength: float) -> Float[Array, ""]:
 def random_window(
     key: Key, rows: int, columns: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[Array, Array, Array, Array]:
-    """Draw top, left, height and width of a window with a share `scale` of the area and an aspect `ratio` (log-uniform).
+    """Draw top, left, height and width, in pixels, of a window with a share `scale` of the area and an aspect `ratio`.
 
-    They are whole pixels. A window that does not fit is cut to the image; torchvision draws again.
+    The ratio is log-uniform. A window that does not fit is cut to the image; torchvision draws again.
     """
     area_key, ratio_key, place_key = jax.random.split(key, 3)
     area = between(area_key, *scale) * rows * columns
@@ -144,7 +143,7 @@ def affine(
         scale: smallest and largest factor of the size.
         shear: maximum shear in x, in degrees.
     """
-    check_numbers(degrees=degrees, translate=translate, shear=shear)
+    check_numbers(degrees=degrees, translate=translate, scale=scale, shear=shear)
 
     def change(key: Key, image: Image, fill: float, nearest: bool) -> Image:
         height, width, _ = image.shape
@@ -189,6 +188,7 @@ def random_resized_crop(
     A `size` of None is that of the image. Source: Szegedy et al. 2014, arXiv:1409.4842, section 6.
     """
     check_numbers(0, 1, p=p)
+    check_numbers(scale=scale, ratio=ratio)
     for side in size if isinstance(size, tuple) else (size,):
         check_count("size", side)
 
@@ -206,10 +206,7 @@ def random_resized_crop(
 def color_jitter(
     brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1, *, p: float = 1.0
 ) -> Augment:
-    """Change brightness, contrast and saturation by factors from 1 ± strength, and the hue by up to ±`hue` turns, in this order.
-
-    torchvision applies them in a random order.
-    """
+    """Change brightness, contrast and saturation by factors from 1 ± strength, then the hue by up to ±`hue` turns."""
     check_numbers(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
 
     def change(key: Key, image: Image) -> Image:
@@ -231,6 +228,7 @@ def sharpness(strength: float = 0.9, *, p: float = 1.0) -> Augment:
 def blur(sigma: tuple[float, float] = (0.1, 2.0), *, radius: int = 3, p: float = 0.5) -> Augment:
     """Gaussian blur with σ, in pixels, drawn uniformly between two numbers; the kernel has 2·`radius` + 1 taps."""
     check_count("radius", radius, 0)
+    check_numbers(sigma=sigma)
     return each_image(lambda key, image: colour.blur_image(image, between(key, *sigma), radius=radius), p)
 
 
@@ -276,6 +274,8 @@ def erasing(
 
     Source: Zhong et al. 2017, arXiv:1708.04896.
     """
+
+    check_numbers(scale=scale, ratio=ratio)
 
     def change(key: Key, image: Image) -> Image:
         place, paint = jax.random.split(key)

@@ -184,6 +184,7 @@ def cutmix(
     Source: Yun et al. 2019, arXiv:1905.04899.
     """
     check_mix(alpha, classes, p, smoothing)
+    check_numbers(0, 1, minmax=minmax)
 
     def augment(key: Key, batch: Batch) -> Batch:
         x = batch["x"]

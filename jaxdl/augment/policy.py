@@ -211,6 +211,9 @@ def three_augment(*, sigma: tuple[float, float] = (0.1, 2.0), radius: int = 3, p
     Source: Touvron et al. 2022 (DeiT III), arXiv:2204.07118, section 3.
     """
 
+    check_count("radius", radius, 0)
+    check_numbers(sigma=sigma)
+
     def change(key: Key, image: Image) -> Image:
         choose, draw = jax.random.split(key)
         width = jax.random.uniform(draw, minval=sigma[0], maxval=sigma[1])

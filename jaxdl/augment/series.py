@@ -182,6 +182,7 @@ def window_slice(share: float = 0.9) -> Augment:
 def window_warp(share: float = 0.1, *, speeds: tuple[float, ...] = (0.5, 2.0)) -> Augment:
     """Change the speed of a random window, a `share` of the time, to one of `speeds`, and resample to the same time."""
     check_numbers(0, 1, share=share)
+    check_numbers(speeds=speeds)
 
     def change(key: Key, x: Series) -> Series:
         place, choose = jax.random.split(key)

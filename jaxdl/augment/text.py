@@ -101,6 +101,7 @@ def synonym_table(synonyms: Mapping[int, Iterable[int]], vocab: int) -> Int[np.n
     >>> synonym_table({1: [2, 3], 2: [1]}, vocab=4).tolist()
     [[-1, -1], [2, 3], [1, -1], [-1, -1]]
     """
+    check_count("vocab", vocab)
     rows = {token: list(others) for token, others in synonyms.items()}
     table = np.full((vocab, max([1, *map(len, rows.values())])), -1, np.int32)
     for token, others in rows.items():
@@ -110,6 +111,7 @@ def synonym_table(synonyms: Mapping[int, Iterable[int]], vocab: int) -> Int[np.n
 
 def mask(p: float = 0.15, *, mask_id: int, pad: int = 0, keep: Sequence[int] = ()) -> Augment:
     """Replace each token by `mask_id` with probability `p`."""
+    check_count("mask_id", mask_id, 0)
     check_numbers(0, 1, p=p)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:
@@ -123,6 +125,7 @@ def cutoff(share: float = 0.1, *, mask_id: int, pad: int = 0, keep: Sequence[int
 
     Source: Shen et al. 2020, arXiv:2009.13818.
     """
+    check_count("mask_id", mask_id, 0)
     check_numbers(0, 1, share=share)
 
     def change(key: Key, tokens: Tokens, free: Free, length: Int[Array, ""]) -> tuple[Tokens, Array]:

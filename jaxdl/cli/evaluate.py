@@ -50,7 +50,7 @@ def run(args: Sequence[str]) -> int:
         for i, value in zip(
             range(len(bars.values)) if bars.classes is None else bars.classes, bars.values, strict=True
         ):
-            table.add_row(f"accuracy of {data.classes[i] if data.classes else i}", f"{value:.4f}")
+            table.add_row(f"accuracy of {data.classes[i] if i < len(data.classes) else i}", f"{value:.4f}")
     Console().print(table)
     for line in result.report["notes"].lines if "notes" in result.report else ():
         print(f"note: {line}", file=sys.stderr)

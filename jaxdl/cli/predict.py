@@ -144,8 +144,16 @@ def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) ->
 
 
 def as_text(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:
+    """One prediction as a line of text.
+
+    >>> as_text("one.png", {"label": np.array([[0, 0], [0, 1]])}, ("ground", "cat"), 5)
+    'one.png: ground 0.750  cat 0.250'
+    """
     if np.ndim(one.get("probability", 0.0)) == 1:
         return f"{name}: " + "  ".join(f"{label} {p:.3f}" for label, p in ranked(one["probability"], classes, top))
+    if np.ndim(label := one.get("label", 0)) == 2:  # a label map: the share of each class among its pixels
+        share = np.bincount(np.ravel(label)) / np.size(label)
+        return f"{name}: " + "  ".join(f"{label} {p:.3f}" for label, p in ranked(share, classes, top) if p > 0)
     return f"{name}: " + "  ".join(
         f"{key} {np.array2string(np.asarray(value), precision=5, threshold=8, edgeitems=3)}"
         if key == "embedding"

@@ -55,6 +55,8 @@ def as_array(value: Any, name: str) -> np.ndarray:
         value = _of_objects(value, name)
     if value.dtype.kind == "S":
         value = np.char.decode(value, "utf-8", "replace")
+    if value.dtype.itemsize > 8 and value.dtype.kind == "f":
+        raise UserError(f"{name} must be numbers of at most 64 bits, got {value.dtype}: convert them, x.astype(float)")
     if value.dtype.kind in "Ubiuf" or jnp.issubdtype(value.dtype, jnp.floating):  # bfloat16 is of a kind of its own
         return value
     hints = {

@@ -58,7 +58,7 @@ class Table(InMemory):
         inputs = encoder(cells, source=source)
         prepare.check_inputs(inputs["x"], source=source, columns=encoder.names)
         if unseen := encoder.unseen(cells):
-            warnings.warn(f"{source}: {unseen}: for the model they are of no category", stacklevel=3)
+            warnings.warn(f"{source}: {unseen}: for the model they are of no category", stacklevel=4)
         return inputs
 
     def notes_on(self, split: str) -> tuple[str, ...]:

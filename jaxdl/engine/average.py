@@ -4,12 +4,11 @@
 
 The average holds the parameters and the statistics that belong to them (collections that are reduced by "mean", such as batch
 statistics), as timm's does: statistics of the raw weights do not fit averaged ones. Other collections ("sum", "example") and
-whole numbers are taken as they are. The decay warms up, as TensorFlow's does, so that a short run does not evaluate its initial
-weights. Of a task with `averaged` (a GAN) only these players are averaged, with their own statistics.
+whole numbers are copied, not averaged. The decay warms up, as TensorFlow's does, so that a short run does not evaluate its
+initial weights. For a task with `averaged` (a GAN) only those parts are averaged, with their own statistics.
 
-Schedule-free optimizers evaluate an average of iterates of their own (`optim.evaluation_params`), with the running statistics as
-they are: these are taken at y = b₁ x + (1 - b₁) z, which is nine tenths the evaluated x, over the last steps, in which x hardly
-moves. With `ema` beside such an optimizer the moving average is evaluated.
+Schedule-free optimizers evaluate their own average x of the iterates (`optim.evaluation_params`), with the running statistics
+unchanged: those are computed at y = b₁ x + (1 - b₁) z, close to x. If `ema` is set as well, the moving average is evaluated.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from jaxdl.types import Array, ModelState, Params, TrainState, Variables
 
 
 def first_average(exp: Any, params: Params, model_state: ModelState) -> Any:
-    """The average before the first step, in buffers of its own; None without `ema`."""
+    """Return the average before the first step, as copies of the weights; None without `ema`."""
     return None if exp.ema is None else jax.tree.map(jnp.copy, averaged(exp, params, model_state))
 
 
@@ -55,7 +54,7 @@ def next_average(exp: Any, old: TrainState, new: TrainState) -> Any:
 
 
 def evaluated(exp: Any, state: TrainState) -> Variables:
-    """What is evaluated, stopped on and saved as best, of a state with an average: (params, model_state)."""
+    """Return the averaged (params, model_state), which evaluation, early stopping and the best checkpoint use."""
     if exp.follows.format == 1:
         return state.ema, state.model_state
     return (
@@ -65,5 +64,5 @@ def evaluated(exp: Any, state: TrainState) -> Variables:
 
 
 def within(raw: Any, part: Mapping[str, Any]) -> Any:
-    """A tree with some of its top-level entries replaced."""
+    """Return a tree with some top-level entries replaced."""
     return {**raw, **part} if isinstance(raw, Mapping) else (part or raw)

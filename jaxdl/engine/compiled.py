@@ -1,9 +1,8 @@
-"""Compiled programs, found again by what was lowered.
+"""A cache of compiled programs, keyed by the lowered program.
 
-Every call of `train` or `load` traces `config` anew. Whether the compiled program can be used again is decided by the program
-itself: by a hash of its StableHLO text, with the plan, the compiler options and the structure of its arguments and results.
-Constants stand in the text, so an edited helper, default, class attribute or array gives another program, and another value of a
-traced knob, which is an argument, gives the same.
+Every call of `train` or `load` traces `config` again. A compiled program is reused if the StableHLO text has the same hash, with
+the same plan, compiler options, and structure of arguments and results. The text contains all constants, so an edited helper,
+default, class attribute or array compiles a new program. Traced knobs are arguments, so a new value of one reuses the program.
 """
 
 import time
@@ -18,18 +17,18 @@ import numpy as np
 from jaxdl import runtime
 
 KEPT = 64
-"""How many compiled programs a process remembers; the oldest are forgotten."""
+"""Number of compiled programs that a process keeps; the least recently used are dropped."""
 
 _programs: OrderedDict[Hashable, Any] = OrderedDict()
 
 
 class Compiled:
-    """A function that is lowered once for each form of its arguments, and compiled unless that program is known.
+    """A function that is lowered once for each shape of its arguments, and compiled unless the cache holds the program.
 
     Args:
         function: to be compiled by `jax.jit`.
-        plan: whatever else tells two programs apart (devices, strategy).
-        options: of `jax.jit`.
+        plan: a further part of the key (devices, strategy).
+        options: options of `jax.jit`.
     """
 
     def __init__(self, function: Callable[..., Any], plan: Hashable, **options: Any):
@@ -67,7 +66,7 @@ class Compiled:
 
 
 def form_of(leaf: Any) -> Hashable:
-    """What a compiled program depends on of an argument: its shape, type and place."""
+    """Return the properties of an argument that select a compiled program: shape, dtype and sharding."""
     return np.shape(leaf), str(leaf.dtype), getattr(leaf, "weak_type", False), getattr(leaf, "sharding", None)
 
 

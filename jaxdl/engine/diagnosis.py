@@ -1,4 +1,4 @@
-"""Looking into a run while it trains: a trace of what the device does (`--profile`), and the birth of a NaN (`--debug-nans`)."""
+"""Diagnosing a run while it trains: a device trace (`--profile`) and the operation that made a NaN (`--debug-nans`)."""
 
 import traceback
 from pathlib import Path
@@ -9,7 +9,7 @@ import jax
 from jaxdl.types import TrainState
 
 CHUNKS = (3, 6)
-"""Which chunks a trace shows, counted from 1: compiled programs at their usual pace, less than a second of them."""
+"""The first chunk in a trace and the first after it, counted from 1: less than a second of compiled steps."""
 
 LIBRARIES = ("/jax/", "/flax/", "/optax/", "/jaxdl/engine/", "<frozen", "<string>", "/contextlib.py")
 
@@ -42,10 +42,10 @@ class Trace:
 
 
 def find_nan(program: Any, state: TrainState, source: Any, n: int) -> str:
-    """One line naming the operation that made the first NaN of the next `n` steps from `state`.
+    """Return a line that names the operation that made the first NaN in the next `n` steps from `state`.
 
-    The steps run again operation by operation, each result checked. Inside the compiled program nothing can be seen: the
-    guard of the train step has thrown the bad values away.
+    The steps run again, operation by operation, and each result is checked. The compiled program cannot tell: its guard discards
+    values that are not finite.
     """
     first = int(state.step)
     for step in range(first, first + n):

@@ -1,13 +1,13 @@
-"""Several processes that train one model: how they meet, what they agree on, and how they end together.
+"""Training one model with several processes: how they connect, agree and end together.
 
     python -m jaxdl train EXPERIMENT.py --coordinator host0:8476 --num-processes 2 --process-id 0      (1 on the next host)
 
-Slurm, Open MPI, Kubernetes and Cloud TPU say all that in the environment, so no flag is needed there. Every process computes
-its share of each global batch; the first one writes the run folder, which must lie on a disk that all of them see.
+Slurm, Open MPI, Kubernetes and Cloud TPU set this in the environment, so no flag is needed there. Every process computes its
+share of each global batch; the first one writes the run folder, which must lie on a disk that all of them can read.
 
-A process that dies or hangs would leave the others waiting in a collective for ever. Three things end them: lost
-heartbeats (`HEARTBEAT` seconds), an exception (which ends a process at once, without the farewell that waits for the
-others), and a watchdog that ends a process whose steps have stopped.
+If a process dies or hangs, the others would wait in a collective forever. Three things end them: a missing heartbeat
+(`HEARTBEAT` seconds), an exception (which ends a process at once, without waiting for the others at exit), and a watchdog that
+ends a process whose steps have stopped.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ STUCK = 86
 
 
 def launcher(env: Mapping[str, str] = os.environ) -> str | None:
-    """Which launcher has started several processes and says so in the environment, for `jax.distributed` to read.
+    """Return the launcher that started several processes, found in the environment as `jax.distributed` does; None without one.
 
     >>> launcher({"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"})
     'Slurm'
@@ -66,7 +66,7 @@ def launcher(env: Mapping[str, str] = os.environ) -> str | None:
 
 
 def expected(coordinator: str | None, processes: int | None, process: int | None) -> bool:
-    """Whether this is one of several processes; ValueError if the flags say it by halves."""
+    """Return whether this is one of several processes. Raise UserError if only some of the three flags are given."""
     given = [coordinator is not None, processes is not None, process is not None]
     if any(given) and not all(given):
         raise UserError("--coordinator host:port, --num-processes N and --process-id I go together: give all three")
@@ -78,7 +78,7 @@ def expected(coordinator: str | None, processes: int | None, process: int | None
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Meet the other processes, before the backend starts. The first listens at `coordinator`, on loopback if that is one."""
+    """Connect to the other processes, before the backend starts. The first process listens at `coordinator`."""
     jax.config.update("jax_enable_preemption_service", False)  # it would swallow SIGTERM; the loop has its own handler
     address = {}
     if coordinator is not None:
@@ -112,7 +112,7 @@ def _on_tpu_vm() -> bool:
 
 
 def agree(length: int, number: int | None, stop: bool = False) -> tuple[int, int | None, bool]:
-    """The shortest length, any signal and any wish to stop: every process runs the same chunk and stops at the same step."""
+    """Return the shortest length, any signal and any request to stop of all processes, so that all run the same chunk."""
     if jax.process_count() == 1:
         return length, number, stop
     from jax.experimental import multihost_utils
@@ -123,7 +123,7 @@ def agree(length: int, number: int | None, stop: bool = False) -> tuple[int, int
 
 
 def from_first(text: str) -> str:
-    """The text that the first process gives."""
+    """Return the text of the first process, in every process."""
     if jax.process_count() == 1:
         return text
     from jax.experimental import multihost_utils
@@ -139,7 +139,7 @@ def from_first(text: str) -> str:
 
 @dataclass
 class Pulse:
-    """What a run was last seen doing."""
+    """What a run was doing last, and since when."""
 
     step: int = 0
     doing: str = "starting"
@@ -152,7 +152,7 @@ pulse = Pulse()
 
 
 def beat(step: int, doing: str) -> None:
-    """A sign of life: the run has come to `step` and now begins with `doing`."""
+    """Record a sign of life: the run has reached `step` and starts `doing`."""
     pulse.first = doing not in pulse.seen
     pulse.seen.add(doing)
     pulse.step, pulse.doing, pulse.since = step, doing, time.monotonic()
@@ -166,7 +166,7 @@ def place() -> str:
 
 
 def limit(seconds: float) -> float:
-    """How long the present activity may last: the first time it compiles, so ten times as long and 10 minutes at least.
+    """Return how long the present activity may last. The first time it compiles: ten times as long, at least 10 minutes.
 
     >>> beat(0, "a doctest"), limit(60.0), beat(1, "a doctest"), limit(60.0)
     (None, 600.0, None, 60.0)
@@ -176,9 +176,9 @@ def limit(seconds: float) -> float:
 
 @contextmanager
 def watchdog(seconds: float | None) -> Iterator[None]:
-    """Inside, a run that shows no sign of life for `seconds` ends this process with exit code 86 and says where it was;
+    """End this process with exit code 86 if the run shows no sign of life for `seconds`.
 
-    and one of several processes that fails ends at once, with exit code 1.
+    With several processes, one that fails ends at once with exit code 1, so that the others do not wait for it.
     """
     if seconds is None:
         seconds = WATCHDOG if jax.process_count() > 1 else None
@@ -229,13 +229,13 @@ _aborted = ctypes.CFUNCTYPE(None, ctypes.c_int)(
 
 
 def _say_where_it_aborted() -> None:
-    """jax aborts a process, from a thread in C++, when another one's heartbeats stop; only a handler in C comes before that."""
+    """Print a line when jax aborts this process from a C++ thread because a heartbeat is missing: only a C handler runs then."""
     if jax.process_count() > 1:
         ctypes.CDLL(None).signal(signal.SIGABRT, _aborted)
 
 
 def leave(reason: str, code: int) -> None:
-    """End this process at once, saying why and where; a usual exit would wait for processes that never come."""
+    """Print the reason and end this process at once; a usual exit would wait for processes that are gone."""
     print(f"error: {place()}: {reason}; the last checkpoint stands", file=sys.stderr, flush=True)
     sys.stdout.flush()
     kill_children()

@@ -43,7 +43,7 @@ def means(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def evaluate(program: Program, weights: Variables, split: str, *, report: bool = True) -> Evaluation:
     """Evaluate weights on a whole split. The result does not depend on the batch size beyond rounding.
 
-    Without `report` it has the means alone: nothing is predicted, gathered or drawn.
+    With `report=False` only the means are computed.
     """
     if not report:
         metrics, note = measured(totals_of(program, weights, split))
@@ -57,8 +57,10 @@ def evaluate(program: Program, weights: Variables, split: str, *, report: bool =
 
 
 def measured(sums: Any) -> tuple[dict[str, Any], str]:
-    """The means over a split, and "". Of a diverged model, whose loss is not finite, each is NaN and the note says why: argmax of
-    NaN is a class, too, which gives an accuracy by luck."""
+    """Return the means over a split and a note ("" if there is none).
+
+    If the loss is not finite, every metric is NaN and the note says so: the argmax of NaN outputs would still give an accuracy.
+    """
     metrics = means(sums)
     lost = [sums["loss"]] if "loss" in sums else list(sums.values())
     if np.isfinite(np.asarray([total for total, _ in lost])).all():
@@ -67,7 +69,7 @@ def measured(sums: Any) -> tuple[dict[str, Any], str]:
 
 
 def evaluate_members(program: Program, weights: Variables, split: str) -> list[Evaluation]:
-    """The same for every member of a population."""
+    """Evaluate every member of a population."""
     found = collect(program, weights, split, members=True)
     task, count = program.exp.task, len(next(iter(found[0].values()))[0])
     return [summarised(task, split, *jax.tree.map(lambda a, m=m: a[m], found)) for m in range(count)]
@@ -84,7 +86,7 @@ def totals_of(program: Program, weights: Variables, split: str) -> Any:
 
 
 def added(totals: Any, sums: Any) -> Any:
-    """Sums of a further source, in float64 on the host."""
+    """Add the sums of one more source to the totals, in float64 on the host."""
     sums = jax.tree.map(lambda a: np.asarray(a, np.float64), jax.device_get(sums))
     return sums if totals is None else jax.tree.map(np.add, totals, sums)
 
@@ -117,8 +119,8 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
 def summarised(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> Evaluation:
     """The task's report on the gathered outputs, beside its metrics.
 
-    A diverged model has none (`measured`). Where only some outputs are not finite (the score of a beam, a masked logit) the sums
-    stand, and of a report that cannot be made of such outputs a note says so.
+    A diverged model has no report (`measured`). If only some outputs are not finite (the score of a beam, a masked logit), the
+    metrics are kept; if the report cannot be computed from such outputs, a note says so.
     """
     outputs, targets = gathered["outputs"], gathered["targets"]
     metrics, note = measured(sums)

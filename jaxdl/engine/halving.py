@@ -1,8 +1,8 @@
-"""A population from its start to its end: resumed where it was, and thinned out on the way by successive halving.
+"""Training of a population: resumed where it stopped, and reduced by successive halving.
 
 <group folder>/
-  stages.json       who trained from which step on, and what became of those who did not go on
-  checkpoints/      of all members; `checkpoints-1/`, ... of those who went on after the first rung, ...
+  stages.json       which members trained from which step on, and the results of those that were pruned
+  checkpoints/      of all members; `checkpoints-1/`, ... of those that remained after the first rung, ...
   metrics.jsonl     one list of numbers a line, in the order of its `members`
 """
 
@@ -25,21 +25,21 @@ from jaxdl.record.manifest import json_or_none, write_synced
 from jaxdl.types import TrainState, UserError
 
 Row = dict[str, Any]
-"""What one member came to: flat, and strict JSON (a number that is not finite is None)."""
+"""The results of one member: flat, and strict JSON (a number that is not finite is None)."""
 
 ETA = 3
 
 
 def rungs(steps: int, members: int, *, eta: int = ETA, grid: int = 1) -> list[tuple[int, int]]:
-    """Successive halving: (step, members that go on), the best of each `eta`, until one is left.
+    """Return the rungs of successive halving, (step, members that remain): the best 1/eta of the members, until one remains.
 
-    The steps grow as the members fall, so that every rung costs about the same.
+    Steps grow as members are pruned, so every rung costs about the same.
     Source: Jamieson and Talwalkar 2016, arXiv:1502.07943.
 
     Args:
         steps: of the whole run.
         members: at its start.
-        eta: one of so many goes on.
+        eta: one in `eta` members remains at each rung.
         grid: the rungs are multiples of it (evaluations).
 
     >>> rungs(900, 27, grid=10)
@@ -58,7 +58,7 @@ def rungs(steps: int, members: int, *, eta: int = ETA, grid: int = 1) -> list[tu
 
 @dataclass
 class Stage:
-    """From `step` on `members` train; `rows` is what became of those of the stage before who did not go on."""
+    """From `step` on `members` train; `rows` holds the results of the members that were pruned at that step."""
 
     step: int
     members: list[int]
@@ -107,9 +107,9 @@ def train_group(
     progress: Callable[[int, Mapping[str, float]], None],
     say: Callable[[str], None],
 ) -> tuple[dict[str, Row], Outcome]:
-    """Train a group to its end, or go on with it. Returns what became of each member, and how the loop ended.
+    """Train or resume a group. Return the results of each member and the outcome of the loop.
 
-    `about`: what every checkpoint remembers of the sweep.
+    `about` is stored in every checkpoint (`Checkpoints.about`).
     """
     folder.mkdir(exist_ok=True)
     metric, order = group.exp.select
@@ -119,8 +119,8 @@ def train_group(
     stages.about = about
     population = Population(group, devices, stages.how or how)
     if population.timings:
-        told = ", ".join(f"{mode} {1e3 * seconds:.3g} ms" for mode, seconds in population.timings.items())
-        say(f"a step of {population.size} members takes {told}")
+        told = ", ".join(f"{1e3 * seconds:.3g} ms {mode}" for mode, seconds in population.timings.items())
+        say(f"one step of all {population.size} members: {told}; training them {population.mode}")
     population, state, step = resumed(population, stages)
     stages.how = population.mode
     stages.write()
@@ -154,7 +154,7 @@ def train_group(
 
 
 def resumed(population: Population, stages: Stages) -> tuple[Population, TrainState, int]:
-    """The members still training with their state: of the newest stage that has a checkpoint, or at step 0."""
+    """Return the members that still train, their state and step: from the newest readable checkpoint, or at step 0."""
     whole = population
     while True:
         number = len(stages.all) - 1
@@ -174,7 +174,7 @@ def resumed(population: Population, stages: Stages) -> tuple[Population, TrainSt
 
 
 class GroupEvents:
-    """A loop's lines to the log and the callbacks, its progress to the bar of the whole sweep."""
+    """Events of a group: lines go to the log and the callbacks, progress to the bar of the whole sweep."""
 
     def __init__(
         self, log: MetricsLog, progress: Callable[[int, Mapping[str, float]], None], callbacks: Callbacks | None = None
@@ -209,7 +209,7 @@ def shown(rows: Mapping[str, Row], members: Sequence[int] | None = None) -> str:
 
 
 def results(population: Population, state: TrainState, limits: Limits, pruned: int | None = None) -> dict[str, Row]:
-    """What the table shows of each member: its best validation metric, and all metrics of the weights it stands for."""
+    """Return a row for each member: its best validation metric, and all metrics of its chosen weights."""
     splits = [split for split in population.exp.data.splits if split != "train"]
     found = {split: population.evaluate(state, split) for split in splits}
     rows = {}

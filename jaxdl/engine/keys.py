@@ -1,8 +1,7 @@
-"""Keys for initialization: JAX's own random bits by a program that compiles faster.
+"""Keys for initialization: the random bits of JAX, from a program that compiles faster.
 
-On a CPU, JAX writes threefry's rounds as a loop, and XLA compiles that loop anew for every shape of parameters: a third of a
-second each, a good part of the time to the first step of a large network. Written out, the twenty rounds are one fused
-kernel, which is compiled in half the time or less. The bits are the same, one by one.
+On a CPU, JAX writes the rounds of threefry as a loop, which XLA compiles again for every parameter shape, a third of a second
+each. Unrolled, the twenty rounds are one fused kernel that compiles in half the time or less. The bits are identical.
 
 Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", table 2 (rotations) and section 3.3.
 """

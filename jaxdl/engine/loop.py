@@ -26,18 +26,18 @@ from jaxdl.record.processes import anywhere
 from jaxdl.types import TrainState, UserError, Variables
 
 CHUNK_SECONDS = 0.25
-"""How long the device may run before the host looks: what a progress bar and a Ctrl-C wait for."""
+"""Target duration of a chunk of steps: how long a progress bar and a Ctrl-C wait."""
 
 SAVE_SECONDS = 60.0
-"""A checkpoint at least this often, whatever `checkpoint_every` says: what a crash may cost."""
+"""Seconds between checkpoints at most, whatever `checkpoint_every` says: what a crash may cost."""
 
 
 class Diverged(Exception):
-    """The loss or the gradient was not finite too many steps in a row."""
+    """The loss or the gradient was not finite for too many steps."""
 
 
 class Events(Protocol):
-    """Who is told: `line` gets every line of the log, `progress` the latest sums after each chunk, `pictures` the
+    """The listener of a loop: `line` gets every line of the log, `progress` the metrics after each chunk, `pictures` the
     arrays of each evaluation's report."""
 
     def line(self, line: dict[str, Any]) -> None: ...
@@ -56,7 +56,7 @@ class Limits:
         stop_at: pause after this step, with a checkpoint, as if interrupted.
         max_bad: steps in a row with a loss or gradient that is not finite before the run gives up.
         profile: record what the device does in a few chunks of steps, into the folder that `fit` is given.
-        watchdog: end the process after so many seconds without progress; None: only where there are several (300).
+        watchdog: end the process after this many seconds without progress; None: 300 where there are several processes.
     """
 
     log_every: int | None = None
@@ -74,7 +74,7 @@ class Limits:
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """The result of a training loop."""
 
     state: TrainState
     reason: str
@@ -85,7 +85,7 @@ class Outcome:
     train_seconds: float = 0.0
 
     def whole(self) -> "Outcome":
-        """Itself; `KeyboardInterrupt` if a signal ended it, for whoever can do nothing with a part of a training."""
+        """Return self, or raise KeyboardInterrupt if a signal ended the run, for callers that cannot use a partial result."""
         if self.signal is not None:
             raise KeyboardInterrupt(f"stopped by {signal.Signals(self.signal).name}")
         return self
@@ -101,7 +101,7 @@ def next_edge(step: int, grids: tuple[int | None, ...], last: int) -> int:
 
 
 def nothing(sums: jax.Array) -> jax.Array:
-    """Zeros where the sums were."""
+    """Return zeros in the shape and place of the sums."""
     zeros = np.zeros(sums.shape, sums.dtype)
     return jax.make_array_from_callback(sums.shape, sums.sharding, lambda index: zeros[index])
 
@@ -238,7 +238,7 @@ def _assess(
     events: Events,
     outcome: Outcome,
 ) -> tuple[float | None, TrainState]:
-    """Evaluate on the validation split, log it, update early stopping. Returns the metric that selects."""
+    """Evaluate on the validation split, log it and update early stopping. Return the selecting metric and the state."""
     if split is None:
         return None, state
     beat(step, "evaluating")
@@ -271,7 +271,7 @@ def _assess(
 
 
 def chosen_weights(program: Program, state: TrainState) -> Variables:
-    """The weights a finished run stands for: early stopping's best, else the last (averaged where asked)."""
+    """Return the weights of a finished run: the best of early stopping, else the last, averaged if the experiment averages."""
     last = program.weights(state)
     if state.best is None or not program.exp.stop.restore_best:
         return last

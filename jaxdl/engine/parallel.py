@@ -1,15 +1,14 @@
-"""Where a program runs: one device, or a mesh of them under `jit` (or, still asked for, `pmap`).
+"""Where a program runs: on one device, or on a mesh of devices under `jit` (or `pmap`, for comparison).
 
 A mesh is written `data=4,model=2`; its axes are
 
-    data    each device takes a part of every batch, and all hold the same parameters
-    fsdp    the same, and parameters and optimizer state are cut along their largest divisible dimension
-    model   parameters are cut by the path rules of the model's family (tensor parallel), and what its blocks hand on to each
-            other along time, where that divides (sequence parallel): norms, dropout and residuals hold a part of it
+    data    each device computes a part of every batch; parameters are replicated
+    fsdp    like data, with parameters and optimizer state sharded along their largest divisible dimension
+    model   parameters are sharded by the path rules of the model's family (tensor parallelism); hidden states between blocks are
+            sharded along time where it divides (sequence parallelism), so norms, dropout and residuals see a part of it
 
-The pure step is the same everywhere: shardings are said of the state and of the batch, and the compiler adds the
-communication. Batch statistics are those of the global batch, and neither the order of the data nor dropout masks depend
-on the mesh.
+The step function does not change: shardings are given for the state and the batch, and the compiler inserts the communication.
+Batch statistics are those of the global batch. The order of the data and dropout masks do not depend on the mesh.
 """
 
 import re
@@ -107,17 +106,17 @@ class Plan:
 
     @property
     def shares(self) -> int:
-        """Into how many parts a batch is cut."""
+        """The number of parts that a batch is split into."""
         return int(np.prod([size for name, size in self.sizes if name in ("data", "fsdp")]))
 
     @property
     def sharded(self) -> bool:
-        """Whether arrays are said to live on a mesh (pmap keeps its copies to itself)."""
+        """Whether arrays are sharded over a mesh (under pmap they are not)."""
         return bool(self.sizes) and self.strategy == "jit"
 
     @property
     def axis(self) -> str | None:
-        """The bound device axis inside the step: only pmap binds one."""
+        """The name of the device axis inside the step; None except under pmap."""
         return "data" if self.strategy == "pmap" else None
 
     # -- shardings -----------------------------------------------------------------------------------------------------
@@ -129,13 +128,13 @@ class Plan:
         return tuple(name for name, _ in self.sizes if name in ("data", "fsdp"))
 
     def constrain(self, batch: Any) -> Any:
-        """Every device computes its rows of the batch."""
+        """Shard the rows of a batch over the devices."""
         if not self.sharded:
             return batch
         return jax.lax.with_sharding_constraint(batch, self.named(self.batch_axes))
 
     def local(self, batch: Any) -> Any:
-        """Under pmap, the rows of this device."""
+        """Return the rows of this device (under pmap)."""
         rows = batch["mask"].shape[0] // self.shares
         first = jax.lax.axis_index(self.axis) * rows
         return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, rows), batch)
@@ -169,7 +168,7 @@ class Plan:
         return tuple(spec)
 
     def _soft(self, axis: str | None, size: int) -> str | None:
-        """The axis without its question mark; None where the mark lets it go."""
+        """Return the axis without its question mark; None where the mark makes it optional and it does not divide."""
         if axis is None or not axis.endswith("?"):
             return axis
         axis = axis.removesuffix("?")
@@ -210,7 +209,7 @@ class Plan:
         return self.compile(function, donate=1, out=out)
 
     def _pmap(self, function: Callable[..., Any]) -> Any:
-        """The same chunk, each device on its rows, gradients added up by hand; the state is copied to all and back."""
+        """The same chunk under pmap: each device computes its rows, and gradients are summed explicitly."""
         stacked = NamedSharding(self.mesh, P("data"))
         count = self.shares
         copy = jax.jit(
@@ -232,7 +231,7 @@ class Plan:
         return chunk
 
     def put(self, source: Any, *, rows: bool = False) -> Any:
-        """Host arrays to where the program reads them: all of them on every device, or cut by `rows` (streams)."""
+        """Copy host arrays to the devices: replicated, or sharded by `rows` (streams)."""
         if not self.sharded:
             return jax.device_put(source)
         spec = self.named(None, self.batch_axes) if rows else self.named()

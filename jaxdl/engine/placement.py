@@ -1,4 +1,4 @@
-"""Arrays of the host on the device, once per process: a notebook with many programs holds one copy of its data."""
+"""One device copy of each host array per process, shared by all programs of a notebook."""
 
 import weakref
 import zlib
@@ -15,9 +15,9 @@ long as a program that uses them; this table keeps nothing alive."""
 
 
 def placed(plan: Plan, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The arrays where the programs of a plan read them; an array that is there already is not copied again.
+    """Return device copies of arrays; an array that was copied before is not copied again.
 
-    An array is known by its identity and, where it may have been written to since, by a checksum of its content.
+    An array is recognised by its identity and, if it is writable, by a checksum of its content.
     """
     return {
         name: _once(plan, array) if isinstance(array, np.ndarray) else plan.put(array) for name, array in arrays.items()

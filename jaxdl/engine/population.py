@@ -1,7 +1,7 @@
-"""Populations: many members of one experiment, differing in traced knobs, trained by one program.
+"""Populations: runs of one experiment that differ in traced knobs, trained by one program.
 
-`jax.vmap` over `config(**knobs)` itself: the state, the data order and every schedule get a members' axis. A member equals
-the same run alone to rounding; one that stops or diverges changes nothing for the others.
+`jax.vmap` is applied to `config(**knobs)`: the state, the data order and every schedule get a leading member axis. A member
+equals the same run trained alone up to rounding. A member that stops or diverges does not affect the others.
 """
 
 import time
@@ -29,7 +29,7 @@ MODES = ("together", "in turn")
 
 @dataclass(frozen=True)
 class Group:
-    """Members that one program trains: they differ in traced knobs only.
+    """The members that one program trains. They differ in traced knobs only.
 
     exp: the first member's experiment, for everything that is the same for all.
     build: knobs -> Experiment, called inside the trace.
@@ -80,13 +80,13 @@ def group(
 
 
 def with_best(exp: Any) -> Any:
-    """The experiment with every member's best weights in its state, also where nothing stops early."""
+    """Return the experiment with early stopping's best weights in its state, even if it never stops early."""
     return replace(exp, stop=exp.stop or EarlyStopping(patience=NEVER, restore_best=False))
 
 
 @dataclass(frozen=True)
 class Spread(Plan):
-    """A population on `count` devices: each has some of the members, whole, and all of the data."""
+    """A plan that spreads the members over `count` devices; each device holds whole members and all of the data."""
 
     count: int = 1
 
@@ -113,10 +113,9 @@ class Population:
 
     Args:
         group: the members.
-        devices: over how many devices they are spread. The rows that the last device has left train the last member once
-            more, in time that would be spent waiting.
-        mode: "together" (vmap), "in turn" (one after the other inside one compiled program), or None: on a CPU whichever
-            takes less time a step, measured once (`timings`); elsewhere together.
+        devices: number of devices that share the members. If they do not divide evenly, the last member fills the free rows.
+        mode: "together" (vmap), "in turn" (one member after the other in one compiled program), or None: on a CPU the faster of
+            the two, measured once (`timings`); elsewhere "together".
     """
 
     def __init__(self, group: Group, devices: int = 1, mode: str | None = None):
@@ -144,9 +143,9 @@ class Population:
         return Program(self.exp, lambda knobs: with_best(build(knobs)), self.knobs, self.plan, members)
 
     def _fastest(self, seconds: float = 0.15, most: int = 1024) -> Program:
-        """Times some steps of both forms from the initial state, twice as many until they take `seconds`.
+        """Time both modes from the initial state, doubling the steps until they take `seconds`, and return the faster program.
 
-        What is compiled for that is used again.
+        The compiled programs are reused.
         """
         programs = {mode: self._program(mode) for mode in MODES}
         source = self.exp.data.source(0, 1, 0)
@@ -180,12 +179,12 @@ class Population:
         return fit(self.program, state, events=told, checkpoints=saved, callbacks=callbacks, limits=limits)
 
     def evaluate(self, state: TrainState, split: str) -> list[Evaluation]:
-        """Every member with the weights it stands for."""
+        """Evaluate every member with its chosen weights (`chosen_weights`)."""
         weights = chosen_weights(self.program, state)
         return evaluate_members(self.program, weights, split)[: self.size]
 
     def keep(self, state: TrainState, members: Sequence[int]) -> tuple["Population", TrainState]:
-        """The population of some members, each where it was."""
+        """Return the population of some of the members, with their states."""
         index = np.asarray([self.group.members.index(i) for i in members])
         smaller = Population(self.group.keep(members), self.devices, self.mode)
         return smaller, smaller.placed(jax.tree.map(lambda a: a[index], state))
@@ -197,24 +196,24 @@ class Population:
         return self.placed(state), step
 
     def save(self, checkpoints: Checkpoints, step: int, state: TrainState, **more: Any) -> None:
-        """One row a member, so that any number of devices can go on."""
+        """Save one row per member, so that a resume may use any number of devices."""
         if len(self.rows) != self.size:
             state = jax.tree.map(lambda a: a[: self.size], state)
         checkpoints.save(step, state, **more)
 
     def target(self) -> TrainState:
-        """What a checkpoint holds: one row a member."""
+        """The structure of a checkpoint: one row per member."""
         return jax.tree.map(lambda a: jax.ShapeDtypeStruct((self.size, *a.shape[1:]), a.dtype), self.program.shapes)
 
     def placed(self, state: TrainState) -> TrainState:
-        """One row a member -> the rows of the program, on their devices."""
+        """Place a state of one row per member on the devices."""
         if len(self.rows) != self.size:
             state = jax.tree.map(lambda a: a[self.rows], state)
         return jax.device_put(state, self.plan.named("members")) if self.plan.sharded else state
 
 
 class OfMembers:
-    """What a loop tells of its rows, and saves of them, as one row a member: the events and the checkpoints of `fit`."""
+    """Events and checkpoints of `fit` for a population: filling rows are removed, so that there is one row per member."""
 
     def __init__(self, population: Population, events: Events, checkpoints: Checkpoints | None):
         self.population, self.events, self.checkpoints = population, events, checkpoints
@@ -237,5 +236,5 @@ class OfMembers:
 
 
 def member(state: TrainState, row: int) -> TrainState:
-    """One member's state, as that of a single run."""
+    """Return the state of one member, as a single run has it."""
     return jax.tree.map(lambda a: a[row], state)

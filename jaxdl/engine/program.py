@@ -24,9 +24,9 @@ from jaxdl.types import Batch, Best, TrainState, Variables
 
 
 class Program(Traced):
-    """An experiment that can be initialised, trained, evaluated and asked. The arguments are those of `Traced`.
+    """The compiled functions of an experiment. The arguments are those of `Traced`.
 
-    `build` None: the experiment holds no traced knob, and its numbers are constants of the compiled functions.
+    With `build=None` no knob is traced: all numbers of the experiment are constants of the compiled functions.
     """
 
     def __init__(
@@ -43,22 +43,22 @@ class Program(Traced):
         self._placed: dict[int, tuple[Any, Any]] = {}
 
     def bound(self, knobs: Knobs) -> "Program":
-        """The same compiled functions with other values of some traced knobs."""
+        """Return a program with other values of some traced knobs and the same compiled functions."""
         other = copy.copy(self)
         other.knobs = {**self.knobs, **knobs}
         return other
 
     # -- what runs -----------------------------------------------------------------------------------------------------
     def init(self) -> TrainState:
-        """The first state, born where it lives."""
+        """Return the initial state, created on its devices."""
         return self.function("init")(self.knobs)
 
     def chunk(self, state: TrainState, source: Any, steps: Any, max_bad: Any) -> tuple[TrainState, dict[str, Any]]:
-        """`steps` train steps, fewer once `max_bad` in a row were not finite. Returns (state, view); `state` is donated."""
+        """Run `steps` train steps, fewer if `max_bad` in a row are not finite. Return (state, view); the old state is donated."""
         return self.function("chunk")(self.knobs, state, source, steps, max_bad)
 
     def weights(self, state: TrainState) -> Variables:
-        """What is evaluated: averaged parameters, where there are any."""
+        """Return the weights that are evaluated: the averaged ones if the experiment averages."""
         return self.function("weights")(self.knobs, state)
 
     def norms(self, state: TrainState) -> Any:
@@ -66,11 +66,11 @@ class Program(Traced):
         return self.function("norms")(self.knobs, state)
 
     def evaluate(self, weights: Variables, source: Any, index: Any, before: Any) -> Any:
-        """(sums and weights of the metrics, outputs with targets and masks, what is illustrated) over batches of a source."""
+        """Return (metric sums and weights, outputs with targets and masks, illustrations) over batches of a source."""
         return self.function("evaluate")(self.knobs, weights, source, index, before)
 
     def metrics(self, weights: Variables, source: Any, index: Any, before: Any) -> Any:
-        """The sums and weights of the metrics alone."""
+        """Return only the sums and weights of the metrics."""
         return self.function("metrics")(self.knobs, weights, source, index, before)
 
     def predict(self, weights: Variables, batch: Batch) -> Any:
@@ -78,11 +78,11 @@ class Program(Traced):
         return self.function("predict")(self.knobs, weights, batch)
 
     def stop(self, best: Best, value: Any, step: Any, weights: Variables) -> Best:
-        """What early stopping knows after one more evaluation."""
+        """Update the state of early stopping after an evaluation."""
         return self.function("stop")(self.knobs, best, value, step, weights)
 
     def place(self, source: Any) -> Any:
-        """A source on the device; an in-memory split is put there once, for all programs of the process, and stays."""
+        """Copy a source to the device. An in-memory split is copied once per process and stays there."""
         if not self.data.resident:
             return self.plan.put(source, rows=self.data.by_row)
         if id(source) not in self._placed:
@@ -92,7 +92,7 @@ class Program(Traced):
     # -- how it is compiled --------------------------------------------------------------------------------------------
     @cached_property
     def shapes(self) -> TrainState:
-        """The state as shapes, with where its parts live: what a checkpoint is restored into."""
+        """The shapes and shardings of the state, into which a checkpoint is restored."""
         shapes = jax.eval_shape(self.each(self._init), self.traced)
         if not self.plan.sharded:
             return shapes
@@ -107,7 +107,7 @@ class Program(Traced):
         return jax.eval_shape(self.one_predict, self.traced, (state.params, state.model_state), batch)
 
     def sharding(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Where the result of a function of the state lives (None on one device)."""
+        """The shardings of the result of a function of the state (None on one device)."""
         return self.plan.shardings(jax.eval_shape(function, *arguments)) if self.plan.sharded else None
 
     def function(self, name: str) -> Compiled:
@@ -145,14 +145,14 @@ class Program(Traced):
 
     @property
     def compile_seconds(self) -> float:
-        """Spent on tracing and compiling so far."""
+        """Seconds spent on tracing and compiling so far."""
         return sum(getattr(function, "seconds", 0.0) for function in self.functions.values())
 
 
 def program_of(
     exp: Any, build: Callable[[Knobs], Any], knobs: Mapping[str, Any], as_numbers: TrainState, plan: Plan = Plan()
 ) -> Program:
-    """The program of one run with every knob traced that can be: most often all floats and the seed.
+    """Return the program of one run, in which every knob is traced that can be: usually all floats and the seed.
 
     Args:
         exp: the experiment, built with the knobs as Python numbers.
@@ -174,9 +174,9 @@ def program_of(
 def traceable(
     exp: Any, build: Callable[[Knobs], Any], knobs: Knobs, as_numbers: TrainState
 ) -> tuple[dict[str, np.generic], dict[str, str]]:
-    """The candidates that one init and one step can take as scalars, and why each of the others cannot.
+    """Return the candidates that can be traced, and for each of the others the reason why it cannot.
 
-    A knob that decides a shape, a number of steps, a branch in Python or the data cannot be traced: tried by `jax.eval_shape`.
+    A knob that decides a shape, a number of steps, a branch in Python or the data cannot be traced. `jax.eval_shape` finds out.
     """
     wanted = candidates(knobs)
     if not problem_of(Program(exp, build, wanted), as_numbers):
@@ -186,9 +186,9 @@ def traceable(
 
 
 def problem_of(program: Program, as_numbers: TrainState) -> str:
-    """Why a program cannot take its knobs as scalars; empty if it can.
+    """Return why the knobs of a program cannot be traced; "" if they can.
 
-    The experiment was built with these knobs as numbers, so whatever goes wrong with scalars in their place is due to that.
+    The experiment was built with these knobs as Python numbers before, so an error here is caused by tracing them.
     """
     try:
         if any(isinstance(a, jax.core.Tracer) for a in program.data_leaves()):

@@ -58,14 +58,14 @@ def checked(function: Callable[..., Any], before: Batch, after: Any, kind: str =
     for entry in [name for name in ("x", "y", "mask") if name in before]:
         if entry not in after:
             raise UserError(f"{kind} {name} must keep {entry!r} in the batch, got {sorted(after)}")
-        rows, got = len(before[entry]), len(after[entry])
+        rows, got = np.shape(before[entry])[0], np.shape(after[entry])[0]  # symbolic in an export
         if got != rows:
             raise UserError(f"{kind} {name} must keep the {rows} rows of {entry!r}, got {got}")
     return after
 
 
 def add(a: Metrics, b: Metrics) -> Metrics:
-    """Sums and weights of both; a name in one of them only is kept."""
+    """Add two sets of metrics by name; a name that only one of them has is kept."""
     return {
         name: tuple(jnp.add(p, q) for p, q in zip(a[name], b[name], strict=True))
         if name in a and name in b
@@ -81,7 +81,7 @@ def init_state(exp: Any) -> TrainState:
 
 
 def rules_of(exp: Any) -> AbstractContextManager[None]:
-    """Traced inside: the masks of parameters by the rules of the run that goes on (`jaxdl/formats.py`)."""
+    """Apply, inside a trace, the parameter masks of the format that a run began with (`jaxdl/formats.py`)."""
     return parameters.searched_in_paths(exp.follows.format == 1)
 
 
@@ -112,10 +112,10 @@ def _init_state(exp: Any) -> TrainState:
 
 
 def leaner(objective: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """`objective`, keeping less for its backward pass and computing the rest again.
+    """Return `objective` with rematerialisation: it stores less for the backward pass and recomputes the rest.
 
-    Kept are the inputs of the blocks that the model marks (`recompute_block`); of a model that marks none, the results of
-    products and convolutions.
+    The inputs of the blocks that the model marks (`recompute_block`) are stored; for a model that marks none, the results of
+    matrix products and convolutions.
     """
     with recomputing() as blocks:
         jax.eval_shape(objective, *arguments)
@@ -194,7 +194,7 @@ def gradient(
         return loss, grads, model_state, metrics
 
     def grad_fn(params: Params, *_: Any) -> Params:
-        """The gradient of the same batch elsewhere, for optimizers that look around (SAM)."""
+        """The gradient of the same batch at other parameters, for optimizers such as SAM."""
         return all_of(params)[1]
 
     return *all_of(trained), grad_fn
@@ -203,7 +203,7 @@ def gradient(
 def run_phase(
     exp: Any, phase: Phase, state: TrainState, batch: Batch, key: Key, axis: str | None
 ) -> tuple[TrainState, Metrics, Array]:
-    """One update of one phase. Returns the state, its metrics and whether all was finite."""
+    """Run one update of one phase. Return the state, the metrics and whether all values were finite."""
     loss, grads, model_state, metrics, grad_fn = gradient(exp, phase, state, batch, key, axis)
     norm = optax.tree.norm(grads)
     trained = select(state.params, phase.params)
@@ -224,7 +224,7 @@ def run_phase(
 def train_step(
     exp: Any, state: TrainState, batch_at: Callable[[Array], Batch], axis: str | None = None
 ) -> tuple[TrainState, Metrics]:
-    """One step: every phase in turn, each repeat on a batch of its own; a step that is not finite changes nothing but counts.
+    """Run one train step: every phase in turn, each repeat on its own batch. A step that is not finite is counted and skipped.
 
     Args:
         exp: the Experiment, its float knobs possibly traced.
@@ -269,10 +269,10 @@ def train_step(
 
 
 def rehearse(exp: Any) -> TrainState:
-    """One initialization and every phase once, as shapes, with the knobs as Python numbers.
+    """Trace one initialization and one step with the knobs as Python numbers, and return the shapes of the first state.
 
-    What a layer, a loss or an augmentation refuses (a dropout of 2), it refuses here: inside the program its knobs are traced
-    and have no value to look at. Returns the shapes of the first state.
+    A layer, loss or augmentation that checks a value (a dropout rate of 2) does so here: inside the compiled program the knobs
+    are traced and have no values.
     """
 
     def once(raw: Batch) -> tuple[TrainState, list[Array]]:

@@ -1,4 +1,4 @@
-"""Early stopping: a pure update of a small state that is part of the checkpoint."""
+"""Early stopping as a pure update of a small state, which is part of every checkpoint."""
 
 import math
 from collections.abc import Mapping
@@ -64,19 +64,19 @@ def direction(metric: str, stated: Mapping[str, str]) -> str:
 
 
 def watches_only(rule: EarlyStopping) -> bool:
-    """Whether a rule neither stops a run nor goes back to its best weights: it remembers what was best."""
+    """Whether a rule only remembers the best evaluation: it neither stops a run nor restores weights."""
     return rule.patience >= NEVER and not rule.restore_best
 
 
 def start(weights: Variables, mode: str) -> Best:
-    """Nothing seen yet: the worst value there is, and the initial weights."""
+    """Return the state before the first evaluation: the worst possible value and the initial weights."""
     worst = -jnp.inf if mode == "max" else jnp.inf
     copied = jax.tree.map(jnp.copy, weights)  # its own buffers: the state is donated as a whole
     return Best(jnp.float32(worst), jnp.int32(0), jnp.int32(0), jnp.bool_(False), copied)
 
 
 def update(rule: EarlyStopping, mode: str, best: Best, value: Array, step: Array, weights: Variables) -> Best:
-    """One evaluation. A NaN is no improvement. Once stopped, nothing changes any more (a population trains on)."""
+    """Update the state after an evaluation. NaN is no improvement. After a stop the state no longer changes."""
     gain = value - best.value if mode == "max" else best.value - value
     counts = (step >= rule.start_from) & ~best.stopped
     better = (gain > rule.min_delta) & counts

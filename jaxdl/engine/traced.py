@@ -33,11 +33,11 @@ def candidates(knobs: Knobs) -> dict[str, np.generic]:
 
 @dataclass(frozen=True)
 class Members:
-    """Turns a function of one member into that of a population: every argument gets a first axis, but those named.
+    """Lift a single-run function to a population: every argument that is not named gets a leading member axis.
 
-    "together": `vmap`, one program over all members at once. "in turn": `lax.map`, one member after the other inside
-    one compiled program, which is often faster on a CPU. Over a `mesh` (of one axis, "members") each device runs the
-    function on its own members, and never waits for the others.
+    "together" is `vmap`, over all members at once. "in turn" is `lax.map`, one member after the other in one compiled
+    program, which is often faster on a CPU. On a `mesh` (of one axis, "members") each device runs its own members
+    independently.
     """
 
     mode: Literal["together", "in turn"] = "together"
@@ -57,7 +57,7 @@ class Members:
         return self.spread(together if self.mode == "together" else in_turn, **shared)
 
     def spread(self, function: Callable[..., Any], **shared: int) -> Callable[..., Any]:
-        """A function of many members, on each device for the members that live there."""
+        """Run a function of many members on every device, for the members of that device."""
         if self.mesh is None:
             return function
 
@@ -76,13 +76,13 @@ def going(state: TrainState, max_bad: Array) -> Array:
 
 
 def where(condition: Array, new: TrainState, old: TrainState) -> TrainState:
-    """`new` where the condition holds; the key, which never changes, is passed by."""
+    """Select `new` where the condition holds, else `old`; the key never changes."""
     chosen = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new.replace(key=None), old.replace(key=None))
     return chosen.replace(key=old.key)
 
 
 def view_of(state: TrainState) -> dict[str, Any]:
-    """The few numbers the host reads after a chunk, as copies: the state itself is donated to the next."""
+    """Return copies of the few numbers that the host reads after a chunk; the state itself is donated to the next chunk."""
     view = {"step": state.step, "bad": state.bad, "skipped": state.skipped, "metrics": state.metrics}
     return jax.tree.map(jnp.copy, view)
 
@@ -91,7 +91,7 @@ class Traced:
     """The functions of one experiment for any values of its traced knobs.
 
     Args:
-        exp: the experiment, built with the knobs as Python numbers: data, steps and whatever else no traced knob changes.
+        exp: the experiment, built with the knobs as Python numbers; used for all that no traced knob changes (data, steps).
         build: traced knobs -> Experiment; called inside every trace.
         knobs: the values of the traced knobs (arrays of one value a member, for a population); here only their shapes matter.
         plan: devices and compiler.
@@ -151,7 +151,7 @@ class Traced:
     def one_chunk(
         self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
     ) -> tuple[TrainState, dict[str, Any]]:
-        """`n` steps in one loop whose length is an argument: the same program, hence the same bits, at any length."""
+        """Run `n` steps in a loop whose length is an argument, so that one program, with the same bits, serves every length."""
 
         def unfinished(carry: tuple[Array, TrainState]) -> Array:
             return (carry[0] < n) & going(carry[1], max_bad)
@@ -165,7 +165,7 @@ class Traced:
     def joint_chunk(
         self, knobs: Knobs, state: TrainState, source: Any, n: Array, max_bad: Array
     ) -> tuple[TrainState, dict[str, Any]]:
-        """The same for a population whose members step together; one that stopped or diverged stays as it is."""
+        """Run `n` steps of a population "together"; a member that stopped or diverged does not change."""
 
         def alive(knobs: Knobs, state: TrainState, source: Any) -> TrainState:
             return where(going(state, max_bad), self.one_step(knobs, state, source), state)
@@ -190,7 +190,7 @@ class Traced:
         return self.each(self.one_chunk, source=2, n=3, max_bad=4)
 
     def one_weights(self, knobs: Knobs, state: TrainState) -> Variables:
-        """What is evaluated: the average, where there is one."""
+        """Return the weights that are evaluated: the average, if there is one."""
         return self.build(knobs).eval_weights(state)
 
     def one_norms(self, knobs: Knobs, state: TrainState) -> Array:

@@ -20,7 +20,10 @@ from jaxdl.counts import check_counts
 from jaxdl.layers.dense import Dense
 from jaxdl.types import UserError
 
-Reading = tuple[Float[Array, "batch channels"], Float[Array, "batch keys"]]
+Memory = Float[Array, "batch keys channels"]
+Weights = Float[Array, "batch keys"]
+
+Reading = tuple[Float[Array, "batch channels"], Weights]
 
 
 class Alignment(nn.Module):
@@ -35,19 +38,19 @@ class Alignment(nn.Module):
         """Whether the scores depend on the weights of earlier queries."""
         return False
 
-    def prepare(self, memory: Float[Array, "batch keys channels"]) -> Float[Array, "batch keys width"]:
+    def prepare(self, memory: Memory) -> Float[Array, "batch keys width"]:
         return memory
 
-    def score(self, query: Array, prepared: Array, seen: Array | None) -> Float[Array, "batch keys"]:
+    def score(self, query: Array, prepared: Array, seen: Array | None) -> Weights:
         raise NotImplementedError  # the subclasses differ in the score only
 
     def __call__(
         self,
         query: Float[Array, "batch n"],
-        memory: Float[Array, "batch keys channels"],
+        memory: Memory,
         mask: Bool[Array, "batch keys"] | None = None,
         prepared: Float[Array, "batch keys width"] | None = None,
-        seen: Float[Array, "batch keys"] | None = None,
+        seen: Weights | None = None,
     ) -> Reading:
         score = self.score(query, self.prepare(memory) if prepared is None else prepared, seen)
         weights = softmax(score, mask=mask)

@@ -6,7 +6,7 @@ With padding p, kernel k, stride s and dilation d:
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from jaxdl.counts import check_count, check_counts
 from jaxdl.types import UserError
@@ -19,7 +19,7 @@ MODES = ("symmetric", "valid", "same", "reflect", "circular", "replicate")
 
 def per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
     """Return one positive integer per spatial axis: `3` -> `(3, 3)`."""
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * rank
+    values: Any = tuple(value) if isinstance(value, tuple | list) else (value,) * rank
     for one in values:
         check_count(name, one)
     if len(values) != rank:

@@ -20,9 +20,11 @@ from jaxdl.layers.dropout import Dropout, Rate, absent
 from jaxdl.layers.position import Positions, Relative, positions_of
 from jaxdl.types import UserError
 
-Mask = Bool[Array, "#batch #heads queries keys"]
+Queries = Float[Array, "batch queries heads dim"]
+Keys = Float[Array, "batch keys kv_heads dim"]
+Weights = Float[Array, "batch heads queries keys"]
 
-# -- masks ------------------------------------------------------------------------------------------------------------
+Mask = Bool[Array, "#batch #heads queries keys"]
 
 
 def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
@@ -36,6 +38,7 @@ def causal_mask(q_positions: Positions, k_positions: Positions) -> Mask:
 
 def local_mask(q_positions: Positions, k_positions: Positions, left: int, right: int = 0) -> Mask:
     """Mask for keys from `left` positions before the query to `right` positions after it."""
+    check_counts(0, left=left, right=right)
     distance = k_positions[:, None, :] - q_positions[:, :, None]
     return ((distance >= -left) & (distance <= right))[:, None]
 
@@ -59,15 +62,15 @@ def both(a: Mask | None, b: Mask | None) -> Mask | None:
 
 
 def attention_weights(
-    q: Float[Array, "batch queries heads dim"],
-    k: Float[Array, "batch keys kv_heads dim"],
+    q: Queries,
+    k: Keys,
     *,
     mask: Mask | None = None,
     bias: Float[Array, "#batch #heads #queries keys"] | None = None,
     causal: bool = False,
     scale: float | None = None,
     softcap: float | None = None,
-) -> Float[Array, "batch heads queries keys"]:
+) -> Weights:
     """Return softmax(cap(Q·Kᵀ·scale) + bias) over the keys, in float32. Rows sum to 1, or are 0 if the mask allows no key.
 
     Args:
@@ -95,9 +98,7 @@ def attention_weights(
     return weights if mask is None else jnp.where(seen, weights, 0)  # a causal mask always allows the first key
 
 
-def weighted_values(
-    weights: Float[Array, "batch heads queries keys"], v: Float[Array, "batch keys kv_heads dim"]
-) -> Float[Array, "batch queries heads dim"]:
+def weighted_values(weights: Weights, v: Keys) -> Queries:
     """Return Σ_k w_qk v_k for every head."""
     batch, heads, queries, keys = weights.shape
     weights = weights.astype(v.dtype).reshape(batch, v.shape[2], -1, queries, keys)
@@ -105,8 +106,8 @@ def weighted_values(
 
 
 def dot_product_attention(
-    q: Float[Array, "batch queries heads dim"],
-    k: Float[Array, "batch keys kv_heads dim"],
+    q: Queries,
+    k: Keys,
     v: Float[Array, "batch keys kv_heads value"],
     *,
     mask: Mask | None = None,
@@ -154,20 +155,18 @@ class KeyValue(NamedTuple):
         return self.k.shape[2]
 
     @classmethod
-    def of(cls, k: Float[Array, "batch keys kv_heads dim"], v: Float[Array, "batch keys kv_heads dim"]) -> "KeyValue":
+    def of(cls, k: Keys, v: Keys) -> "KeyValue":
         return cls(k.swapaxes(1, 2), v.transpose(0, 2, 3, 1))
 
     @classmethod
     def empty(cls, batch: int, heads: int, slots: int, dim: int, dtype: Any = jnp.float32) -> "KeyValue":
         return cls(jnp.zeros((batch, heads, slots, dim), dtype), jnp.zeros((batch, heads, dim, slots), dtype))
 
-    def read(self) -> tuple[Float[Array, "batch keys kv_heads dim"], Float[Array, "batch keys kv_heads dim"]]:
+    def read(self) -> tuple[Keys, Keys]:
         """Return keys and values in the layout of `dot_product_attention`."""
         return self.k.swapaxes(1, 2), self.v.transpose(0, 3, 1, 2)
 
-    def write(
-        self, k: Float[Array, "batch time kv_heads dim"], v: Float[Array, "batch time kv_heads dim"], at: Positions
-    ):
+    def write(self, k: Keys, v: Keys, at: Positions) -> "KeyValue":
         """Store keys and values at their positions. Negative positions (padding) and those after the last slot are dropped."""
         rows = jnp.arange(k.shape[0])[:, None]
         slots = jnp.broadcast_to(jnp.where(at < 0, self.slots, at), k.shape[:2])
@@ -238,7 +237,7 @@ class MultiHead(nn.Module):
         if memory is None:
             memory, memory_positions = x, positions
         k, v = self.project(memory, memory_positions)
-        at = {"positions": positions, "memory_positions": memory_positions}
+        at: dict[str, Any] = {"positions": positions, "memory_positions": memory_positions}
         return self.read(x, k, v, mask=mask, causal=causal, train=train, **at)
 
     def project(self, memory: Array, positions: Positions | None = None) -> tuple[Array, Array]:

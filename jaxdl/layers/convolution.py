@@ -22,6 +22,10 @@ from jaxdl.layers.convolution_cpu import Geometry, plain
 from jaxdl.layers.linear_maps import LinearMap
 from jaxdl.types import UserError
 
+Images = Float[Array, "batch *spatial channels"]
+Maps = Float[Array, "batch *outputs features"]
+Kernel = Float[Array, "*kernel channels_per_group features"]
+
 Sizes = int | Sequence[int]
 Initializer = Callable[..., Any]
 KernelMap = Callable[..., nn.Module] | None
@@ -58,14 +62,14 @@ _kernel_gradient.transposes(left=(_input_gradient, False), right=(_forward, Fals
 
 
 def convolve(
-    x: Float[Array, "batch *spatial channels"],
-    kernel: Float[Array, "*kernel channels_per_group features"],
+    x: Images,
+    kernel: Kernel,
     *,
     strides: Sizes = 1,
     padding: Padding = "symmetric",
     dilation: Sizes = 1,
     groups: int = 1,
-) -> Float[Array, "batch *outputs features"]:
+) -> Maps:
     """Convolution (as in deep learning: cross-correlation).
 
         y[n, o, j] = Σ_t Σ_i x[n, o·s + t·d - p, i] · w[t, i, j]
@@ -88,15 +92,15 @@ def convolve(
 
 
 def convolve_transpose(
-    x: Float[Array, "batch *spatial channels"],
-    kernel: Float[Array, "*kernel channels_per_group features"],
+    x: Images,
+    kernel: Kernel,
     *,
     strides: Sizes = 1,
     padding: Padding = "valid",
     output_padding: Sizes | int = 0,
     dilation: Sizes = 1,
     groups: int = 1,
-) -> Float[Array, "batch *outputs features"]:
+) -> Maps:
     """Transposed convolution, which enlarges the spatial axes by the stride: the transpose of `convolve` as a map of its input.
 
         out = (in - 1)·s - 2p + d·(k - 1) + output_padding + 1
@@ -168,33 +172,22 @@ class Conv(nn.Module):
     kernel_map: KernelMap = None
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
-    ) -> Float[Array, "batch *outputs features"]:
+    def __call__(self, x: Images, *, train: bool = False) -> Maps:
         kernel = _kernel(self, x, train, self.groups, self.features)
         options = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
         return _biased(self, convolve(x, kernel, padding=self.padding, **options))
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(Conv):
     """Transposed convolution layer: `convolve_transpose(x, kernel) + bias`. The defaults double the spatial sizes."""
 
-    features: int
     kernel_size: Sizes = 4
     strides: Sizes = 2
     padding: Padding = 1
-    output_padding: Sizes | int = 0
-    dilation: Sizes = 1
-    groups: int = 1
-    use_bias: bool = True
-    kernel_init: Initializer = lecun
-    bias_init: Initializer = nn.initializers.zeros
-    kernel_map: KernelMap = None
+    output_padding: Sizes = 0
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
-    ) -> Float[Array, "batch *outputs features"]:
+    def __call__(self, x: Images, *, train: bool = False) -> Maps:
         kernel = _kernel(self, x, train, self.groups, self.features)
         options = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
         y = convolve_transpose(x, kernel, padding=self.padding, output_padding=self.output_padding, **options)
@@ -215,9 +208,7 @@ class DepthwiseConv(nn.Module):
     kernel_map: KernelMap = None
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
-    ) -> Float[Array, "batch *outputs features"]:
+    def __call__(self, x: Images, *, train: bool = False) -> Maps:
         check_count("multiplier", self.multiplier)
         channels = x.shape[-1]
         kernel = _kernel(self, x, train, channels, channels * self.multiplier)
@@ -236,9 +227,7 @@ class SeparableConv(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *spatial channels"], *, train: bool = False
-    ) -> Float[Array, "batch *outputs features"]:
+    def __call__(self, x: Images, *, train: bool = False) -> Maps:
         options = {"strides": self.strides, "padding": self.padding, "dilation": self.dilation}
         x = DepthwiseConv(self.kernel_size, use_bias=False, name="depthwise", **options)(x, train=train)
         return Conv(self.features, 1, use_bias=self.use_bias, name="pointwise")(x, train=train)

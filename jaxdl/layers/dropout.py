@@ -15,6 +15,8 @@ from jaxdl.counts import check_numbers
 from jaxdl.tracing import row_numbers
 from jaxdl.types import Key
 
+Batches = Float[Array, "batch *axes"]
+
 Rate = float | Float[Array, ""]
 
 
@@ -29,9 +31,7 @@ def keep_mask(key: Key, rate: Rate, shape: Sequence[int]) -> Array:
     return halves.astype(jnp.float32) >= jnp.round(jnp.asarray(rate, jnp.float32) * 65536)
 
 
-def dropout(
-    key: Key, x: Float[Array, "batch *axes"], rate: Rate, *, broadcast: Sequence[int] = ()
-) -> Float[Array, "batch *axes"]:
+def dropout(key: Key, x: Batches, rate: Rate, *, broadcast: Sequence[int] = ()) -> Batches:
     """Set elements to zero with probability `rate` and divide the others by 1 - rate, which keeps the mean.
 
         y = x · m / (1 - rate),    m ~ Bernoulli(1 - rate)
@@ -67,7 +67,7 @@ class Dropout(nn.Module):
     broadcast: Sequence[int] = ()
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *axes"], *, train: bool) -> Float[Array, "batch *axes"]:
+    def __call__(self, x: Batches, *, train: bool) -> Batches:
         check_numbers(0, 1, rate=self.rate)
         if not train or absent(self.rate):
             return x
@@ -83,7 +83,7 @@ class DropPath(nn.Module):
     rate: Rate = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *axes"], *, train: bool) -> Float[Array, "batch *axes"]:
+    def __call__(self, x: Batches, *, train: bool) -> Batches:
         check_numbers(0, 1, rate=self.rate)
         if not train or absent(self.rate):
             return x

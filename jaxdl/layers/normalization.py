@@ -22,6 +22,10 @@ from jaxdl.counts import check_count, check_numbers
 from jaxdl.tracing import data_axis
 from jaxdl.types import UserError
 
+Batches = Float[Array, "batch *axes channels"]
+Channels = Float[Array, "*axes channels"]
+Kernel = Float[Array, "*shape features"]
+
 ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
 
@@ -57,9 +61,7 @@ class BatchNorm(nn.Module):
     frozen: bool = False
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *axes channels"], *, train: bool, mask: Float[Array, "batch"] | None = None
-    ) -> Float[Array, "batch *axes channels"]:
+    def __call__(self, x: Batches, *, train: bool, mask: Float[Array, "batch"] | None = None) -> Batches:
         check_numbers(0, 1, momentum=self.momentum)
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
@@ -121,9 +123,7 @@ class ConditionalBatchNorm(nn.Module):
     eps: float = 1e-5
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *axes channels"], labels: Int[Array, "batch"], *, train: bool
-    ) -> Float[Array, "batch *axes channels"]:
+    def __call__(self, x: Batches, labels: Int[Array, "batch"], *, train: bool) -> Batches:
         check_count("classes", self.classes)
         normed = BatchNorm(self.momentum, self.eps, use_scale=False, use_bias=False, name="norm")(x, train=train)
         chosen = jax.nn.one_hot(labels, self.classes, dtype=jnp.float32)
@@ -147,7 +147,7 @@ class LayerNorm(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*axes channels"], *, train: bool = False) -> Float[Array, "*axes channels"]:
+    def __call__(self, x: Channels, *, train: bool = False) -> Channels:
         del train
         return _affine(self, standardize(x, (-1,), self.eps)).astype(x.dtype)
 
@@ -159,7 +159,7 @@ class RMSNorm(nn.Module):
     use_scale: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*axes channels"], *, train: bool = False) -> Float[Array, "*axes channels"]:
+    def __call__(self, x: Channels, *, train: bool = False) -> Channels:
         del train
         wide = x.astype(jnp.float32)
         y = wide * lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + self.eps)
@@ -177,9 +177,7 @@ class GroupNorm(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *axes channels"], *, train: bool = False
-    ) -> Float[Array, "batch *axes channels"]:
+    def __call__(self, x: Batches, *, train: bool = False) -> Batches:
         del train
         check_count("groups", self.groups)
         if x.shape[-1] % self.groups:
@@ -196,9 +194,7 @@ class InstanceNorm(nn.Module):
     use_bias: bool = False
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch *axes channels"], *, train: bool = False
-    ) -> Float[Array, "batch *axes channels"]:
+    def __call__(self, x: Batches, *, train: bool = False) -> Batches:
         del train
         return _affine(self, standardize(x, tuple(range(1, x.ndim - 1)), self.eps)).astype(x.dtype)
 
@@ -221,7 +217,7 @@ class WeightNorm(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, kernel: Float[Array, "*shape features"], *, train: bool) -> Float[Array, "*shape features"]:
+    def __call__(self, kernel: Kernel, *, train: bool) -> Kernel:
         del train
         length = jnp.sqrt(jnp.square(kernel.astype(jnp.float32)).sum(tuple(range(kernel.ndim - 1))))
         scale = self.param("scale", lambda key: lax.stop_gradient(length))
@@ -243,7 +239,7 @@ class SpectralNorm(nn.Module):
     eps: float = 1e-12
 
     @nn.compact
-    def __call__(self, kernel: Float[Array, "*shape features"], *, train: bool) -> Float[Array, "*shape features"]:
+    def __call__(self, kernel: Kernel, *, train: bool) -> Kernel:
         check_count("steps", self.steps)
         w = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
         fixed = lax.stop_gradient(w)

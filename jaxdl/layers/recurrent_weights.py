@@ -11,6 +11,7 @@ from jaxdl.types import UserError
 
 
 def _names(layers: int, bidirectional: bool) -> list[tuple[str, str]]:
+    check_count("layers", layers)
     ends = ("", "_reverse") if bidirectional else ("",)
     return [(f"layer_{i}{end}", f"l{i}{end}") for i in range(layers) for end in ends]
 
@@ -23,7 +24,6 @@ def from_torch(
     The two biases of each gate are added, except for the GRU's b_hn, which the reset gate multiplies. Biases of modules
     without bias are zeros.
     """
-    check_count("layers", layers)
     _check(cell)
     params = {}
     for ours, theirs in _names(layers, bidirectional):

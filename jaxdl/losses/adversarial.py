@@ -15,6 +15,9 @@ from jaxtyping import Array, Float
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.tracing import row_numbers
 
+Examples = Float[Array, "batch *shape"]
+PerExample = Float[Array, "batch"]
+
 Logits = Float[Array, "*batch"]
 Critic = Callable[[Array], Array]
 """Function from a batch of examples to one logit for each. Examples must not interact (no batch normalization)."""
@@ -62,20 +65,15 @@ wasserstein = AdversarialLoss(real=jnp.negative, fake=jnp.positive, fool=jnp.neg
 """Critic f - r, generator -f. The critic must be Lipschitz: add `gradient_penalty`. Source: Arjovsky et al. 2017."""
 
 
-def _gradient_norm_squared(critic: Critic, x: Float[Array, "batch *shape"]) -> Float[Array, "batch"]:
+def _gradient_norm_squared(critic: Critic, x: Examples) -> PerExample:
     """‖∇D(x)‖² of every example, from one gradient of the sum of the logits."""
     gradient = at_least_float32(jax.grad(lambda x: at_least_float32(critic(x)).sum())(x))
     return jnp.square(gradient).sum(tuple(range(1, x.ndim)))
 
 
 def gradient_penalty(
-    critic: Critic,
-    real: Float[Array, "batch *shape"],
-    fake: Float[Array, "batch *shape"],
-    *,
-    key: jax.Array,
-    target: ArrayLike = 1.0,
-) -> Float[Array, "batch"]:
+    critic: Critic, real: Examples, fake: Examples, *, key: jax.Array, target: ArrayLike = 1.0
+) -> PerExample:
     """Gradient penalty of WGAN-GP at points between real and fake examples; the usual weight is 10.
 
         (‖∇D(x̂)‖ - target)²        x̂ = u·real + (1 - u)·fake,  u ~ U(0, 1) for each example
@@ -86,9 +84,7 @@ def gradient_penalty(
     >>> penalty(jnp.ones((2, 4)), jnp.zeros((2, 4)), jax.random.key(0)).tolist()
     [4.0, 4.0]
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(
-        key, row_numbers(real.shape[0])
-    )  # do not depend on how the batch is split
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, row_numbers(real.shape[0]))  # the same for any micro-batches
     u = jax.vmap(lambda key: jax.random.uniform(key, dtype=real.dtype))(keys)
     u = jnp.broadcast_to(u.reshape(-1, *(1,) * (real.ndim - 1)), real.shape)
     squared = _gradient_norm_squared(critic, u * real + (1 - u) * fake)
@@ -96,7 +92,7 @@ def gradient_penalty(
     return jnp.square(norm - jnp.asarray(target, norm.dtype))
 
 
-def r1(critic: Critic, real: Float[Array, "batch *shape"], *, gamma: ArrayLike = 10.0) -> Float[Array, "batch"]:
+def r1(critic: Critic, real: Examples, *, gamma: ArrayLike = 10.0) -> PerExample:
     """R1 gradient penalty ½·γ·‖∇D(x)‖² at real examples. At fake examples it is R2.
 
     The paper uses γ = 10; StyleGAN2 scales γ with the resolution. Source: Mescheder et al. 2018, arXiv:1801.04406, eq. 9.

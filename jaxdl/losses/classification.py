@@ -14,6 +14,11 @@ from jaxdl.losses.labels import at_label, is_class, or_nan, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.types import UserError
 
+Logits = Float[Array, "*batch classes"]
+PerExample = Float[Array, "*batch"]
+Elementwise = Float[Array, "*shape"]
+Binary = Num[Array, "*shape"]
+
 Labels = Int[Array, "*batch"] | Num[Array, "*batch classes"]
 """Class numbers `(*batch,)`, or a distribution over the classes for each example, `(*batch, classes)`."""
 
@@ -44,7 +49,7 @@ def _are_integers(labels: Array, logits: Array) -> bool:
     )
 
 
-def valid_labels(labels: Int[Array, "*batch"], *, ignore: int = -100) -> Float[Array, "*batch"]:
+def valid_labels(labels: Int[Array, "*batch"], *, ignore: int = -100) -> PerExample:
     """Return 1 for each label that counts and 0 for an ignored one. Their sum is the denominator of a mean loss.
 
     >>> valid_labels(jnp.array([2, -100])).tolist()
@@ -53,7 +58,7 @@ def valid_labels(labels: Int[Array, "*batch"], *, ignore: int = -100) -> Float[A
     return (labels != ignore).astype(jnp.float32)
 
 
-def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: int = -100) -> Float[Array, "*batch"]:
+def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: int = -100) -> PerExample:
     """Return the weight w_y of each example, 0 for an ignored label. Their sum is the denominator of a weighted mean.
 
     `cross_entropy(weights=w).sum() / class_weight(labels, w).sum()` is PyTorch's weighted mean. For distributions the weight
@@ -72,13 +77,13 @@ def class_weight(labels: Labels, weights: Float[Array, "classes"], *, ignore: in
 
 
 def cross_entropy(
-    logits: Float[Array, "*batch classes"],
+    logits: Logits,
     labels: Labels,
     *,
     smoothing: ArrayLike = 0.0,
     weights: Float[Array, "classes"] | None = None,
     ignore: int = -100,
-) -> Float[Array, "*batch"]:
+) -> PerExample:
     """Softmax cross-entropy, for classification with one true class.
 
         CE = -Σ_c w_c · y'_c · log p_c        p = softmax(logits),  y' = (1 - ε)·y + ε/K
@@ -108,12 +113,8 @@ def cross_entropy(
 
 
 def binary_cross_entropy(
-    logits: Float[Array, "*shape"],
-    labels: Num[Array, "*shape"],
-    *,
-    positive_weight: ArrayLike | None = None,
-    smoothing: ArrayLike = 0.0,
-) -> Float[Array, "*shape"]:
+    logits: Elementwise, labels: Binary, *, positive_weight: ArrayLike | None = None, smoothing: ArrayLike = 0.0
+) -> Elementwise:
     """Sigmoid cross-entropy of binary labels, elementwise; also for multi-label classification.
 
         BCE = -[w · y' · log σ(x) + (1 - y') · log(1 - σ(x))]        y' = (1 - ε)·y + ε/2
@@ -134,9 +135,7 @@ def binary_cross_entropy(
     return -weight * labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
 
 
-def binary_cross_entropy_from_probabilities(
-    probabilities: Float[Array, "*shape"], labels: Num[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+def binary_cross_entropy_from_probabilities(probabilities: Elementwise, labels: Binary) -> Elementwise:
     """Binary cross-entropy of probabilities, elementwise, for models that end in a sigmoid.
 
         BCE = -[y · log p + (1 - y) · log(1 - p)]
@@ -159,13 +158,13 @@ def _power(base: Array, exponent: ArrayLike) -> Array:
 
 
 def focal_loss(
-    logits: Float[Array, "*batch classes"],
+    logits: Logits,
     labels: Labels,
     *,
     gamma: ArrayLike = 2.0,
     alpha: Float[Array, "classes"] | None = None,
     ignore: int = -100,
-) -> Float[Array, "*batch"]:
+) -> PerExample:
     """Focal loss: cross-entropy with less weight on examples that are already classified well.
 
         FL = -Σ_c α_c · y_c · (1 - p_c)^γ · log p_c        p = softmax(logits)
@@ -186,12 +185,8 @@ def focal_loss(
 
 
 def sigmoid_focal_loss(
-    logits: Float[Array, "*shape"],
-    labels: Num[Array, "*shape"],
-    *,
-    gamma: ArrayLike = 2.0,
-    alpha: ArrayLike | None = 0.25,
-) -> Float[Array, "*shape"]:
+    logits: Elementwise, labels: Binary, *, gamma: ArrayLike = 2.0, alpha: ArrayLike | None = 0.25
+) -> Elementwise:
     """Focal loss of binary labels, elementwise, as for dense object detection.
 
         FL = α_t · (1 - p_t)^γ · BCE        p_t = p·y + (1 - p)·(1 - y),  α_t = α·y + (1 - α)·(1 - y)
@@ -221,9 +216,7 @@ def focal_bias(prior: ArrayLike = 0.01) -> Float[Array, ""]:
     return -jnp.log((1 - prior) / prior)
 
 
-def poly_cross_entropy(
-    logits: Float[Array, "*batch classes"], labels: Labels, *, epsilon: ArrayLike = 2.0, ignore: int = -100
-) -> Float[Array, "*batch"]:
+def poly_cross_entropy(logits: Logits, labels: Labels, *, epsilon: ArrayLike = 2.0, ignore: int = -100) -> PerExample:
     """Poly-1 loss: cross-entropy whose first term of the expansion in 1 - p has a larger coefficient.
 
         Poly-1 = CE + ε · (1 - Σ_c y_c · p_c)
@@ -240,21 +233,14 @@ def poly_cross_entropy(
     return cross_entropy(logits, labels, ignore=ignore) + jnp.asarray(epsilon, p.dtype) * missed
 
 
-def kl_divergence(
-    logits: Float[Array, "*batch classes"], labels: Float[Array, "*batch classes"]
-) -> Float[Array, "*batch"]:
+def kl_divergence(logits: Logits, labels: Logits) -> PerExample:
     """KL divergence KL(y ‖ p) = Σ_c y_c · (log y_c - log p_c), p = softmax(logits): cross-entropy minus the labels' entropy."""
     labels = at_least_float32(labels)
     entropy = -(labels * jnp.log(jnp.where(labels > 0, labels, 1))).sum(-1)
     return cross_entropy(logits, labels) - entropy
 
 
-def distillation(
-    logits: Float[Array, "*batch classes"],
-    teacher: Float[Array, "*batch classes"],
-    *,
-    temperature: ArrayLike = 4.0,
-) -> Float[Array, "*batch"]:
+def distillation(logits: Logits, teacher: Logits, *, temperature: ArrayLike = 4.0) -> PerExample:
     """Distillation loss of a student from the logits of a teacher: T² · KL(softmax(teacher / T) ‖ softmax(logits / T)).
 
     The factor T² keeps the size of the gradient when T changes. No gradient flows to the teacher.

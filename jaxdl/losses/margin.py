@@ -19,13 +19,17 @@ from jaxdl.losses.labels import is_class
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.types import UserError
 
+Cosines = Float[Array, "batch classes"]
+Labels = Int[Array, "batch"]
+PerExample = Float[Array, "batch"]
+
 Guard = Literal["linear", "monotone", "easy", "none"]
 Gradient = Literal["exact", "straight_through"]
 
 
 def combined_margin_logits(
-    cosines: Float[Array, "batch classes"],
-    labels: Int[Array, "batch"],
+    cosines: Cosines,
+    labels: Labels,
     *,
     m1: ArrayLike = 1.0,
     m2: ArrayLike = 0.0,
@@ -33,7 +37,7 @@ def combined_margin_logits(
     scale: ArrayLike = 64.0,
     guard: Guard = "linear",
     gradient: Gradient = "exact",
-) -> Float[Array, "batch classes"]:
+) -> Cosines:
     """Logits with a margin: s·(cos(m₁θ + m₂) - m₃) for the true class, s·cosθ for the others, in float32.
 
     Args:
@@ -79,8 +83,8 @@ def combined_margin_logits(
 
 
 def combined_margin(
-    cosines: Float[Array, "batch classes"],
-    labels: Int[Array, "batch"],
+    cosines: Cosines,
+    labels: Labels,
     *,
     m1: ArrayLike = 1.0,
     m2: ArrayLike = 0.5,
@@ -88,7 +92,7 @@ def combined_margin(
     scale: ArrayLike = 64.0,
     guard: Guard = "linear",
     gradient: Gradient = "exact",
-) -> Float[Array, "batch"]:
+) -> PerExample:
     """Cross-entropy of `combined_margin_logits`: the margins of SphereFace (m₁), ArcFace (m₂) and CosFace (m₃) together.
 
     The combined setting of the ArcFace paper is m₁ = 1, m₂ = 0.3, m₃ = 0.2.
@@ -98,14 +102,14 @@ def combined_margin(
 
 
 def arcface(
-    cosines: Float[Array, "batch classes"],
-    labels: Int[Array, "batch"],
+    cosines: Cosines,
+    labels: Labels,
     *,
     margin: ArrayLike = 0.5,
     scale: ArrayLike = 64.0,
     guard: Guard = "linear",
     gradient: Gradient = "exact",
-) -> Float[Array, "batch"]:
+) -> PerExample:
     """ArcFace loss: softmax cross-entropy with a margin of m radians added to the angle of the true class.
 
         -log( e^(s·cos(θ_y + m)) / (e^(s·cos(θ_y + m)) + Σ_(j≠y) e^(s·cosθ_j)) )
@@ -120,13 +124,7 @@ def arcface(
     return combined_margin(cosines, labels, m2=margin, scale=scale, guard=guard, gradient=gradient)
 
 
-def cosface(
-    cosines: Float[Array, "batch classes"],
-    labels: Int[Array, "batch"],
-    *,
-    margin: ArrayLike = 0.35,
-    scale: ArrayLike = 64.0,
-) -> Float[Array, "batch"]:
+def cosface(cosines: Cosines, labels: Labels, *, margin: ArrayLike = 0.35, scale: ArrayLike = 64.0) -> PerExample:
     """CosFace loss: softmax cross-entropy with the margin on the cosine, s·(cosθ_y - m). It needs no guard.
 
     m is 0.35 in the paper and in pytorch-metric-learning, 0.40 in insightface.
@@ -141,13 +139,7 @@ def cosface(
     return cross_entropy(scale * (cosines - margin * truth), labels)
 
 
-def sphereface(
-    cosines: Float[Array, "batch classes"],
-    labels: Int[Array, "batch"],
-    *,
-    margin: ArrayLike = 4.0,
-    scale: ArrayLike = 30.0,
-) -> Float[Array, "batch"]:
+def sphereface(cosines: Cosines, labels: Labels, *, margin: ArrayLike = 4.0, scale: ArrayLike = 30.0) -> PerExample:
     """SphereFace loss: the angle of the true class is multiplied by m, s·((-1)ᵏ·cos(mθ_y) - 2k), k = ⌊mθ_y/π⌋.
 
     A constant s is SphereFace-R. The original does not normalise the embedding: give its lengths as `scale` `(batch,)`.

@@ -15,6 +15,11 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from jaxdl.losses.labels import at_label, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 
+Vectors = Float[Array, "*batch dim"]
+Labels = Int[Array, "batch"]
+PerAnchor = Float[Array, "batch"]
+Mask = Num[Array, "batch"]
+
 Embeddings = Float[Array, "batch dim"]
 Distance = Callable[[Array, Array], Array]
 Pairs = Float[Array, "batch batch"]
@@ -26,25 +31,25 @@ Miner = Callable[[Array, Array, Array], Array]
 # Distances ------------------------------------------------------------------------------------------------------------
 
 
-def normalize(x: Float[Array, "*batch dim"], *, eps: float = 1e-12) -> Float[Array, "*batch dim"]:
+def normalize(x: Vectors, *, eps: float = 1e-12) -> Vectors:
     """Return x / ‖x‖ in float32. A zero vector stays zero and has a finite gradient."""
     x = at_least_float32(x)
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), eps**2))
 
 
-def squared_euclidean(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+def squared_euclidean(x: Vectors, y: Vectors) -> Float[Array, "*batch"]:
     """Squared Euclidean distance Σ (x - y)² over the last axis; the other axes broadcast."""
     return jnp.square(at_least_float32(x) - at_least_float32(y)).sum(-1)
 
 
-def euclidean(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+def euclidean(x: Vectors, y: Vectors) -> Float[Array, "*batch"]:
     """Euclidean distance ‖x - y‖ over the last axis. Its gradient where x = y is 0, not NaN."""
     squared = squared_euclidean(x, y)
     apart = squared > 0
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1)), 0)
 
 
-def cosine_distance(x: Float[Array, "*batch dim"], y: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+def cosine_distance(x: Vectors, y: Vectors) -> Float[Array, "*batch"]:
     """Cosine distance 1 - cos(x, y) over the last axis, from 0 (the same direction) to 2."""
     return 1 - (normalize(x) * normalize(y)).sum(-1)
 
@@ -59,7 +64,7 @@ def pairwise(embeddings: Embeddings, *, distance: Distance = euclidean) -> Float
 
 
 def pair_masks(
-    labels: Int[Array, "batch"], mask: Num[Array, "batch"] | None = None
+    labels: Labels, mask: Mask | None = None
 ) -> tuple[Bool[Array, "batch batch"], Bool[Array, "batch batch"]]:
     """Return which examples are positives (same label, another example) and negatives (another label) of each anchor.
 
@@ -120,12 +125,12 @@ def contrastive_linear(
 
 def paired_contrastive(
     embeddings: Embeddings,
-    labels: Int[Array, "batch"],
+    labels: Labels,
     *,
     margin: ArrayLike = 1.0,
     distance: Distance = euclidean,
-    mask: Num[Array, "batch"] | None = None,
-) -> Float[Array, "batch"]:
+    mask: Mask | None = None,
+) -> PerAnchor:
     """Contrastive loss over all pairs of a labelled batch.
 
     The value of an anchor is the mean of `contrastive` over its positives, plus the mean over the negatives within the margin.
@@ -145,9 +150,9 @@ def paired_contrastive(
 
 
 def triplet(
-    anchor: Float[Array, "*batch dim"],
-    positive: Float[Array, "*batch dim"],
-    negative: Float[Array, "*batch dim"],
+    anchor: Vectors,
+    positive: Vectors,
+    negative: Vectors,
     *,
     margin: ArrayLike = 1.0,
     distance: Distance = euclidean,
@@ -201,14 +206,14 @@ def batch_hard(distances: Pairs, positive: PairMask, negative: PairMask) -> Trip
 
 def mined_triplet(
     embeddings: Embeddings,
-    labels: Int[Array, "batch"],
+    labels: Labels,
     *,
     margin: ArrayLike = 0.2,
     mine: Miner = batch_hard,
     distance: Distance = euclidean,
     hinge: Callable[[Array], Array] = jax.nn.relu,
-    mask: Num[Array, "batch"] | None = None,
-) -> Float[Array, "batch"]:
+    mask: Mask | None = None,
+) -> PerAnchor:
     """Triplet loss of a labelled batch: for each anchor, the mean over its mined triplets with a loss above 0.
 
     `mine` is `batch_hard`, `batch_all`, `semi_hard` or `hard`; no gradient flows through the selection. An anchor without
@@ -235,12 +240,8 @@ def _masked_logsumexp(x: Array, keep: Array) -> Array:
 
 
 def nt_xent(
-    embeddings: Embeddings,
-    labels: Int[Array, "batch"],
-    *,
-    temperature: ArrayLike = 0.5,
-    mask: Num[Array, "batch"] | None = None,
-) -> Float[Array, "batch"]:
+    embeddings: Embeddings, labels: Labels, *, temperature: ArrayLike = 0.5, mask: Mask | None = None
+) -> PerAnchor:
     """NT-Xent loss of SimCLR: classify which example of the batch is the other view of the anchor; one value per anchor.
 
         -log( e^(s_ap/T) / (e^(s_ap/T) + Σ_n e^(s_an/T)) )        s = cosine, n over the negatives
@@ -260,12 +261,8 @@ def nt_xent(
 
 
 def supervised_contrastive(
-    embeddings: Embeddings,
-    labels: Int[Array, "batch"],
-    *,
-    temperature: ArrayLike = 0.1,
-    mask: Num[Array, "batch"] | None = None,
-) -> Float[Array, "batch"]:
+    embeddings: Embeddings, labels: Labels, *, temperature: ArrayLike = 0.1, mask: Mask | None = None
+) -> PerAnchor:
     """Supervised contrastive loss: NT-Xent with all examples of the class as positives, which are also in the denominator.
 
         -1/|P| Σ_p log( e^(s_ap/T) / Σ_(k≠a) e^(s_ak/T) )
@@ -285,7 +282,7 @@ def info_nce(
     *,
     positives: Int[Array, "batch"] | None = None,
     temperature: ArrayLike = 0.07,
-) -> Float[Array, "batch"]:
+) -> PerAnchor:
     """InfoNCE loss: classify which key belongs to each query; one value per query.
 
         -log( e^(q·k₊/T) / Σ_k e^(q·k/T) )        q, k of length 1

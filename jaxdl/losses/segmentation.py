@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.losses.labels import is_class, or_nan, zero_or_one
 from jaxdl.losses.precision import at_least_float32
+from jaxdl.types import UserError
 
 
 def dice(
@@ -41,6 +42,8 @@ def softmax_dice(
     >>> print(f"{jax.jit(softmax_dice)(jnp.zeros((1, 2, 2)), jnp.array([[0, 1]])).item():.4f}")  # p = 1/2 everywhere
     0.3333
     """
+    if labels.shape != logits.shape[:-1]:
+        raise UserError(f"labels for logits {logits.shape} must be {logits.shape[:-1]}, got {labels.shape}")
     keep, axes = labels != ignore, tuple(range(1, labels.ndim))
     known = (~keep | is_class(labels, logits.shape[-1])).all(axes)
     p = jax.nn.softmax(at_least_float32(logits)) * keep[..., None]

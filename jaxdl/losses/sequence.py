@@ -48,12 +48,7 @@ def ctc(
     # selected by a matrix product, which a GPU would otherwise round to 10 bits.
     with jax.default_matmul_precision("highest"):
         loss = optax.ctc_loss(
-            at_least_float32(logits),
-            padding(time, logit_lengths),
-            labels,
-            beyond,
-            blank_id=blank,
-            log_epsilon=-1e30,
+            at_least_float32(logits), padding(time, logit_lengths), labels, beyond, blank_id=blank, log_epsilon=-1e30
         )
     return or_nan(known, jnp.where(loss < 1e29, loss, 0.0 if zero_infinity else jnp.inf))
 

@@ -18,6 +18,9 @@ from jaxdl.losses.classification import binary_cross_entropy
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.losses.regression import gaussian_nll
 
+PerExample = Float[Array, "batch"]
+Pixels = Float[Array, "batch *shape"]
+
 Latent = Float[Array, "batch *latent"]
 
 
@@ -25,7 +28,7 @@ def _per_example(values: Array) -> Array:
     return values.sum(tuple(range(1, values.ndim)))
 
 
-def kl_standard_normal(mean: Latent, log_variance: Latent, *, free_bits: ArrayLike = 0.0) -> Float[Array, "batch"]:
+def kl_standard_normal(mean: Latent, log_variance: Latent, *, free_bits: ArrayLike = 0.0) -> PerExample:
     """KL divergence KL(N(μ, σ²) ‖ N(0, 1)), summed over the latent dimensions.
 
         ½·Σ (σ² + μ² - 1 - log σ²)
@@ -42,9 +45,7 @@ def kl_standard_normal(mean: Latent, log_variance: Latent, *, free_bits: ArrayLi
     return _per_example(jnp.where(kl >= free, kl, free))
 
 
-def kl_normal(
-    mean: Latent, log_variance: Latent, *, prior_mean: Latent, prior_log_variance: Latent
-) -> Float[Array, "batch"]:
+def kl_normal(mean: Latent, log_variance: Latent, *, prior_mean: Latent, prior_log_variance: Latent) -> PerExample:
     """KL divergence KL(N(μ, σ²) ‖ N(μ₀, σ₀²)) from a learned prior, summed over the latent dimensions.
 
     ½·Σ (σ²/σ₀² + (μ - μ₀)²/σ₀² - 1 - log σ²/σ₀²)
@@ -54,9 +55,7 @@ def kl_normal(
     return _per_example(0.5 * (jnp.expm1(ratio) - ratio + jnp.square(mean - prior_mean) * jnp.exp(-prior)))
 
 
-def bernoulli_reconstruction(
-    logits: Float[Array, "batch *shape"], x: Num[Array, "batch *shape"]
-) -> Float[Array, "batch"]:
+def bernoulli_reconstruction(logits: Pixels, x: Num[Array, "batch *shape"]) -> PerExample:
     """Reconstruction loss -log p(x | z) of independent Bernoulli pixels: binary cross-entropy, summed; x is in [0, 1].
 
     >>> print(f"{jax.jit(bernoulli_reconstruction)(jnp.zeros((1, 784)), jnp.ones((1, 784))).item():.2f}")  # 784·log 2
@@ -65,17 +64,13 @@ def bernoulli_reconstruction(
     return _per_example(binary_cross_entropy(logits, x))
 
 
-def gaussian_reconstruction(
-    mean: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"], *, log_variance: ArrayLike = 0.0
-) -> Float[Array, "batch"]:
+def gaussian_reconstruction(mean: Pixels, x: Pixels, *, log_variance: ArrayLike = 0.0) -> PerExample:
     """Reconstruction loss -log p(x | z) of independent normal pixels; `log_variance` is one number, fixed or learned."""
     spread = jnp.broadcast_to(jnp.asarray(log_variance, jnp.float32), mean.shape)
     return _per_example(gaussian_nll((mean, spread), x, full=True))
 
 
-def negative_elbo(
-    reconstruction: Float[Array, "batch"], kl: Float[Array, "batch"], *, beta: ArrayLike = 1.0
-) -> Float[Array, "batch"]:
+def negative_elbo(reconstruction: PerExample, kl: PerExample, *, beta: ArrayLike = 1.0) -> PerExample:
     """Negative ELBO: reconstruction + β·KL.
 
     β > 1 is the β-VAE (Higgins et al. 2017); a β that rises from 0 to 1 during the first steps is a warm-up.
@@ -121,7 +116,7 @@ def importance_weighted(log_weights: Float[Array, "samples *batch"]) -> Float[Ar
     return jnp.log(jnp.float32(len(log_weights))) - jax.nn.logsumexp(log_weights, axis=0)
 
 
-def commitment(h: Latent, code: Latent) -> Float[Array, "batch"]:
+def commitment(h: Latent, code: Latent) -> PerExample:
     """Commitment loss Σ ‖h - sg(e)‖² of a VQ-VAE: keeps the encoder outputs h near the codes e; sg stops the gradient.
 
     Source: van den Oord et al. 2017, arXiv:1711.00937, eq. 3, third term.
@@ -129,6 +124,6 @@ def commitment(h: Latent, code: Latent) -> Float[Array, "batch"]:
     return _per_example(jnp.square(at_least_float32(h) - jax.lax.stop_gradient(at_least_float32(code))))
 
 
-def codebook(h: Latent, code: Latent) -> Float[Array, "batch"]:
+def codebook(h: Latent, code: Latent) -> PerExample:
     """Codebook loss Σ ‖sg(h) - e‖² of a VQ-VAE: moves the codes towards the encoder outputs; the second term of eq. 3."""
     return commitment(code, h)

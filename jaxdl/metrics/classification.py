@@ -31,7 +31,7 @@ DIRECTIONS = {
 Probabilities = Float[np.ndarray, "n classes"]
 Labels = Int[np.ndarray, "n"]
 Scores = dict[str, Any]
-"""What `scores` returns: arrays `(n,)` by name."""
+"""The result of `scores`: arrays `(n,)` by name."""
 
 MOST_CLASSES = 1000
 """Most classes for which all probabilities are kept, and ROC-AUC is computed."""
@@ -147,7 +147,7 @@ def scores(probabilities: Any, labels: Any) -> Scores:
         classes         number of classes, the same for each example
 
     `probabilities` is (n, classes), `labels` is (n,); all results are (n,). JAX arrays give JAX arrays, also inside a compiled
-    function: so a task needs not keep the probabilities. A label that is not a class is taken for the nearest class.
+    function, so that a task does not need to keep the probabilities. A label that is not a class counts as the nearest class.
     """
     if isinstance(probabilities, jax.Array):
         return _scores(jnp, probabilities, labels)
@@ -270,8 +270,8 @@ def calibration_error(probabilities: Probabilities, labels: Labels, *, bins: int
 
 def _counts(predictions: Labels, labels: Labels, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correct predictions, all predictions and examples of each class."""
-    hits = labels[predictions == labels]
-    return tuple(np.bincount(a, minlength=classes) for a in (hits, predictions, labels))
+    count = lambda a: np.bincount(a, minlength=classes)
+    return count(labels[predictions == labels]), count(predictions), count(labels)
 
 
 def _worst(recall: Float[np.ndarray, "classes"], labels: Labels) -> Labels:

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from jaxdl.types import UserError
+
 FEW = 64
 """Positives up to which counting their ranks is quicker than sorting."""
 
@@ -37,10 +39,13 @@ def average_precision(scores: Float[np.ndarray, "n"], targets: Num[np.ndarray, "
     >>> round(average_precision(np.array([0.9, 0.8, 0.7]), np.array([1, 0, 1])), 4)  # 1/2·1 + 1/2·2/3
     0.8333
     """
+    scores, targets = np.asarray(scores), np.asarray(targets)
+    if scores.ndim != 1 or scores.shape != targets.shape:
+        raise UserError(f"scores {scores.shape} and targets {targets.shape} must both be (n,)")
     order = np.argsort(-scores, kind="stable")
     ordered, hits = scores[order], np.cumsum(targets[order] > 0)
-    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # of each group of equal scores
+    last = np.flatnonzero(np.diff(ordered, append=np.nan))  # of each group of equal scores
     hits = hits[last]
-    if not hits[-1]:
+    if not hits.size or not hits[-1]:
         return float("nan")
     return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])

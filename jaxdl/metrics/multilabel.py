@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from jaxdl.counts import check_numbers
 from jaxdl.metrics.curves import average_precision, binary_roc_auc
 from jaxdl.metrics.quotients import mean_defined, quotient
 from jaxdl.reports import Bars
@@ -39,6 +40,7 @@ def report(probabilities: Float[np.ndarray, "n labels"], targets: Answers, *, th
     >>> round(numbers["f1_micro"], 3), numbers["average_precision"], numbers["subset_accuracy"]
     (0.8, 1.0, 0.5)
     """
+    check_numbers(0, 1, threshold=threshold)
     p, y = np.asarray(probabilities), np.asarray(targets)
     if p.ndim != 2 or p.shape != y.shape or not p.size:
         raise UserError(f"probabilities and targets must both be (n, labels), n > 0, got {p.shape} and {y.shape}")
@@ -88,13 +90,14 @@ def precision_recall_f1(
     (0.25, 0.5, 0.3333333333333333)
     """
     said, true = np.asarray(predictions, bool), np.asarray(targets, bool)
+    if said.ndim != 2 or said.shape != true.shape:
+        raise UserError(f"predictions {said.shape} and targets {true.shape} must both be (n, labels)")
     counts = np.stack([(said & true).sum(0), said.sum(0), true.sum(0)])
     if average == "micro":
         counts = counts.sum(1)
     elif average not in ("macro", None):
         raise UserError(f"average = {average!r} must be 'micro', 'macro' or None")
     hits, said, true = counts.astype(np.float64)
-    values = [
-        quotient(part, whole, zero_division) for part, whole in ((hits, said), (hits, true), (2 * hits, said + true))
-    ]
-    return tuple(values if average is None else map(mean_defined, values))
+    mean = mean_defined if average else np.asarray
+    share = lambda part, whole: mean(quotient(part, whole, zero_division))
+    return share(hits, said), share(hits, true), share(2 * hits, said + true)

@@ -13,6 +13,9 @@ from jaxtyping import Bool, Float, Int
 from jaxdl.counts import check_count
 from jaxdl.types import UserError
 
+Labels = Int[np.ndarray, "n"]
+Rows = tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]
+
 Embeddings = Float[np.ndarray, "n dim"]
 Scores = Float[np.ndarray, "pairs"]
 Same = Bool[np.ndarray, "pairs"]
@@ -33,7 +36,7 @@ DIRECTIONS = {
 
 def retrieval(
     embeddings: Embeddings,
-    labels: Int[np.ndarray, "n"],
+    labels: Labels,
     *,
     gallery: tuple[Embeddings, Int[np.ndarray, "m"]] | None = None,
     ks: Sequence[int] = KS,
@@ -179,14 +182,14 @@ def _folds(same: Same, count: int) -> Int[np.ndarray, "pairs"]:
     return fold
 
 
-def all_pairs(embeddings: Embeddings, labels: Int[np.ndarray, "n"]) -> tuple[Scores, Same]:
+def all_pairs(embeddings: Embeddings, labels: Labels) -> tuple[Scores, Same]:
     """Return the cosine similarity of all n(n-1)/2 pairs, and whether they are of one class."""
     e, labels = _unit(embeddings), np.asarray(labels)
     i, j = np.triu_indices(len(e), 1)
     return (e @ e.T)[i, j], labels[i] == labels[j]
 
 
-def made_pairs(labels: Int[np.ndarray, "n"], most: int) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+def made_pairs(labels: Labels, most: int) -> Rows:
     """Return rows (i, j), i < j, of all pairs if there are at most `most`, otherwise of up to most/2 pairs of each kind.
 
     Rates are measured separately for each kind, so one may be rare. The draw is that of `balanced_pairs`.
@@ -196,9 +199,7 @@ def made_pairs(labels: Int[np.ndarray, "n"], most: int) -> tuple[Int[np.ndarray,
     return np.triu_indices(n, 1) if n * (n - 1) // 2 <= most else _drawn_pairs(labels, most, even=False)
 
 
-def balanced_pairs(
-    labels: Int[np.ndarray, "n"], count: int
-) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+def balanced_pairs(labels: Labels, count: int) -> Rows:
     """Return rows (i, j) of at most `count` pairs, as many of one class as of two, shuffled, from a fixed draw.
 
     The first example of a pair is drawn first, then its partner within or outside the class; no pair is repeated. Since both
@@ -212,9 +213,7 @@ def balanced_pairs(
     return _drawn_pairs(labels, count, even=True)
 
 
-def _drawn_pairs(
-    labels: Int[np.ndarray, "n"], count: int, *, even: bool
-) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
+def _drawn_pairs(labels: Labels, count: int, *, even: bool) -> Rows:
     """Up to count/2 pairs of each kind; if `even`, equally many of both."""
     labels = np.asarray(labels)
     random = np.random.RandomState(0)  # frozen stream: the same list with every version of NumPy

@@ -15,7 +15,7 @@ from jaxdl.counts import check_count
 from jaxdl.metrics.quotients import mean_defined, quotient
 from jaxdl.reports import Bars, Matrix
 
-DIRECTIONS = dict.fromkeys(("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_dice"), "max")
+DIRECTIONS: dict[str, str] = dict.fromkeys(("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_dice"), "max")
 """Whether more or less of each number of `report` is better."""
 
 Confusion = Int[np.ndarray, "classes classes"]
@@ -26,13 +26,15 @@ def pixel_confusion(
 ) -> Int[Array, "batch classes classes"]:
     """Count the pixels of class i (row) that were predicted as class j (column), for each example.
 
-    Pixels labelled `ignore` are left out. For a compiled function; the sum over examples is what the other functions take.
+    Pixels labelled `ignore`, or with a label that is not a class, are left out. It can be compiled; the sum over examples is the
+    argument of the other functions.
 
     >>> pixel_confusion(jnp.array([[0, 1, 1]]), jnp.array([[0, 0, -100]]), classes=2).tolist()
     [[[1, 1], [0, 0]]]
     """
     check_count("classes", classes)
-    place = jnp.where(labels == ignore, classes**2, labels * classes + predictions)
+    known = (labels != ignore) & (labels >= 0) & (labels < classes)
+    place = jnp.where(known, labels * classes + predictions, classes**2)
     count = jax.vmap(lambda row: jnp.bincount(row, length=classes**2 + 1))(place.reshape(len(place), -1))
     return count[:, :-1].reshape(-1, classes, classes)
 
@@ -63,10 +65,11 @@ def report(confusion: Confusion) -> dict[str, Any]:
 
 def iou(confusion: Confusion) -> Float[np.ndarray, "classes"]:
     """Return the intersection over union (Jaccard index) of each class: TP / (TP + FP + FN)."""
-    hits = np.diag(confusion)
+    confusion, hits = np.asarray(confusion), np.diag(confusion)
     return quotient(hits, confusion.sum(0) + confusion.sum(1) - hits)
 
 
 def dice_score(confusion: Confusion) -> Float[np.ndarray, "classes"]:
     """Return the Dice coefficient (the F1 of pixels) of each class: 2·TP / (2·TP + FP + FN)."""
+    confusion = np.asarray(confusion)
     return quotient(2 * np.diag(confusion), confusion.sum(0) + confusion.sum(1))

@@ -20,12 +20,7 @@ APART = re.compile("([" + re.escape("".join(set(string.punctuation) - set("',-."
 """Characters that are always separate words; points, commas and dashes depend on neighbouring digits."""
 
 
-DIRECTIONS = {
-    "exact_match": "max",
-    "bleu": "max",
-    "word_error_rate": "min",
-    "character_error_rate": "min",
-}
+DIRECTIONS = {"exact_match": "max", "bleu": "max", "word_error_rate": "min", "character_error_rate": "min"}
 """Whether more or less of each number is better."""
 
 

@@ -245,9 +245,7 @@ class MobileNetV3(nn.Module):
         x = ConvNorm(stem, 3, 2, act=self.act, **options, name="stem")(x, train=train)
         seen, before = {"stem": x}, self.stem
         for i, row in enumerate(self.rows, 1):
-            expanded = divisible(
-                x.shape[-1] * row.expanded / before
-            )  # in proportion to the actual width, as in the table
+            expanded = divisible(x.shape[-1] * row.expanded / before)  # the table's ratio, times the actual width
             before = row.features
             sizes = {"features": divisible(row.features * self.width), "expanded": expanded, "strides": row.strides}
             sizes |= {"squeeze": divisible(expanded / 4) if row.squeeze else 0, "kernel_size": row.kernel}

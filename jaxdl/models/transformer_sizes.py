@@ -24,15 +24,10 @@ def transformer(size: Literal["base", "big"] = "base", *, vocab: int = 37000, **
 
     With biases and 37,000 tokens base has 63,082,496 parameters, big 214,245,376.
     """
-    width, heads = _pick(size, {"base": (512, 8), "big": (1024, 16)}, changes, "width", "heads")
-    return Config(
-        vocab=vocab,
-        width=width,
-        heads=heads,
-        hidden=4 * width,
-        embed_scale=width**0.5,
-        embed_init=width**-0.5,
-    ).but(**changes)
+    sizes = _pick(size, {"base": (512, 8), "big": (1024, 16)}, changes, "width", "heads")
+    width = sizes["width"]
+    scales = {"embed_scale": width**0.5, "embed_init": width**-0.5}
+    return Config(vocab=vocab, **sizes, hidden=4 * width, **scales).but(**changes)
 
 
 def marian(*, vocab: int = 58101, **changes: Any) -> Config:
@@ -44,14 +39,12 @@ def marian(*, vocab: int = 58101, **changes: Any) -> Config:
 def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128, **changes: Any) -> Config:
     """T5: no biases, RMS norms first, relative positions, unscaled scores; small 60,506,624, base 222,903,552 parameters."""
     sizes = {"small": (512, 6, 8), "base": (768, 12, 12), "large": (1024, 24, 16)}
-    width, depth, heads = _pick(size, sizes, changes)
+    picked = _pick(size, sizes, changes)
     return Config(
         vocab=vocab,
-        width=width,
-        depth=depth,
-        heads=heads,
+        **picked,
         dim=64,
-        hidden=4 * width,
+        hidden=4 * picked["width"],
         act=relu,
         norm=RMSNorm,
         order="first",
@@ -59,7 +52,7 @@ def t5(size: Literal["small", "base", "large"] = "small", *, vocab: int = 32128,
         relative=T5Bias,
         use_bias=False,
         embed_init=1.0,
-        logit_scale=width**-0.5,
+        logit_scale=picked["width"] ** -0.5,
         attention_scale=1.0,
     ).but(**changes)
 
@@ -70,8 +63,7 @@ def t5_v1_1(size: Literal["small", "base", "large"] = "small", *, vocab: int = 3
     Source: Shazeer 2020, arXiv:2002.05202; sizes of the released checkpoints.
     """
     sizes = {"small": (512, 8, 6, 1024), "base": (768, 12, 12, 2048), "large": (1024, 24, 16, 2816)}
-    width, depth, heads, hidden = _pick(size, sizes, changes, "width", "depth", "heads", "hidden")
-    made = t5("small", vocab=vocab, width=width, depth=depth, heads=heads, hidden=hidden)
+    made = t5("small", vocab=vocab, **_pick(size, sizes, changes, "width", "depth", "heads", "hidden"))
     return made.but(act=gelu_tanh, gate=True, tied=False, logit_scale=None).but(**changes)
 
 
@@ -80,13 +72,11 @@ def bert(size: Literal["base", "large"] = "base", *, vocab: int = 30522, length:
 
     RoBERTa-base is `bert(vocab=50265, length=514, types=1)`, with positions that start at 2.
     """
-    width, depth, heads = _pick(size, {"base": (768, 12, 12), "large": (1024, 24, 16)}, changes)
+    sizes = _pick(size, {"base": (768, 12, 12), "large": (1024, 24, 16)}, changes)
     return Config(
         vocab=vocab,
-        width=width,
-        depth=depth,
-        heads=heads,
-        hidden=4 * width,
+        **sizes,
+        hidden=4 * sizes["width"],
         act=gelu,
         norm=partial(LayerNorm, eps=1e-12),
         position=partial(Learned, length),
@@ -107,46 +97,32 @@ def gpt2(
 ) -> Config:
     """GPT-2: norms first, learned positions, tanh GELU; 124,439,808, 354,823,168, 774,030,080 or 1,557,611,200 parameters."""
     sizes = {"small": (768, 12, 12), "medium": (1024, 24, 16), "large": (1280, 36, 20), "xl": (1600, 48, 25)}
-    width, depth, heads = _pick(size, sizes, changes)
+    picked = _pick(size, sizes, changes)
     return Config(
         vocab=vocab,
-        width=width,
-        depth=depth,
-        heads=heads,
-        hidden=4 * width,
+        **picked,
+        hidden=4 * picked["width"],
         act=gelu_tanh,
         order="first",
         position=partial(Learned, length),
         kernel_init=nn.initializers.normal(0.02),
-        out_init=nn.initializers.normal(0.02 / (2 * depth) ** 0.5),
+        out_init=nn.initializers.normal(0.02 / (2 * picked["depth"]) ** 0.5),
     ).but(**changes)
 
 
 def nanogpt(size: Literal["char", "cpu"] = "char", *, vocab: int = 65, **changes: Any) -> Config:
     """nanoGPT's character models, without biases: "char" 10,745,088 parameters, "cpu" 804,096."""
     sizes = {"char": (384, 6, 6, 256), "cpu": (128, 4, 4, 64)}
-    width, depth, heads, length = _pick(size, sizes, changes, "width", "depth", "heads", "length")
-    changes = {name: value for name, value in changes.items() if name != "length"}
+    picked = _pick(size, sizes, changes, "width", "depth", "heads", "length")
+    changes.pop("length", None)
     rate = {"char": 0.2, "cpu": 0.0}[size]
-    return gpt2(
-        vocab=vocab,
-        length=length,
-        width=width,
-        depth=depth,
-        heads=heads,
-        hidden=4 * width,
-        act=gelu,
-        norm=partial(LayerNorm, use_bias=False),
-        use_bias=False,
-        out_init=nn.initializers.normal(0.02 / (2 * depth) ** 0.5),
-        rate=rate,
-        attention_rate=rate,
-    ).but(**changes)
+    choices = {"act": gelu, "norm": partial(LayerNorm, use_bias=False), "use_bias": False}
+    return gpt2(vocab=vocab, **picked, **choices, rate=rate, attention_rate=rate).but(**changes)
 
 
-def _pick(size: str, sizes: dict[str, Any], changes: dict[str, Any], *names: str) -> Any:
-    """Numbers of a size, with `changes` in their place, so that values derived from them (width of the MLP, scales) agree."""
+def _pick(size: str, sizes: dict[str, Any], changes: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Numbers of a size by name, with `changes` in their place, so that values derived from them (scales, ...) agree."""
     if size not in sizes:
         raise UserError(f"size={size!r}: take one of {', '.join(sizes)}")
     names = names or ("width", "depth", "heads")
-    return tuple(changes.get(name, value) for name, value in zip(names, sizes[size], strict=True))
+    return {name: changes.get(name, value) for name, value in zip(names, sizes[size], strict=True)}

@@ -125,8 +125,7 @@ def adan(
     notation of the paper (β₂ = 1 - b₂) with the values of the code. When to use: vision transformers with large learning rates.
     Source: Xie et al. 2022, arXiv:2208.06677, algorithm 1.
     """
-    check_numbers(0, 1, b1=b1, b2=b2, b3=b3)
-    check_numbers(eps=eps)
+    check_numbers(0, 1, b1=b1, b2=b2, b3=b3, eps=eps)
 
     def init(params):
         zeros = [optax.tree.zeros_like(params) for _ in range(4)]

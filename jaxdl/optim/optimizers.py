@@ -130,8 +130,7 @@ def rmsprop(
     table = {"torch": (0.99, 1e-8, 0.0), "keras": (0.9, 1e-7, 0.0), "tf": (0.9, 1e-10, 1.0)}
     b2_, eps_, initial = known_preset(preset, table)
     torch = preset == "torch"
-    check_numbers(0, 1, b2=b2, momentum=momentum)
-    check_numbers(eps=eps)
+    check_numbers(0, 1, b2=b2, momentum=momentum, eps=eps)
     scale = optax.scale_by_rms(_given(b2, b2_), _given(eps, eps_), initial_scale=initial, eps_in_sqrt=not torch)
     buffer = () if momentum is None else (optax.trace(momentum),)
     if torch:
@@ -231,8 +230,7 @@ def scale_by_adam(
     b1: Knob, b2: Knob, eps: Knob, preset: Literal["torch", "tf"] = "torch"
 ) -> optax.GradientTransformation:
     """Scale by Adam's moments. With the preset "tf", ε is added before the bias correction: √v + ε instead of √v̂ + ε."""
-    check_numbers(0, 1, b1=b1, b2=b2)
-    check_numbers(eps=eps)
+    check_numbers(0, 1, b1=b1, b2=b2, eps=eps)
     corrected_eps = known_preset(preset, {"torch": False, "tf": True})
 
     def update(updates, state, params=None):

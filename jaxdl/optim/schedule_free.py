@@ -104,8 +104,7 @@ def schedule_free_adamw(
     times that of AdamW. When to use: the length of the run is not known in advance.
     Source: Defazio et al. 2024, arXiv:2405.15682, algorithm 1.
     """
-    check_numbers(0, 1, b2=b2)
-    check_numbers(eps=eps)
+    check_numbers(0, 1, b2=b2, eps=eps)
 
     def second_moment(updates, state, params=None):
         t = state.count + 1

@@ -8,7 +8,6 @@ here.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -110,12 +109,11 @@ class NameTable(dict):
 ENDINGS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     name: str
     layout: Layout
-    part: tuple[int, int] | None = None
-    axis: int = 0
+    part: tuple[int, int] | None
+    axis: int
 
 
 def place_of_leaf(rules: Rules, path: str, rank: int) -> Tensor | None:

@@ -66,6 +66,14 @@ def numbered(i: int) -> str:
     return f"block{i}"
 
 
+def torchvision_ends(last: int) -> Rules:
+    """Rules for the first and the last convolution, modules 0 and `last` of `features`, and their norms."""
+    return {
+        rf"{part}/(conv|norm)": lambda kind, i=i: f"features.{i}.{'01'[kind == 'norm']}"
+        for part, i in (("stem", 0), ("last", last))
+    }
+
+
 TIMM_ENDS: Rules = {"stem/conv": "conv_stem", "stem/norm": "bn1", "last/conv": "conv_head", "last/norm": "bn2"}
 
 
@@ -78,11 +86,8 @@ def mobilenet_v1(model: MobileNetV1, modules: set[str]) -> Names:
     kinds = {"conv": "convolution", "norm": "normalization"}
 
     def timm(i: int, part: str, kind: str) -> str:
-        name = {
-            "conv": {"depthwise": "conv_dw", "pointwise": "conv_pw"},
-            "norm": {"depthwise": "bn1", "pointwise": "bn2"},
-        }
-        return f"blocks.{stages[i][0]}.{stages[i][1]}.{name[kind][part]}"
+        name = {"depthwise": ("conv_dw", "bn1"), "pointwise": ("conv_pw", "bn2")}[part][kind == "norm"]
+        return f"blocks.{stages[i][0]}.{stages[i][1]}.{name}"
 
     def huggingface(i: int, part: str, kind: str) -> str:
         return f"mobilenet_v1.layer.{2 * i - 2 + (part == 'pointwise')}.{kinds[kind]}"
@@ -117,12 +122,10 @@ def mobilenet_v2(model: MobileNetV2, modules: set[str]) -> Names:
     def timm_block(i: int) -> str:
         return "blocks.{}.{}".format(*stages[i])
 
-    end = len(widths) + 1
     return {
         "torchvision": {
-            r"stem/(conv|norm)": lambda kind: f"features.0.{'01'[kind == 'norm']}",
+            **torchvision_ends(len(widths) + 1),
             unit: torchvision,
-            r"last/(conv|norm)": lambda kind: f"features.{end}.{'01'[kind == 'norm']}",
             "head": "classifier.1",
         },
         "timm": {**TIMM_ENDS, **timm_blocks(modules, r"block(\d+)", numbered, timm_block), "head": "classifier"},
@@ -136,7 +139,7 @@ def mobilenet_v2(model: MobileNetV2, modules: set[str]) -> Names:
 
 
 def mobilenet_v3(model: MobileNetV3, modules: set[str]) -> Names:
-    stages, end = runs([row.features for row in model.rows]), len(model.rows) + 1
+    stages = runs([row.features for row in model.rows])
     after = max(stage for stage, _ in stages.values()) + 1
 
     def timm_block(i: int) -> str:
@@ -144,9 +147,8 @@ def mobilenet_v3(model: MobileNetV3, modules: set[str]) -> Names:
 
     return {
         "torchvision": {
-            r"stem/(conv|norm)": lambda kind: f"features.0.{'01'[kind == 'norm']}",
+            **torchvision_ends(len(model.rows) + 1),
             **torchvision_blocks(modules, r"block(\d+)", numbered, lambda i: f"features.{i}"),
-            r"last/(conv|norm)": lambda kind: f"features.{end}.{'01'[kind == 'norm']}",
             "hidden": "classifier.0",
             "head": "classifier.3",
         },
@@ -163,7 +165,6 @@ def mobilenet_v3(model: MobileNetV3, modules: set[str]) -> Names:
 
 def efficientnet(model: EfficientNet, modules: set[str]) -> Names:
     pattern, depths = r"stage(\d+)_block(\d+)", [len(stage) for stage in model.blocks()]
-    end = len(depths) + 1
 
     def block(i: int, j: int) -> str:
         return f"stage{i}_block{j}"
@@ -172,21 +173,14 @@ def efficientnet(model: EfficientNet, modules: set[str]) -> Names:
         return f"efficientnet.encoder.blocks.{sum(depths[: i - 1]) + j - 1}"
 
     def huggingface(i: int, j: int, part: str, kind: str) -> str:
-        name = {
-            ("expand", "conv"): "expansion.expand_conv",
-            ("expand", "norm"): "expansion.expand_bn",
-            ("depthwise", "conv"): "depthwise_conv.depthwise_conv",
-            ("depthwise", "norm"): "depthwise_conv.depthwise_norm",
-            ("project", "conv"): "projection.project_conv",
-            ("project", "norm"): "projection.project_bn",
-        }[part, kind]
-        return f"{serial(i, j)}.{name}"
+        group = {"expand": "expansion", "depthwise": "depthwise_conv", "project": "projection"}[part]
+        norm = "norm" if part == "depthwise" else "bn"
+        return f"{serial(i, j)}.{group}.{part}_{norm if kind == 'norm' else 'conv'}"
 
     return {
         "torchvision": {
-            r"stem/(conv|norm)": lambda kind: f"features.0.{'01'[kind == 'norm']}",
+            **torchvision_ends(len(depths) + 1),
             **torchvision_blocks(modules, pattern, block, lambda i, j: f"features.{i}.{j - 1}"),
-            r"last/(conv|norm)": lambda kind: f"features.{end}.{'01'[kind == 'norm']}",
             "head": "classifier.1",
         },
         "timm": {

@@ -118,37 +118,40 @@ def read(run: str | os.PathLike) -> list[Line]:
 def read_thinned(
     run: str | os.PathLike, best: tuple[str, str] | None = None, *, most: int = 5000
 ) -> tuple[list[Line], int]:
-    """The log of a run of any length: (at most `most` lines of each kind, evenly spread, in order; how many there are).
+    """The log of a run of any length: (at most about `most` lines of each kind, evenly spread, in order; how many there are).
 
     The first and the last line of a kind are among them, and the evaluation with the `best` (metric, "max" or "min").
     """
     path = Path(run)
     path = path / LOG if path.is_dir() else path
     counts: Counter[str] = Counter()
-    chosen, seen = None, None
+    stride: dict[str, int] = {}
+    kept: dict[str, list[tuple[int, bytes]]] = {}
+    last: dict[str, tuple[int, bytes]] = {}
     score = re.compile(rb'"' + re.escape(json.dumps(best[0])[1:-1]).encode() + rb'": (-?[0-9.eE+-]+)') if best else None
+    highest = -math.inf
     with open(path, "rb") as file:
         for number, line in enumerate(file):
             if (about := _about(line)) is None:
                 continue
-            counts[about[0]] += 1
-            if score and about[0] == "eval" and (found := score.search(line)):
+            kind = about[0]
+            if counts[kind] % stride.setdefault(kind, 1) == 0:
+                some = kept.setdefault(kind, [])
+                some.append((number, line))
+                if len(some) > most:
+                    kept[kind], stride[kind] = some[::2], 2 * stride[kind]
+            counts[kind] += 1
+            last[kind] = number, line
+            if score and kind == "eval" and (found := score.search(line)):
                 value = float(found[1]) * (1 if best[1] == "max" else -1)
-                if seen is None or value > seen:
-                    chosen, seen = number, value
-        if sum(counts.values()) <= most:
-            lines = read(path)
-            return lines, len(lines)
-        lines, place = [], Counter()
-        file.seek(0)
-        for number, line in enumerate(file):
-            if (about := _about(line)) is None:
-                continue
-            kind, i = about[0], place[about[0]]
-            place[kind] += 1
-            if i % -(-counts[kind] // most) == 0 or i == counts[kind] - 1 or number == chosen:
-                lines.append({name: _number(value) for name, value in json.loads(line).items()})
-    return lines, sum(counts.values())
+                if value > highest:
+                    highest, last["best"] = value, (number, line)
+    if sum(counts.values()) <= most:
+        lines = read(path)
+        return lines, len(lines)
+    chosen = dict([pair for some in kept.values() for pair in some] + list(last.values()))
+    found = [json.loads(chosen[number]) for number in sorted(chosen)]
+    return [{name: _number(value) for name, value in line.items()} for line in found], sum(counts.values())
 
 
 def comparable(lines: Iterable[Line]) -> list[str]:
@@ -170,7 +173,8 @@ def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
     """A sentence on the weights of the results of a run, if they differ from the last or the best ones; else ""."""
     end = next((line for line in reversed(history) if line["kind"] == "end"), {})
     best, step = best_evaluation(history, metric, mode), end.get("weights")
-    if best is None or step is None or step == best["step"] == end["step"]:
+    last = next((line for line in reversed(history) if line["kind"] == "eval"), {})
+    if best is None or step is None or (step == end["step"] and last.get(metric) == best[metric]):
         return ""
     if step != end["step"]:
         return f"with the weights of step {step}, which has the best {best['split']} {metric}"

@@ -1,1 +1,1 @@
-"""What one does with an experiment: train it, load a run, sweep its knobs, start from other weights, judge images."""
+"""Train an experiment, load a run, sweep knobs, fine-tune from other weights, judge generated images."""

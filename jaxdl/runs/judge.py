@@ -1,12 +1,12 @@
-"""A frozen classifier as the judge of made images: whose features FID, KID, precision and recall are measured on.
+"""A frozen classifier that judges generated images: FID, KID, precision and recall are computed from its features.
 
-    judge(data)                         the sheet's CNN, trained on the data's own labels when it is first asked
-    judge(data, "runs/digits_cnn/...")  a classifier trained before
+    judge(data)                         a CNN that is trained on the labels of `data` at its first use
+    judge(data, "runs/digits_cnn/...")  a run of a classifier
     judge(data, "weights/inception")    imported weights (`import-weights inception_v3 FILE -o DIR`), with their preprocessing
 
-The features of an image are what the network has before its head, `pooled` (Inception v3: 2048 numbers); of the sheet's CNN,
-which does not pool over all of space, the means of its last map. Numbers of different judges cannot be compared, so the
-judge's name stands in the report.
+The features of an image are the input of the network's head, `pooled` (Inception v3: 2048 numbers). The CNN does not pool over
+space, so its features are the means of its last feature map. Numbers of different judges are not comparable, so the report
+names the judge.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Network = tuple[Any, Any, Callable[[np.ndarray], np.ndarray]]
 
 
 class Features:
-    """Images in [-1, 1] -> `(n, dim)`; the network is made or loaded when it is first needed."""
+    """Features `(n, dim)` of images in [-1, 1]. The network is trained or loaded at its first use."""
 
     def __init__(self, network: Callable[[], Network], levels: int):
         self.make, self.levels, self.seen = network, levels, {}
@@ -65,7 +65,7 @@ class Features:
         return jax.jit(pooled)
 
     def __call__(self, images: Images) -> Float[np.ndarray, "n dim"]:
-        """Images are first rounded to the grey levels that the data have, as a file would."""
+        """Compute features. Images are first rounded to the grey levels of the data, as a file would be."""
         images = np.round(np.clip((np.asarray(images) + 1) / 2, 0, 1) * self.levels) / self.levels * 2 - 1
         images = images.astype(np.float32)
         key = (images.shape, hash(images.tobytes()))
@@ -83,12 +83,12 @@ class Features:
 
 @cache
 def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
-    """The measures of made images beside those of `data`, by the features of a frozen classifier.
+    """Return the measures that compare generated images with those of `data`, from the features of a frozen classifier.
 
     Args:
         data: a set of labelled images in [-1, 1] (`jaxdl.data.vision.symmetric`).
         classifier: a run folder, or a folder of imported weights; empty: a CNN is trained on the labels of `data`.
-        epochs: of that training.
+        epochs: length of that training.
     """
     check_count("epochs", epochs)
     levels = int(data.maximum) if data.maximum > 1 else 255
@@ -122,7 +122,7 @@ def trained_network(data: Any, epochs: int) -> Network:
 
 
 def check_run(folder: str, data: Any) -> None:
-    """`ValueError`, before anything is trained, where a run cannot judge images like those of `data`."""
+    """Raise UserError, before anything is trained, if a run cannot judge images like those of `data`."""
     exp = setup_of(open_run(folder)).build()
     model, shape = exp.task.network, data.example()["x"].shape[1:]
     if "features" not in signature(type(model).__call__).parameters:

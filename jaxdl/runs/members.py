@@ -1,4 +1,4 @@
-"""What a sweep's folder holds: its plan, and each member as a run of its own. `load` opens both kinds of folder.
+"""The folder of a sweep: its plan and its members. `load` opens folders of runs and of sweeps.
 
 load(RUN).predict(images)
 load(SWEEP, member=3).predict(images)
@@ -35,13 +35,13 @@ def load(
     config: Config | None = None,
     trust: bool = False,
 ) -> Run:
-    """A run from its folder, ready to predict and to evaluate.
+    """Load a run from its folder, to predict and evaluate.
 
     Args:
         run: the run folder.
         checkpoint: "best" by the metric that selects, or "last".
-        member: which one, where the folder is that of a sweep.
-        config: the function the run was made with, where it came from a notebook (a run from a file keeps a copy).
+        member: number of the member, for the folder of a sweep.
+        config: the function that the run was made with; needed if it came from a notebook (a run from a file keeps a copy).
         trust: load a folder whose config.json or copy of the experiment file was changed after the training. The copy is
             executed: of a run that somebody else made, use the exported function (`python -m jaxdl export`) instead.
 
@@ -57,7 +57,7 @@ def load(
 
 
 class Member(Run):
-    """One member of a sweep, as a run that predicts and evaluates."""
+    """One member of a sweep; it predicts and evaluates like a run."""
 
     number: int
 
@@ -72,7 +72,7 @@ class Member(Run):
 def load_member(
     folder: folders.RunFolder, number: int | None, checkpoint: str, config: Config | None = None, *, trust: bool = False
 ) -> Member:
-    """Member `number` of a sweep, with its own best weights, or its last."""
+    """Load member `number` of a sweep, with its best or its last weights."""
     points = points_of(folder)
     if number is None:
         raise ExperimentError(f"{folder.folder} is a sweep: which member, 0 … {len(points) - 1}?")
@@ -104,18 +104,18 @@ def load_member(
 
 
 def setup_of_member(config: Config, folder: folders.RunFolder, number: int) -> Setup:
-    """The function with the knobs of one member."""
+    """Return the setup of one member."""
     values = {**folder.config["sweep"]["overrides"], **points_of(folder)[number]}
     return Setup.of(config, values, rules=formats.recorded(folder.config))
 
 
 def history(folder: folders.RunFolder, number: int) -> list[dict[str, Any]]:
-    """The lines of one member's training, as a run's metrics.jsonl has them, up to where it stopped."""
+    """Return the log of one member, as a run has it, up to the step where the member stopped."""
     return histories(folder)[number]
 
 
 def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
-    """The same of every member."""
+    """Return the log of every member."""
     rows = (json_or_none(folder.folder / "results.json") or {}).get("rows", {})
     found: list[list[dict[str, Any]]] = [[] for _ in points_of(folder)]
     for place in range(len(plan_of(folder)["groups"])):
@@ -130,7 +130,7 @@ def histories(folder: folders.RunFolder) -> list[list[dict[str, Any]]]:
 
 
 def where_is(folder: folders.RunFolder, number: int) -> tuple[int, Stages, int]:
-    """A member's group, the stages of that, and the last stage it was in."""
+    """Return the group of a member, the group's stages, and the last stage that the member took part in."""
     listed = plan_of(folder)["groups"]
     place = next(place for place, one in enumerate(listed) if number in one["members"])
     stages = Stages(folder.folder / f"group-{place}", listed[place]["members"], folder.config["select"][1])
@@ -138,7 +138,7 @@ def where_is(folder: folders.RunFolder, number: int) -> tuple[int, Stages, int]:
 
 
 def plan_of(folder: folders.RunFolder) -> dict[str, Any]:
-    """What plan.json holds: groups of members, and the lines about them."""
+    """Read plan.json: the groups of members, and lines that explain them."""
     try:
         return json.loads((folder.folder / "plan.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -152,7 +152,7 @@ def points_of(folder: folders.RunFolder) -> list[dict[str, Any]]:
 
 
 def groups_of(config: Config, folder: folders.RunFolder) -> tuple[list[Group], list[str]]:
-    """The plan as it was made when the sweep began."""
+    """Return the groups as they were planned when the sweep began."""
     points, made = points_of(folder), plan_of(folder)
     groups = []
     for one in made["groups"]:

@@ -1,4 +1,4 @@
-"""A run from its folder."""
+"""Opening a run folder."""
 
 import sys
 from pathlib import Path
@@ -20,12 +20,12 @@ Checkpoint = Literal["best", "last"]
 def config_of(
     folder: folders.RunFolder, config: Config | None = None, step: int | None = None, *, trust: bool = False
 ) -> Config:
-    """The function a run was made with: the one that is given, else that of the copy of its file in the folder.
+    """Return the function that a run was made with: `config` if it is given, else that of the run's copy of its file.
 
     Args:
         folder: the run.
-        config: the function, where it is known.
-        step: take the copy that trained on from this step; None: the last.
+        config: the function, if it is known.
+        step: use the copy that trained from this step on; None: the last copy.
         trust: execute the copy even if it is not the recorded file.
     """
     if config is not None:
@@ -40,7 +40,7 @@ def config_of(
 
 
 def setup_of(folder: folders.RunFolder, config: Config | None = None, *, trust: bool = False) -> Setup:
-    """What a run folder was trained with, with the tokenizers that lie in it. UserError if it was changed since."""
+    """Return the setup of a run folder, with its tokenizers. Raise UserError if the folder was changed since."""
     check_recorded(folder, trust=trust)
     return Setup.from_json(config_of(folder, config, trust=trust), folder.config, folder.folder)
 
@@ -48,7 +48,7 @@ def setup_of(folder: folders.RunFolder, config: Config | None = None, *, trust: 
 def restored_run(
     folder: folders.RunFolder, checkpoint: Checkpoint = "best", config: Config | None = None, *, trust: bool = False
 ) -> Run:
-    """The run in a folder with its best or last weights; ExperimentError where it has no checkpoint."""
+    """Load a run with its best or last weights. Raise ExperimentError if it has no checkpoint."""
     if changed := changed_since(folder.config):
         to_stderr(f"note: imported by this run's experiment and changed since: {', '.join(changed)}")
     setup = setup_of(folder, config, trust=trust)
@@ -71,7 +71,7 @@ def restored_run(
 
 
 def open_at(path: str | Path) -> Run:
-    """The run in the folder at a path, with its best weights."""
+    """Load the run at a path, with its best weights."""
     return restored_run(folders.open_run(path))
 
 

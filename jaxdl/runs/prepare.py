@@ -1,4 +1,4 @@
-"""From a Setup to a checked program: the first step of everything that trains, loads or looks inside."""
+"""Building a checked program from a Setup: the first step of training, loading and inspecting."""
 
 import jax
 import numpy as np
@@ -16,19 +16,19 @@ SOME = 1000
 
 
 def prepare(setup: Setup, plan: Plan | None = None, *, exp: Experiment | None = None) -> Program:
-    """The program of a setup, with every knob traced that can be.
+    """Return the program of a setup, in which every knob is traced that can be.
 
     Args:
-        setup: what is built.
+        setup: the setup to build.
         plan: devices and compiler; None: one device.
-        exp: what `setup.build()` returned, where that is known already.
+        exp: the result of `setup.build()`, if it was called before.
     """
     exp = exp or setup.build()
     return program_of(exp, setup.build, setup.knobs, rehearsed(setup, exp), plan or Plan())
 
 
 def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
-    """The first state as shapes, after one initialization and one loss with the knobs as Python numbers."""
+    """Return the shapes of the first state, after tracing one initialization and one step with the knobs as numbers."""
     try:
         state = rehearse(exp)
     except ZeroDivisionError as error:
@@ -46,7 +46,7 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
 
 
 def check_data(exp: Experiment) -> None:
-    """UserError for inputs or labels that cannot be trained on, before anything compiles or is written."""
+    """Raise UserError for inputs or labels that cannot be trained on, before anything is compiled or written."""
     for split, arrays in exp.data.splits.items():
         x, y = arrays.get("x"), arrays.get("y")
         try:

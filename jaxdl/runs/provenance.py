@@ -1,7 +1,7 @@
-"""What a run is: its knobs and recorded fields, its data, its experiment file. What a load and a resume compare.
+"""The identity of a run: knobs, recorded fields, data and experiment file, which loading and resuming compare.
 
-config.json and the copies of the experiment file can be edited by anyone. So every checkpoint's `meta.json`, which has a
-checksum, repeats what they said when it was written (`identity`).
+config.json and the copies of the experiment file can be edited. So the `meta.json` of every checkpoint, which has a checksum,
+repeats what they contained when it was written (`identity`).
 """
 
 import json
@@ -21,14 +21,14 @@ from jaxdl.setup import Setup, as_typed
 from jaxdl.types import TrainState, UserError
 
 FREE = ("workers",)
-"""Knobs that are no part of the result: how many processes decode."""
+"""Knobs that do not change the result: the number of decoding processes."""
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a run the run it is, from its config.json: values by name.
+    """Return the values by name, from config.json, that determine the result of a run.
 
-    Paths and the knobs in FREE are left out, so that a run can be moved and decode with other workers: the data that lie at a
-    path have a checksum of their own.
+    Paths and the knobs in FREE are left out, so that a run can be moved and use another number of workers. The data at a path
+    have their own checksum.
     """
     sweep = config.get("sweep", {})
     members = {f"{name} of member {i}": v for i, one in enumerate(sweep.get("points", ())) for name, v in one.items()}
@@ -49,19 +49,19 @@ def is_path(value: Any) -> bool:
 
 
 def about(folder: RunFolder) -> dict[str, Any]:
-    """What each checkpoint of a run remembers of it (`Checkpoints.about`)."""
+    """Return what every checkpoint stores about its run (`Checkpoints.about`)."""
     return {"run": identity(folder.config), "source": (folder.source_hashes or [None])[-1]}
 
 
 def check_recorded(folder: RunFolder, *, trust: bool = False) -> None:
-    """UserError that names the difference where config.json is not what it was when the checkpoints were written.
+    """Raise UserError, naming the difference, if config.json was changed since the checkpoints were written.
 
-    With `trust` the difference is a note on standard error. Checkpoints of jaxdl 0.1 remember nothing and pass.
+    With `trust` the difference is a note on standard error. Checkpoints of jaxdl 0.1 store nothing to compare and pass.
     """
     now = identity(folder.config)
     for path in sorted((*folder.folder.glob("checkpoints/*/meta.json"), *folder.folder.glob("group-*/*/*/meta.json"))):
         try:
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             then, source = record["meta"].get("run"), record["meta"].get("source")
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue  # a damaged checkpoint: restoring says so
@@ -82,7 +82,7 @@ def check_recorded(folder: RunFolder, *, trust: bool = False) -> None:
 
 
 def check_copy(copy: Path, recorded: str | None, *, trust: bool = False) -> None:
-    """UserError where a run's copy of its experiment file is not the file whose hash was recorded."""
+    """Raise UserError if a run's copy of its experiment file does not have the recorded hash."""
     if recorded is not None and (found := content_hash(copy)) != recorded:
         refuse(f"{copy} was changed: its SHA-256 begins with {found}, the recorded one with {recorded}", trust)
 
@@ -94,9 +94,9 @@ def refuse(problem: str, trust: bool) -> None:
 
 
 def continued(recorded: Setup, values: Mapping[str, Any]) -> Setup:
-    """What a run goes on with: what it began with, and values of FREE knobs.
+    """Return the setup of a resumed run: the recorded one, with new values of FREE knobs.
 
-    ExperimentError where other values make it another run.
+    Raise ExperimentError if other values differ from the recorded ones.
     """
     now = recorded.with_values(values)
     before, after = {**recorded.knobs, **recorded.pinned}, {**now.knobs, **now.overrides}
@@ -113,7 +113,7 @@ def continued(recorded: Setup, values: Mapping[str, Any]) -> Setup:
 
 
 def checksum(data: Any) -> str:
-    """Of the shapes of all splits and of up to 1,000 evenly spread examples of each: quick, and other data have another."""
+    """Return a checksum of the shapes of all splits and of up to 1,000 evenly spread examples of each."""
     total = 0
     for split, arrays in sorted(data.splits.items()):
         for name, array in sorted(arrays.items()):
@@ -124,13 +124,13 @@ def checksum(data: Any) -> str:
 
 
 def data_record(data: Any) -> dict[str, str]:
-    """What config.json records of the data."""
+    """Return the checksums of the data that config.json records."""
     files = data.fingerprint()
     return {"data": checksum(data), **({"files": files} if files else {})}
 
 
 def other_data(config: Mapping[str, Any], data: Any) -> str:
-    """A line that says so where the data are not those that a run began with; "" where they are, or nothing was recorded."""
+    """Return a line if the data differ from those that a run began with; "" if they do not, or nothing was recorded."""
     changed = [name for name, value in data_record(data).items() if config.get(name) not in (None, value)]
     return f"{data.name or 'the data'}: not the {' and '.join(changed)} this run began with" if changed else ""
 
@@ -138,7 +138,7 @@ def other_data(config: Mapping[str, Any], data: Any) -> str:
 def notes_on_resume(
     folder: RunFolder, source: str | None, exp: Experiment, state: TrainState, stop_at: int | None
 ) -> list[str]:
-    """What a person may not expect of a resume; an edited experiment file is recorded, if it will train any further."""
+    """Return notes for the user on resuming; record an edited experiment file if the run trains on with it."""
     step = int(state.step)
     ended = step >= exp.steps or (state.best is not None and bool(state.best.stopped))
     notes = []

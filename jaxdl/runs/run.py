@@ -1,4 +1,4 @@
-"""A trained experiment: its weights, its predictions, its numbers, its folder."""
+"""A trained experiment: weights, predictions, metrics and folder."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,11 +18,11 @@ from jaxdl.types import TrainState, UserError, Variables
 
 
 class Run:
-    """What `train`, `trial` and `load` return.
+    """A trained experiment, as `train`, `trial` and `load` return it.
 
     Attributes:
         setup: the function, the knobs and the recorded fields that it was trained with.
-        experiment: what they build.
+        experiment: the Experiment that they build.
         program: its compiled functions.
         state: the training state at the last step.
         folder: the run folder; None for a training in memory.
@@ -45,11 +45,11 @@ class Run:
 
     @cached_property
     def weights(self) -> Variables:
-        """(params, model_state) the run stands for: early stopping's best, else the last, averaged where asked."""
+        """The chosen (params, model_state): the best of early stopping, else the last, averaged if the experiment averages."""
         return chosen_weights(self.program, self.state)
 
     def evaluate(self, split: str = "test") -> Evaluation:
-        """All metrics on a whole split: "train", "validation" or "test"."""
+        """Evaluate all metrics on a whole split: "train", "validation" or "test"."""
         return evaluate(self.program, self.weights, split)
 
     @property
@@ -76,13 +76,14 @@ class Run:
             raise UserError(f"there are no inputs to predict for: their shape is {x.shape}")
         if x.shape[1:] != like.shape[1:]:
             raise UserError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
-        check_values(x, like.dtype, data.maximum)
+        dtype = jax.dtypes.canonicalize_dtype(like.dtype)  # what the device holds of 64 bits
+        check_values(x, dtype, data.maximum)
         self.experiment.task.check_tokens(x)
         parts, size = [], rows_for(len(x), data.batch)
         for start in range(0, len(x), size):
             part = x[start : start + size]
             rows = np.minimum(np.arange(size), len(part) - 1)
-            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
+            batch = {"x": part[rows].astype(dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
             out = jax.device_get(self.program.predict(self.weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
         outputs = with_names(jax.tree.map(lambda *a: np.concatenate(a), *parts), data.classes)
@@ -121,9 +122,9 @@ def with_names(outputs: Any, classes: Sequence[str]) -> Any:
 
 
 def rows_for(count: int, batch: int) -> int:
-    """How many rows a program that predicts `count` examples has: a power of two, at most a training batch.
+    """Return the batch size for predicting `count` examples: a power of two, at most the training batch.
 
-    One example costs one; and of all numbers of examples there are few programs.
+    So a single example is cheap, and few programs are compiled for all possible counts.
 
     >>> [rows_for(count, 100) for count in (1, 3, 64, 65, 1000)]
     [1, 4, 64, 100, 100]
@@ -132,7 +133,7 @@ def rows_for(count: int, batch: int) -> int:
 
 
 def check_values(x: np.ndarray, dtype: np.dtype, maximum: float | None = None) -> None:
-    """`ValueError` where raw inputs are not the values that the data set has: a cast would change them unseen."""
+    """Raise UserError if raw inputs are outside the values of the data set, which a cast would change silently."""
     if x.dtype.kind not in "buif":
         raise UserError(f"inputs must be numbers like the training data's ({dtype}), got {x.dtype}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

@@ -1,15 +1,15 @@
-"""Sweeps: many settings of one experiment as few programs, with one folder, one table and the pictures.
+"""Sweeps: many settings of one experiment in few programs, with one folder, one table and pictures.
 
 result = sweep(config, {"lr": (1e-3, 3e-3, 1e-2), "seed": range(8)})
 result.table
 load(result.folder, member=3).evaluate("test")
 
 runs/<experiment>-sweep/<date-time>-s<seed>/
-  config.json       as of a run, with every member's knobs
-  plan.json         which members are trained by which program, and why
+  config.json       like that of a run, with the knobs of every member
+  plan.json         which program trains which members, and why
   group-0/, ...     one program each: checkpoints, metrics.jsonl (`engine/halving.py`)
-  results.json      what became of each member so far
-  results.csv       the same as a table, one line a member
+  results.json      results of the members that have finished
+  results.csv       the same as a table, one line per member
   plots/, report.md
 """
 
@@ -47,12 +47,12 @@ KINDS = {
     float: "a float in some members only",
     tuple: "tuples decide shapes",
 }
-"""Why a knob of a type cannot enter a program as a number."""
+"""Why a knob of a type cannot be traced."""
 
 
 @dataclass
 class Sweep:
-    """What a sweep came to: one row a member, in the order of the sweep."""
+    """The results of a sweep: one row per member, in the order of the sweep."""
 
     folder: Path
     reason: str
@@ -81,7 +81,7 @@ def sweep(
 
     Args:
         config: the experiment.
-        points: knob -> its values, for all their combinations; or a list of knobs, one dictionary a member.
+        points: knob -> values, for all combinations; or a list with one dictionary of knobs per member.
         run: folder under which `<experiment>-sweep/<date-time>-s<seed>/` is made.
         how: "together" (vmap), "in turn" (one member after the other in one program), or None: measure.
         prune: successive halving by the metric that selects.
@@ -140,7 +140,7 @@ def resume(
     quiet: bool = False,
     trust: bool = False,
 ) -> Sweep:
-    """Go on with a sweep that was stopped; `trust` as of `load`."""
+    """Resume a sweep that was stopped. `trust` is that of `load`."""
     runtime.ensure()
     folder = folders.open_run(path)
     if "sweep" not in folder.config:
@@ -152,7 +152,7 @@ def resume(
 
 
 def combinations(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Every combination, the first knob varying slowest.
+    """Return all combinations of the values; the first knob varies slowest.
 
     >>> combinations({"lr": [0.1, 0.2], "seed": range(2)})[1:3]
     [{'lr': 0.1, 'seed': 1}, {'lr': 0.2, 'seed': 0}]
@@ -174,7 +174,7 @@ def listed(names: Sequence[str]) -> str:
 def plan(
     config: Config, points: Points, swept: Sequence[str], overrides: Mapping[str, Any]
 ) -> tuple[list[Group], list]:
-    """As few programs as the knobs allow, and a line about each split, with its reason."""
+    """Group the members into as few programs as the knobs allow; return the groups and lines that explain them."""
     groups, reasons = [], {}
     for static, members in group(points):
         setup = Setup.of(config, {**overrides, **points[members[0]]})
@@ -201,7 +201,7 @@ def plan(
 
 
 def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quiet: bool) -> Sweep:
-    """Train the groups one after the other; those that are finished have their rows in results.json."""
+    """Train the groups one after the other. Groups whose rows are in results.json are finished."""
     told, points = folder.config["sweep"], points_of(folder)
     if jax.process_count() > 1:
         raise ExperimentError("a sweep runs in one process, over all its devices")

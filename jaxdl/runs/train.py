@@ -1,4 +1,4 @@
-"""`train(config, lr=3e-3)`: one run into a folder of its own, from the start or resumed.
+"""`train(config, lr=3e-3)`: one run in its own folder, new or resumed.
 
 run = train(config, lr=3e-3)         # the same program, progress bar and run folder as on the command line
 run.predict(images)["label"]
@@ -54,13 +54,13 @@ def train(
     trust: bool = False,
     **values: Any,
 ) -> Run:
-    """Train an experiment into a new run folder under `run`, or go on with the run folder `resume`.
+    """Train an experiment in a new run folder under `run`, or continue the run folder `resume`.
 
     Args:
         config: the function that returns the Experiment.
-        run: folder under which `<experiment>/<date-time>-s<seed>/` is made.
-        resume: a run folder to continue, with its knobs; values that differ from them are refused.
-        mesh: devices by axis, such as "data=4,model=2" (`jaxdl.engine.parallel`); None: all take part of the data.
+        run: folder in which `<experiment>/<date-time>-s<seed>/` is made.
+        resume: a run folder to continue with its recorded knobs; other values are refused.
+        mesh: devices by axis, such as "data=4,model=2" (`jaxdl.engine.parallel`); None: data parallel over all devices.
         strategy: "jit" or "pmap".
         limits: how often to log and save, where to pause.
         quiet: no progress bar.
@@ -69,7 +69,7 @@ def train(
         trust: resume a run whose config.json was changed since its checkpoints were written.
         **values: knobs of `config`, and recorded fields of the Experiment (`precision`, `ema`, ...), by name.
 
-    In several processes (`jaxdl.engine.distributed`) all of them call this; an exception then ends the process at once.
+    With several processes (`jaxdl.engine.distributed`) all of them call this, and an exception ends the process at once.
     """
     refuse_while_reading("train(...)")
     refuse_reserved(config)
@@ -187,7 +187,7 @@ def _train(
 
 
 def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], source: str | None) -> folders.RunFolder:
-    """A new run folder: made by the first process, opened by the others."""
+    """Return a new run folder, which the first process makes and the others open."""
     made = None
     if is_first_process():
         made = folders.create_run(run, name, seed=seed, config=record, source=source)
@@ -196,7 +196,7 @@ def new_folder(run: str | Path, name: str, seed: int, record: dict[str, Any], so
 
 
 def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress: Progress) -> None:
-    """The last lines of the log, the plots and the report of a run that ended, was stopped or pauses."""
+    """Write the last line of the log, the plots and the report of a run that has ended or stopped."""
     outcome, exp = result.outcome, result.experiment
     assert outcome is not None, "a report is of a run that took place"
     beat(int(np.max(outcome.state.step)), "reporting")
@@ -235,8 +235,9 @@ def headline(program: Program, folder: Path, step: int) -> str:
     exp = program.exp
     count = sum(int(np.prod(a.shape)) for a in jax.tree.leaves(program.shapes.params))
     devices = jax.devices()
+    split = exp.data.split or ", ".join(f"{exp.data.size(part)} {part}" for part in exp.data.splits)
     return (
-        f"{exp.data.name}: {exp.data.split}\n"
+        f"{exp.data.name or 'data'}: {split}\n"
         f"{count:,} parameters on {len(devices)} {devices[0].platform} device{'s' if len(devices) > 1 else ''}, "
         f"{exp.steps} steps of {exp.data.batch}" + (f", from step {step}" if step else "") + f"\nrun folder: {folder}"
     )

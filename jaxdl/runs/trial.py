@@ -1,4 +1,4 @@
-"""Training in memory: no folder, no log, no checkpoints. For tables over many seeds, and for notebooks."""
+"""Training in memory, without folder, log or checkpoints: for tables over many seeds, and for notebooks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from jaxdl.setup import Config, Setup, refuse_reserved
 
 
 class Silent:
-    """Events of a loop that only the experiment's callbacks see."""
+    """Events of a loop that only the callbacks of the experiment receive."""
 
     def __init__(self, callbacks: Callbacks):
         self.line = callbacks
@@ -24,10 +24,10 @@ class Silent:
 
 
 def trial(config: Config, /, **values: Any) -> Run:
-    """Train to the end and keep nothing but the result: `trial(config, seed=3).evaluate("test").metrics`.
+    """Train to the end in memory and return the run: `trial(config, seed=3).evaluate("test").metrics`.
 
-    The same program and the same bits as `train`, and the same values by name. Another seed or another float knob compiles
-    nothing. Ctrl-C raises KeyboardInterrupt: there is nothing to go on from, and half a training is no result.
+    Takes the same values by name as `train` and gives the same bits. A new seed or float knob compiles nothing. Ctrl-C raises
+    KeyboardInterrupt, because there is no checkpoint to resume from.
     """
     refuse_while_reading("trial(...)")
     refuse_reserved(config)  # what trains in memory trains into a folder, too

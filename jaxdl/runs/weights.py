@@ -1,11 +1,11 @@
-"""Fine-tuning: a run that begins with the weights of another run, or with imported ones, under a head of its own.
+"""Fine-tuning: a run that starts from the weights of another run, or from imported weights, with its own head.
 
 python -m experiments.finetune_digits --digits high --init-from runs/finetune_digits/2026-01-31_12-00-00-s0     a run folder
 python -m jaxdl import-weights resnet18 FILE -o W;  python -m experiments.finetune_folder --folder PHOTOS --init-from W
 
-Everything but the head must fit, by name and shape. The head starts afresh where its shapes differ (other classes), or where
-the experiment says so: `Experiment(fresh=("^head/",))`. What may change of the rest is the optimizer's affair: `freeze`,
-`scale_stages` of `jaxdl.optim.groups`.
+All parameters but the head must match by name and shape. The head is initialised anew if its shapes differ (other classes), or if
+`Experiment(fresh=("^head/",))` says so. Which parameters are trained is decided by the optimizer: `freeze`, `scale_stages` of
+`jaxdl.optim.groups`.
 """
 
 import json
@@ -29,7 +29,7 @@ from jaxdl.runs.open import open_at
 from jaxdl.types import Batch, TrainState, UserError, Variables
 
 HEAD = r"(^|/)head(_\w+)?/|^aux\d*/"
-"""What belongs to the classes of a task: `head` in every model with named parts, `head_distilled`, auxiliary heads."""
+"""Parameters that depend on the classes of a task: `head`, `head_distilled`, auxiliary heads."""
 SHOWN = 6
 
 
@@ -42,7 +42,7 @@ def is_weights(path: str | Path) -> bool:
 
 
 def check_source(path: str | Path) -> None:
-    """ValueError, in one line, unless the path is a run folder or a folder of imported weights."""
+    """Raise UserError unless the path is a run folder or a folder of imported weights."""
     if not is_weights(path):
         try:
             open_run(path)
@@ -51,14 +51,14 @@ def check_source(path: str | Path) -> None:
 
 
 def described_weights(path: str | Path) -> dict[str, Any]:
-    """What `weights.json` says of imported weights: `name`, `options`, `preprocess`, `labels`, ..."""
+    """Read `weights.json` of imported weights: `name`, `options`, `preprocess`, `labels`, ..."""
     if not is_weights(path):
         raise FileNotFoundError(f"{path}: no folder of imported weights; make one with import-weights NAME FILE -o DIR")
     return json.loads((Path(path) / "weights.json").read_text(encoding="utf-8"))
 
 
 def weights_of(path: str | Path) -> tuple[dict[str, Any], str, str]:
-    """Arrays by "collection/path" on the host, what they are, and what images they expect ("" where that is not known)."""
+    """Return arrays by "collection/path" on the host, their description, and the images they expect ("" if unknown)."""
     if is_weights(path):
         imported = open_weights(path)
         p = imported.weights.preprocess
@@ -73,7 +73,7 @@ def weights_of(path: str | Path) -> tuple[dict[str, Any], str, str]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Which leaves ("collection/path") are taken, which start afresh, and what stands against it."""
+    """The leaves ("collection/path") that are taken, those that are initialised anew, and problems."""
 
     taken: tuple[str, ...]
     fresh: tuple[str, ...]
@@ -83,8 +83,8 @@ class Fit:
 def match_leaves(ours: Mapping[str, Any], theirs: Mapping[str, Any], fresh: Sequence[str] = ()) -> Fit:
     """Compare the leaves of a model with given ones, by name and shape.
 
-    `fresh` are patterns searched for in our paths (without the collection). A head of which one leaf differs starts afresh
-    as a whole; a head that only the given weights have is left out.
+    `fresh` are regular expressions for paths of the model (without the collection). If one leaf of the head differs, the whole
+    head is initialised anew; a head that only the given weights have is ignored.
 
     >>> ones = jax.numpy.ones
     >>> match_leaves({"params/head/kernel": ones((4, 3))}, {"params/head/kernel": ones((4, 1000))}).fresh
@@ -124,7 +124,7 @@ def head_of(names: Iterable[str]) -> Callable[[str], bool]:
 
 
 def initialised_from(program: Program, state: TrainState, say: Callable[[str], None] = lambda line: None) -> TrainState:
-    """The first state of a run with `init_from`; `say` is told in one line what was taken and what starts afresh."""
+    """Return the first state of a run with `init_from`; `say` gets a line on what was taken and what is initialised anew."""
     exp = program.exp
     if exp.init_from is None:
         return state
@@ -151,9 +151,9 @@ def initialised_from(program: Program, state: TrainState, say: Callable[[str], N
 
 
 def with_weights(program: Program, state: TrainState, weights: Variables) -> TrainState:
-    """A first state that begins with given weights (of the host).
+    """Return a first state with given weights from the host.
 
-    The optimizers start from them too: some keep a copy of the parameters (schedule-free, look-ahead).
+    The optimizers are initialised with them too, because some keep a copy of the parameters (schedule-free, look-ahead).
     """
 
     def begin(knobs: Any, weights: Variables) -> Any:
@@ -172,7 +172,7 @@ def with_weights(program: Program, state: TrainState, weights: Variables) -> Tra
 
 
 def flat(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves by "collection/path", in the order of the tree: `params` first, then the others."""
+    """Return leaves by "collection/path" in tree order, `params` first."""
     params = {"params": variables.get("params", {})}
     others = {name: tree for name, tree in variables.items() if name != "params"}
     leaves = [leaf for tree in (params, others) for leaf in jax.tree_util.tree_leaves_with_path(tree)]
@@ -198,7 +198,7 @@ def _scaling(preprocess: Any) -> str:
 
 @dataclass(frozen=True)
 class AsSeen(prepare.Standardise):
-    """The middle `crop` x `crop` pixels, (x - mean) / std: the last steps of a weight set's preprocessing."""
+    """Centre crop of `crop` x `crop` pixels, then (x - mean) / std: the last steps of the preprocessing of a weight set."""
 
     crop: int = 224
 
@@ -210,9 +210,9 @@ class AsSeen(prepare.Standardise):
 
 
 def as_seen(data: Any, *, crop: int, mean: Sequence[float], std: Sequence[float]) -> Any:
-    """A set of images whose evaluation cuts out the middle and scales it as `weights.json` says.
+    """Return a set of images with the centre crop and the scaling of `weights.json`.
 
-    Raises ValueError where its images are smaller than the crop.
+    Raises UserError if the images are smaller than the crop.
     """
     height, width = data.splits["train"]["x"].shape[1:3]
     if min(height, width) < crop:

@@ -201,6 +201,8 @@ COUNTS = {
     "segments": [lambda n: series.permutation(n)],
     "knots": [lambda n: series.time_warp(knots=n), lambda n: series.magnitude_warp(knots=n)],
     "points": [lambda n: series.drift(points=n)],
+    "mask_id": [lambda n: text.mask(mask_id=n), lambda n: text.cutoff(mask_id=n)],
+    "vocab": [lambda n: text.synonym_table({}, vocab=n)],
     "time_masks": [lambda n: series.spec_augment(time_masks=n)],
 }
 NUMBERS = {
@@ -219,7 +221,19 @@ NUMBERS = {
     "smoothing": [lambda s: mix.mixup(classes=3, smoothing=s)],
     "magnitude": [lambda m: policy.rand_augment(2, m)],
     "severity": [policy.aug_mix],
-    "sigma": [series.jitter, series.scaling],
+    "sigma": [
+        series.jitter,
+        series.scaling,
+        lambda s: image.blur((0.1, s)),
+        lambda s: policy.three_augment(sigma=(0.1, s)),
+    ],
+    "scale": [
+        lambda s: image.affine(scale=(s, 1.0)),
+        lambda s: image.erasing(scale=(s, 1.0)),
+        lambda s: image.random_resized_crop(scale=(s, 1.0)),
+    ],
+    "minmax": [lambda s: mix.cutmix(minmax=(s, 1.0))],
+    "speeds": [lambda s: series.window_warp(speeds=(s, 1.0))],
     "share": [series.window_slice, lambda s: text.cutoff(s, mask_id=1)],
     "brightness": [image.color_jitter],
 }

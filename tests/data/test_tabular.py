@@ -154,7 +154,7 @@ def test_an_edited_file_is_read_again(tmp_path):
 def test_categories_that_training_never_saw_are_counted(tmp_path):
     """One town a split, by the rows that the fixed draw gives it: 12 towns of one row each that training does not have."""
     path = tmp_path / "towns.csv"
-    path.write_text("town,age,y\n" + "".join(f"t{i},{i},{i % 2}\n" for i in range(40)))
+    path.write_text("town,age,y\n" + "".join(f"t{i},{i},{i % 2}\n" for i in range(40)), encoding="utf-8")
     data = tabular.csv(path, target="y", batch=4)
     for part in ("validation", "test"):
         (note,) = data.notes_on(part)
@@ -179,9 +179,9 @@ def test_numbers_too_close_for_float32_are_refused(tmp_path, what):
     t = 1_600_000_000 + 10 * np.arange(200)
     assert len(np.unique(t.astype(np.float32))) == 17
     header = "stamp,y" if what == "input" else "y,stamp"
-    (tmp_path / "t.csv").write_text(header + "\n" + "".join(f"{v},{v % 7}\n" for v in t))
+    (tmp_path / "t.csv").write_text(header + "\n" + "".join(f"{v},{v % 7}\n" for v in t), encoding="utf-8")
     if what == "target":
-        (tmp_path / "t.csv").write_text("a,stamp\n" + "".join(f"{v % 7},{v}\n" for v in t))
+        (tmp_path / "t.csv").write_text("a,stamp\n" + "".join(f"{v % 7},{v}\n" for v in t), encoding="utf-8")
     with pytest.raises(ValueError, match=r"stamp.*float32"):
         tabular.csv(tmp_path / "t.csv", target="y" if what == "input" else "stamp", batch=8)
 

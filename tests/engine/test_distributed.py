@@ -161,6 +161,30 @@ def test_a_process_that_dies_or_hangs_ends_the_other(process, by, codes, says, t
     assert re.search(r", (training|evaluating) after step \d", last), said  # whatever it was doing when the other went
 
 
+@pytest.mark.slow
+def test_a_callback_of_the_first_process_stops_both(tiny_file, tmp_path):
+    """It is called in the first alone, and gets copies of weights that lie on the devices of both."""
+    file = tmp_path / "watched.py"
+    file.write_text(
+        "import os\nfrom dataclasses import replace\nimport jax\n"
+        "from jaxdl.experiment import load_config\n"
+        f"tiny = load_config({str(tiny_file)!r})\n"
+        "def twelve(event):\n"
+        "    if event.kind == 'eval':\n"
+        "        print('called in', jax.process_index(), event.weights[0]['Dense_0']['kernel'].shape, flush=True)\n"
+        "        if event.step == 12: event.stop()\n"
+        "def config(*, width: int = 8, seed: int = 0):\n"
+        "    return replace(tiny(width=width, seed=seed), callbacks=(twelve,))\n",
+        encoding="utf-8",
+    )
+    running = start(tmp_path, file)
+    assert finish(running) == [0, 0], (tmp_path / "0.log").read_text(encoding="utf-8")
+    end = read(only_run(tmp_path))[-1]
+    assert (end["step"], end["reason"]) == (12, "stopped early")
+    assert (tmp_path / "0.log").read_text(encoding="utf-8").count("called in 0 (6, 8)") == 2
+    assert "called in" not in (tmp_path / "1.log").read_text(encoding="utf-8")
+
+
 def test_launchers_are_recognised():
     slurm = {"SLURM_JOB_ID": "9", "SLURM_STEP_NODELIST": "n1", "SLURM_NTASKS": "4", "SLURM_PROCID": "1"}
     assert launcher(slurm) == "Slurm"

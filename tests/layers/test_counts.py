@@ -72,6 +72,13 @@ def test_counts_that_are_no_counts(name, bad):
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, True, float("nan"), "3"])
+def test_windows_that_are_no_counts(bad):
+    for side, window in {"left": (bad, 0), "right": (2, bad)}.items():
+        with pytest.raises(UserError, match=f"^{side} = "):
+            text(MultiHead(8, 2, window=window))
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, True, float("nan"), "3"])
 def test_padding_that_is_no_count(bad):
     if bad != "3":  # a text is a mode
         with pytest.raises(UserError, match=r"^padding = "):

@@ -159,6 +159,8 @@ def test_softmax_dice_is_the_mean_of_dice_over_classes():
     assert np.isnan(found[3])
     np.testing.assert_array_equal(gradient[1, 0], 0)
     assert (gradient[1, 1:] != 0).all()
+    with pytest.raises(UserError, match=r"\(4, 3, 5\).*\(4, 3\)"):
+        jax.eval_shape(L.softmax_dice, x, np.zeros((4, 3), int))
 
 
 @pytest.mark.parametrize(

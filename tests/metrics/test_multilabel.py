@@ -83,6 +83,20 @@ def test_errors(name):
         m.report(p, y)
 
 
+def test_scores_of_another_shape():
+    with pytest.raises(UserError, match=r"\(2,\).*\(3,\)"):
+        average_precision(np.zeros(2), np.zeros(3))
+    with pytest.raises(UserError, match=r"\(2, 3\).*\(2, 2\)"):
+        m.precision_recall_f1(np.ones((2, 3)), np.ones((2, 2)))
+    assert np.isnan(average_precision([], []))
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, "0.5", True, float("nan")])
+def test_a_threshold_that_is_no_probability(bad):
+    with pytest.raises(UserError, match=f"^threshold = {bad!r} "):
+        m.report(*case(), threshold=bad)
+
+
 def test_an_average_that_does_not_exist():
     with pytest.raises(UserError, match=r"'samples'.*'micro'"):
         m.precision_recall_f1(np.ones((1, 2)), np.ones((1, 2)), average="samples")

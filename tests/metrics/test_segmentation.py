@@ -28,6 +28,13 @@ def test_pixels_are_counted_for_each_example():
     np.testing.assert_array_equal(count, flat)
 
 
+def test_labels_that_are_no_class_are_left_out():
+    y = np.where(RANDOM.random(LABELS.shape) < 0.1, RANDOM.choice([-1, 4, 17], LABELS.shape), LABELS).astype(np.int32)
+    known = (y >= 0) & (y < 4)
+    count = one_program(lambda said, y: s.pixel_confusion(said, y, classes=4).sum(0), SAID, y)
+    np.testing.assert_array_equal(count, sk.confusion_matrix(y[known], SAID[known], labels=range(4)))
+
+
 def test_report_agrees_with_scikit_learn():
     kept = TARGET >= 0
     y, said = TARGET[kept], SAID[kept]

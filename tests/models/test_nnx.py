@@ -18,10 +18,13 @@ from jaxdl import Setup, load, train
 from jaxdl.calling import takes
 from jaxdl.cli import export
 from jaxdl.engine.loop import Limits
+from jaxdl.models.autoencoder import Autoencoder
 from jaxdl.models.nnx import from_nnx
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.sweep import sweep
+from jaxdl.tasks.autoencoding import Autoencoding
 from jaxdl.tasks.classification import Classification
+from jaxdl.tasks.coder import Gaussian
 from jaxdl.tasks.forward import forward, initialise
 from jaxdl.tasks.language import NextToken
 from jaxdl.types import UserError
@@ -279,7 +282,7 @@ def learns(task, batch, steps=60):
     return one_program(run)
 
 
-@pytest.mark.parametrize("net", [VisionTransformer, CNN])
+@pytest.mark.parametrize("net", [pytest.param(VisionTransformer, marks=pytest.mark.slow), CNN])
 def test_a_network_of_images_learns(net):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 8, 8, 1)).astype(np.float32), np.arange(8, dtype=np.int32) % 4
@@ -299,6 +302,51 @@ def test_a_small_gpt_learns():
     assert noisy[0] != noisy[1]
     with pytest.raises(UserError):
         task.check_tokens(np.array([11]))
+    assert from_nnx(MiniGPT, 8, 12, width=16, heads=2, depth=2).vocab == 12
+    assert from_nnx(nnx.Linear, 8, 12).vocab is None
+
+
+class Coder(nnx.Module):
+    def __init__(self, *, rngs):
+        self.down, self.up = nnx.Linear(6, 2, rngs=rngs), nnx.Linear(2, 6, rngs=rngs)
+
+    def encode(self, x):
+        return self.down(x), {}
+
+    def decode(self, z):
+        return self.up(z)
+
+    def __call__(self, x):
+        return self.decode(self.encode(x)[0])
+
+
+def test_an_autoencoder_and_parts_of_a_linen_module():
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    batch = {"x": x, "mask": np.ones(4, np.float32)}
+    whole = Autoencoding(from_nnx(Coder), likelihood=Gaussian())
+    parts = Autoencoding(Autoencoder(from_nnx(nnx.Linear, 6, 2), from_nnx(nnx.Linear, 2, 6)), likelihood=Gaussian())
+
+    def run():
+        (params, state), (others, _) = whole.init(KEY, batch), parts.init(KEY, batch)
+        assert jax.tree.structure(others) == jax.tree.structure({"encoder": params["down"], "decoder": params["up"]})
+        same = {"encoder": params["down"], "decoder": params["up"]}
+        losses = [
+            task.objective(p, {}, batch, KEY, jnp.int32(0), train=True)[0]
+            for task, p in ((whole, params), (parts, same))
+        ]
+        return params, losses, state
+
+    params, losses, state = one_program(run)
+    assert state == {}
+    code = x @ params["down"]["kernel"] + params["down"]["bias"]
+    error = code @ params["up"]["kernel"] + params["up"]["bias"] - x
+    expected = 0.5 * (error**2).sum(1).mean() + 3 * np.log(2 * np.pi)
+    np.testing.assert_allclose(losses, [expected, expected], rtol=1e-5)
+    with pytest.raises(UserError) as caught:
+        Autoencoding(from_nnx(nnx.Linear, 6, 6)).objective(
+            {"kernel": np.eye(6), "bias": np.zeros(6)}, {}, batch, KEY, jnp.int32(0), train=True
+        )
+    assert "encode" in str(caught.value)
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------------
@@ -356,3 +404,28 @@ def test_functions_and_sequences_of_layers():
     assert np.abs(calm - wild).max() > 1e-3
     assert takes(from_nnx(MiniGPT, 8, 11, 16, 2, 1), "training")
     assert not takes(from_nnx(MiniGPT, 8, 11, 16, 2, 1), "segments")
+
+
+# -- why `flax.nnx.bridge.ToLinen` does not do ---------------------------------------------------------------------------
+
+
+class Parts(nnx.Module):
+    def __init__(self, *, rngs):
+        self.layers = nnx.List([nnx.Linear(4, 4, rngs=rngs)])
+        self.mask = jnp.ones(4)
+        self.more = nnx.LoRA(4, 2, 4, rngs=rngs)
+
+    def __call__(self, x):
+        return self.more(self.layers[0](x * self.mask[None]))
+
+
+@pytest.mark.programs(30, "Flax's own adapter is initialised eagerly")
+def test_names_are_text_arrays_are_no_state_and_derived_parameters_are_trained():
+    x = np.ones((2, 4), np.float32)
+    params, state = jax.eval_shape(lambda: initialise(from_nnx(Parts), KEY, x))
+    assert list(params["layers"]) == ["0"]
+    assert set(params["more"]) == {"lora_a", "lora_b"}
+    assert state == {}
+    theirs = nnx.bridge.ToLinen(Parts).init(KEY, x)
+    assert list(theirs["params"]["layers"]) == [0]
+    assert set(theirs) == {"params", "ArrayImpl", "LoRAParam"}

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -135,10 +137,34 @@ def test_a_long_log_is_read_in_part(tmp_path):
     assert count == len(whole) == 1202
     assert [line for line in whole if line in lines] == lines
     steps = {kind: [line["step"] for line in lines if line["kind"] == kind] for kind in ("train", "eval")}
-    assert set(range(1, 1001, 50)) | {1000} == set(steps["train"])
+    assert set(range(1, 1001, 64)) | {1000} == set(steps["train"])  # every 64th: the first power of two that leaves 20
     best = 5 * (int(scores.argmax()) + 1)
-    assert set(steps["eval"]) == {*range(5, 1001, 50), best, 1000}
+    assert set(steps["eval"]) == {*range(5, 1001, 80), best, 1000}
     assert [line["kind"] for line in lines[-2:]] == ["note", "end"]
     worst = read_thinned(tmp_path, ("f1", "min"), most=20)[0]
     assert 5 * (int(scores.argmin()) + 1) in [line["step"] for line in worst if line["kind"] == "eval"]
     assert read_thinned(tmp_path) == (whole, 1202)
+
+
+@pytest.mark.slow
+def test_a_log_of_a_million_lines_costs_seconds_and_little_memory(tmp_path):
+    """Before a resume and in a report; all lines as Python objects take 2 GB."""
+    line = {"kind": "train", "step": 0, "loss": 0.123456, "accuracy": 0.5, "gradient_norm": 1.25, "learning_rate": 0.01}
+    with open(tmp_path / LOG, "w", encoding="utf-8") as file:
+        for step in range(1, 1_000_001):
+            file.write(json.dumps(line | {"step": step}) + "\n")
+        file.write(json.dumps({"kind": "checkpoint", "step": 999_990, "digest": "0"}) + "\n")
+    program = (
+        "import resource, sys, time\nfrom jaxdl.record.log import MetricsLog, read_thinned\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "with MetricsLog(sys.argv[1], resume=999_990, tensorboard=False) as log: assert not log.missing\n"
+        "lines, count = read_thinned(sys.argv[1], ('accuracy', 'max'))\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(len(lines), count, used.ru_utime + used.ru_stime, (used.ru_maxrss - before) / 1e6)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    kept, count, seconds, gigabytes = map(float, done.stdout.split())
+    assert (kept < 6000, count) == (True, 999_991)
+    assert seconds < 10
+    assert gigabytes < 0.5
+    assert len((tmp_path / DROPPED).read_bytes().splitlines()) == 10

@@ -27,7 +27,7 @@ def copy(trained, tmp_path):
 
 @pytest.mark.parametrize("text", [None, "", '{"command": "x"', "[1]", '{"command": "x"}'], ids=str)
 def test_a_damaged_env_is_kept_and_written_anew_before_the_training(tiny, copy, text, unreported, capsys):
-    (copy / "env.json").unlink() if text is None else (copy / "env.json").write_text(text)
+    (copy / "env.json").unlink() if text is None else (copy / "env.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"env\.json"):
         _ = open_run(copy).env
     train(tiny.config, resume=copy, quiet=True)
@@ -35,13 +35,13 @@ def test_a_damaged_env_is_kept_and_written_anew_before_the_training(tiny, copy, 
     assert open_run(copy).env["backend"] == "cpu"
     assert (copy / "env.json.damaged").exists() == (text is not None)
     if text is not None:
-        assert (copy / "env.json.damaged").read_text() == text
+        assert (copy / "env.json.damaged").read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("kept", [0, 3], ids=["emptied", "cut"])
 def test_a_log_that_was_cut_is_noticed_and_said(tiny, copy, kept, unreported, capsys):
-    whole = (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (copy / "metrics.jsonl").write_text("".join(whole[:kept]))
+    whole = (copy / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (copy / "metrics.jsonl").write_text("".join(whole[:kept]), encoding="utf-8")
     train(tiny.config, resume=copy, quiet=True)
     reached = json.loads(whole[kept - 1])["step"] if kept else 0
     assert f"it reaches step {reached} of 24" in capsys.readouterr().err
@@ -60,13 +60,13 @@ def test_a_whole_log_is_not_accused(tiny, copy, unreported, capsys):
 def test_a_torn_file_of_a_sweep_is_made_again(tiny, tmp_path, file, unreported, capsys):
     done = sweep(tiny.config, {"seed": (0, 1)}, run=tmp_path, how="together", quiet=True, steps=6)
     torn = done.folder / file
-    torn.write_text(torn.read_text()[:20])
+    torn.write_text(torn.read_text(encoding="utf-8")[:20], encoding="utf-8")
     with pytest.raises(UserError, match=f"{torn.name} is damaged"):
         _ = load(done.folder, member=1).history
-    assert len(torn.read_text()) == 20
+    assert len(torn.read_text(encoding="utf-8")) == 20
     again = sweeps.resume(done.folder, quiet=True)
     assert again.rows == done.rows
-    assert json.loads(torn.read_text())
+    assert json.loads(torn.read_text(encoding="utf-8"))
     assert f"{torn} was damaged" in capsys.readouterr().err
     assert (done.folder / f"{file}.damaged").stat().st_size == 20
 

@@ -34,19 +34,19 @@ CONFIG = {
 @pytest.fixture
 def written(tmp_path):
     """A run folder with one checkpoint, without arrays."""
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     checkpoint = tmp_path / "checkpoints" / "7"
     checkpoint.mkdir(parents=True)
     meta = {"run": identity(CONFIG), "source": CONFIG["source_hash"]}
-    (checkpoint / "meta.json").write_text(json.dumps({"step": 7, "meta": meta}))
+    (checkpoint / "meta.json").write_text(json.dumps({"step": 7, "meta": meta}), encoding="utf-8")
     write_manifest(checkpoint)
     return tmp_path
 
 
 def edit(folder: Path, old: str, new: str, name: str = "config.json") -> None:
-    text = (folder / name).read_text()
+    text = (folder / name).read_text(encoding="utf-8")
     assert old in text
-    (folder / name).write_text(text.replace(old, new, 1))
+    (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_damaged_record_accuses_nobody(written):
 
 def test_a_run_is_not_loaded_or_resumed_under_other_knobs(tiny, tmp_path, unreported, capsys):
     paused = train(tiny.config, run=tmp_path, limits=Limits(stop_at=6), quiet=True).folder
-    meta = json.loads((paused / "checkpoints" / "6" / "meta.json").read_text())["meta"]
+    meta = json.loads((paused / "checkpoints" / "6" / "meta.json").read_text(encoding="utf-8"))["meta"]
     assert meta["run"]["lr"] == 0.01
     edit(paused, '"lr": 0.01', '"lr": 0.02')
     for action in (lambda: load(paused), lambda: train(tiny.config, resume=paused, quiet=True)):
