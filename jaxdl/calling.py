@@ -1,11 +1,11 @@
-"""How a Flax module is called: whether and under which name its `__call__` takes the mode, training or evaluation.
+"""Calling Flax modules: pass the mode, training or evaluation, by the signature of their `__call__`.
 
-    def __call__(self, x, *, train)              and training, is_training; also positional
-    def __call__(self, x, deterministic)         and use_running_average: the opposite of train
-    def __call__(self, x)                        nothing is passed: no dropout, no batch norm
-    nn.Sequential([...])                         every layer is called by its own signature
+    def __call__(self, x, *, train)              also training and is_training; also positional
+    def __call__(self, x, deterministic)         also use_running_average; the opposite of train
+    def __call__(self, x)                        no mode is passed
+    nn.Sequential([...])                         each layer is called by its own signature
 
-A field of one of these names, as in `Net(train=True)`, is set to the mode when `__call__` takes none of them.
+If `__call__` takes none of these arguments, a field with one of these names, as in `Net(train=True)`, is set instead.
 """
 
 import inspect
@@ -15,18 +15,18 @@ from typing import Any
 from jaxdl.types import UserError
 
 MODES = {"train": True, "training": True, "is_training": True, "deterministic": False, "use_running_average": False}
-"""Name of the argument -> its value in training."""
+"""Arguments that are the mode, with their value in training."""
 
 
 def called(
     model: Any, *inputs: Any, train: bool, method: str = "__call__", **options: Any
 ) -> tuple[Any, dict[str, Any]]:
-    """The module and the keywords with which its `init` and `apply` run `method` on these inputs.
+    """Return the module and the keywords for its `init` and `apply` to run `method` on these inputs.
 
     model, how = called(model, x, train=False)
     model.apply(variables, x, **how)
 
-    Raises UserError, with the file and the line of the class, where its signature does not take the inputs and options.
+    Raises UserError, with the file and the line of the class, if its signature does not take the inputs and options.
     """
     if method == "__call__" and is_sequential(model):
         if unknown := options.keys() - {"rngs"}:
@@ -34,7 +34,7 @@ def called(
                 f"{type(model).__name__} takes no {min(unknown)}: write a module with __call__(self, x, *, train)"
             )
         return model, {"method": lambda bound, x, **options: in_order(bound.layers, x, train, **options), **options}
-    if hasattr(model, "wrapped"):  # an adapter, which looks at the signature of what it wraps
+    if hasattr(model, "wrapped"):  # an adapter; it calls `called` for the module that it wraps
         return model, {"train": train, **({} if method == "__call__" else {"call": method}), **options}
     if not callable(getattr(model, method, None)):
         raise UserError(f"{contract(model, method)}; it has no such method")
@@ -51,14 +51,14 @@ def called(
 
 
 def run(module: Any, *inputs: Any, train: bool, method: str = "__call__", **options: Any) -> Any:
-    """The output of a module that holds its own variables (NNX)."""
+    """Return the output of a module that holds its own variables (NNX)."""
     _, how = called(module, *inputs, train=train, method=method, **options)
     function = how.pop("method", method)
     return function(module, *inputs, **how) if callable(function) else getattr(module, function)(*inputs, **how)
 
 
 def mode(parameters: Mapping[str, inspect.Parameter], train: bool) -> dict[str, bool]:
-    """The mode as keywords, for those of `MODES` among the parameters; `train` for a function that takes any keyword.
+    """Keywords of the mode: those of `MODES` among the parameters, or `train` for a function with `**kwargs`.
 
     >>> mode(inspect.signature(lambda x, deterministic: x).parameters, train=True)
     {'deterministic': False}
@@ -78,12 +78,12 @@ def takes(model: Any, option: str) -> bool:
 
 
 def is_sequential(module: Any) -> bool:
-    """Whether this is Linen's or NNX's `Sequential`, whose own `__call__` gives keywords to its first layer only."""
+    """Whether this is Linen's or NNX's `Sequential`, whose `__call__` passes keywords to its first layer only."""
     return type(module).__name__ == "Sequential" and type(module).__module__.startswith("flax.")
 
 
 def in_order(layers: Any, x: Any, train: bool, **options: Any) -> Any:
-    """The output of the last layer: each gets the one before's, and the mode and the options that its signature names."""
+    """Apply layers one after the other, each with the mode and those options that its signature names."""
     for layer in layers:
         if is_sequential(layer):
             x = in_order(layer.layers, x, train, **options)
@@ -94,7 +94,7 @@ def in_order(layers: Any, x: Any, train: bool, **options: Any) -> Any:
 
 
 def _named(layer: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Parameters with a name of their own; none for functions without a signature, as some of NumPy's."""
+    """Parameters of a layer but `**kwargs`; empty for functions without a signature, such as NumPy's."""
     try:
         parameters = inspect.signature(layer).parameters
     except (TypeError, ValueError):
@@ -103,11 +103,11 @@ def _named(layer: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def contract(model: Any, method: str = "__call__") -> str:
-    """What a model must look like, and where this one's class is written."""
+    """State the signature that a model must have, with the file and the line of its class."""
     kind = type(model)
     try:
         place = f" ({inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]})"
-    except (OSError, TypeError):  # a class typed into a prompt
+    except (OSError, TypeError):  # a class defined at a prompt
         place = ""
     wanted = f"{method}(self, x, *, train)"
     return f"{kind.__name__}{place} must have {wanted} or {method}(self, x)"

@@ -41,7 +41,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 class Options:
     """Write the prediction function of a run as StableHLO and its weights as safetensors.
 
-    It executes the copy of the experiment file in the run folder; whoever receives the exported files executes no Python file.
+    It executes the copy of the experiment file in the run folder; using the exported files executes no Python file.
     """
 
     run: tyro.conf.Positional[Path]

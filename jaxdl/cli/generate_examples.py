@@ -1,4 +1,4 @@
-"""What a trained GAN or VAE makes, as a picture or as numbers."""
+"""New examples of a trained GAN or VAE, as a picture or as an array."""
 
 from pathlib import Path
 from typing import Any
@@ -12,30 +12,30 @@ from jaxdl.record.manifest import result_file
 
 
 def make(run: Any, count: int, *, label: str | None = None, seed: int = 0, path: Path | None = None) -> Path:
-    """Write `count` new examples of a `jaxdl.runs.run.Run` whose task has `sample`; a file that is there is not overwritten.
+    """Write new examples of a `jaxdl.runs.run.Run` whose task has `sample` to a new file, and return its path.
 
     Args:
-        count: how many.
-        label: class name or number of all of them, where the task makes examples of a class; None: the classes in turn.
-        seed: of the latents.
+        run: the run.
+        count: number of examples.
+        label: name or number of their class, if the task is conditional; None: the classes in turn.
+        seed: seed of the latents.
         path: a `.png` (a grid of images) or a `.npy`; None: `generated-1.png` and so on in the run folder.
     """
     task, data = run.experiment.task, run.experiment.data
-    told = task.conditional
-    if label is not None and not told:
-        raise ExperimentError(f"--label {label}: this {type(task).__name__} makes examples of no class in particular")
+    if label is not None and not task.conditional:
+        raise ExperimentError(f"--label {label}: this {type(task).__name__} is not conditional on a class")
     batch = {"x": np.zeros((count, *data.example()["x"].shape[1:]), np.float32)}
-    if told:
+    if task.conditional:
         batch["y"] = labels_of(label, data.classes, count)
     examples = np.asarray(jax.jit(task.sample)(*run.weights, batch, jax.random.key(seed)))
     pictured = examples.ndim == 4 and examples.shape[-1] in (1, 3)
     path = free(run.folder, "png" if pictured else "npy") if path is None else path
     if path.suffix not in (".npy", *([".png"] if pictured else [])):
         raise ExperimentError(
-            f"--out {path}: {'name a .png or a .npy' if pictured else 'these are no images: name a .npy'}"
+            f"--out {path}: {'name a .png or a .npy' if pictured else 'the examples are not images: name a .npy'}"
         )
     if path.exists():
-        raise FileExistsError(f"{path} is there already: name another file")
+        raise FileExistsError(f"{path} exists: name another file")
     from PIL import Image
 
     with result_file(path) as new:

@@ -97,7 +97,7 @@ def label(batch: Batch, row: int, names: Sequence[str]) -> str:
 
 
 def text_rows(before: Batch, after: Sequence[Batch], row: int, spell: Callable[[Any], list[str]]) -> list[Any]:
-    """The words of an example, and of every draw with a mark at what differs from its place in the original."""
+    """(title, words, marks) of an example and of its augmented versions; marks are the words that differ from the original."""
 
     def words(batch: Batch) -> tuple[np.ndarray, list[str]]:
         tokens = np.asarray(batch["x"][row])
@@ -105,7 +105,7 @@ def text_rows(before: Batch, after: Sequence[Batch], row: int, spell: Callable[[
         return tokens[:length], list(spell(tokens[:length]))
 
     old, spelt = words(before)
-    rows = [("as it is", spelt, [False] * len(spelt))]
+    rows = [("original", spelt, [False] * len(spelt))]
     for i, batch in enumerate(after):
         new, spelt = words(batch)
         rows.append((f"draw {i + 1}", spelt, changes(old.tolist(), new.tolist())))
@@ -113,7 +113,7 @@ def text_rows(before: Batch, after: Sequence[Batch], row: int, spell: Callable[[
 
 
 def changes(old: Sequence[Any], new: Sequence[Any]) -> list[bool]:
-    """Which items of `new` are not in line with `old`: inserted, replaced or moved.
+    """Whether each item of `new` was inserted, replaced or moved, compared with `old`.
 
     >>> changes("abcd", "axcbd")
     [False, True, True, False, False]

@@ -97,7 +97,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[str, "Values"], list[str]]:
-    """The knobs that are given several values, and the other arguments, which are parsed as for `train`."""
+    """(knobs with several values, the other arguments, which are parsed as those of `train`)."""
     hints = typing.get_type_hints(config)
     names = {f"--{name.replace('_', '-')}": name for name in inspect.signature(config).parameters}
     swept: dict[str, Values] = {}
@@ -123,7 +123,7 @@ def split(config: Callable[..., Experiment], args: Sequence[str]) -> tuple[dict[
 
 @dataclass(frozen=True)
 class Values:
-    """The values of one knob: a list, or the ends of an interval to draw from."""
+    """Values of a knob: a list, or the ends of an interval to draw from."""
 
     listed: tuple[Any, ...] = ()
     ends: tuple[float, float] | None = None
@@ -146,7 +146,7 @@ class Values:
         numbers = {int, float} & {kind, *typing.get_args(kind)}
         if not numbers or not 2 <= len(parts) <= 3:
             raise ExperimentError(
-                f"{flag} {text}: should be from:to, from:to:n or from:to:n:log, or values with commas"
+                f"{flag} {text}: must be from:to, from:to:n, from:to:n:log, or values separated by commas"
             )
         kind = numbers.pop()
         low, high = (typed(flag, part, kind) for part in parts[:2])
@@ -171,7 +171,7 @@ class Values:
 
 
 def typed(flag: str, text: str, kind: Any) -> Any:
-    """One value in the type of its knob."""
+    """Convert the text of a flag to the type of its knob."""
     choices = typing.get_args(kind)
     if type(None) in choices:
         if text.lower() == "none":
@@ -188,7 +188,9 @@ def typed(flag: str, text: str, kind: Any) -> Any:
             raise ExperimentError(f"{flag} {text}: should be true or false")
         return text.lower() == "true"
     if kind not in (int, float, str):
-        raise ExperimentError(f"{flag} {text}: a knob of this type takes one value; sweep it from Python, jaxdl.sweep")
+        raise ExperimentError(
+            f"{flag} {text}: a knob of this type takes one value; sweep it from Python with jaxdl.sweep"
+        )
     try:
         return kind(text)
     except (TypeError, ValueError):
@@ -196,10 +198,10 @@ def typed(flag: str, text: str, kind: Any) -> Any:
 
 
 def grid(swept: Mapping[str, Values]) -> list[dict[str, Any]]:
-    """Every combination, the first knob varying slowest."""
+    """All combinations; the first knob varies slowest."""
     for name, values in swept.items():
         if not values.listed:
-            raise ExperimentError(f"--{name}: from:to of real numbers needs a count, from:to:n (or --random N to draw)")
+            raise ExperimentError(f"--{name}: an interval of real numbers needs a count, from:to:n, or --random N")
     return sweeps.combinations({name: values.listed for name, values in swept.items()})
 
 

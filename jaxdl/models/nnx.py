@@ -1,4 +1,4 @@
-"""NNX modules as models: `from_nnx` makes a Linen module of the class, so that everything here trains it as any other.
+"""NNX modules as models: `from_nnx` wraps an NNX class in a Linen module.
 
     class Net(nnx.Module):
         def __init__(self, width: int, *, rngs: nnx.Rngs):
@@ -9,9 +9,9 @@
 
     Classification(model=from_nnx(Net, width=64))
 
-`flax.nnx.bridge.ToLinen` does nearly this. It is not used because it keeps the integers of a list of layers in the names of
-parameters, which then cannot be saved and loaded by name, because it takes arrays that are plain attributes for variables of a
-type that changes under `jit`, and because it does not train parameters whose type is derived from `nnx.Param`.
+`flax.nnx.bridge.ToLinen` is similar, with three differences that matter here (a test shows them). It keeps the integers of a list
+of layers in parameter names, which then cannot be saved and loaded by name. It treats arrays that are plain attributes as
+variables, whose type differs under `jit`. It does not put parameters of a type derived from `nnx.Param` into `params`.
 """
 
 import inspect
@@ -24,12 +24,12 @@ import jax
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
-from jaxdl.calling import run
+from jaxdl.calling import is_sequential, run
 from jaxdl.types import UserError
 
 Path = tuple[Any, ...]
 TRANSIENT = (nnx.RngState, nnx.Intermediate)
-"""Variables that are made anew at every call: random keys follow from the step, sown values are read at once."""
+"""Types of variables that are not kept from call to call: random keys, which are drawn for each step, and sown values."""
 
 
 def from_nnx(net: Callable[..., nnx.Module], *args: Any, **kwargs: Any) -> "FromNNX":
@@ -76,9 +76,9 @@ def _is_module(value: Any) -> bool:
 
 
 class FromNNX(nn.Module):
-    """An NNX module behind `init` and `apply`; `from_nnx` makes it.
+    """Linen module that wraps an NNX module; made by `from_nnx`.
 
-    The module is built in each trace, its variables are set to what the collections hold, and what a call changed is kept.
+    Each call builds the NNX module, sets its variables from the collections, and writes back what the call changed.
     """
 
     make: Callable[..., nnx.Module]
@@ -90,15 +90,16 @@ class FromNNX(nn.Module):
         net = self.make(**_rngs(_parameters(self.make.func), rngs))
         if not _is_module(net):
             raise UserError(
-                f"from_nnx takes what makes an NNX module; {self.make.func.__name__} makes a {type(net).__name__}"
+                f"from_nnx takes a class or function that makes an NNX module; {self.make.func.__name__} makes a "
+                f"{type(net).__name__}"
             )
         first = _variables(net)
         if not self.is_initializing():
             nnx.update(net, unflatten_dict({path: self.kept(collection, path) for collection, path in first}))
         (net.train if train else net.eval)()
         method = getattr(net, call, None)
-        if callable(method) and "rngs" in inspect.signature(method).parameters:  # for layers that were made without
-            options["rngs"] = rngs
+        if is_sequential(net) or (callable(method) and "rngs" in inspect.signature(method).parameters):
+            options["rngs"] = rngs  # for layers that were made without keys
         outputs = run(net, *inputs, train=train, method=call, **options)
         last = _variables(net)
         if new := last.keys() - first.keys():
@@ -124,21 +125,29 @@ class FromNNX(nn.Module):
 
     @property
     def wrapped(self) -> Callable[..., Any]:
-        """The function whose signature says what the model takes."""
+        """Function with the signature of the model."""
         return self.make.func.__call__ if isinstance(self.make.func, type) else self.__call__
 
     @property
     def classes(self) -> int | None:
-        """Number of classes, where it is an argument of that name; a task then checks its labels."""
-        return self.make.keywords.get("classes")
+        """The argument `classes` of the NNX class, if it is a number; tasks check labels with it."""
+        return self.number("classes")
 
     @property
     def vocab(self) -> int | None:
-        return self.make.keywords.get("vocab")
+        """The argument `vocab`, if it is a number; tasks check tokens with it."""
+        return self.number("vocab")
+
+    def number(self, name: str) -> int | None:
+        signature = inspect.Signature(list(_parameters(self.make.func).values()))
+        bound = signature.bind_partial(*self.make.args, **self.make.keywords)
+        bound.apply_defaults()
+        value = bound.arguments.get(name)
+        return value if type(value) is int else None
 
 
 def _variables(net: nnx.Module) -> dict[tuple[str, Path], Any]:
-    """(collection, path) -> value of every variable that lasts. What is no variable, such as a mask, is made with the module."""
+    """Values of all variables that are kept, by (collection, path). Plain arrays, such as a mask, are not among them."""
     found = {}
     for path, variable in nnx.to_flat_state(nnx.state(net, nnx.Variable)):
         if not isinstance(variable, TRANSIENT):
@@ -147,7 +156,7 @@ def _variables(net: nnx.Module) -> dict[tuple[str, Path], Any]:
 
 
 def _collection(kind: type[nnx.Variable]) -> str:
-    """`params` for what is trained, Flax's name where it has one (`batch_stats`), else the type's."""
+    """Collection of a type of variable: `params`, Flax's name (`batch_stats`), or the name of the type."""
     if issubclass(kind, nnx.Param):
         return "params"
     try:
@@ -157,7 +166,7 @@ def _collection(kind: type[nnx.Variable]) -> str:
 
 
 def _parameters(net: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """What a class or a function takes; the signature of an NNX class itself says nothing."""
+    """Parameters of a class or a function. (The signature of an NNX class itself is `(*args, **kwargs)`.)"""
     parameters = inspect.signature(net.__init__ if isinstance(net, type) else net).parameters
     return dict(list(parameters.items())[isinstance(net, type) :])
 

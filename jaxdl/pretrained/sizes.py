@@ -90,6 +90,9 @@ TWINS = {"decoder_layers": "encoder_layers", "num_decoder_layers": "num_layers"}
 }
 """Entries that must be equal, because encoder and decoder share them here."""
 
+DEEPEST = 1000
+"""Largest number of blocks that is accepted, because a damaged number would take hours to build."""
+
 
 def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
     """Read options of the catalog's model `name` from `config.json` beside the weights; empty without such a file.
@@ -114,8 +117,9 @@ def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
             )
     options = {ours: config[theirs] for ours, theirs in SIZES[family].items() if config.get(theirs) is not None}
     for ours, size in options.items():
-        if type(size) is not int or size < 1:
-            raise UserError(f"{file} says {SIZES[family][ours]}={size!r}: a size is a whole number of 1 or more")
+        most = DEEPEST if ours == "depth" else 2**31 - 1
+        if type(size) is not int or not 1 <= size <= most:
+            raise UserError(f"{file} says {SIZES[family][ours]}={size!r}: it must be a whole number from 1 to {most}")
     if family == "gpt2" and "hidden" not in options and "width" in options:
         options["hidden"] = 4 * options["width"]
     if name.endswith("_classifier"):

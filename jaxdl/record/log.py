@@ -173,7 +173,8 @@ def whose_weights(history: Sequence[Line], metric: str, mode: str) -> str:
     """A sentence on the weights of the results of a run, if they differ from the last or the best ones; else ""."""
     end = next((line for line in reversed(history) if line["kind"] == "end"), {})
     best, step = best_evaluation(history, metric, mode), end.get("weights")
-    if best is None or step is None or step == best["step"] == end["step"]:
+    last = next((line for line in reversed(history) if line["kind"] == "eval"), {})
+    if best is None or step is None or (step == end["step"] and last.get(metric) == best[metric]):
         return ""
     if step != end["step"]:
         return f"with the weights of step {step}, which has the best {best['split']} {metric}"

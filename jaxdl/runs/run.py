@@ -76,13 +76,14 @@ class Run:
             raise UserError(f"there are no inputs to predict for: their shape is {x.shape}")
         if x.shape[1:] != like.shape[1:]:
             raise UserError(f"inputs have shape {x.shape[1:]} each, the model was trained on {like.shape[1:]}")
-        check_values(x, like.dtype, data.maximum)
+        dtype = jax.dtypes.canonicalize_dtype(like.dtype)  # what the device holds of 64 bits
+        check_values(x, dtype, data.maximum)
         self.experiment.task.check_tokens(x)
         parts, size = [], rows_for(len(x), data.batch)
         for start in range(0, len(x), size):
             part = x[start : start + size]
             rows = np.minimum(np.arange(size), len(part) - 1)
-            batch = {"x": part[rows].astype(like.dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
+            batch = {"x": part[rows].astype(dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
             out = jax.device_get(self.program.predict(self.weights, batch))
             parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
         outputs = with_names(jax.tree.map(lambda *a: np.concatenate(a), *parts), data.classes)

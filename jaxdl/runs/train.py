@@ -235,8 +235,9 @@ def headline(program: Program, folder: Path, step: int) -> str:
     exp = program.exp
     count = sum(int(np.prod(a.shape)) for a in jax.tree.leaves(program.shapes.params))
     devices = jax.devices()
+    split = exp.data.split or ", ".join(f"{exp.data.size(part)} {part}" for part in exp.data.splits)
     return (
-        f"{exp.data.name}: {exp.data.split}\n"
+        f"{exp.data.name or 'data'}: {split}\n"
         f"{count:,} parameters on {len(devices)} {devices[0].platform} device{'s' if len(devices) > 1 else ''}, "
         f"{exp.steps} steps of {exp.data.batch}" + (f", from step {step}" if step else "") + f"\nrun folder: {folder}"
     )

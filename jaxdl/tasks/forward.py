@@ -108,7 +108,7 @@ def check_class_weights(weights: Any, classes: int | None) -> None:
     if weights is None:
         return
     try:
-        known = np.asarray([float(w) for w in weights if not isinstance(w, jax.core.Tracer)])
+        known = np.asarray([float(w) for w in weights if not isinstance(w, jax.Array)])
     except (TypeError, ValueError):
         raise UserError(f"class_weights = {weights!r} must be one positive number per class") from None
     if classes is not None and len(weights) != classes:

@@ -41,9 +41,9 @@ def test_examples_are_drawn_by_the_seed_and_kept(made, tmp_path, capsys):
     np.testing.assert_array_equal(numbers[0], numbers[1])
     assert (numbers[0] != numbers[2]).any()
     for args, words in (
-        (["--out", tmp_path / "a.npy"], "a.npy is there already"),
+        (["--out", tmp_path / "a.npy"], "a.npy exists"),
         (["--out", tmp_path / "a.jpg"], "name a .png or a .npy"),
-        (["--label", "3"], "makes examples of no class in particular"),
+        (["--label", "3"], "--label 3: "),
     ):
         code, said = generate(*args)
         assert (code, said.err.count("\n")) == (2, 1)

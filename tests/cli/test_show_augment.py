@@ -67,7 +67,7 @@ def test_texts_mark_what_changed_and_hide_padding():
     before = {"x": np.array([[5, 6, 7, 0]])}
     after = {"x": np.array([[5, 9, 7, 0]])}
     rows = text_rows(before, [after], 0, lambda tokens: [str(t) for t in tokens])
-    assert rows == [("as it is", ["5", "6", "7"], [False] * 3), ("draw 1", ["5", "9", "7"], [False, True, False])]
+    assert rows == [("original", ["5", "6", "7"], [False] * 3), ("draw 1", ["5", "9", "7"], [False, True, False])]
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path):

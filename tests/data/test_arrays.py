@@ -187,7 +187,7 @@ def test_a_task_that_reads_what_the_data_have_not_says_so():
 # -- prediction takes what training took -------------------------------------------------------------------------------
 def images(*, seed: int = 0) -> Experiment:
     rng = np.random.default_rng(0)
-    x = rng.random((16, 4, 4, 1), np.float32)
+    x = rng.random((16, 4, 4, 1))
     splits = {"train": {"x": x, "y": ["no", "yes"] * 8}, "test": {"x": x[:4], "y": ["no", "yes", "new", "new"]}}
     data = InMemory(splits, batch=8, name="squares", classes=("no", "yes", "new"))
     return Experiment(
@@ -209,7 +209,7 @@ def test_predictions_for_every_shape_of_training_with_the_names_of_the_classes()
         assert found["name"] == whole["name"][2]
     (note,) = run.evaluate("test").report["notes"].lines
     assert all(part in note for part in ("2 of 4", "'new'", "never seen in training"))
-    for wrong in (x[:, :3], x[0, 0], x.astype(str), x + 1j):
+    for wrong in (x[:, :3], x[0, 0], x.astype(str), x + 1j, x + 1e39):
         with pytest.raises(UserError):
             run.predict(wrong)
 

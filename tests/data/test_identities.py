@@ -130,7 +130,7 @@ WRONG = {
         {},
         "z_0001.png: is 9x9 and .*a_0001.png is 8x8; give a size that all images are brought to",
     ),
-    "channels": (lambda root: None, {"channels": 2}, "channels = 2 be 1 or 3"),
+    "channels": (lambda root: None, {"channels": 2}, "channels = 2"),
 }
 
 

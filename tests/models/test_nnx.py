@@ -282,7 +282,7 @@ def learns(task, batch, steps=60):
     return one_program(run)
 
 
-@pytest.mark.parametrize("net", [VisionTransformer, CNN])
+@pytest.mark.parametrize("net", [pytest.param(VisionTransformer, marks=pytest.mark.slow), CNN])
 def test_a_network_of_images_learns(net):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 8, 8, 1)).astype(np.float32), np.arange(8, dtype=np.int32) % 4
@@ -302,6 +302,8 @@ def test_a_small_gpt_learns():
     assert noisy[0] != noisy[1]
     with pytest.raises(UserError):
         task.check_tokens(np.array([11]))
+    assert from_nnx(MiniGPT, 8, 12, width=16, heads=2, depth=2).vocab == 12
+    assert from_nnx(nnx.Linear, 8, 12).vocab is None
 
 
 class Coder(nnx.Module):

@@ -149,6 +149,7 @@ BESIDE = {
     "half a config.json": ("bert_base", "config.json", b'{"vocab_size": 400,'),
     "a config of text": ("bert_base", "config.json", b'{"model_type": "bert", "hidden_size": "wide"}'),
     "a config of a negative size": ("bert_base", "config.json", b'{"model_type": "bert", "num_hidden_layers": -2}'),
+    "a config of a billion blocks": ("gpt2", "config.json", b'{"model_type": "gpt2", "n_layer": 1000000000}'),
     "a config that is a list": ("bert_base", "config.json", b"[]"),
     "labels without numbers": (NAME, "config.json", b'{"id2label": {"a": "b"}}'),
     "labels that are a number": (NAME, "config.json", b'{"label_names": 3}'),

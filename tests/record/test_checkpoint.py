@@ -224,17 +224,6 @@ def test_a_key_of_another_generator_does_not_fit(tmp_path):
         checkpoints.restore({"key": jax.random.key(0, impl="rbg")})
 
 
-def test_part_of_a_state(tmp_path):
-    state = make_state(4)
-    with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(4, state, meta={"m": 1}, metric=1.0)
-    part, meta, step = checkpoints.restore_partial({"params": structs(state.params), "model_state": {}, "ema": None})
-    assert digest(part["params"]) == digest(state.params)
-    assert (part["model_state"], part["ema"], meta, step) == ({}, None, {"m": 1}, 4)
-    with pytest.raises(ValueError, match=r"params/Dense_0/bias is float32 \(4,\) in the checkpoint, absent here"):
-        checkpoints.restore_partial({"params": {"scalar": jax.ShapeDtypeStruct((), jnp.float32)}})
-
-
 @pytest.mark.parametrize("name", ["a.b", "a/b"])
 def test_names_that_would_collide_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match="rename it"):

@@ -124,6 +124,7 @@ def test_a_regression(run):
         (20, (0.5, 0.75, 0.7), "of step 20, which has the best validation accuracy"),
         (30, (0.5, 0.75, 0.7), "of the last step, 30; validation accuracy was best at step 20 (0.7500)"),
         (30, (0.5, 0.75, 0.8), ""),
+        (30, (0.5, 0.75, 0.75), ""),
         (30, (np.nan, np.nan, np.nan), ""),
     ],
 )
