@@ -234,21 +234,12 @@ class Checkpoints:
         "last" and "best" skip damaged steps and add a note. ValueError if no intact step is left (with the damage of
         each), if a step asked for by number is damaged, or if target and checkpoint differ in structure, dtype or shape.
         """
-        return self._restore(target, step, fields=None)
-
-    def restore_partial(
-        self, target: Mapping[str, Tree], step: int | Literal["last", "best"] = "best"
-    ) -> tuple[dict[str, Tree], dict[str, Any], int]:
-        """Restore only the top-level fields of the state that `target` names, as a dictionary."""
-        return self._restore(dict(target), step, fields=set(target))
-
-    def _restore(self, target: Tree, step: Any, fields: set[str] | None) -> tuple[Any, dict[str, Any], int]:
         self.wait()
         wanted = flatten(target)
         problems = []
         for candidate in self._candidates(step, problems):
             record = self.meta(candidate)
-            check_fit(record["tree"], wanted, fields, f"checkpoint {self.folder / str(candidate)}")
+            check_fit(record["tree"], wanted, f"checkpoint {self.folder / str(candidate)}")
             try:
                 found = read_leaves(self.folder / str(candidate) / "state", wanted)
             except Exception as error:

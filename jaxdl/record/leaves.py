@@ -87,10 +87,8 @@ def nest(leaves: Leaves) -> dict[str, Any]:
     return tree
 
 
-def check_fit(saved: dict[str, Any], wanted: Leaves, fields: set[str] | None, what: str) -> None:
+def check_fit(saved: dict[str, Any], wanted: Leaves, what: str) -> None:
     """Raise one line on the first difference between the checkpoint and what is asked for."""
-    if fields is not None:
-        saved = {path: entry for path, entry in saved.items() if path.split("/")[0] in fields}
     differences = []
     for path in [*wanted, *(path for path in saved if path not in wanted)]:
         here = f"{saved[path][0]} {tuple(saved[path][1])}" if path in saved else "absent"

@@ -8,7 +8,7 @@ import json
 import sys
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ FREE = ("workers",)
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values by name, from config.json, that determine the result of a run.
 
-    Paths and the knobs in FREE are left out, so that a run can be moved and use another number of workers. The data at a path
-    have their own checksum.
+    Absolute paths and the knobs in FREE are left out, so that a run can be moved and use another number of workers. The data at a
+    path have their own checksum.
     """
     sweep = config.get("sweep", {})
     members = {f"{name} of member {i}": v for i, one in enumerate(sweep.get("points", ())) for name, v in one.items()}
@@ -45,7 +45,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_path(value: Any) -> bool:
-    return isinstance(value, str) and ("/" in value or "\\" in value)
+    """Whether a value is an absolute path, of any system; a relative one stays the same where a project is moved."""
+    kinds = (PurePosixPath, PureWindowsPath)
+    return isinstance(value, str) and (value.startswith("~") or any(kind(value).is_absolute() for kind in kinds))
 
 
 def about(folder: RunFolder) -> dict[str, Any]:

@@ -22,7 +22,15 @@ pytestmark = pytest.mark.programs(20, "whole trainings")
 
 CONFIG = {
     "format": 2,
-    "knobs": {"lr": 0.1, "folder": "/home/me/photos", "workers": 3, "widths": (8, 4), "decay": 0.5, "seed": 0},
+    "knobs": {
+        "lr": 0.1,
+        "folder": "/home/me/photos",
+        "workers": 3,
+        "hub": "me/net",
+        "widths": (8, 4),
+        "decay": 0.5,
+        "seed": 0,
+    },
     "recorded": {"eval_every": 5, "ema": None, "precision": "float32"},
     "select": ["loss", "min"],
     "data": "07b95e3d",
@@ -58,6 +66,7 @@ def edit(folder: Path, old: str, new: str, name: str = "config.json") -> None:
         ('"ema": null', '"ema": 0.9', "ema was None, is now 0.9"),
         ('"eval_every": 5', '"eval_every": 6', "eval_every was 5, is now 6"),
         ("[8, 4]", "[8]", "widths"),
+        ("me/net", "you/net", "hub"),
         ('"min"', '"max"', "select"),
         ('"format": 2', '"format": 1', "format"),
         ('"data": "0', '"data": "1', "data"),
