@@ -16,6 +16,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "matplotlib")
+PHOTOGRAPH = 8192
+"""A picture with more colours is a photograph, which is dithered: few colours would leave bands in it."""
 ASK = f"""
 import json, platform
 from importlib import metadata
@@ -29,14 +31,16 @@ def stamp(path: Path) -> dict[str, str]:
 
 
 def shrunk(png: str) -> str:
-    """The same picture as a smaller PNG, both in base64: grey if all of it is, else with the 256 colours that fit best."""
+    """The same picture as a smaller PNG, both in base64: grey if all of it is, else with 256 colours that fit."""
     from PIL import Image
 
     picture, out = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
     new = picture.convert("RGB")
     red, green, blue = new.split()
     grey = red.tobytes() == green.tobytes() == blue.tobytes()
-    new = red if grey else new.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few = new.getcolors(PHOTOGRAPH) is not None
+    method, dither = ("MAXCOVERAGE", "NONE") if few else ("MEDIANCUT", "FLOYDSTEINBERG")
+    new = red if grey else new.quantize(256, method=Image.Quantize[method], dither=Image.Dither[dither])
     dpi = {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}
     new.save(out, format="png", optimize=True, **dpi)
     return min(base64.b64encode(out.getvalue()).decode(), png, key=len)

@@ -1,12 +1,16 @@
-"""Every notebook runs from top to bottom, offline and shrunk (JAXDL_SHORT), and is committed with small outputs."""
+"""Every notebook runs from top to bottom, offline and shrunk (JAXDL_SHORT), is committed as it ran, and is built to teach."""
 
+import base64
 import importlib.util
+import io
 import os
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -18,6 +22,15 @@ def read(path):
 
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def pictures_of(notebook):
+    outputs = [output for cell in code(notebook) for output in cell.outputs]
+    return [base64.b64decode(o.data["image/png"]) for o in outputs if "image/png" in o.get("data", {})]
 
 
 @pytest.mark.slow
@@ -33,12 +46,11 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # whoever reaches for the network fails at once
     client = NotebookClient(read(path), timeout=900, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
     client.execute()
-    pictures = [output for cell in code(client.nb) for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 3
+    assert len(pictures_of(client.nb)) >= 3
 
 
 def test_there_are_notebooks_and_they_are_small():
-    assert len(NOTEBOOKS) >= 4
+    assert len(NOTEBOOKS) >= 13
     assert all(path.stat().st_size < 1e6 for path in NOTEBOOKS)
 
 
@@ -49,6 +61,44 @@ def test_a_notebook_is_committed_as_it_ran(path):
     counts = [cell.execution_count for cell in code(notebook)]
     assert counts == list(range(1, len(counts) + 1)), "run it from top to bottom, then save"
     assert not [o for cell in code(notebook) for o in cell.outputs if o.output_type == "error"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_pictures_are_sharp_and_of_one_style(path):
+    notebook = read(path)
+    source = "\n".join(cell.source for cell in code(notebook))
+    assert "dpi" not in source, "one resolution for all, in jaxdl.record.pictures.STYLE"
+    assert "plt." not in source or "plt.rcParams.update(STYLE)" in source
+    pictures = [Image.open(io.BytesIO(png)) for png in pictures_of(notebook)]
+    assert len(pictures) >= 3
+    assert all(min(picture.info["dpi"]) > 119 for picture in pictures)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_built_to_teach(path):
+    """A frame, the idea by hand checked against the library, formulas, papers, three exercises with hidden answers."""
+    notebook = read(path)
+    first, *_, last = prose(notebook)
+    assert all(word in first for word in ("**You will see**", "**You need**", "**Time**", "minute"))
+    assert any("assert_allclose" in cell.source for cell in code(notebook))
+    assert any("$$" in text for text in prose(notebook))
+    assert re.search(r"\]\(https://", last)
+    whole = "\n".join(prose(notebook))
+    assert whole.count("<details><summary>") == whole.count("</details>") == 3
+    assert code(notebook)[0].metadata["jupyter"]["source_hidden"] is True
+
+
+def test_the_readme_leads_through_all_notebooks_in_their_order():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    path = readme.split("## Notebooks\n", 1)[1].split("\n## ", 1)[0]
+    assert re.findall(r"\(notebooks/(\w+)\.ipynb\)", path) == [notebook.stem for notebook in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_between_notebooks_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", "\n".join(prose(read(path))))
+    assert links or path == NOTEBOOKS[-1]
+    assert all((path.parent / link).exists() for link in links)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,11 +1,15 @@
 """Notebooks and tables of results say which versions made them."""
 
+import base64
 import importlib.util
+import io
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -32,6 +36,21 @@ def test_a_notebook_says_which_versions_ran_it(path):
 def test_a_table_of_the_readme_says_which_versions_made_it(heading):
     section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     assert re.search(rf"jax {VERSION}", section)
+
+
+@pytest.mark.parametrize("kind", ["grey", "few colours"])
+def test_a_stored_picture_is_smaller_and_has_the_same_pixels(kind):
+    random = np.random.default_rng(0)
+    colours = np.repeat(random.integers(0, 256, (50, 1)), 3, 1) if kind == "grey" else random.integers(0, 256, (50, 3))
+    pixels = colours[random.integers(0, 50, (60, 80))].astype(np.uint8)
+    png = io.BytesIO()
+    Image.fromarray(np.dstack([pixels, np.full((60, 80), 255, np.uint8)])).save(png, format="png", dpi=(120, 120))
+    before = base64.b64encode(png.getvalue()).decode()
+    after = stamps().shrunk(before)
+    assert len(after) < len(before)
+    with Image.open(io.BytesIO(base64.b64decode(after))) as picture:
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), pixels)
+        np.testing.assert_allclose(picture.info["dpi"], 120, atol=0.1)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_numbers
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.tracing import data_axis
 
@@ -38,6 +39,7 @@ def kl_activity(
     >>> print(f"{jax.jit(kl_activity)(jnp.array([[0.2], [0.8]]), rate=0.1).tolist()[0]:.4f}")  # KL(0.1 ‖ 0.5)
     0.3681
     """
+    check_numbers(0, 1, rate=rate)
     code = at_least_float32(code)
     weight = jnp.ones(len(code)) if mask is None else mask
     total, count = jnp.tensordot(weight, code, 1), weight.sum()

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_numbers
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.tracing import row_numbers
 
@@ -100,5 +101,6 @@ def r1(critic: Critic, real: Examples, *, gamma: ArrayLike = 10.0) -> PerExample
     >>> jax.jit(lambda real: r1(lambda x: 3 * x[:, 0], real, gamma=2.0))(jnp.ones((2, 4))).tolist()
     [9.0, 9.0]
     """
+    check_numbers(gamma=gamma)
     squared = _gradient_norm_squared(critic, real)
     return 0.5 * jnp.asarray(gamma, squared.dtype) * squared

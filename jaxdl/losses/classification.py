@@ -176,6 +176,7 @@ def focal_loss(
     >>> print(f"{jax.jit(focal_loss)(jnp.zeros(2), jnp.array(1)):.4f}")  # p = 1/2: log 2 / 4
     0.1733
     """
+    check_numbers(gamma=gamma)
     log_p = _log_softmax(logits)
     values = -_per_class(alpha, log_p) * _power(-jnp.expm1(log_p), gamma) * log_p
     if _are_integers(labels, logits):
@@ -199,6 +200,7 @@ def sigmoid_focal_loss(
     0.0433
     """
     logits, labels = at_least_float32(logits), zero_or_one(labels)
+    check_numbers(gamma=gamma)
     miss = jax.nn.sigmoid(logits) * (1 - labels) + jax.nn.sigmoid(-logits) * labels  # 1 - p_t, exact near 0
     loss = _power(miss, gamma) * binary_cross_entropy(logits, labels)
     if alpha is None:
@@ -246,6 +248,7 @@ def distillation(logits: Logits, teacher: Logits, *, temperature: ArrayLike = 4.
     The factor T² keeps the size of the gradient when T changes. No gradient flows to the teacher.
     Source: Hinton et al. 2015, arXiv:1503.02531.
     """
+    check_numbers(temperature=temperature)
     temperature = jnp.asarray(temperature, jnp.float32)
     soft = jax.nn.softmax(jax.lax.stop_gradient(at_least_float32(teacher)) / temperature)
     return temperature**2 * kl_divergence(at_least_float32(logits) / temperature, soft)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxdl.counts import check_numbers
 from jaxdl.losses.labels import at_label, zero_or_one
 from jaxdl.losses.precision import at_least_float32
 
@@ -229,6 +230,7 @@ def mined_triplet(
 
 
 def _similarities(embeddings: Embeddings, temperature: ArrayLike) -> Float[Array, "batch batch"]:
+    check_numbers(temperature=temperature)
     unit = normalize(embeddings)
     similarities = jnp.matmul(unit, unit.T, precision="highest")
     return similarities / jnp.asarray(temperature, similarities.dtype)
@@ -291,6 +293,7 @@ def info_nce(
     negatives, such as a queue (MoCo, T = 0.07) or the keys of other devices. CLIP takes the mean of both directions.
     Source: van den Oord et al. 2018, arXiv:1807.03748.
     """
+    check_numbers(temperature=temperature)
     logits = jnp.matmul(normalize(queries), normalize(keys).T, precision="highest")
     logits = logits / jnp.asarray(temperature, logits.dtype)
     positives = jnp.arange(queries.shape[0]) if positives is None else positives

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxdl.counts import check_numbers
 from jaxdl.types import UserError
 
 Values = Float[Array, "*shape"]
@@ -62,6 +63,7 @@ def huber(predictions: Values, targets: Values, *, delta: ArrayLike = 1.0) -> Va
     >>> huber(jnp.array([0.5, 3.0]), jnp.zeros(2), delta=2.0).tolist()
     [0.125, 4.0]
     """
+    check_numbers(delta=delta)
     d = jnp.abs(_error(predictions, targets))
     delta = jnp.asarray(delta, d.dtype)
     near = jnp.minimum(d, delta)
@@ -76,6 +78,7 @@ def smooth_l1(predictions: Values, targets: Values, *, beta: ArrayLike = 1.0) ->
     >>> smooth_l1(jnp.array([0.5, 3.0]), jnp.zeros(2), beta=2.0).tolist()
     [0.0625, 2.0]
     """
+    check_numbers(beta=beta)
     loss = huber(predictions, targets, delta=beta)
     return loss / jnp.asarray(beta, loss.dtype)
 
@@ -102,6 +105,7 @@ def quantile(predictions: Values, targets: Values, *, level: ArrayLike = 0.5) ->
     >>> [round(v, 2) for v in quantile(jnp.array([0.0, 0.0]), jnp.array([1.0, -1.0]), level=0.9).tolist()]
     [0.9, 0.1]
     """
+    check_numbers(0, 1, level=level)
     d = -_error(predictions, targets)
     level = jnp.broadcast_to(jnp.asarray(level, d.dtype), d.shape)
     return jnp.maximum(level * d, (level - 1) * d)
@@ -120,6 +124,7 @@ def gaussian_nll(
     >>> print(f"{gaussian_nll((jnp.array(1.0), jnp.array(0.0)), jnp.array(3.0)):.4f}")
     2.0000
     """
+    check_numbers(floor=floor)
     mean, log_variance = predictions
     d = _error(mean, targets)
     log_variance = jnp.maximum(log_variance.astype(d.dtype), jnp.log(jnp.asarray(floor, d.dtype)))
@@ -134,6 +139,7 @@ def student_t_nll(predictions: tuple[Values, Values], targets: Values, *, df: Ar
 
     `predictions` is the pair (μ, log σ). ν is `df`, the degrees of freedom; ν → ∞ is the normal distribution.
     """
+    check_numbers(df=df)
     mean, log_scale = predictions
     d = _error(mean, targets)
     df, log_scale = jnp.asarray(df, d.dtype), log_scale.astype(d.dtype)

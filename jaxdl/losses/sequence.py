@@ -6,7 +6,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from jaxdl.counts import check_numbers
+from jaxdl.counts import check_count, check_numbers
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.labels import is_class, or_nan
 from jaxdl.losses.precision import at_least_float32
@@ -38,6 +38,7 @@ def ctc(
     >>> print(f"{jax.jit(ctc)(jnp.zeros((1, 2, 3)), jnp.array([[1]])).item():.4f}")  # _1, 1_ and 11 of 9 paths: log 3
     1.0986
     """
+    check_count("blank", blank, 0)
     batch, time = logits.shape[:2]
     logit_lengths = jnp.full(batch, time) if logit_lengths is None else logit_lengths
     label_lengths = jnp.full(batch, labels.shape[1]) if label_lengths is None else label_lengths

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from jaxdl.counts import check_numbers
 from jaxdl.losses.classification import binary_cross_entropy
 from jaxdl.losses.precision import at_least_float32
 from jaxdl.losses.regression import gaussian_nll
@@ -39,6 +40,7 @@ def kl_standard_normal(mean: Latent, log_variance: Latent, *, free_bits: ArrayLi
     >>> jax.jit(kl_standard_normal)(jnp.array([[1.0, -1.0]]), jnp.zeros((1, 2))).tolist()
     [1.0]
     """
+    check_numbers(free_bits=free_bits)
     mean, log_variance = at_least_float32(mean), at_least_float32(log_variance)
     kl = 0.5 * (jnp.expm1(log_variance) - log_variance + jnp.square(mean))
     free = jnp.asarray(free_bits, kl.dtype)

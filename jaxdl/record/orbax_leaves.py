@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from jaxdl.record.leaves import Leaves, data_of, flatten, is_key, nest, with_dat
 
 def preload() -> threading.Thread:
     """Import orbax in the background, so that the first save or restore need not wait for it."""
-    thread = threading.Thread(target=orbax, name="import-orbax", daemon=True)
+
+    def attempt() -> None:
+        with suppress(Exception):  # the process may be ending; any other error comes again where orbax is used
+            orbax()
+
+    thread = threading.Thread(target=attempt, name="import-orbax", daemon=True)
     thread.start()
     return thread
 

@@ -15,6 +15,7 @@ import pytest
 
 from jaxdl import losses as L
 from jaxdl.losses import adversarial, metric_learning, variational
+from jaxdl.types import UserError
 from tests.programs import one_program
 from tests.tables import rows
 
@@ -174,6 +175,26 @@ def test_every_knob_can_be_swept_inside_jit_and_vmap_and_does_something(name):
     np.testing.assert_allclose(traced, facts(name).values[0], rtol=5e-6, atol=2e-6)
     for knob, other in zip(LOSSES[name].knobs, others, strict=True):
         assert np.abs(other - traced).max() > 0, knob
+
+
+SHARES = ("smoothing", "level", "rate")
+REFUSED = {"smoothing", "level", "rate", "delta", "beta", "gamma", "floor", "df", "temperature", "free_bits"}
+
+
+@pytest.mark.parametrize("bad", [-0.1, True, float("nan"), "0.5"])
+@pytest.mark.parametrize("name", [name for name, row in LOSSES.items() if REFUSED.intersection(row.knobs)])
+def test_numbers_that_have_no_meaning_are_refused(name, bad):
+    row = LOSSES[name]
+    for knob in REFUSED.intersection(row.knobs):
+        for value in (bad, 1.5) if knob in SHARES else (bad,):
+            with pytest.raises(UserError, match=f"^{knob} = {value!r} "):
+                jax.eval_shape(lambda x, knob=knob, value=value: call(row, x, **{knob: value}), predictions(row))
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, True, float("nan"), "0"])
+def test_a_blank_that_is_no_class(bad):
+    with pytest.raises(UserError, match=r"^blank = "):
+        jax.eval_shape(lambda: L.ctc(jnp.zeros((1, 2, 3)), jnp.array([[1]]), blank=bad))
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:

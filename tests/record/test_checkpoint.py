@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections import namedtuple
 from functools import cache
 
@@ -12,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxdl.record import orbax_leaves
 from jaxdl.record.checkpoint import CheckpointError, Checkpoints, digest
 from tests.tables import rows
 
@@ -269,3 +271,16 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(CheckpointError, match="there is no earlier one"):
         Checkpoints(tmp_path / "file" / "checkpoints").save(1, {"w": np.zeros(1)})
+
+
+def test_a_background_import_that_fails_prints_nothing(monkeypatch):
+    """As it does where the process ends meanwhile, such as after an error in the experiment."""
+
+    def fails():
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(orbax_leaves, "orbax", fails)
+    printed = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    orbax_leaves.preload().join()
+    assert not printed

@@ -114,7 +114,7 @@ def test_a_quantized_run_resumes_bit_for_bit_and_predicts(tmp_path):
         f"{name}-{step:06d}.png" for name in ("reconstructions", "samples", "latent_map") for step in (3, 6)
     }
     text = (whole.folder / "report.md").read_text(encoding="utf-8")
-    assert "what is left of it after its code" in text
+    assert "(plots/reconstructions.png)" in text
     assert "reconstructions.gif" in text
 
 

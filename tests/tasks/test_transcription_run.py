@@ -36,6 +36,7 @@ def test_a_file_is_transcribed(tmp_path, capsys):
         out["text"]
         == exp.data.decode({"tokens": trained.predict(exp.data.splits["test"]["x"][:1])["tokens"]})["text"][0]
     )
+    capsys.readouterr()  # the results of the trainings
     assert command.main(["predict", str(run.folder), str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"file": str(file), "text": out["text"]}
     long = speech.write_wav(tmp_path / "long.wav", np.zeros(20000), 8000)
