@@ -22,7 +22,6 @@ from jaxdl.engine.placement import placed
 from jaxdl.engine.traced import Knobs, Members, Traced, candidates
 from jaxdl.types import Batch, Best, TrainState, Variables
 
-
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 
