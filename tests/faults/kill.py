@@ -66,7 +66,7 @@ def action(kind, folder):
         begin = lambda: sweep(tiny, points, run=folder, limits=LIMITS, quiet=True, **values)
         return begin, lambda run: sweeps.resume(run, config=tiny, quiet=True)
     config, values = {
-        "single": (tiny, {"steps": 800, "patience": 800}),
+        "single": (tiny, {"steps": 200, "patience": 200}),
         "stream": (streamed(folder.parent / "images"), {}),
         "gan": (
             load_config(ROOT / "experiments" / "ring_gan.py"),
