@@ -62,6 +62,7 @@ def test_old_and_new_rules_are_two_programs(tiny):
     assert text(formats.TODAY) == now != old
 
 
+@pytest.mark.slow
 @pytest.mark.programs(20, "a run is loaded and resumed")
 def test_an_old_run_says_so_in_one_line_when_it_is_loaded_and_resumed(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)  # tests/test_museum.py goes on to the end

@@ -14,6 +14,7 @@ def test_every_new_name_exists(old):
     import_module(MOVED[old])
 
 
+@pytest.mark.slow
 def test_old_names_import_what_moved_and_leave_the_verb_alone():
     code = (
         "import jaxdl\n"

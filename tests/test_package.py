@@ -31,6 +31,7 @@ IMPORTED = {"PIL": "pillow", "absl": "absl-py", "orbax": "orbax-checkpoint", "ja
 """Module -> the distribution that brings it, where the names differ."""
 
 
+@pytest.mark.slow
 def test_every_import_is_declared_by_a_dependency_or_an_extra():
     project = SETTINGS["project"]
     declared = list(chain(project["dependencies"], *project["optional-dependencies"].values()))

@@ -22,6 +22,8 @@ from jaxdl.engine.placement import placed
 from jaxdl.engine.traced import Knobs, Members, Traced, candidates
 from jaxdl.types import Batch, Best, TrainState, Variables
 
+DATA = Path(__file__).resolve().parents[1] / "data"
+
 
 class Program(Traced):
     """The compiled functions of an experiment. The arguments are those of `Traced`.
@@ -196,6 +198,8 @@ def problem_of(program: Program, as_numbers: TrainState) -> str:
         shapes = jax.eval_shape(program._init, program.traced)
     except Exception as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+        if frames and Path(frames[-1].filename).parent == DATA:
+            return "the data are made from it"
         return (
             f"Python needs its value at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else str(error)
         )

@@ -67,6 +67,7 @@ def test_train_writes_a_run_folder_that_a_person_can_read(here, capfd, tiny_file
     assert "0.02" in report
 
 
+@pytest.mark.slow
 def test_stop_at_and_resume_give_the_same_run(here, tiny_file, unreported):
     whole = ("train", tiny_file, "--quiet", "--log-every", "5", "--run", "whole")
     assert call(*whole) == 0
@@ -84,6 +85,7 @@ def test_stop_at_and_resume_give_the_same_run(here, tiny_file, unreported):
         assert call("train", "--resume", run, "--quiet", "--log-every", "5") == 0
 
 
+@pytest.mark.slow
 def test_resume_repeats_the_knobs_and_refuses_others(here, capfd, tiny_file, unreported):
     assert call("train", tiny_file, "--quiet", "--lr", "0.02", "--stop-at", "6") == 0
     (run,) = (here / "runs" / "tiny").iterdir()
@@ -96,6 +98,7 @@ def test_resume_repeats_the_knobs_and_refuses_others(here, capfd, tiny_file, unr
     assert Checkpoints(run / "checkpoints").steps()[-1] == 9
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_told_of_on_resume(here, capfd, tiny_file, unreported):
     mine = here / "mine.py"
     mine.write_text(tiny_file.read_text(encoding="utf-8"), encoding="utf-8")
@@ -202,6 +205,7 @@ def test_predict_arrays(here, capfd, trained):
     assert single == one.replace("one.npy", "single.npz")
 
 
+@pytest.mark.slow
 def test_compare(here, capfd, tiny_file, unreported):
     for seed in (0, 1):
         assert call("train", tiny_file, "--quiet", "--seed", seed) == 0
@@ -244,6 +248,7 @@ def test_list(here, capfd, monkeypatch):
     assert output(capfd, "list", here) == "broken  (does not parse: line 1)\n"
 
 
+@pytest.mark.slow
 def test_new_runs_as_it_is(here, capfd, unreported):
     assert "wrote mine.py" in output(capfd, "new", "mine")
     assert call("train", "mine.py", "--stop-at", "1", "--quiet") == 0

@@ -157,6 +157,7 @@ def test_a_damaged_config(here, capfd):
     assert "its config.json cannot be read" in refused(capfd, "evaluate", "run")
 
 
+@pytest.mark.slow
 def test_corrupt_checkpoint_falls_back_and_says_so(here, capfd, tiny_file, unreported):
     assert call("train", tiny_file, "--quiet", "--checkpoint-every", "6") == 0
     (run,) = (here / "runs" / "tiny").iterdir()
@@ -209,6 +210,7 @@ def test_predict(here, capfd, trained, what):
     assert str(path) in line
 
 
+@pytest.mark.slow
 def test_a_loss_that_turns_nan(here, capfd, tiny_file, unreported):
     """The step, the last good checkpoint and its folder are named; the checkpoint is kept; the exit code is 1."""
     text = tiny_file.read_text(encoding="utf-8").replace(

@@ -53,6 +53,7 @@ BEFORE = {
 """What a file of jaxdl 0.1 has in place of what is written today."""
 
 
+@pytest.mark.slow
 def test_a_file_written_for_the_first_version_trains_loads_and_resumes(here, capfd, tiny_file, unreported):
     text = tiny_file.read_text(encoding="utf-8")
     for now, old in BEFORE.items():
@@ -69,6 +70,7 @@ def test_a_file_written_for_the_first_version_trains_loads_and_resumes(here, cap
     assert 0 <= json.loads(capfd.readouterr().out)["metrics"]["accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_a_file_of_the_folder_may_be_imported(here, capfd, unreported):
     write(here, "WIDTH = 3\n", "beside_this_file.py")
     write(

@@ -52,6 +52,7 @@ def test_the_signature_says_what_it_takes(exported):
         export.load(exported)(np.zeros((2, 7)))
 
 
+@pytest.mark.slow
 def test_the_command_writes_into_the_run_and_never_over_it(trained, tmp_path, capsys):
     copy = tmp_path / "run"
     shutil.copytree(trained.folder, copy)

@@ -49,6 +49,7 @@ def once(loaded, monkeypatch):
     monkeypatch.setattr("jaxdl.cli.options.load", lambda *_, **__: loaded)
 
 
+@pytest.mark.slow
 def test_writes_what_the_seed_says(written, capsys, once):
     code, first, err = out(capsys, written, "--prompt", "the", "--steps", 12)
     assert (code, first[:3], len(first)) == (0, "the", 3 + 12 + 1)

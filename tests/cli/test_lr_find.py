@@ -49,6 +49,7 @@ def test_the_schedule_is_held_at_its_peak(config):
     assert held == pytest.approx(0.125)
 
 
+@pytest.mark.slow
 def test_a_ramp_finds_a_rate_that_trains(config):
     ramp = ramp_of(Setup.of(config, {}), steps=40, highest=100.0)
     assert ramp.rate[0] == pytest.approx(1e-6)
@@ -88,6 +89,7 @@ def test_what_cannot_be_ramped_is_said_in_one_line(build, knob, why):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_plot_and_prints_a_flag(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["lr-find", str(TINY), "--ramp-steps", "12", "--plot", "here/ramp.png"]) == 0
@@ -99,6 +101,7 @@ def test_the_command_writes_a_plot_and_prints_a_flag(tmp_path, capsys, monkeypat
     assert main(["lr-find"]) == 2
 
 
+@pytest.mark.slow
 def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
     from jaxdl import train
 
@@ -106,6 +109,7 @@ def test_a_trial_is_the_same_run_as_train(config, tmp_path, unreported):
     jax.tree.map(np.testing.assert_array_equal, *jax.device_get((trial(config, seed=3).weights, recorded.weights)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_stopped_gives_no_result(config, number, monkeypatch):
     """Half a training would stand in a table, or judge pictures, as if it were whole."""

@@ -30,6 +30,7 @@ WAVES = memory(np.sin(np.arange(4 * 20 * 2).reshape(4, 20, 2)).astype(np.float32
 WORDS = memory(np.tile(np.array([5, 6, 7, 8, 0, 0], np.int32), (3, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "exp",
     [

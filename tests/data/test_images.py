@@ -104,6 +104,7 @@ def test_an_example_is_cut_anew_each_time_but_the_same_for_seed_and_position(pai
         np.testing.assert_array_equal(part["x"][0], first["x"][0, 9 * draw : 9 * draw + 9])
 
 
+@pytest.mark.slow
 def test_workers_and_where_reading_begins_change_nothing(painted):
     alone, helped = streamed(painted), streamed(painted, workers=2)
     wanted = [alone.source(draw, draw + 1, 7) for draw in range(6)]

@@ -29,6 +29,7 @@ def test_is_a_permutation(size):
         assert sorted(epoch_of(seed, epoch, size)) == list(range(size))
 
 
+@pytest.mark.slow
 def test_is_a_permutation_of_every_small_size():
     for size in range(1, 130):
         assert sorted(epoch_of(size, 3, size)) == list(range(size))

@@ -64,6 +64,7 @@ def test_statistics_do_not_move_when_other_rows_change():
     assert after.splits["test"]["x"].min() > 900
 
 
+@pytest.mark.slow
 def test_loading_is_lazy_and_once():
     assert tabular.iris(batch=8) is tabular.iris(batch=8)
     code = (

@@ -46,6 +46,7 @@ def lines_of(run, kind):
     return [line for line in run.history if line["kind"] == kind]
 
 
+@pytest.mark.slow
 @quietly
 def test_what_is_written_when(tiny, tmp_path):
     lines = []
@@ -68,6 +69,7 @@ def test_what_is_written_when(tiny, tmp_path):
     assert lines_of(run, "train")[-1]["parameter_norm"] == pytest.approx(float(norm), rel=1e-6)
 
 
+@pytest.mark.slow
 @quietly
 def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
     one = jaxdl.train(tiny.config, run=tmp_path, limits=Limits(log_every=1), quiet=True)
@@ -79,6 +81,7 @@ def test_a_line_is_the_mean_since_the_last(tiny, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, one.state.params, ten.state.params)  # an option changes no result
 
 
+@pytest.mark.slow
 @quietly
 def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
     run = jaxdl.train(tiny.config, lr=0.05, run=tmp_path, quiet=True)
@@ -93,6 +96,7 @@ def test_checkpoints_are_the_best_and_the_latest(tiny, tmp_path):
     assert digests[best] == digest(state)
 
 
+@pytest.mark.slow
 @quietly
 def test_checkpoint_every(tiny, tmp_path):
     run = jaxdl.train(tiny.config, run=tmp_path, quiet=True, limits=Limits(checkpoint_every=9))

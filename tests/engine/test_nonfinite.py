@@ -101,6 +101,7 @@ def test_a_run_keeps_its_metrics_and_goes_on(tiny):
     assert all(np.isfinite([line["accuracy"], line["loss"], line["f1"]]).all() for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.programs(40, "a whole training")
 def test_a_run_selected_by_a_report_that_cannot_be_made_says_so_and_goes_on(tiny, tmp_path):
     exp = tiny.config(steps=12)

@@ -189,6 +189,7 @@ def apart(tree, other):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.programs(60, "whole trainings, of a population and of its members")
 @pytest.mark.parametrize(("kind", "mode"), ROWS)
 def test_a_member_is_the_run_alone(kind, mode, mlp):

@@ -104,7 +104,7 @@ def test_no_step_compiles_twice(tiny, tmp_path, no_report):
 
     half, run = stopped_and_resumed()
     parts = [{name: len(function.known) for name, function in one.program.functions.items()} for one in (half, run)]
-    assert parts[0] == {"init": 1, "chunk": 1, "weights": 1, "stop": 1, "evaluate": 1}
+    assert parts[0] == {"init": 1, "chunk": 1, "weights": 1, "stop": 1, "evaluate": 1, "norms": 1}
     assert parts[1] == {"chunk": 1, "weights": 1, "stop": 1, "evaluate": 2, "norms": 1}  # two splits are evaluated
     known = len(programs._programs)
     _, run = stopped_and_resumed(lr=0.02, rate=0.3, min_delta=0.5, seed=5)

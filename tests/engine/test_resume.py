@@ -77,6 +77,7 @@ def test_a_run_stopped_by_a_signal_goes_on_the_same(tiny, tmp_path, undisturbed)
     same_log(run, undisturbed)
 
 
+@pytest.mark.slow
 def test_other_options_give_the_same_run(tiny, tmp_path, undisturbed):
     limits = Limits(log_every=7, checkpoint_every=5)
     run = run_of(tiny, run=tmp_path, limits=limits)
@@ -84,6 +85,7 @@ def test_other_options_give_the_same_run(tiny, tmp_path, undisturbed):
     same(run.state.replace(**empty), undisturbed.state.replace(**empty))
 
 
+@pytest.mark.slow
 def test_early_stopping_goes_on_waiting(tiny, tmp_path):
     """Its counter is in the checkpoint: patience is not granted anew."""
     values = {"patience": 3, "min_delta": 2.0}
@@ -110,6 +112,7 @@ def test_a_finished_run_resumed_stays_as_it_is(tiny, tmp_path, undisturbed):
     same_log(run, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(tiny, tmp_path, undisturbed, capfd):
     run = run_of(tiny, run=tmp_path, limits=replace(LIMITS, stop_at=20, checkpoint_every=10))
     checkpoints = Checkpoints(run.folder / "checkpoints")
@@ -123,6 +126,7 @@ def test_a_damaged_checkpoint_is_passed_over(tiny, tmp_path, undisturbed, capfd)
     same_log(run, undisturbed)
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_it_begins_again(tiny, tmp_path, undisturbed):
     run = run_of(tiny, run=tmp_path, limits=replace(LIMITS, stop_at=10))
     shutil.rmtree(run.folder / "checkpoints")

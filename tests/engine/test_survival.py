@@ -42,6 +42,7 @@ def undisturbed(tiny, tmp_path_factory, no_report):
 
 
 # -- preempted ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_signal_saves_and_a_resume_ends_with_the_same_bits(undisturbed, tiny, tmp_path, capfd):
     """SIGTERM; test_resume.py does the same with Ctrl-C."""
 
@@ -165,6 +166,7 @@ def test_a_longer_training_is_a_new_run_from_the_old_weights(undisturbed, tiny, 
         train(tiny.config, width=9, init_from=str(undisturbed), run=tmp_path, quiet=True)
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_keeps_parameters_begins_from_the_old_ones_too(undisturbed, tiny):
     """Schedule-free AdamW evaluates an average that starts at the first parameters: those of the old run."""
     exp = replace(tiny.config(), init_from=str(undisturbed), optimizer=schedule_free_adamw(0.01))

@@ -18,6 +18,7 @@ def normal(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_before_a_mean_and_a_linear_head_grad_cam_is_the_class_activation_map():
     model, x = ResNet(stages=(1, 1), width=4, classes=3, stem=thin_stem), normal(4, 8, 8, 3)
 

@@ -45,6 +45,7 @@ def test_a_tokenizer_made_elsewhere(hub):
     assert from_json(tokenizer.to_json()) == tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.programs(60, "two commands, with the files they read and write")
 def test_from_the_hub_to_text(hub, tmp_path, capsys):
     out = tmp_path / "gpt2"

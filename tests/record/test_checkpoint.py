@@ -155,6 +155,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @rows(DAMAGE, default=["flipped", "deleted"], name="damage")
 def test_every_damaged_file_is_found_and_passed_over(tmp_path, damage):
     original = tmp_path / "original"

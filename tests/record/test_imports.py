@@ -40,6 +40,7 @@ def source(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_local_files_are_found_in_turn_and_libraries_are_not(source):
     found = {path.removeprefix(f"{source.parent.resolve()}/") for path in local_imports(source)}
     assert found == {
@@ -64,6 +65,7 @@ def test_a_run_of_before_has_nothing_to_say():
     assert changed_since({"experiment": "old"}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.programs(40, "a whole training, loaded twice")
 def test_load_says_so_in_one_line(tiny_file, tmp_path, capsys, monkeypatch):
     """The run of a file beside a helper; loading it goes on, with a note."""

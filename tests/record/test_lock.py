@@ -34,6 +34,7 @@ def test_the_second_is_refused_until_the_first_is_killed(tmp_path):
         assert (tmp_path / ".lock").read_text(encoding="utf-8") == str(os.getpid())
 
 
+@pytest.mark.slow
 @pytest.mark.programs(40, "whole trainings")
 def test_a_run_is_locked_while_it_trains_and_free_afterwards(tiny, tmp_path):
     def again(line):

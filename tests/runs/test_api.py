@@ -33,6 +33,7 @@ def test_what_the_package_offers():
         jaxdl.lod  # noqa: B018 (reading it is the test)
 
 
+@pytest.mark.slow
 def test_a_notebook_and_the_command_line_run_the_same(tiny, tiny_file, tmp_path, unreported):
     from jaxdl.__main__ import main
 
@@ -54,6 +55,7 @@ def test_load_predicts_and_evaluates_as_the_run_did(trained):
     assert str(trained.folder) in repr(loaded)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
     exp = replace(tiny.config(lr=0.5), stop=None)
 
@@ -70,6 +72,7 @@ def test_the_best_checkpoint_without_early_stopping(tiny, tmp_path, unreported):
     assert best.evaluate("validation").metrics["accuracy"] == max(accuracy.values())
 
 
+@pytest.mark.slow
 def test_weights_are_the_averaged_ones(tiny, tmp_path, unreported):
     run = train(lambda: replace(tiny.config(), stop=None), ema=0.9, run=tmp_path, quiet=True, limits=Limits(stop_at=2))
     average = run.state.ema["params"]
@@ -97,6 +100,7 @@ def test_a_run_that_diverged_has_an_end_and_a_report(tiny, tmp_path):
     assert (folder / "plots" / "learning_curves.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_init_from_another_run(tiny, trained, tmp_path, unreported):
     values = {"seed": 4, "init_from": str(trained.folder), "ema": 0.5}
     run = train(tiny.config, **values, run=tmp_path, quiet=True, limits=Limits(stop_at=1, log_every=1))

@@ -119,6 +119,7 @@ def test_a_run_is_not_loaded_or_resumed_under_other_knobs(tiny, tmp_path, unrepo
     assert train(tiny.config, resume=paused, quiet=True).state.step == 24  # its own function: the copy is not executed
 
 
+@pytest.mark.slow
 def test_a_sweep_remembers_its_members(tiny, tmp_path, unreported):
     done = sweep(tiny.config, {"lr": (0.01, 0.03)}, run=tmp_path, how="together", quiet=True, steps=6)
     edit(done.folder, '"lr": 0.03', '"lr": 0.04')

@@ -65,6 +65,7 @@ def test_verify_replays_after_the_edit_and_not_across_it(edited, tmp_path, capsy
     assert "no replay: the experiment file was edited at step 23" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_pause_that_lies_behind_is_told(tiny, tiny_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)
     assert main(["train", str(tiny_file), "--run", str(tmp_path), "--stop-at", "12", "--quiet"]) == 0
@@ -91,6 +92,7 @@ def test_a_network_with_a_part_of_no_size_is_refused(tiny):
         prepare(Setup.of(lambda: exp, {}))
 
 
+@pytest.mark.slow
 def test_other_data_are_told_of_on_resume(tiny, tmp_path, capsys, monkeypatch):
     """The same shapes and other values, as where a file was replaced."""
     monkeypatch.setattr("jaxdl.record.report.write_report", lambda *_: None)

@@ -151,6 +151,7 @@ def test_a_member_is_a_run_that_predicts_and_evaluates(done, tiny):
     assert [line["step"] for line in evals] == [6, 12, 18, 24]
 
 
+@pytest.mark.slow
 def test_a_member_is_the_run_alone_also_on_disk(done, tiny, tmp_path, unreported):
     alone = jaxdl.train(tiny.config, lr=3e-2, rate=0.3, seed=1, run=tmp_path, quiet=True)
     member, run = (
@@ -266,6 +267,7 @@ def test_a_resumed_sweep_equals_an_undisturbed_one(stop_at, thinned, tiny, tmp_p
     assert lines_of(again.folder) == lines_of(thinned.folder)
 
 
+@pytest.mark.slow
 def test_a_damaged_stage_is_trained_again(thinned, tiny, tmp_path, unreported):
     copy = tmp_path / "copy"
     shutil.copytree(thinned.folder, copy)
@@ -277,6 +279,7 @@ def test_a_damaged_stage_is_trained_again(thinned, tiny, tmp_path, unreported):
     assert again.rows == thinned.rows
 
 
+@pytest.mark.slow
 def test_the_command(tiny_file, tmp_path, capsys):
     grid = ["--lr", "0.01,0.03", "--rate", "0.0,0.3", "--seed", "0:2"]  # of the shape of GRID: the same program
     assert command.run([str(tiny_file), *grid, "--run", str(tmp_path), "--quiet", "--how", "in turn"]) == 0

@@ -57,6 +57,7 @@ def test_a_run_says_what_it_was_trained_with(paused):
     assert (loaded.experiment.data_seed, loaded.experiment.ema) == (7, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [{}, VALUES, {"lr": np.float64(0.02), "ema": 0.5, "precision": "float32"}], ids=str)
 def test_a_resume_takes_the_runs_values_and_accepts_equal_ones(values, paused, copy):
     run = train(config, **values, resume=copy, limits=Limits(stop_at=3), quiet=True)

@@ -116,6 +116,7 @@ def test_many_names_are_not_all_told():
     assert problem.endswith("params/layer5/bias and 44 more")
 
 
+@pytest.mark.slow
 def test_the_run_of_other_classes(tiny, trained):
     """A run folder as the source, a model for five classes here: the first layer is taken, the last one starts afresh."""
     exp = tiny.config(seed=4)
@@ -192,6 +193,7 @@ def test_frozen_features_stay(begun, weights, tmp_path):
     assert (variables_of(run.state)["params/head/bias"] != variables_of(state)["params/head/bias"]).all()
 
 
+@pytest.mark.slow
 def test_finetune_folder_without_weights_and_with_wrong_ones(weights, photos, tiny):
     folder = str(photos)
     assert finetune(folder=folder, crop=32).build().task.model == MODELS["resnet18"].build(classes=2)
