@@ -73,7 +73,7 @@ class Buckets(Data):
     Args:
         splits: "train" and any of "validation", "test" -> {"x": (n, source), "y": (n, target)}, integers.
         batch: pairs in a training step; evaluation uses it too, and its result does not depend on it.
-        buckets: how many, at most; each has its own shape, and together they pad as little as so many can.
+        buckets: maximum number of buckets; each has its own shape, and the borders minimise the total padding.
         window: batches of one bucket in a row, which one array on the device serves.
         pad: the token that is none.
         name, split, tokenizers: what the report calls the set, how it was split, what the run folder keeps.

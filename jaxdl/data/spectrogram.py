@@ -75,7 +75,7 @@ def mel_filters(
     filters = np.maximum(0, np.minimum((f - left) / (centre - left), (right - f) / (right - centre)))
     filters = filters * (2 / (right - left)) if area else filters
     if (filters.max(0) == 0).any():
-        raise UserError(f"mels={mels}: a transform of {size} at {rate} Hz is too coarse for so many, take fewer")
+        raise UserError(f"mels={mels}: a transform of {size} at {rate} Hz is too coarse: use fewer mel bands")
     filters = filters.astype(np.float32)
     filters.flags.writeable = False
     return filters

@@ -133,7 +133,7 @@ def file(
 
 @cache
 def _file(path, stamp, batch, text, label, unit, time, vocab, least, lower, tokenizer) -> Texts:
-    del stamp, tokenizer  # what the cache is told apart by: a file that was edited, a run that has its own tokenizer
+    del stamp, tokenizer  # part of the cache's key: an edited file, a run's own tokenizer
     labelled = read_labelled(path, text=text, label=label)
     options = {"unit": unit, "time": time, "vocab": vocab, "least": least, "lower": lower}
     return texts(labelled, batch=batch, name=path.name, column=text, **options)

@@ -175,7 +175,7 @@ def _tokenized(
         if part == "train":
             fits = [i for i in range(len(x)) if 0 < len(x[i]) < longest and 0 < len(y[i]) < longest]
             if not fits:
-                raise UserError(f"longest = {longest}: no training pair has at most so many tokens, the end included")
+                raise UserError(f"longest = {longest}: every training pair is longer (the end token counts)")
             if len(fits) < len(x):
                 said += f"; {len(x) - len(fits)} of {len(x)} training pairs left out (empty, or above {longest} tokens)"
             x, y = [x[i] for i in fits], [y[i] for i in fits]

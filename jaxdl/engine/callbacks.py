@@ -120,7 +120,7 @@ class Callbacks:
         watching: called, once, with a line for the user if a callback wants to stop what it cannot stop: a sweep.
 
     Attributes:
-        weights: gives the weights of now; set by whoever trains.
+        weights: a function that returns the current weights; set by the training loop.
         stopped: why a callback wants the run to end; None: none does.
     """
 

@@ -236,7 +236,7 @@ def _say_where_it_aborted() -> None:
 
 def leave(reason: str, code: int) -> None:
     """Print the reason and end this process at once; a usual exit would wait for processes that are gone."""
-    print(f"error: {place()}: {reason}; the last checkpoint stands", file=sys.stderr, flush=True)
+    print(f"error: {place()}: {reason}; the last checkpoint is kept", file=sys.stderr, flush=True)
     sys.stdout.flush()
     kill_children()
     os._exit(code)

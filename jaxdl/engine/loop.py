@@ -119,7 +119,7 @@ def fit(
 ) -> Outcome:
     """Train from `state` (step 0 or restored) to the end, an early stop, a pause or a signal.
 
-    `callbacks` are told what the weights are and may stop the run; `events` calls them. With `limits.profile` a trace of a few
+    `callbacks` see the weights and may stop the run; `events` calls them. With `limits.profile` a trace of a few
     chunks is written to the folder `traces`.
     """
     exp = program.exp

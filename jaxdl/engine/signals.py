@@ -72,7 +72,7 @@ class Interruption:
     def _one(self, number: int) -> None:
         self._count += 1
         if self._count > 1:
-            os.write(2, b"\nstopped at once; the last checkpoint stands\n")
+            os.write(2, b"\nstopped at once; the last checkpoint is kept\n")
             kill_children()
             os._exit(128 + number)
         self.signal = number

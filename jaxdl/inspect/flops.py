@@ -70,7 +70,7 @@ def _inside(params: dict[str, Any]):
 def counts(model: Any, image: Sequence[int], sequences: int = 0) -> dict[str, int]:
     """Parameters, batch statistics and multiply-adds of any model on one image.
 
-    With `sequences` it reads so many arrays of tokens instead, `image` being (time,). One abstract trace of `init` gives all
+    With `sequences=n` the model reads n arrays of tokens and `image` is (time,). One abstract trace of `init` gives all
     three; auxiliary heads, which `init` makes, count as well.
     """
     x = jax.ShapeDtypeStruct((1, *image), jnp.int32 if sequences else jnp.float32)

@@ -63,7 +63,7 @@ def test_long_pairs_are_left_out_and_it_is_said(folder):
     data = from_files({"train": (folder / "train.en", folder / "train.de.gz")}, batch=4, tokens="bytes", longest=9)
     assert "of 54 training pairs left out (empty, or above 9 tokens)" in data.split
     assert max(data.shape) <= 9
-    with pytest.raises(ValueError, match=r"longest = 2: no training pair"):
+    with pytest.raises(ValueError, match="longest = 2"):
         from_files({"train": (folder / "train.en", folder / "train.de.gz")}, batch=4, tokens="bytes", longest=2)
 
 

@@ -198,7 +198,7 @@ def test_the_second_signal_stops_at_once():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (130, "2\n")
     assert "saving, then stopping" in done.stderr
-    assert "stopped at once; the last checkpoint stands" in done.stderr
+    assert "the last checkpoint is kept" in done.stderr
 
 
 def test_two_signals_within_one_call_count_as_two():
