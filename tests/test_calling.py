@@ -146,6 +146,7 @@ class NeedsMode(nn.Module):
         return nn.Dropout(0.5)(nn.Dense(5)(x))
 
 
+@pytest.mark.programs(15, "the class is looked for by eager calls")
 def test_a_layer_that_is_not_told_the_mode_is_reported_with_the_class():
     with pytest.raises(UserError) as caught:
         initialise(NeedsMode(), jax.random.key(0), X)

@@ -277,7 +277,11 @@ class _Events:
 
         if not Path(self._options["logdir"]).parent.is_dir():
             return  # the run folder was removed: it is not made again
-        with SummaryWriter(**self._options) as writer:
+        try:
+            events = SummaryWriter(**self._options)
+        except FileNotFoundError:  # it was removed just now: the training ends at its next chunk and says so
+            return
+        with events as writer:
             while (line := self._lines.get()) is not None:
                 group = line.get("split", line["kind"])
                 for name, value in line.items():

@@ -14,7 +14,7 @@ from jaxdl.record.report import _commands, markdown_table, plain_text
 from jaxdl.record.run import RunFolder
 from jaxdl.reports import Notes, Rows
 
-pytestmark = pytest.mark.programs(10, "one run is evaluated by several commands")
+pytestmark = pytest.mark.programs(25, "one run is evaluated by several commands")
 
 
 @pytest.fixture

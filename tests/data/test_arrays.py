@@ -195,6 +195,7 @@ def images(*, seed: int = 0) -> Experiment:
     )
 
 
+@pytest.mark.programs(40, "a training and predictions of several shapes")
 def test_predictions_for_every_shape_of_training_with_the_names_of_the_classes():
     program = prepare(Setup.of(images, {}))
     run = Run(Setup.of(images, {}), program, program.init())

@@ -55,6 +55,7 @@ SAME = {
 }
 
 
+@pytest.mark.programs(15, "images of many kinds are compared")
 @pytest.mark.parametrize("kind", SAME)
 def test_the_same_images_from_every_form(kind):
     source, x, y = SAME[kind]

@@ -20,7 +20,7 @@ from jaxdl.record.checkpoint import Checkpoints
 from jaxdl.types import UserError
 from tests.tiny import config as tiny_config
 
-pytestmark = pytest.mark.programs(25, "whole trainings")
+pytestmark = pytest.mark.programs(40, "whole trainings")
 
 CALLED = []
 """What the callbacks of this file have seen: a compiled run builds its experiment several times, so it lies outside of it."""

@@ -179,6 +179,7 @@ class Grows(nnx.Module):
         return x
 
 
+@pytest.mark.programs(20, "instances are made eagerly to be refused")
 def test_what_is_refused():
     rngs = nnx.Rngs(0)
     net = nnx.Linear(4, 3, rngs=rngs)

@@ -172,6 +172,7 @@ class Coder(nnx.Module):
         return self.decode(self.encode(x)[0])
 
 
+@pytest.mark.programs(20, "two autoencoders and a refusal")
 def test_an_autoencoder_and_parts_of_a_linen_module():
     x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
     batch = {"x": x, "mask": np.ones(4, np.float32)}

@@ -174,6 +174,7 @@ def source(tmp_path_factory):
     return folder
 
 
+@pytest.mark.programs(12, "the first of them makes the weights")
 @pytest.mark.parametrize("kind", BESIDE)
 def test_what_lies_beside_is_one_line(tmp_path, source, kind):
     name, file, content = BESIDE[kind]

@@ -17,7 +17,7 @@ from jaxdl.runs import sweep as sweeps
 from jaxdl.setup import Setup
 from jaxdl.types import UserError
 
-pytestmark = pytest.mark.programs(20, "whole trainings")
+pytestmark = pytest.mark.programs(60, "whole trainings")
 
 
 @pytest.fixture
