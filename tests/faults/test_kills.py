@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("kind", "kills"),
     [
-        pytest.param("single", 10, marks=pytest.mark.slow),
+        pytest.param("single", 4, marks=pytest.mark.slow),
         *(pytest.param(kind, 20, marks=pytest.mark.night) for kind in ("single", "stream", "sweep", "prune", "gan")),
     ],
 )

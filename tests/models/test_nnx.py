@@ -101,7 +101,7 @@ def test_an_exported_function_predicts_the_same(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.programs(40, "a sweep and one of its members alone")
+@pytest.mark.programs(70, "a sweep and one of its members alone")
 def test_members_of_a_sweep_are_the_runs_alone(run, tmp_path):
     done = sweep(tiny_nnx.config, {"lr": (0.003, 0.01), "seed": (0, 1)}, run=tmp_path, quiet=True)
     number = next(i for i, row in enumerate(done.rows) if (row["lr"], row["seed"]) == (0.01, 0))
@@ -110,6 +110,7 @@ def test_members_of_a_sweep_are_the_runs_alone(run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.programs(20, "a mesh in a process of its own, and what it is compared with")
 def test_a_mesh_trains_what_one_device_trains(run, tmp_path):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     command = [

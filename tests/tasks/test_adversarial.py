@@ -173,7 +173,7 @@ def test_a_resumed_run_is_the_run_and_ema_follows_the_generator(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.programs(40, "a sweep, and its members alone")
+@pytest.mark.programs(70, "a sweep, and its members alone")
 def test_a_member_of_a_sweep_is_the_run_alone():
     rows = [{"lr": 1e-2, "seed": 0}, {"lr": 3e-2, "seed": 1}]
     setups = [Setup.of(config, row) for row in rows]
