@@ -151,6 +151,14 @@ def test_avg_pool_is_pytorchs(row, counted, oracle):
     equal(facts(row)[counted], theirs)
 
 
+def test_same_padding_is_tensorflows():
+    """Two values and stride 1: one place after the end, in the divisor or not."""
+    x = np.arange(3, dtype=np.float32).reshape(1, 3, 1)
+    pool = lambda x: [pooling.avg_pool(x, 2, 1, "same", count_include_pad=counted) for counted in (True, False)]
+    for out, last in zip(one_program(pool, x), (1.0, 2.0), strict=True):
+        assert out[0, :, 0] == pytest.approx([0.5, 1.5, last])
+
+
 @pytest.mark.parametrize(("size", "out"), [((7, 9), (3, 4)), ((5, 5), 1), ((8, 6), (4, 3)), ((3, 3), 6)], ids=str)
 @pytest.mark.parametrize("kind", ["avg", "max"])
 def test_adaptive_pools_are_pytorchs(kind, size, out, oracle):

@@ -289,9 +289,12 @@ def test_more_logits_than_classes_are_said(declared):
     """Three logits for labels 0 and 1; of a module without `classes` the shape of its predictions says so."""
     y = np.arange(16) % 2
     data = InMemory({"train": {"x": np.ones((16, 3), np.float32), "y": y}}, batch=4)
-    wide = MLP(features=(), classes=3) if declared else nn.Dense(3)
-    task = Classification(wide)
+    task = Classification(MLP(features=(), classes=3) if declared else nn.Dense(3))
     exp = Experiment(data=data, task=task, optimizer=optax.sgd(0.1), steps=1)
     (note,) = task.notes(data, prepare(Setup.of(lambda: exp, {})).predicted_shapes)
     assert "3 logits for 2 classes" in note
     assert Classification(MLP(features=(), classes=2)).notes(data, dict) == ()
+    soft = InMemory({"train": {"x": np.ones((16, 3), np.float32), "y": np.full((16, 3), 1 / 3, np.float32)}}, batch=4)
+    assert (
+        Classification(nn.Dense(3)).notes(soft, lambda: {"probability": np.zeros((4, 3))}) == ()
+    )  # the labels have three columns

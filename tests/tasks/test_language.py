@@ -58,6 +58,8 @@ def test_loss_is_the_mean_over_the_tokens_that_count():
     other = [-(log_p[i][t].sum() - log_p[i][t][BATCH["y"][i, t]]) / 6 for i, t in counts]
     assert loss == pytest.approx(np.mean(nll), rel=1e-5)  # an evaluation does not smooth
     assert metrics["loss"][1] == 6
+    hits = sum(int(log_p[i][t].argmax()) == BATCH["y"][i, t] for i, t in counts)
+    assert metrics["accuracy"] == pytest.approx([hits, 6])
     assert metrics["bits_per_character"] == pytest.approx([sum(nll) / math.log(2), 11.0], rel=1e-5)
     assert smoothed == pytest.approx(np.mean([0.7 * a + 0.3 * b for a, b in zip(nll, other, strict=True)]), rel=1e-5)
 
