@@ -137,6 +137,14 @@ def test_with_another_posterior_the_bound_tightens_with_the_draws():
     assert told["loss"] > nll.mean()
 
 
+def test_a_latent_is_active_above_a_variance_of_a_hundredth():
+    """Burda et al. 2016; variances 1, 0.09 and 0.0025."""
+    code = np.outer(np.tile([-1, 1], 20), [1, 0.3, 0.05]).astype(np.float32)
+    x = np.random.default_rng(0).random((40, 5), np.float32)
+    task = VariationalAutoencoding(Autoencoder(*linear(3, 5, sides=2), Normal()), Gaussian(0.5))
+    assert task.report({"code": code, "input": x, "reconstruction": x}, None)["active_units"] == 2
+
+
 def test_beta_prices_the_divergence_and_may_be_traced():
     random = np.random.default_rng(0)
     x = random.random((6, 5)).astype(np.float32)

@@ -113,6 +113,9 @@ def test_an_evaluation_is_exact_for_any_batch_size():
 def test_wrong_requests_are_named():
     with pytest.raises(ValueError, match=r"levels = \(0.1, 0.9\)"):
         Forecasting(Given(VALUES), CENTER, SCALE, levels=(0.1, 0.9))
+    for wrong in ((0.5, 1.5), (0.5, 1.0), (0.0, 0.5)):
+        with pytest.raises(ValueError, match=f"{wrong[0]}, {wrong[1]}"):
+            Forecasting(Given(VALUES), CENTER, SCALE, levels=wrong)
     with pytest.raises(ValueError, match="season = 9 must lie between 0 and the lookback, 5"):
         Forecasting(Given(VALUES), CENTER, SCALE, season=9).init(jax.random.key(0), batch_of())
     with pytest.raises(ValueError, match="season = -1 must lie between 0 and"):
