@@ -50,7 +50,7 @@ def called(
     return model, {**how, **({} if method == "__call__" else {"method": method})}
 
 
-def run(module: Any, *inputs: Any, train: bool, method: str = "__call__", **options: Any) -> Any:
+def call_module(module: Any, *inputs: Any, train: bool, method: str = "__call__", **options: Any) -> Any:
     """Return the output of a module that holds its own variables (NNX)."""
     _, how = called(module, *inputs, train=train, method=method, **options)
     function = how.pop("method", method)

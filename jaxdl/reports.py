@@ -24,7 +24,7 @@ class Picture:
 
     def draw(self, path: Path) -> Path | None:
         """Write a PNG to `path` and return it; None if there is nothing to see. Only for types that `record/` does not know."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method draw(path)")
+        raise NotImplementedError(f"{type(self).__name__} needs a method draw(path)")  # `record/` draws the types below
 
     def arrays(self) -> dict[str, Any]:
         """The fields that are drawn, by name."""

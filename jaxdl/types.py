@@ -101,17 +101,17 @@ class Task:
 
     def init(self, key: Key, batch: Batch) -> Variables:
         """The first parameters and model state, for batches like this one."""
-        raise NotImplementedError(f"{type(self).__name__} has no init")
+        raise NotImplementedError(f"{type(self).__name__} has no init")  # every concrete task has one
 
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
         """The loss to minimise, the next model state, and the metrics as sums and weights."""
-        raise NotImplementedError(f"{type(self).__name__} has no objective")
+        raise NotImplementedError(f"{type(self).__name__} has no objective")  # not needed with phases of its own
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
         """What a user asks for: arrays of one row an example; may decode."""
-        raise NotImplementedError(f"{type(self).__name__} has no predict")
+        raise NotImplementedError(f"{type(self).__name__} has no predict")  # not needed for training alone
 
     def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
         """What `report` reads; more than `predict` where the report of an evaluation needs it."""
@@ -123,7 +123,7 @@ class Task:
 
     def sample(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> Any:
         """New examples, as many as the batch has rows; for tasks that are `generative`."""
-        raise NotImplementedError(f"{type(self).__name__} makes no examples")
+        raise NotImplementedError(f"{type(self).__name__} makes no examples")  # few tasks are generative
 
     targets: tuple[str, ...] = ("y",)
     """The entries of a batch that `report` gets: of one its array, of several a dictionary."""
@@ -190,7 +190,7 @@ class Data:
 
     def train_batch(self, source: Mapping[str, Array], seed: Any, draw: Any) -> Batch:
         """The raw batch of a draw, picked from a source inside the compiled program: a pure function of (seed, draw)."""
-        raise NotImplementedError(f"{type(self).__name__} has no train_batch")
+        raise NotImplementedError(f"{type(self).__name__} has no train_batch")  # not needed for evaluation alone
 
     def prepare(self, batch: Batch) -> Batch:
         """Raw batch -> floats; inside the compiled program, before augmentation."""

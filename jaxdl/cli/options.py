@@ -139,9 +139,9 @@ registry = ConstructorRegistry()
 def optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     """`int | None` is shown as INT, not as {None}|INT; the word None still gives None."""
     parts = typing.get_args(info.type) if typing.get_origin(info.type) in (typing.Union, UnionType) else ()
-    if type(None) not in parts:
+    if type(None) not in parts or len(parts) != 2:
         return None
-    inner = typing.Union[tuple(part for part in parts if part is not type(None))]  # noqa: UP007 (made of a tuple)
+    (inner,) = set(parts) - {type(None)}
     spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(inner, info.markers))
     if not isinstance(spec, PrimitiveConstructorSpec) or spec.nargs != 1:
         return None

@@ -5,6 +5,7 @@ and the end `</s>` of a sequence; a tokenizer has those it was made with, the ot
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -90,13 +91,14 @@ class Numbered:
         return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
 
-class _Symbols(Numbered):
+class _Symbols(Numbered, ABC):
     """A table of symbols, numbered behind the special tokens."""
 
     symbols: tuple[str, ...]
 
+    @abstractmethod
     def pieces(self, text: str) -> Sequence[str]:
-        raise NotImplementedError  # abstract: what a symbol is tells the tables apart
+        """The symbols of a text, in order."""
 
     @property
     def size(self) -> int:

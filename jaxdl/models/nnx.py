@@ -24,7 +24,7 @@ import jax
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
-from jaxdl.calling import is_sequential, run
+from jaxdl.calling import call_module, is_sequential
 from jaxdl.types import UserError
 
 Path = tuple[Any, ...]
@@ -100,7 +100,7 @@ class FromNNX(nn.Module):
         method = getattr(net, call, None)
         if is_sequential(net) or (callable(method) and "rngs" in inspect.signature(method).parameters):
             options["rngs"] = rngs  # for layers that were made without keys
-        outputs = run(net, *inputs, train=train, method=call, **options)
+        outputs = call_module(net, *inputs, train=train, method=call, **options)
         last = _variables(net)
         if new := last.keys() - first.keys():
             name = "/".join(map(str, min(new, key=str)[1]))

@@ -1,24 +1,21 @@
 """Every loss beside its oracle, in value and gradient: by the golden file, and by the oracle itself with `-m parity`."""
 
-import runpy
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
+from tests.golden import losses as golden
 from tests.programs import one_program
 
-golden = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "losses.py"))
-CASES, ramp = golden["CASES"], golden["ramp"]
-FILE = np.load(golden["FILE"])
+CASES, ramp = golden.CASES, golden.ramp
+FILE = np.load(golden.FILE)
 
 
 def test_the_golden_file_was_made_for_the_inputs_of_the_table():
     """Whoever changes a case asks the oracle again; this is noticed without PyTorch."""
     assert set(FILE) == {"inputs"} | {f"{name}.{part}" for name in CASES for part in "vg"}
-    stale = set(FILE["inputs"].tolist()) ^ {f"{name} {golden['digest'](name)}" for name in CASES}
-    assert not stale, "python tests/golden/losses.py makes the file anew"
+    stale = set(FILE["inputs"].tolist()) ^ {f"{name} {golden.digest(name)}" for name in CASES}
+    assert not stale, "python -m tests.golden.losses makes the file anew"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -41,6 +38,6 @@ def test_value_and_gradient_equal_the_golden_file(name):
 def test_golden_file_is_what_the_oracle_says(name):
     pytest.importorskip("torch")
     pytest.importorskip("pytorch_metric_learning")
-    values, gradient = golden["ask"](name)
+    values, gradient = golden.ask(name)
     np.testing.assert_allclose(FILE[f"{name}.v"], values, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(FILE[f"{name}.g"], gradient, rtol=1e-9, atol=1e-9)

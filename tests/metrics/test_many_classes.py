@@ -3,7 +3,6 @@
 import time
 import tracemalloc
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from jaxdl.metrics import classification as c
 from jaxdl.metrics import curves
 from jaxdl.tasks.classification import Classification
 from tests.programs import one_program
+from tests.tasks.given import Given
 
 
 def tied(n, classes, seed=0):
@@ -88,14 +88,6 @@ def test_the_worst_classes_of_many_are_shown():
     np.testing.assert_array_equal(matrix.sum(1), whole.sum(1)[shown])
     np.testing.assert_allclose(out["f1"], sk.f1_score(y, best, average="macro"), rtol=1e-12)
     np.testing.assert_allclose(out["balanced_accuracy"], sk.balanced_accuracy_score(y, best), rtol=1e-12)
-
-
-class Given(nn.Module):
-    """The logits are the input: a network that is known."""
-
-    @nn.compact
-    def __call__(self, x, *, train):
-        return x
 
 
 def test_a_task_of_many_classes_keeps_no_probabilities():

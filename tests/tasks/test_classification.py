@@ -16,18 +16,9 @@ from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 from jaxdl.tasks.classification import BinaryClassification, Classification
 from tests.programs import one_program
+from tests.tasks.given import Given
 
 CLASS_WEIGHTS = (0.5, 1.0, 2.0, 4.0)
-
-
-class Given(nn.Module):
-    """The logits are the input: a network that is known."""
-
-    classes: int
-
-    @nn.compact
-    def __call__(self, x, *, train):
-        return x
 
 
 class TwoHeads(Given):

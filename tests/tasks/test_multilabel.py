@@ -17,6 +17,7 @@ from jaxdl.setup import Setup
 from jaxdl.tasks.multilabel import MultiLabelClassification
 from jaxdl.types import UserError
 from tests.programs import one_program
+from tests.tasks.given import Given, objective
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(6, 4)).astype(np.float32)
@@ -24,32 +25,14 @@ LABELS = RNG.integers(0, 2, (6, 4)).astype(np.int32)
 MASK = np.array([1, 1, 1, 0, 1, 1], np.float32)
 
 
-class Given:
-    """The logits are the input."""
-
-    classes = 4
-
-    def init(self, *_, **__):
-        return {}
-
-    def apply(self, variables, x, **_):
-        return x
-
-    def __call__(self, x):
-        return x
-
-
-def objective(task, labels=LABELS):
-    batch = {"x": LOGITS, "y": labels, "mask": MASK}
-    run = lambda batch: task.objective({}, {}, batch, jax.random.key(0), jnp.int32(0), train=True)
-    loss, (_, metrics) = one_program(run, batch)
-    return loss, {name: total / weight for name, (total, weight) in metrics.items()}
+def measured(task, labels=LABELS):
+    return objective(task, {"x": LOGITS, "y": labels, "mask": MASK})
 
 
 def test_the_loss_is_the_mean_of_binary_cross_entropies():
     """log(1 + e^z) - y·z, as PyTorch's BCEWithLogitsLoss computes it."""
     each = np.logaddexp(0, LOGITS) - LABELS * LOGITS
-    loss, metrics = objective(MultiLabelClassification(Given()))
+    loss, metrics = measured(MultiLabelClassification(Given(4)))
     np.testing.assert_allclose(loss, each[MASK > 0].mean(), rtol=1e-6)
     whole = ((LOGITS > 0) == LABELS).all(1)[MASK > 0]
     np.testing.assert_allclose(metrics["subset_accuracy"], whole.mean(), rtol=1e-6)
@@ -96,12 +79,12 @@ def test_it_learns_and_its_report_is_that_of_scikit_learn(trained):
 
 
 def test_a_lower_threshold_predicts_more_labels():
-    task = MultiLabelClassification(Given(), threshold=0.25)
+    task = MultiLabelClassification(Given(4), threshold=0.25)
     label = one_program(lambda x: task.predict({}, {}, {"x": x}, jax.random.key(0))["label"], LOGITS)
     np.testing.assert_array_equal(label, 1 / (1 + np.exp(-LOGITS)) >= 0.25)
     for wrong in (0.0, 1.5, -1):
         with pytest.raises(UserError, match=str(wrong)):
-            MultiLabelClassification(Given(), threshold=wrong)
+            MultiLabelClassification(Given(4), threshold=wrong)
 
 
 REFUSED = {
@@ -116,10 +99,10 @@ REFUSED = {
 def test_refuses_what_are_no_labels(kind):
     targets, says = REFUSED[kind]
     with pytest.raises(UserError) as told:
-        MultiLabelClassification(Given()).check(targets)
+        MultiLabelClassification(Given(4)).check(targets)
     assert all(part in str(told.value) for part in says), told.value
 
 
 def test_a_loss_that_is_reduced_is_refused():
     with pytest.raises(UserError, match=r"\(6, 4\)"):
-        objective(MultiLabelClassification(Given(), loss=lambda logits, labels: jnp.float32(0)))
+        measured(MultiLabelClassification(Given(4), loss=lambda logits, labels: jnp.float32(0)))

@@ -1,7 +1,6 @@
 """Regression: errors in the unit of the targets, learned standardised; padding; PyTorch's means."""
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,15 +9,7 @@ import pytest
 from jaxdl.losses.regression import huber
 from jaxdl.tasks.regression import Regression
 from tests.programs import one_program
-
-
-class Given(nn.Module):
-    """The outputs are the input."""
-
-    @nn.compact
-    def __call__(self, x, *, train):
-        return x
-
+from tests.tasks.given import Given
 
 RANDOM = np.random.default_rng(0)
 X, Y = RANDOM.normal(size=(7, 3)).astype(np.float32), (RANDOM.normal(size=(7, 3)) * 20 + 100).astype(np.float32)

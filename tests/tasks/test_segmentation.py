@@ -17,6 +17,7 @@ from jaxdl.setup import Setup
 from jaxdl.tasks.segmentation import Segmentation
 from jaxdl.types import UserError
 from tests.programs import one_program
+from tests.tasks.given import Given, objective
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(5, 4, 6, 3)).astype(np.float32)
@@ -25,46 +26,28 @@ LABELS[0, :2] = -100
 MASK = np.array([1, 1, 0, 1, 1], np.float32)
 
 
-class Given:
-    """The logits are the input."""
-
-    classes = 3
-
-    def init(self, *_, **__):
-        return {}
-
-    def apply(self, variables, x, **_):
-        return x
-
-    def __call__(self, x):
-        return x
-
-
-def objective(task, labels=LABELS):
-    batch = {"x": LOGITS, "y": labels, "mask": MASK}
-    run = lambda batch: task.objective({}, {}, batch, jax.random.key(0), jnp.int32(0), train=True)
-    loss, (_, metrics) = one_program(run, batch)
-    return loss, {name: total / weight for name, (total, weight) in metrics.items()}
+def measured(task, labels=LABELS):
+    return objective(task, {"x": LOGITS, "y": labels, "mask": MASK})
 
 
 def test_the_loss_is_the_mean_over_the_pixels_that_count():
     p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
     valid = (LABELS >= 0) & (MASK > 0)[:, None, None]
     own = np.take_along_axis(p, np.maximum(LABELS, 0)[..., None], -1)[..., 0]
-    loss, metrics = objective(Segmentation(Given()))
+    loss, metrics = measured(Segmentation(Given(3)))
     np.testing.assert_allclose(loss, -np.log(own)[valid].mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["pixel_accuracy"], (LOGITS.argmax(-1) == LABELS)[valid].mean(), rtol=1e-6)
     weights = np.array([0.5, 1.0, 3.0])
-    weighted, _ = objective(Segmentation(Given(), class_weights=tuple(weights)))
+    weighted, _ = measured(Segmentation(Given(3), class_weights=tuple(weights)))
     np.testing.assert_allclose(weighted, np.average(-np.log(own)[valid], weights=weights[LABELS[valid]]), rtol=1e-6)
 
 
 def test_a_loss_of_one_value_per_image_is_taken_and_another_is_refused():
-    task = Segmentation(Given(), loss=lambda logits, labels: cross_entropy(logits, labels).mean((1, 2)))
+    task = Segmentation(Given(3), loss=lambda logits, labels: cross_entropy(logits, labels).mean((1, 2)))
     each = np.asarray(one_program(lambda x, y: cross_entropy(x, y).mean((1, 2)), LOGITS, LABELS))
-    np.testing.assert_allclose(objective(task)[0], each[MASK > 0].mean(), rtol=1e-6)
+    np.testing.assert_allclose(measured(task)[0], each[MASK > 0].mean(), rtol=1e-6)
     with pytest.raises(UserError, match=r"\(5, 4, 6\)"):
-        objective(Segmentation(Given(), loss=lambda logits, labels: jnp.float32(0)))
+        measured(Segmentation(Given(3), loss=lambda logits, labels: jnp.float32(0)))
 
 
 def config(*, batch: int = 4, seed: int = 0) -> Experiment:
@@ -126,12 +109,12 @@ REFUSED = {
 def test_refuses_what_is_no_label_map(kind):
     targets, says = REFUSED[kind]
     with pytest.raises(UserError) as told:
-        Segmentation(Given()).check(targets)
+        Segmentation(Given(3)).check(targets)
     assert all(part in str(told.value) for part in says), told.value
 
 
 def test_logits_of_another_size_than_the_label_map_are_refused():
     with pytest.raises(UserError) as told:
-        objective(Segmentation(Given()), LABELS[:, :2])
+        measured(Segmentation(Given(3)), LABELS[:, :2])
     assert "(4, 6, 3)" in str(told.value)
     assert "(2, 6)" in str(told.value)
