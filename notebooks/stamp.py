@@ -54,7 +54,11 @@ def run(path: Path) -> dict[str, str]:
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+        notebook,
+        timeout=3600,
+        kernel_name="python3",
+        resources={"metadata": {"path": path.parent}},
+        record_timing=False,
     )
     notebook.cells.append(nbformat.v4.new_code_cell(ASK))
     with client.setup_kernel():
