@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float
 
 from jaxdl.counts import check_count
@@ -32,11 +33,15 @@ ones, zeros = nn.initializers.ones, nn.initializers.zeros
 
 
 def _orthogonal_gates(hidden: int) -> Callable[..., Array]:
-    """One orthogonal matrix per gate, which keeps the norm of the state."""
+    """One orthogonal matrix per gate, which keeps the norm of the state.
+
+    They are factorized one after the other, also under `vmap`: jaxlib 0.10 waits for ever on a CPU where as many batched
+    factorizations meet as the machine has cores.
+    """
 
     def init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
-        gates = jax.vmap(lambda k: nn.initializers.orthogonal()(k, (shape[0], hidden), dtype))
-        return jnp.concatenate(list(gates(jax.random.split(key, shape[1] // hidden))), -1)
+        gate = sequential_vmap(lambda k: nn.initializers.orthogonal()(k, (shape[0], hidden), dtype))
+        return jnp.concatenate(list(jax.vmap(gate)(jax.random.split(key, shape[1] // hidden))), -1)
 
     return init
 

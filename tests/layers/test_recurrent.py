@@ -1,5 +1,6 @@
 """Recurrent layers: the scan is a loop over the cell, padded batches, dropout, carried state."""
 
+import re
 from functools import partial
 
 import chex
@@ -129,6 +130,15 @@ def test_recurrent_kernels_start_orthogonal_per_gate():
     start = lambda key: Recurrent(GRU(4)).init(key, X, train=False)["params"]["layer_0"]["recurrent_kernel"]
     for gate in np.split(one_program(start, KEY), 3, -1):
         np.testing.assert_allclose(gate @ gate.T, np.eye(4), atol=1e-5)
+
+
+def test_no_start_factorizes_several_matrices_in_one_call():
+    """Two such calls at once never end on two cores (jaxlib 0.10): their parts wait for the threads on which they wait."""
+    layer = Recurrent(LSTM(4), layers=2)
+    start = jax.vmap(lambda key: layer.init(key, X, train=False))
+    text = jax.jit(start).lower(jax.random.split(KEY, 3)).as_text()
+    calls = re.findall(r"@lapack_sgeqrf_ffi\((.*?)\).*?-> \(tensor<([0-9x]+)xf32>", text)
+    assert calls and {shape for _, shape in calls} == {"4x4"}
 
 
 def test_rates_and_forget_bias_may_be_traced_and_vary_over_a_population():
