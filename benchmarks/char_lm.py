@@ -40,7 +40,7 @@ def jaxdl(path: str) -> Run:
     import jax.numpy as jnp
 
     from jaxdl.data import text
-    from jaxdl.data.tokenizers import Characters
+    from jaxdl.data.text.tokenizers import Characters
     from jaxdl.engine.program import Program
     from jaxdl.experiment import Experiment
     from jaxdl.models.transformer import Decoder

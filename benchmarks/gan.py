@@ -35,7 +35,7 @@ def experiment_of() -> Any:
 
     from jaxdl import Experiment
     from jaxdl.data.prepare import Scale, Standardise
-    from jaxdl.data.stream import InMemory
+    from jaxdl.data.source import InMemory
     from jaxdl.models.gan import DCGANCritic, DCGANGenerator
     from jaxdl.optim import adam
     from jaxdl.tasks.adversarial import Adversarial

@@ -38,7 +38,7 @@ def jaxdl(model: str, how: str, members: int) -> Run:
     import numpy as np
 
     from jaxdl import Experiment
-    from jaxdl.data.stream import InMemory
+    from jaxdl.data.source import InMemory
     from jaxdl.engine.population import Group, Population
     from jaxdl.engine.program import Program
     from jaxdl.engine.traced import candidates

@@ -105,7 +105,7 @@ def experiment_of(case: Case, precision: str) -> Any:
     import numpy as np
 
     from jaxdl import Experiment
-    from jaxdl.data.stream import InMemory
+    from jaxdl.data.source import InMemory
     from jaxdl.models.catalog import MODELS
     from jaxdl.models.vit import vit
     from jaxdl.optim import adamw, momentum

@@ -16,9 +16,9 @@ from itertools import groupby, product
 import jax
 import numpy as np
 
-from jaxdl.data import spoken
-from jaxdl.data.spectrogram import PAD
-from jaxdl.data.tones import HIGH, LOW
+from jaxdl.data.audio import spoken
+from jaxdl.data.audio.spectrogram import PAD
+from jaxdl.data.audio.tones import HIGH, LOW
 from jaxdl.metrics.text import error_rate
 
 WINDOW, HOP = 200, 80

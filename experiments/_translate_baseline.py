@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from jaxdl.data import translation
+from jaxdl.data.text import translation
 from jaxdl.metrics.text import bleu
 
 

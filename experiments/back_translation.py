@@ -24,8 +24,8 @@ from typing import Literal
 from jaxdl import Experiment, load, main
 from jaxdl.augment import text
 from jaxdl.augment.text import Rewriter
-from jaxdl.data import translation
-from jaxdl.data.translation import Pair
+from jaxdl.data.text import translation
+from jaxdl.data.text.translation import Pair
 from jaxdl.layers.alignment import Bahdanau
 from jaxdl.layers.recurrent import LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq

@@ -8,7 +8,7 @@ Expect: test accuracy 99.1 ± 0.5 %, F1 0.993 ± 0.004, ROC-AUC 1.000, calibrati
 """
 
 from jaxdl import Experiment, main
-from jaxdl.data import tabular
+from jaxdl.data.table import tabular
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules

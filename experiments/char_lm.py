@@ -22,7 +22,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.data import text as texts
-from jaxdl.data.tokenizers import BPE, Bytes, Characters, Tokenizer, kept
+from jaxdl.data.text.tokenizers import BPE, Bytes, Characters, Tokenizer, kept
 from jaxdl.layers.position import ALiBi, Learned, Rotary
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.rnn import LanguageModel

@@ -11,7 +11,7 @@ Expect: not measured here. Published for this network: 93.02 % with the reposito
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.models.resnet import cifar_stem, resnet
 from jaxdl.optim import everything, nesterov, schedules
 from jaxdl.tasks.classification import Classification

@@ -13,7 +13,7 @@ approximately; the report names the weights and the preprocessing. Without --cla
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.losses.adversarial import hinge
 from jaxdl.models.gan_resnet import ResNetCritic, ResNetGenerator
 from jaxdl.optim import adam, schedules

@@ -9,7 +9,7 @@ Expect: not measured here. Published: 80 % after 200 epochs, 88 % after 500 (a c
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import policy
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification

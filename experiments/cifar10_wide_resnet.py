@@ -10,7 +10,7 @@ Expect: not measured here. Published: 96.0 to 96.2 % (error 4.0 % without, 3.8 %
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.models.resnet import wide_resnet
 from jaxdl.optim import everything, nesterov, schedules
 from jaxdl.tasks.classification import Classification

@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy, focal_loss
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules

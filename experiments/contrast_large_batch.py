@@ -25,7 +25,7 @@ are alike. The set is small: 1024 is 81 % of it. Other networks, and AdamW with 
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.models.cnn import CNN
 from jaxdl.optim import adamw, lamb, momentum, schedules
 from jaxdl.tasks.classification import Classification

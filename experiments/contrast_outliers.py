@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from jaxdl import Experiment, main
-from jaxdl.data import tabular
+from jaxdl.data.table import tabular
 from jaxdl.losses.regression import absolute_error, huber, squared_error
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules

@@ -22,7 +22,7 @@ batch size.
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import momentum, schedules

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 
 from jaxdl import Experiment, main
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adagrad, adam, momentum, sgd
 from jaxdl.tasks.classification import BinaryClassification

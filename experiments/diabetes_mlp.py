@@ -16,7 +16,7 @@ from functools import partial
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import tabular
+from jaxdl.data.table import tabular
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.losses.regression import absolute_error, huber, squared_error
 from jaxdl.models.mlp import MLP

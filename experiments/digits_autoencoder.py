@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
-from jaxdl.data.pixels import in_unit_range
+from jaxdl.data.image import vision
+from jaxdl.data.image.pixels import in_unit_range
 from jaxdl.losses.activity import kl_activity
 from jaxdl.metrics.reduction import PCA, pca
 from jaxdl.models.autoencoder import Activated, Autoencoder, ConvDecoder, ConvEncoder

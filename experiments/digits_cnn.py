@@ -17,7 +17,7 @@ from functools import partial
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy

@@ -24,7 +24,7 @@ import jax
 
 from jaxdl import Experiment, main
 from jaxdl.activations import hard_swish, relu
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.alexnet import AlexNet

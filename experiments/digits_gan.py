@@ -19,7 +19,7 @@ Expect: on the 269 test digits, by features of the sheet's CNN trained on the tr
 """
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.losses.adversarial import nonsaturating
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator
 from jaxdl.optim import adam, schedules

@@ -31,8 +31,8 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image, views
-from jaxdl.data.identities import trained_people, unseen_digits
-from jaxdl.data.stream import balanced
+from jaxdl.data.image.identities import trained_people, unseen_digits
+from jaxdl.data.source import balanced
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import (
     arcface,

@@ -10,7 +10,7 @@ Expect: test accuracy 99.0 ± 0.3 % (mean ± standard deviation over seeds 0-4);
 from functools import partial
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.mlp import MLP

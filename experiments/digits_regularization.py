@@ -49,7 +49,7 @@ import numpy as np
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image, mix
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.losses.classification import cross_entropy

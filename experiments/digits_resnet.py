@@ -11,7 +11,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import Stem, cifar_resnet
 from jaxdl.optim import adamw, schedules

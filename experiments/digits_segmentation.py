@@ -16,9 +16,9 @@ import numpy as np
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data import vision
-from jaxdl.data.columns import from_columns
-from jaxdl.data.stream import InMemory
+from jaxdl.data.image import vision
+from jaxdl.data.source import InMemory
+from jaxdl.data.table.columns import from_columns
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.unet import UNet
 from jaxdl.optim import adamw, schedules

@@ -18,7 +18,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image, views
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import cross_entropy, nt_xent
 from jaxdl.models.cnn import CNN

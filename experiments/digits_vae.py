@@ -17,7 +17,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data import pixels, vision
+from jaxdl.data.image import pixels, vision
 from jaxdl.models.autoencoder import Autoencoder, Normal
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules

@@ -12,7 +12,7 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, schedules

@@ -23,7 +23,7 @@ do not beat seasonal persistence.
 from typing import Any, Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import series
+from jaxdl.data.table import series
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.forecast import DLinear, Levelled, PatchTST

@@ -29,7 +29,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data.identities import identities, trained_people
+from jaxdl.data.image.identities import identities, trained_people
 from jaxdl.losses import arcface, cosface, cross_entropy
 from jaxdl.models.iresnet import iresnet
 from jaxdl.optim import clip, momentum, schedules

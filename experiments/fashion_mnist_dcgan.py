@@ -18,7 +18,7 @@ After 800 updates the images look like clothes but do not cover all kinds: recal
 """
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.losses.adversarial import nonsaturating
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator
 from jaxdl.optim import adam

@@ -17,8 +17,8 @@ from functools import cache
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
-from jaxdl.data.pixels import in_unit_range
+from jaxdl.data.image import vision
+from jaxdl.data.image.pixels import in_unit_range
 from jaxdl.layers.quantize import VectorQuantizer
 from jaxdl.metrics.reduction import PCA, pca
 from jaxdl.models.autoencoder import Autoencoder, SpatialDecoder, SpatialEncoder

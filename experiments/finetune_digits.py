@@ -26,7 +26,7 @@ import numpy as np
 import optax
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import cifar_resnet

@@ -18,7 +18,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data import folder as folders
+from jaxdl.data.image import folder as folders
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.catalog import MODELS
 from jaxdl.optim import adamw, clip, groups, schedules

@@ -9,7 +9,7 @@ Expect: not measured here. Published by torchvision for this recipe: 56.52 % top
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.optim import everything, momentum, schedules
 from jaxdl.tasks.classification import Classification

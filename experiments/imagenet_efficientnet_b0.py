@@ -12,7 +12,7 @@ timm draws RandAugment's magnitude around 9 (deviation 0.5); here it is 9.
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import policy
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.models.efficientnet import efficientnet
 from jaxdl.optim import decayed, rmsprop, schedules
 from jaxdl.tasks.classification import Classification

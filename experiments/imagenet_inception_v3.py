@@ -14,7 +14,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.inception_v3 import InceptionV3
 from jaxdl.optim import clip, rmsprop, schedules

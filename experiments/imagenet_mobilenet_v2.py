@@ -8,7 +8,7 @@ Expect: not measured here. Published by torchvision for this recipe: 71.88 % top
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.models.mobilenet import MobileNetV2
 from jaxdl.optim import everything, momentum, schedules
 from jaxdl.tasks.classification import Classification

@@ -18,7 +18,7 @@ from typing import Literal
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import mix, policy
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.models.resnet import resnet
 from jaxdl.optim import decayed, everything, momentum, schedules
 from jaxdl.tasks.classification import Classification

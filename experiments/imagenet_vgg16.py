@@ -8,7 +8,7 @@ Expect: not measured here. Published by torchvision for this recipe: 71.59 % top
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.vgg import vgg
 from jaxdl.optim import everything, momentum, schedules

@@ -15,7 +15,7 @@ import optax
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
 from jaxdl.augment import mix, policy
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.classification import Classification

@@ -11,7 +11,7 @@ from functools import partial
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image as augment
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.resnet import resnet_d
 from jaxdl.optim import adamw, schedules

@@ -19,7 +19,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data.identities import streamed_faces, trained_people
+from jaxdl.data.image.identities import streamed_faces, trained_people
 from jaxdl.losses import arcface, cosface
 from jaxdl.models.iresnet import iresnet
 from jaxdl.optim import clip, momentum, schedules

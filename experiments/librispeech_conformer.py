@@ -13,7 +13,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import series
-from jaxdl.data import librispeech
+from jaxdl.data.audio import librispeech
 from jaxdl.models.speech import Conformer, Transcriber
 from jaxdl.models.transformer_rules import rules
 from jaxdl.optim import adamw, clip, schedules

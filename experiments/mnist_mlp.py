@@ -9,7 +9,7 @@ Expect: not measured on the whole set, which is not bundled. On 5,000 of its tra
 """
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification

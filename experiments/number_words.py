@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxdl import Experiment, main
-from jaxdl.data import translation
+from jaxdl.data.text import translation
 from jaxdl.layers.alignment import Bahdanau
 from jaxdl.layers.recurrent import LSTM, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq

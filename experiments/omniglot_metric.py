@@ -21,8 +21,8 @@ from typing import Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import image
-from jaxdl.data.identities import identities, trained_people
-from jaxdl.data.stream import balanced
+from jaxdl.data.image.identities import identities, trained_people
+from jaxdl.data.source import balanced
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.losses import arcface, cross_entropy, mined_triplet, supervised_contrastive
 from jaxdl.models.cnn import CNN

@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 
 from jaxdl import Experiment, main
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.losses import adversarial
 from jaxdl.metrics.generation import OnModes
 from jaxdl.models.gan import MLPCritic, MLPGenerator

@@ -13,7 +13,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import series
-from jaxdl.data import speech
+from jaxdl.data.audio import speech
 from jaxdl.models.speech import Conformer, SpeechClassifier
 from jaxdl.optim import adamw, clip, schedules
 from jaxdl.tasks.classification import Classification

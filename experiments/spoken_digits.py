@@ -23,7 +23,7 @@ import optax
 
 from jaxdl import Experiment, main
 from jaxdl.augment import series
-from jaxdl.data import spoken
+from jaxdl.data.audio import spoken
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.speech import Conformer, RecurrentEncoder, Transcriber
 from jaxdl.optim import adamw, clip, schedules

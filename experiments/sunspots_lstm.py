@@ -20,7 +20,7 @@ The networks beat the naive forecasts but not a linear map: 3,126 months are onl
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import series
+from jaxdl.data.table import series
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from jaxdl.losses.regression import absolute_error, squared_error

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from jaxdl import Experiment, main
 from jaxdl.augment import text
-from jaxdl.data import text_classes
+from jaxdl.data.text import text_classes
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.models.rnn import Classifier

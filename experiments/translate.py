@@ -11,7 +11,7 @@ Expect: Multi30k, English to German, test of 2016: BLEU 30.9 ± 0.4 over seeds 0
 from typing import Literal
 
 from jaxdl import Experiment, main
-from jaxdl.data import translation
+from jaxdl.data.text import translation
 from jaxdl.models.transformer import Config, EncoderDecoder
 from jaxdl.models.transformer_rules import rules
 from jaxdl.optim import adamw, schedules

@@ -10,7 +10,7 @@ The folder holds train.en and train.de (4.5 million lines), val.* (newstest2013)
 """
 
 from jaxdl import Experiment, main
-from jaxdl.data import translation
+from jaxdl.data.text import translation
 from jaxdl.models.transformer import EncoderDecoder
 from jaxdl.models.transformer_rules import rules
 from jaxdl.models.transformer_sizes import transformer

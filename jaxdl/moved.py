@@ -10,7 +10,19 @@ from typing import Any
 
 ENGINE = ("diagnosis", "distributed", "evaluate", "halving", "keys", "loop", "parallel", "population", "program")
 
+DATA = {
+    "image": ("vision", "folder", "images", "decoding", "identities", "pairs", "pixels"),
+    "text": ("text_classes", "translation", "tokenizers", "symbols", "bpe", "buckets"),
+    "audio": ("wav", "speech", "spoken", "tones", "librispeech", "spectrogram"),
+    "table": ("tabular", "columns", "named", "series", "stamps"),
+}
+
 MOVED = {
+    **{f"jaxdl.data.{name}": f"jaxdl.data.{kind}.{name}" for kind, names in DATA.items() for name in names},
+    "jaxdl.data.table_encoder": "jaxdl.data.table.encoder",
+    "jaxdl.data.parallel_text": "jaxdl.data.text.parallel",
+    "jaxdl.data.stream": "jaxdl.data.source",
+    "jaxdl.data.groups": "jaxdl.data.splits",
     **{f"jaxdl.train.{name}": f"jaxdl.engine.{name}" for name in (*ENGINE, "signals", "step", "stopping")},
     "jaxdl.api": "jaxdl",
     "jaxdl.judge": "jaxdl.runs.judge",

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import formats
-from jaxdl.data import tokenizers
+from jaxdl.data.text import tokenizers
 from jaxdl.engine.stopping import directions
 from jaxdl.experiment import RECORDED, Experiment, ExperimentError, check_seed, line_in
 from jaxdl.types import UserError

@@ -153,7 +153,7 @@ class Data:
     """Where batches come from: the base of every data set.
 
     A set of one's own has `batch` and `splits` ("train" and any of "validation", "test" -> arrays by name, all of one length) and
-    defines `train_batch`; the rest has defaults for a set in memory. See `jaxdl/data/stream.py`.
+    defines `train_batch`; the rest has defaults for a set in memory. See `jaxdl/data/source.py`.
     """
 
     batch: int

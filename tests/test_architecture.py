@@ -47,7 +47,7 @@ LEAVES = {
     "tensorflow_datasets": "data/tfds.py",
     "tensorboardX": "record/log.py",
     "grain": "data/workers.py",
-    "tokenizers": "data/bpe.py",
+    "tokenizers": "data/text/bpe.py",
 }
 """Heavy library -> the one file that may import it."""
 

@@ -12,14 +12,30 @@ import pytest
 
 import jaxdl
 from jaxdl import data, tasks
-from jaxdl.data import buckets, images, librispeech, series, speech, spoken, stream, tabular, text, text_classes, vision
+from jaxdl.data import source
+from jaxdl.data.audio import librispeech, speech, spoken
+from jaxdl.data.image import images, vision
+from jaxdl.data.table import series, tabular
+from jaxdl.data.text import buckets, language, text_classes
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.reports import Notes, Picture, Rows
 from jaxdl.types import Data, Task
 
 SETS = [
     value
-    for module in (buckets, images, librispeech, series, speech, spoken, stream, tabular, text, text_classes, vision)
+    for module in (
+        buckets,
+        images,
+        librispeech,
+        series,
+        speech,
+        spoken,
+        source,
+        tabular,
+        language,
+        text_classes,
+        vision,
+    )
     for value in vars(module).values()
     if inspect.isclass(value) and hasattr(value, "train_batch") and value.__module__ == module.__name__
 ]

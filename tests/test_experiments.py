@@ -20,7 +20,7 @@ from PIL import Image
 
 from jaxdl import runtime
 from jaxdl.cli.options import check_signature
-from jaxdl.data.speech import write_wav
+from jaxdl.data.audio.speech import write_wav
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.experiment import load_config
 from jaxdl.models import inception_v3

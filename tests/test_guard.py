@@ -14,7 +14,7 @@ HEAD = '''"""A plain script."""
 from functools import cache
 import numpy as np
 from jaxdl import Experiment, load, main, sweep, train, trial
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
 from jaxdl.tasks.classification import Classification

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from experiments.number_words import ENGLISH, GERMAN, IntoGerman, alignment, word_by_word
-from jaxdl.data.translation import number_table, number_words
+from jaxdl.data.text.translation import number_table, number_words
 
 
 def test_every_word_is_aligned_once():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from jaxdl import extras, shipped
-from jaxdl.data.tokenizers import BPE
+from jaxdl.data.text.tokenizers import BPE
 from jaxdl.experiment import ExperimentError, load_config
 
 ROOT = Path(__file__).parents[1]

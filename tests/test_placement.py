@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from jaxdl import Experiment
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.parallel import Plan
 from jaxdl.engine.placement import placed
 from jaxdl.models.mlp import MLP

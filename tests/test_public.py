@@ -169,12 +169,12 @@ def test_names_that_files_outside_the_package_use_are_there(folder):
 def test_a_name_that_is_gone_is_found():
     """The control."""
     lines = (
-        "from jaxdl.data import spoken",
+        "from jaxdl.data.audio import spoken",
         "from jaxdl.optim import adam, no_such",
         "from jaxdl import transfer",
         "spoken.GONE, spoken.bank, adam.x",
     )
-    gone = ["jaxdl.optim.no_such", "jaxdl.transfer", "jaxdl.data.spoken.GONE"]
+    gone = ["jaxdl.optim.no_such", "jaxdl.transfer", "jaxdl.data.audio.spoken.GONE"]
     assert list(absent(ast.parse("\n".join(lines)))) == gone
 
 

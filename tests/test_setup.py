@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine import compiled
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.models.mlp import MLP

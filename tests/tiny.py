@@ -6,7 +6,7 @@ Run: python -m jaxdl train tests/tiny.py
 import numpy as np
 
 from jaxdl import Experiment, main
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules

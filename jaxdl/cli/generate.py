@@ -12,7 +12,7 @@ import tyro
 from jaxdl import runtime
 from jaxdl.cli.generate_examples import make
 from jaxdl.cli.options import TrainedOptions, read_flags
-from jaxdl.data.tokenizers import HuggingFace, named
+from jaxdl.data.text.tokenizers import HuggingFace, named
 from jaxdl.decode import beam_search, greedy, sample, step_of
 from jaxdl.decode.stream import stream
 from jaxdl.experiment import ExperimentError

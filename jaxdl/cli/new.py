@@ -23,7 +23,7 @@ Cost:   <minutes, device>.    Expect: <test accuracy ± sd over n seeds> (not me
 """
 
 from jaxdl import Experiment, main
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules

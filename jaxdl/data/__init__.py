@@ -4,6 +4,6 @@
 ones; arrays of one's own are an `InMemory`; any other set is a subclass of `jaxdl.types.Data`.
 """
 
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 
 __all__ = ["InMemory"]

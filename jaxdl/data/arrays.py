@@ -115,7 +115,7 @@ def checked_splits(
         if not isinstance(arrays, Mapping):
             raise UserError(
                 f"{source}, {split}: expected arrays by name, {{'x': ..., 'y': ...}}, got {type(arrays).__name__}; frames, rows "
-                "and other libraries' data sets are taken by jaxdl.data.columns.from_columns"
+                "and other libraries' data sets are taken by jaxdl.data.table.columns.from_columns"
             )
         if other := [name for name in (split, *arrays) if not isinstance(name, str)]:
             raise UserError(f"{source}: names of splits and arrays must be text, got {other[0]!r}")
@@ -140,7 +140,7 @@ def checked_splits(
             if is_text(value):
                 raise UserError(
                     f"{source}, {split}: {key} holds text ({str(value.reshape(-1)[0])[:40]!r}): models read numbers; "
-                    "jaxdl.data.text_classes encodes texts, jaxdl.data.tabular columns of names"
+                    "jaxdl.data.text.text_classes encodes texts, jaxdl.data.table.tabular columns of names"
                 )
     return made, tuple(map(str, classes))
 
@@ -149,12 +149,12 @@ def missing_names(names: Iterable[Any]) -> str:
     """What to do about arrays that are not called x and y.
 
     >>> missing_names(["image", "label"])
-    "needs x and y, got image, label: rename them, or jaxdl.data.columns.from_columns(..., x='image', y='label')"
+    "needs x and y, got image, label: rename them, or jaxdl.data.table.columns.from_columns(..., x='image', y='label')"
     """
     names = [str(name) for name in names]
     x = next((name for name in INPUTS if name in names), names[0] if names else "")
     y = next((name for name in TARGETS if name in names and name != x), names[-1] if len(names) > 1 else "")
-    hint = f": rename them, or jaxdl.data.columns.from_columns(..., x={x!r}, y={y!r})" if x and y else ""
+    hint = f": rename them, or jaxdl.data.table.columns.from_columns(..., x={x!r}, y={y!r})" if x and y else ""
     return f"needs x and y, got {', '.join(names) or 'nothing'}{hint}"
 
 

@@ -26,6 +26,9 @@ NAMES, CONTENTS = 100_000, 200
 """Of how many files `fingerprint` looks at the name and the size, and at the content."""
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
+BUNDLED = Path(__file__).parent / "bundled"
+"""The small sets that come with the package."""
+
 
 def existing(path: str | Path) -> Path:
     """The path, if a file is there."""
@@ -265,3 +268,10 @@ def parsed_number(cell: str) -> float | None:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def bundled(file: str, *, delimiter: str | None = ",", skip: int = 0) -> np.ndarray:
+    """The numbers of a file in `bundled/`."""
+    path = existing(BUNDLED / file)
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        return np.loadtxt(lines, delimiter=delimiter, skiprows=skip)

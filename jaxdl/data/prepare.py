@@ -4,9 +4,8 @@ A split is a fixed draw: it depends on the rows alone, never on the seed of a ru
 examples. Means and standard deviations come from the training rows only.
 """
 
-import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -15,8 +14,6 @@ from jaxtyping import Int
 
 from jaxdl.data.arrays import as_array, is_text
 from jaxdl.types import Batch, UserError
-
-FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 
 def check_inputs(x: np.ndarray, *, source: str, columns: Sequence[str] = ()) -> None:
@@ -47,67 +44,6 @@ def check_labels(y: np.ndarray, *, classes: int, source: str, ignored: bool = Fa
             f"{source}: label {y[row]} of row {row} is not one of 0 … {classes - 1}{' or -1' if ignored else ''}"
         )
     return y.astype(np.int32)
-
-
-def split_rows(
-    x: np.ndarray,
-    strata: np.ndarray | None = None,
-    fractions: Mapping[str, float] = FRACTIONS,
-    *,
-    source: str = "the data",
-) -> tuple[dict[str, Int[np.ndarray, "rows"]], str]:
-    """Rows by part, disjoint and complete, and a sentence for the report. Each stratum (class) is divided alike.
-
-    Rows with equal inputs stay in one part: a test example that was trained on tests nothing. But where more than a tenth of the
-    rows repeat others (a table of few categories), they are ordinary and are drawn like all.
-
-    >>> rows, sentence = split_rows(np.arange(100.0))
-    >>> sentence
-    '70 train / 15 validation / 15 test: one random draw for every seed; equal rows stay together'
-    """
-    n = len(x)
-    strata = np.zeros(n, int) if strata is None else np.asarray(strata)
-    first: dict[bytes, int] = {}
-    group = np.array([first.setdefault(_digest(row), i) for i, row in enumerate(x)], int)
-    together = n - len(first) <= n / 10
-    group = group if together else np.arange(n)
-    # RandomState, because its stream is frozen: the same rows with every version of NumPy
-    order = np.random.RandomState(0).permutation(np.flatnonzero(group == np.arange(n)))
-    place = np.zeros(n)
-    for stratum in np.unique(strata[order]):
-        members = order[strata[order] == stratum]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    edges = np.cumsum(list(fractions.values()))
-    part = np.searchsorted(edges[:-1] / edges[-1], place[group], side="right")
-    rows = {name: np.flatnonzero(part == i) for i, name in enumerate(fractions)}
-    empty = [name for name, members in rows.items() if not len(members)]
-    if empty:
-        raise UserError(f"{source}: {n} rows are too few, nothing is left for {' and '.join(empty)}")
-    sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
-    by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
-    repeats = "; equal rows stay together" if together else f"; {n - len(first)} rows repeat others"
-    return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
-
-
-Arrays = dict[str, np.ndarray]
-
-
-def with_all_parts(parts: Mapping[str, Arrays], *, source: str) -> tuple[dict[str, Arrays], str]:
-    """Training, validation and test, and a sentence on them. Those that are not given are drawn from the training rows.
-
-    A tenth for validation where there is a test set, else `FRACTIONS`; each class alike where `y` is one class number a row.
-    """
-    drawn = {part: share for part, share in FRACTIONS.items() if part not in parts or part == "train"}
-    if len(drawn) == 1:
-        return dict(parts), "train, validation and test as given"
-    whole = parts["train"]
-    labels = whole.get("y")
-    strata = labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
-    fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
-    rows, sentence = split_rows(whole["x"], strata, fractions, source=source)
-    made = {**parts, **{part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}}
-    sentence += "".join(f"; {len(made[part]['x'])} {part} as given" for part in FRACTIONS if part not in rows)
-    return {part: made[part] for part in FRACTIONS}, sentence
 
 
 @dataclass(frozen=True)
@@ -151,7 +87,3 @@ def statistics(x: np.ndarray, *, maximum: float = 1.0) -> Standardise:
         mean, std = columns.mean(0, dtype=np.float64), columns.std(0, dtype=np.float64)
     std = np.where(std > 1e-12 * (1 + np.abs(mean)), std, maximum)
     return Standardise(tuple((mean / maximum).tolist()), tuple((std / maximum).tolist()))
-
-
-def _digest(row: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()

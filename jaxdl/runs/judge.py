@@ -86,7 +86,7 @@ def judge(data: Any, classifier: str = "", *, epochs: int = 10) -> OnFeatures:
     """Return the measures that compare generated images with those of `data`, from the features of a frozen classifier.
 
     Args:
-        data: a set of labelled images in [-1, 1] (`jaxdl.data.vision.symmetric`).
+        data: a set of labelled images in [-1, 1] (`jaxdl.data.image.vision.symmetric`).
         classifier: a run folder, or a folder of imported weights; empty: a CNN is trained on the labels of `data`.
         epochs: length of that training.
     """

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxdl import formats, runtime
-from jaxdl.data import tokenizers
+from jaxdl.data.text import tokenizers
 from jaxdl.engine.callbacks import Callbacks, Event
 from jaxdl.engine.distributed import beat, from_first, watchdog
 from jaxdl.engine.loop import Diverged, Limits, fit

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 FILE = """
     from dataclasses import replace
     import numpy as np
-    from jaxdl.data.stream import InMemory
+    from jaxdl.data.source import InMemory
     from jaxdl import Experiment
     from jaxdl.models.mlp import MLP
     from jaxdl.optim import sgd

@@ -9,7 +9,7 @@ import pytest
 import jaxdl
 from jaxdl.__main__ import main
 from jaxdl.cli.generate import writer
-from jaxdl.data.tokenizers import SPECIALS, Characters
+from jaxdl.data.text.tokenizers import SPECIALS, Characters
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Config, EncoderDecoder

@@ -6,7 +6,7 @@ from jaxdl.__main__ import main
 
 EXPERIMENT = '''"""A shop in one town."""
 from jaxdl import Experiment
-from jaxdl.data import tabular
+from jaxdl.data.table import tabular
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
 from jaxdl.tasks.classification import Classification

@@ -7,8 +7,8 @@ import pytest
 
 from jaxdl.augment import image, mix, series, text
 from jaxdl.cli.show_augment import before_and_after, draw, label, text_rows
-from jaxdl.data import vision
-from jaxdl.data.stream import InMemory
+from jaxdl.data.image import vision
+from jaxdl.data.source import InMemory
 from jaxdl.experiment import Experiment, ExperimentError
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import sgd

@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl import Experiment
 from jaxdl.data.arrays import as_cells, check_device, check_resolution
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
 from jaxdl.runs.prepare import check_data, prepare

@@ -5,23 +5,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from jaxdl.data import (
-    folder,
-    identities,
-    images,
-    librispeech,
-    series,
-    speech,
-    spoken,
-    tabular,
-    text,
-    text_classes,
-    vision,
-)
-from jaxdl.data import translation as parallel
-from jaxdl.data.columns import from_columns
-from jaxdl.data.stream import InMemory, balanced
-from jaxdl.data.symbols import Characters
+from jaxdl.data import text
+from jaxdl.data.audio import librispeech, speech, spoken
+from jaxdl.data.image import folder, identities, images, vision
+from jaxdl.data.source import InMemory, balanced
+from jaxdl.data.table import series, tabular
+from jaxdl.data.table.columns import from_columns
+from jaxdl.data.text import text_classes
+from jaxdl.data.text import translation as parallel
+from jaxdl.data.text.symbols import Characters
 from jaxdl.types import UserError
 
 X = np.arange(40, dtype=np.float32).reshape(20, 2)

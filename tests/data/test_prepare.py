@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.data import prepare
+from jaxdl.data import prepare, splits
 from tests.programs import one_program
 
 
@@ -13,13 +13,13 @@ from tests.programs import one_program
 def test_a_split_is_disjoint_complete_stratified_and_fixed(n, classes):
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(n, 3)), rng.integers(0, classes, n)
-    rows, _ = prepare.split_rows(x, y)
+    rows, _ = splits.split_rows(x, y)
     np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n))
-    for part, share in prepare.FRACTIONS.items():
+    for part, share in splits.FRACTIONS.items():
         for c in range(classes):
             total = (y == c).sum()
             assert abs((y[rows[part]] == c).sum() - share * total) <= 1, (part, c)
-    again, _ = prepare.split_rows(x.copy(), y)
+    again, _ = splits.split_rows(x.copy(), y)
     for part in rows:
         np.testing.assert_array_equal(rows[part], again[part])
 
@@ -32,18 +32,18 @@ GOLDEN = {
 
 
 def test_the_split_does_not_change_from_release_to_release():
-    rows, _ = prepare.split_rows(np.arange(20.0))
+    rows, _ = splits.split_rows(np.arange(20.0))
     assert {part: r.tolist() for part, r in rows.items()} == GOLDEN
 
 
 def test_equal_rows_stay_in_one_part_unless_they_are_ordinary():
     x = np.arange(200)
     x[190:] = x[:10]
-    rows, sentence = prepare.split_rows(x)
+    rows, sentence = splits.split_rows(x)
     values = [set(x[r].tolist()) for r in rows.values()]
     assert sum(map(len, values)) == len(set().union(*values)) == 190
     assert "equal rows stay together" in sentence
-    rows, sentence = prepare.split_rows(np.zeros((100, 2)), np.arange(100) % 2)
+    rows, sentence = splits.split_rows(np.zeros((100, 2)), np.arange(100) % 2)
     assert [len(r) for r in rows.values()] == [70, 14, 16]
     assert sentence.endswith("one random draw for every seed, stratified by class; 99 rows repeat others")
 
@@ -93,8 +93,8 @@ BAD = {
     "fraction": (lambda: prepare.check_labels(np.array([0.5]), classes=3, source="s"), r"label 0\.5 of row 0"),
     "nan": (lambda: prepare.check_labels(np.array([np.nan]), classes=3, source="s"), "label nan of row 0"),
     "axes": (lambda: prepare.check_labels(np.zeros((2, 2)), classes=3, source="s"), r"\(n,\), got float64 \(2, 2\)"),
-    "few": (lambda: prepare.split_rows(np.arange(2), source="s"), "s: 2 rows are too few, nothing is left for"),
-    "none": (lambda: prepare.split_rows(np.zeros((0, 2))), "0 rows are too few"),
+    "few": (lambda: splits.split_rows(np.arange(2), source="s"), "s: 2 rows are too few, nothing is left for"),
+    "none": (lambda: splits.split_rows(np.zeros((0, 2))), "0 rows are too few"),
 }
 
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from jaxdl import extras
-from jaxdl.data import images, tfds, vision
+from jaxdl.data import tfds
+from jaxdl.data.image import images, vision
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxdl import Experiment, runtime
 from jaxdl.augment import image
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import nothing
 from jaxdl.engine.parallel import Plan

@@ -15,8 +15,8 @@ import numpy as np
 
 from jaxdl import Experiment, runtime
 from jaxdl.cli.compile import compiled
-from jaxdl.data.stream import InMemory
-from jaxdl.data.tokenizers import SPECIALS, Characters
+from jaxdl.data.source import InMemory
+from jaxdl.data.text.tokenizers import SPECIALS, Characters
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import nothing
 from jaxdl.engine.parallel import Plan

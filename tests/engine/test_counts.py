@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl import train
 from jaxdl.counts import check_count
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.halving import rungs
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import with_best

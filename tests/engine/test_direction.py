@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jaxdl.__main__ import main
-from jaxdl.data.symbols import Bytes
+from jaxdl.data.text.symbols import Bytes
 from jaxdl.engine.stopping import EarlyStopping, directions
 from jaxdl.metrics.generation import OnFeatures, OnModes
 from jaxdl.tasks.adversarial import Adversarial

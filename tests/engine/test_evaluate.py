@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.evaluate import evaluate, means
 from jaxdl.experiment import Experiment
 from jaxdl.layers.normalization import BatchNorm

@@ -14,7 +14,7 @@ import pytest
 
 from jaxdl import Experiment
 from jaxdl.augment import image
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.loop import Diverged, Limits, fit
 from jaxdl.engine.population import MODES, Group, Population, group, member
 from jaxdl.engine.stopping import EarlyStopping

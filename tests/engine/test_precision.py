@@ -11,7 +11,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from jaxdl.cli.export import exported_function
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.program import Program
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.mlp import MLP

@@ -9,7 +9,7 @@ import pytest
 
 import jaxdl
 from jaxdl import Experiment
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine import compiled as programs
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.program import Program, candidates, traceable

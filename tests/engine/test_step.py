@@ -11,7 +11,8 @@ import optax
 import pytest
 
 from jaxdl import optim
-from jaxdl.data.stream import InMemory, rows_of_step
+from jaxdl.data.order import rows_of_step
+from jaxdl.data.source import InMemory
 from jaxdl.engine.loop import nothing as zeros
 from jaxdl.engine.step import init_state, rehearse
 from jaxdl.experiment import Experiment

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxdl import optim
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.experiment import Experiment
 from jaxdl.models.cnn import CNN
 from jaxdl.models.mlp import MLP

@@ -45,7 +45,7 @@ def streamed(folder):
     def config(*, lr: float = 1e-3, seed: int = 0):
         from jaxdl import Experiment
         from jaxdl.augment import image
-        from jaxdl.data import images
+        from jaxdl.data.image import images
         from jaxdl.models.cnn import CNN
         from jaxdl.optim import adam
         from jaxdl.tasks.classification import Classification

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdl.data.stream import rows_of_step
+from jaxdl.data.order import rows_of_step
 
 FILE = Path(__file__).with_suffix(".npz")
 NETS, OPTIMIZERS = ("mlp", "cnn"), ("sgd", "adamw")

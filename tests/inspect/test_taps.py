@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.inspect.taps import layer_outputs, model_input
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.models.cnn import CNN

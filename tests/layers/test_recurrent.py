@@ -138,7 +138,8 @@ def test_no_start_factorizes_several_matrices_in_one_call():
     start = jax.vmap(lambda key: layer.init(key, X, train=False))
     text = jax.jit(start).lower(jax.random.split(KEY, 3)).as_text()
     calls = re.findall(r"@lapack_sgeqrf_ffi\((.*?)\).*?-> \(tensor<([0-9x]+)xf32>", text)
-    assert calls and {shape for _, shape in calls} == {"4x4"}
+    assert calls
+    assert {shape for _, shape in calls} == {"4x4"}
 
 
 def test_rates_and_forget_bias_may_be_traced_and_vary_over_a_population():

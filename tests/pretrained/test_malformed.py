@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxdl.__main__ import main
-from jaxdl.data.bpe import HuggingFace
+from jaxdl.data.text.bpe import HuggingFace
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.files import LEGACY_MAGIC as LEGACY
 from jaxdl.pretrained.files import read_tensors, write

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl.__main__ import main
-from jaxdl.data.tokenizers import BPE, HuggingFace, from_json
+from jaxdl.data.text.tokenizers import BPE, HuggingFace, from_json
 from jaxdl.decode import generate, step_of
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import open_weights, save_torch, shapes_of

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxdl.data import series
+from jaxdl.data.table import series
 from jaxdl.record.draw import Split, draw
 from jaxdl.reports import Forecasts
 

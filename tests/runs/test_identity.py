@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxdl import load, sweep, train
-from jaxdl.data import images
+from jaxdl.data.image import images
 from jaxdl.engine.loop import Limits
 from jaxdl.record.manifest import write_manifest
 from jaxdl.record.run import open_run

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.data import vision
+from jaxdl.data.image import vision
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained.folder import import_weights, save_torch
 from jaxdl.runs import judge as judges

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from jaxdl import Experiment
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.models.mlp import MLP
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.run import Run, check_values, rows_for

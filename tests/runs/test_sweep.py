@@ -14,7 +14,8 @@ import pytest
 import jaxdl
 from jaxdl import Experiment, Setup, load
 from jaxdl.cli import sweep as command
-from jaxdl.data.stream import InMemory, rows_of_step
+from jaxdl.data.order import rows_of_step
+from jaxdl.data.source import InMemory
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.lock import locked

@@ -12,7 +12,7 @@ import jaxdl
 from jaxdl import Experiment, runtime
 from jaxdl.augment import views
 from jaxdl.augment.rows import each_row
-from jaxdl.data.stream import InMemory, balanced
+from jaxdl.data.source import InMemory, balanced
 from jaxdl.engine.loop import Limits, nothing
 from jaxdl.engine.parallel import Plan
 from jaxdl.layers.normalization import BatchNorm

@@ -15,7 +15,7 @@ import pytest
 
 import jaxdl
 from jaxdl import Experiment, optim
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.engine.loop import Limits
 from jaxdl.engine.population import Group, Population, member

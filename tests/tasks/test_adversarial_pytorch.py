@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxdl import optim
-from jaxdl.data.stream import InMemory, rows_of_step
+from jaxdl.data.order import rows_of_step
+from jaxdl.data.source import InMemory
 from jaxdl.experiment import Experiment
 from jaxdl.losses.adversarial import nonsaturating, wasserstein
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.losses.adversarial import hinge, least_squares, wasserstein
 from jaxdl.models.gan import DCGANCritic, DCGANGenerator, MLPCritic, MLPGenerator
 from jaxdl.runs.prepare import prepare

@@ -12,7 +12,7 @@ from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
 
 import jaxdl
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.experiment import Experiment
 from jaxdl.losses.activity import l1_activity
 from jaxdl.metrics.reduction import pca

@@ -9,8 +9,10 @@ import optax
 import pytest
 
 from jaxdl import Experiment
-from jaxdl.data import columns, series, tabular, text, vision
-from jaxdl.data.stream import InMemory
+from jaxdl.data import text
+from jaxdl.data.image import vision
+from jaxdl.data.source import InMemory
+from jaxdl.data.table import columns, series, tabular
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.mlp import MLP
 from jaxdl.models.unet import UNet

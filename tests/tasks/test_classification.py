@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from jaxdl import Experiment
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.losses.classification import focal_loss
 from jaxdl.models.mlp import MLP
 from jaxdl.runs.prepare import prepare

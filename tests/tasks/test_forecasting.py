@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.data import series
+from jaxdl.data.table import series
 from jaxdl.losses.regression import absolute_error
 from jaxdl.tasks.forecasting import Forecasting
 from tests.programs import one_program

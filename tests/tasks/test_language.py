@@ -10,7 +10,7 @@ import pytest
 
 import jaxdl
 from jaxdl.data import text as texts
-from jaxdl.data.tokenizers import Characters
+from jaxdl.data.text.tokenizers import Characters
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import Experiment
 from jaxdl.layers.recurrent import GRU, Recurrent

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 from jaxdl import Experiment
-from jaxdl.data.columns import from_columns
+from jaxdl.data.table.columns import from_columns
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.models.mlp import MLP
 from jaxdl.runs.prepare import prepare

@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl import Experiment
 from jaxdl.augment import image
-from jaxdl.data.stream import InMemory
+from jaxdl.data.source import InMemory
 from jaxdl.engine.evaluate import evaluate
 from jaxdl.layers.convolution import Conv
 from jaxdl.losses.classification import cross_entropy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.augment.text import back_translate
-from jaxdl.data.tokenizers import SPECIALS, Characters, Words
+from jaxdl.data.text.tokenizers import SPECIALS, Characters, Words
 from jaxdl.layers.alignment import Bahdanau, Luong
 from jaxdl.layers.recurrent import GRU, Recurrent
 from jaxdl.models.seq2seq import Seq2Seq

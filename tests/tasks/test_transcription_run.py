@@ -8,8 +8,8 @@ import pytest
 from experiments.spoken_digits import config
 from jaxdl import __main__ as command
 from jaxdl import load, train
-from jaxdl.data import speech
-from jaxdl.data.spectrogram import PAD
+from jaxdl.data.audio import speech
+from jaxdl.data.audio.spectrogram import PAD
 from jaxdl.engine.loop import Limits
 
 

@@ -1,0 +1,1 @@
+"""Sound: recordings, spoken sequences, LibriSpeech, log-mel spectrograms."""

@@ -1,0 +1,1 @@
+"""Images: arrays, folders, identities, streams of photographs."""

@@ -1,0 +1,1 @@
+"""Tables and time series: CSV files, named columns of any library, windows."""

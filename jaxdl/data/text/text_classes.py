@@ -1,0 +1,240 @@
+"""Labelled texts: one class for each sentence, from a file of lines, a CSV file or a folder; tokens in one fixed length.
+
+    de <tab> Das Formular ist ungültig. [<tab> group]      a line of a text file
+    neg/0001.txt, pos/0001.txt, ...                        a folder with one folder a class, one file a text
+
+Rows of one `group` (translations of one sentence, sentences of one author) and equal texts stay in one part of the split.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxdl.counts import check_counts
+from jaxdl.data import files
+from jaxdl.data.source import InMemory
+from jaxdl.data.splits import split
+from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, summary
+from jaxdl.types import UserError
+
+SPECIALS = (PAD, UNKNOWN)
+Unit = Literal["characters", "bytes", "words"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts, the name of the class of each, and the group that must not be torn apart."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Texts(InMemory):
+    """Texts as tokens `x` `(n, time)`, padded behind; 0 is padding, what is longer than `time` is cut."""
+
+    tokenizer: Tokenizer = field(default_factory=Bytes)
+    time: int = 1
+    column: str = "text"
+    """Of a CSV file, for predictions."""
+
+    @property
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """What a run keeps in its folder."""
+        return {"tokenizer": self.tokenizer}
+
+    def read(self, path: str | Path) -> dict[str, np.ndarray]:
+        """The lines of a text file, one text each (empty ones are left out), or a CSV file's column, for predictions."""
+        if Path(path).suffix.lower() == ".csv":
+            return {
+                "x": self.encode(cells_of(files.read_csv(path, names=(self.column,), others=False), self.column, path))
+            }
+        return {"x": self.encode([line for line in files.read_lines(path) if line.strip()])}
+
+    def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n time"]:
+        """Texts in rows of `time` tokens."""
+        return in_rows([self.tokenizer.encode(text) for text in texts], self.tokenizer, self.time)
+
+
+def texts(
+    labelled: Labelled,
+    *,
+    batch: int,
+    unit: Unit = "characters",
+    time: int = 128,
+    vocab: int = 20_000,
+    least: int = 2,
+    lower: bool = False,
+    parts: Sequence[float] = (0.7, 0.15, 0.15),
+    name: str = "texts",
+    column: str = "text",
+) -> Texts:
+    """A data set of labelled texts: 70 % training, 15 % validation, 15 % test, stratified by class.
+
+    Args:
+        batch: texts in a training step.
+        unit: what a token is. Tokens are those of the training texts; others are unknown.
+        time: tokens of a text; longer texts are cut.
+        vocab, least, lower: for words: how many tokens at most, how often one must occur, all in lower case.
+        parts: shares of training, validation and test.
+        name: what the report calls the set.
+        column: where the texts stand in a CSV file, for predictions.
+    """
+    check_counts(batch=batch, time=time, vocab=vocab, least=least)
+    classes = tuple(sorted(set(labelled.labels)))
+    if len(classes) < 2:
+        raise UserError(f"{name}: has one class only, {classes[0]!r}")
+    number = {label: i for i, label in enumerate(classes)}
+    y = np.array([number[label] for label in labelled.labels], np.int32)
+    shares = dict(zip(("train", "validation", "test"), parts, strict=True))
+    rows, made = split(labelled.texts, labelled.groups, y, shares, classes=classes, source=name)
+    training = [labelled.texts[i] for i in rows["train"]]
+    tokenizer = kept("tokenizer", lambda: tokenizer_of(training, unit, vocab, least, lower))
+    tokens = [tokenizer.encode(text) for text in labelled.texts]
+    x = in_rows(tokens, tokenizer, time)
+    for array in (x, y):
+        array.setflags(write=False)  # nobody changes it, so it needs no checksum
+    splits = {part: {"x": x[r], "y": y[r]} for part, r in rows.items()}
+    cut = sum(len(row) > time for row in tokens)
+    made += f"; {summary(tokenizer, tokens, of='texts')}"
+    made += f"; {cut} texts of {len(x)} are longer than {time} tokens and cut" if cut else ""
+    return Texts(splits, batch, name=name, split=made, classes=classes, tokenizer=tokenizer, time=time, column=column)
+
+
+def file(
+    path: str | Path,
+    *,
+    batch: int,
+    text: str = "text",
+    label: str = "label",
+    unit: Unit = "characters",
+    time: int = 128,
+    vocab: int = 20_000,
+    least: int = 2,
+    lower: bool = False,
+) -> Texts:
+    """A data set of a labelled text file, a CSV file (`text` and `label` name its columns), or a folder; see `texts`."""
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inside)
+    return _file(
+        path, hash(stamp), batch, text, label, unit, time, vocab, least, lower, kept("tokenizer", lambda: None)
+    )
+
+
+@cache
+def _file(path, stamp, batch, text, label, unit, time, vocab, least, lower, tokenizer) -> Texts:
+    del stamp, tokenizer  # part of the cache's key: an edited file, a run's own tokenizer
+    labelled = read_labelled(path, text=text, label=label)
+    options = {"unit": unit, "time": time, "vocab": vocab, "least": least, "lower": lower}
+    return texts(labelled, batch=batch, name=path.name, column=text, **options)
+
+
+def languages(*, batch: int, unit: Unit = "characters", time: int = 128, **options: object) -> Texts:
+    """5,006 sentences of 20 European languages, from the message catalogs of Django (BSD-3-Clause, bundled).
+
+    The translations of a sentence stay in one part. Source: `bundled/make_languages.py`.
+    """
+    return file(files.BUNDLED / "languages.tsv", batch=batch, unit=unit, time=time, **options)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_labelled(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
+    """A folder of folders, a CSV file, or lines `label <tab> text [<tab> group]`, which their first form decides."""
+    if path.suffix.lower() != ".csv" and (text, label) != ("text", "label"):
+        raise UserError(f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv")
+    if path.is_dir():
+        return read_folder(path)
+    if path.suffix.lower() == ".csv":
+        table = files.read_csv(path, names=(text, label), others=False)
+        labels, texts = cells_of(table, label, path), cells_of(table, text, path)
+        return Labelled(tuple(texts), tuple(labels), tuple(map(str, range(len(texts)))))
+    rows = []
+    for i, line in enumerate(files.read_lines(path), 1):
+        if not line.strip():
+            continue
+        cells = line.split("\t")
+        if not 2 <= len(cells) <= 3 or not cells[0].strip() or not cells[1].strip():
+            raise UserError(f"{path}:{i}: {line[:40]!r} is not `label <tab> text` or `label <tab> text <tab> group`")
+        rows.append((cells[1].strip(), cells[0].strip(), cells[2].strip() if len(cells) == 3 else f"line {i}"))
+    return Labelled(*map(tuple, zip(*rows, strict=True)))
+
+
+def cells_of(table: Mapping[str, np.ndarray], column: str, path: str | Path) -> list[str]:
+    """A column in which no cell is empty; ValueError where one is."""
+    if len(empty := np.flatnonzero(table[column] == "")):
+        what = f"{len(empty)} rows have no {column!r}, the first is row {empty[0] + 1}"
+        raise UserError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
+    return table[column].tolist()
+
+
+def read_folder(path: Path) -> Labelled:
+    """One folder a class, one .txt file a text."""
+    found = [(file.parent.name, file) for file in sorted(path.glob("*/*.txt"))]
+    if not found:
+        raise UserError(f"{path}: holds no folder with .txt files, one folder a class")
+    texts = [" ".join(files.read_text(file).split()) for _, file in found]
+    return Labelled(tuple(texts), tuple(name for name, _ in found), tuple(str(file) for _, file in found))
+
+
+def tokenizer_of(texts: Sequence[str], unit: Unit, vocab: int, least: int, lower: bool) -> Tokenizer:
+    """The tokenizer of the training texts."""
+    if unit == "characters":
+        return Characters.of(texts, specials=SPECIALS)
+    if unit == "bytes":
+        return Bytes(specials=SPECIALS)
+    if unit == "words":
+        return Words.of(texts, size=vocab, least=least, lower=lower, specials=SPECIALS)
+    raise UserError(f"unit = {unit!r} is not one of characters, bytes, words")
+
+
+def in_rows(tokens: Sequence[Tokens], tokenizer: Tokenizer, time: int) -> Int[np.ndarray, "n time"]:
+    """Tokens in rows of `time`, cut or padded with 0; a text without any token is one unknown."""
+    if time < 1:
+        raise UserError(f"time = {time} must be 1 or more: the tokens of a text")
+    rows = np.zeros((len(tokens), time), np.int32)
+    for row, found in zip(rows, tokens, strict=True):
+        row[: len(found)] = found[:time]
+        if not len(found):
+            row[0] = tokenizer.unknown
+    return rows
+
+
+# -- what needs no network --------------------------------------------------------------------------------------------
+
+
+def naive_bayes(data: Texts, *, split: str = "test", n: int = 3, alpha: float = 0.1) -> float:
+    """The accuracy of multinomial naive Bayes over token n-grams of 1 … n, trained on the training split.
+
+    argmax_c log P(c) + Σ_g log P(g | c),    P(g | c) = (count(g, c) + α) / (Σ_g' count(g', c) + α·V)
+    """
+    classes = len(data.classes)
+
+    def grams(row: np.ndarray) -> list[tuple[int, ...]]:
+        tokens = row[row != 0].tolist()
+        return [tuple(tokens[i : i + k]) for k in range(1, n + 1) for i in range(len(tokens) - k + 1)]
+
+    counts = [Counter() for _ in range(classes)]
+    train = data.splits["train"]
+    for row, label in zip(train["x"], train["y"], strict=True):
+        counts[label].update(grams(row))
+    vocabulary = set().union(*counts)
+    totals = np.log([sum(c.values()) + alpha * len(vocabulary) for c in counts])
+    prior = np.log(np.bincount(train["y"], minlength=classes) / len(train["y"]))
+    hits = 0
+    for row, label in zip(data.splits[split]["x"], data.splits[split]["y"], strict=True):
+        known = [g for g in grams(row) if g in vocabulary]
+        scores = prior + [sum(np.log(c.get(g, 0) + alpha) for g in known) for c in counts] - len(known) * totals
+        hits += int(scores.argmax() == label)
+    return hits / len(data.splits[split]["y"])

@@ -1,0 +1,205 @@
+"""Image sets: digits as scikit-learn has them, clothing as Fashion-MNIST has it, MNIST and CIFAR from folders written here."""
+
+import gzip
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+import sklearn.datasets
+
+from jaxdl.data.files import BUNDLED
+from jaxdl.data.image import vision
+from tests.programs import one_program
+
+PARTS = ("train", "validation", "test")
+
+CLOTHING = {
+    "x_train": "4a43ac75246b3640d737050183c132c5",
+    "y_train": "b235ccec277a9a60d4dde40b30ab14f1",
+    "x_test": "10c7e2526e29126ab9b22ee3a02fe21e",
+    "y_test": "8e1f570fe59836a9a0983cc9352779c1",
+}
+"""MD5 of the arrays, counted off the original files by hand: the first 1,000 and 200 of each class, in their order."""
+
+
+def joined(data, key, parts=PARTS):
+    return np.concatenate([data.splits[part][key] for part in parts])
+
+
+def pictures(n, *shape, classes=10, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, *shape), dtype=np.uint8), np.arange(n, dtype=np.uint8) % classes
+
+
+def rows(x, y):
+    """The set of examples, whatever their order."""
+    return {(image.tobytes(), int(label)) for image, label in zip(x, y, strict=True)}
+
+
+def test_digits_are_those_of_scikit_learn():
+    data, peer = vision.digits(batch=32), sklearn.datasets.load_digits()
+    assert data.splits["train"]["x"].dtype == np.uint8
+    assert [data.size(part) for part in PARTS] == [1258, 270, 269]
+    assert rows(joined(data, "x"), joined(data, "y")) == rows(peer.images.astype(np.uint8), peer.target)
+    prepared, out = one_program(
+        lambda x: ((batch := data.prepare({"x": x}))["x"], data.standardise(batch)["x"]), data.splits["train"]["x"]
+    )
+    assert (prepared.min(), prepared.max()) == (0.0, 1.0)
+    np.testing.assert_allclose((out.mean(), out.std()), (0, 1), atol=1e-5)
+    assert vision.digits(batch=32) is data
+
+
+def test_clothing_is_a_balanced_part_of_fashion_mnist():
+    """Its first labels are those of the original; so are, nearly, the mean and the deviation (0.2860 and 0.3530)."""
+    data = vision.clothing(batch=32)
+    assert [data.splits[part]["x"].shape for part in PARTS] == [(n, 28, 28, 1) for n in (9000, 1000, 2000)]
+    assert all((np.bincount(data.splits[part]["y"]) == data.size(part) // 10).all() for part in PARTS)
+    np.testing.assert_allclose((*data.standardise.mean, *data.standardise.std), (0.2860, 0.3530), rtol=0.01)
+    assert data.classes[9] == "ankle boot"
+    assert vision.clothing(batch=32) is data
+    with np.load(BUNDLED / "clothing.npz") as arrays:
+        assert arrays["y_train"][:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+        assert arrays["y_test"][:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+        assert {name: hashlib.md5(array.tobytes()).hexdigest() for name, array in arrays.items()} == CLOTHING
+
+
+def test_the_file_of_clothing_is_small_and_its_licence_lies_beside_it():
+    assert (BUNDLED / "clothing.npz").stat().st_size < 6e6
+    assert "MIT" in (BUNDLED / "LICENSE.fashion-mnist").read_text(encoding="utf-8")
+
+
+def write_idx(path, array, *, packed):
+    content = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+
+def mnist_folder(folder, *, packed=True, dot="-"):
+    folder.mkdir(parents=True, exist_ok=True)
+    sets = {"train": pictures(200, 28, 28), "t10k": pictures(40, 28, 28, seed=1)}
+    for prefix, (x, y) in sets.items():
+        for array, kind in ((x, "images-idx3"), (y, "labels-idx1")):
+            name = f"{prefix}-{kind}-ubyte".replace("-idx", f"{dot}idx") + (".gz" if packed else "")
+            write_idx(folder / name, array, packed=packed)
+    return sets
+
+
+@pytest.mark.parametrize("load", [vision.mnist, vision.fashion_mnist])
+@pytest.mark.parametrize(("packed", "dot", "inner"), [(True, "-", ""), (False, "-", "raw"), (False, ".", "")])
+def test_mnist_from_idx_files(tmp_path, load, packed, dot, inner):
+    sets = mnist_folder(tmp_path / inner, packed=packed, dot=dot)
+    data = load(batch=8, folder=tmp_path)
+    assert data.splits["train"]["x"].shape == (180, 28, 28, 1)
+    np.testing.assert_array_equal(np.bincount(data.splits["validation"]["y"]), 2)  # a tenth of each class
+    assert rows(joined(data, "x", PARTS[:2]), joined(data, "y", PARTS[:2])) == rows(*sets["train"])
+    np.testing.assert_array_equal(data.splits["test"]["x"][..., 0], sets["t10k"][0])
+    assert data.split.startswith("180 train / 20 validation: one random draw for every seed, stratified by class")
+    assert data.split.endswith("; 40 test as given")
+    pixels = data.splits["train"]["x"] / 255.0
+    np.testing.assert_allclose((data.standardise.mean[0], data.standardise.std[0]), (pixels.mean(), pixels.std()))
+
+
+def test_mnist_from_an_npz_file(tmp_path):
+    (x, y), test = pictures(200, 28, 28), pictures(40, 28, 28, seed=1)
+    np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y, x_test=test[0], y_test=test[1])
+    data = vision.mnist(batch=8, folder=str(tmp_path))
+    assert rows(joined(data, "x"), joined(data, "y")) == rows(x, y) | rows(*test)
+    same = vision.npz(tmp_path / "mnist.npz", batch=8)
+    np.testing.assert_array_equal(same.splits["train"]["x"], data.splits["train"]["x"])
+
+
+def test_npz_of_floats_with_its_own_validation(tmp_path):
+    x, y = pictures(50, 4, 4, 3, classes=2)
+    arrays = {
+        f"{key}_{part}": a for part in ("train", "validation") for key, a in (("x", x / 255.0), ("y", y[:, None]))
+    }
+    np.savez(tmp_path / "own.npz", **arrays)
+    data = vision.npz(tmp_path / "own.npz", batch=5, classes=("cat", "dog"))
+    assert {part: data.size(part) for part in data.splits} == {"train": 42, "validation": 50, "test": 8}
+    assert data.maximum == 1.0
+    assert data.splits["train"]["x"].dtype == np.float32
+    np.testing.assert_allclose(data.prepare({"x": data.splits["train"]["x"]})["x"], data.splits["train"]["x"])
+
+
+def cifar_record(x, y, coarse=None):
+    labels = y[:, None] if coarse is None else np.stack([coarse, y], 1)
+    return np.concatenate([labels, x.transpose(0, 3, 1, 2).reshape(len(x), -1)], 1).astype(np.uint8).tobytes()
+
+
+def test_cifar(tmp_path):
+    for inner in ("", "cifar-10-batches-bin"):
+        folder = tmp_path / f"ten{inner}"
+        (folder / inner).mkdir(parents=True)
+        x, y = pictures(100, 32, 32, 3)
+        for i in range(5):
+            part = slice(20 * i, 20 * i + 20)
+            (folder / inner / f"data_batch_{i + 1}.bin").write_bytes(cifar_record(x[part], y[part]))
+        (folder / inner / "test_batch.bin").write_bytes(cifar_record(x[:10], y[:10]))
+        data = vision.cifar10(batch=8, folder=folder)
+        assert rows(joined(data, "x", PARTS[:2]), joined(data, "y", PARTS[:2])) == rows(x, y)
+        np.testing.assert_array_equal(data.splits["test"]["x"], x[:10])
+    x, y = pictures(1000, 32, 32, 3, classes=100)
+    (tmp_path / "train.bin").write_bytes(cifar_record(x, y, coarse=y // 5))
+    (tmp_path / "test.bin").write_bytes(cifar_record(x[:9], y[:9], coarse=y[:9] // 5))
+    data = vision.cifar100(batch=8, folder=tmp_path)
+    assert rows(joined(data, "x", PARTS[:2]), joined(data, "y", PARTS[:2])) == rows(x, y)
+    assert len(data.classes) == 100
+
+
+def test_reading_a_file_to_predict(tmp_path):
+    from PIL import Image
+
+    data = vision.digits(batch=32)
+    Image.fromarray(np.full((16, 16, 3), 255, np.uint8)).save(tmp_path / "white.png")
+    white = data.read(tmp_path / "white.png")["x"]
+    np.testing.assert_array_equal(white, np.full((1, 8, 8, 1), 16, np.uint8))
+    assert white.dtype == np.uint8
+    x = data.splits["test"]["x"][:3]
+    for array in (x, x[..., 0], x[0], x[0, ..., 0]):
+        np.save(tmp_path / "some.npy", array)
+        np.testing.assert_array_equal(data.read(tmp_path / "some.npy")["x"], array.reshape(-1, 8, 8, 1))
+    np.save(tmp_path / "some.npy", np.zeros((3, 4, 16)))
+    with pytest.raises(
+        ValueError, match=r"some\.npy: an array of shape \(3, 4, 16\) holds no images of shape \(8, 8, 1\)"
+    ):
+        data.read(tmp_path / "some.npy")
+
+
+def test_the_arrays_of_the_caller_stay_writeable():
+    x, y = pictures(60, 4, 4, 3)
+    data = vision.images((x, y), (x, y), batch=4, name="t", classes="abcdefghij")
+    x[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        data.splits["test"]["x"][0] = 0
+
+
+def test_errors(tmp_path):
+    x, y = pictures(40, 4, 4)
+
+    def build(train=(x, y), test=None, classes="abcdefghij"):
+        return vision.images(train, test, batch=4, name="t", classes=classes)
+
+    with pytest.raises(ValueError, match="t, train: label 3 of row 3 is not one of 0 … 2"):
+        build(classes="abc")
+    with pytest.raises(ValueError, match=r"t, train: 1 values are not finite, the first .* in row 1, position"):
+        build((np.where(np.arange(640).reshape(40, 4, 4) == 21, np.nan, 0.0), y))
+    with pytest.raises(ValueError, match="t: images must have one shape"):
+        build(test=pictures(4, 5, 4))
+    with pytest.raises(ValueError, match=r"t, train: expected images .* got \(40, 4\), 40"):
+        build((x[..., 0], y))
+    with pytest.raises(ValueError, match=r"t, train: expected images .* got \(0, 4, 4, 1\), 0"):
+        build((x[:0], y[:0]))
+    with pytest.raises(FileNotFoundError, match="absent: no such folder"):
+        vision.mnist(folder=tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match=r"holds neither train-images-idx3-ubyte.* nor exactly one npz"):
+        vision.mnist(folder=tmp_path)
+    mnist_folder(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"t10k-labels-idx1-ubyte: no such file \(nor with \.gz\)"):
+        vision.mnist(folder=tmp_path)
+    (tmp_path / "data_batch_1").write_bytes(b"pickle")
+    with pytest.raises(ValueError, match=r"reading pickles can run code; unpack cifar-10-binary\.tar\.gz"):
+        vision.cifar10(folder=tmp_path)
+    np.savez(tmp_path / "own.npz", x_train=x)
+    with pytest.raises(ValueError, match=r"own\.npz: has no array 'y_train'; it has x_train"):
+        vision.npz(tmp_path / "own.npz", batch=2)
