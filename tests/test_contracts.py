@@ -111,6 +111,7 @@ def test_the_least_of_each_trains_evaluates_and_reports(run):
     assert (run.folder / "plots" / "slope.png").read_bytes() == b"a picture"
 
 
+@pytest.mark.programs(16, "a whole run, stopped early")
 def test_early_stopping_by_the_metric_of_a_report(tmp_path):
     def stopped(*, lr: float = 0.0) -> jaxdl.Experiment:
         exp = config(lr=lr)
