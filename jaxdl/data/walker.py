@@ -23,7 +23,7 @@ BROKEN, AGAIN, BARE = "broken links", "links to a folder that is read already", 
 
 @dataclass(frozen=True)
 class Found:
-    """What `find_files` found: the paths of the files to read, and how many of each kind are left out."""
+    """What `list_files` found: the paths of the files to read, and how many of each kind are left out."""
 
     files: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ def existing_folder(folder: str | Path) -> Path:
     return folder
 
 
-def find_files(folder: str | Path, suffixes: Collection[str], *, deep: bool = True) -> Found:
+def list_files(folder: str | Path, suffixes: Collection[str], *, deep: bool = True) -> Found:
     """Find the files with one of these suffixes in a folder and all folders below it.
 
     Args:
@@ -102,7 +102,7 @@ def one_folder_a_class(
 
     Args:
         folder: holds the subfolders; files of folders inside one of them are of its class, too.
-        suffixes: as of `find_files`.
+        suffixes: as of `list_files`.
         skip: subfolders of these names are no classes.
 
     Errors: UserError for a class that holds files of other kinds only. An empty subfolder is no class; a note says so.
@@ -111,7 +111,7 @@ def one_folder_a_class(
     for name in subfolders(folder):
         if skip(name):
             continue
-        found = find_files(Path(folder, name), suffixes)
+        found = list_files(Path(folder, name), suffixes)
         if found.files:
             classes[name] = found.files
         elif found.left_out:
@@ -121,7 +121,7 @@ def one_folder_a_class(
             )
         if not found.files or found.left_out:
             notes.append(f"class {name}: {found.unread() + ' not read' if found.left_out else 'an empty folder'}")
-    loose = find_files(folder, suffixes, deep=False).files
+    loose = list_files(folder, suffixes, deep=False).files
     if loose and classes:
         notes.append(f"beside the folders of the classes: {len(loose)} not read")
     return classes, tuple(notes)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jaxdl.data.walker import find_files, one_folder_a_class, subfolders
+from jaxdl.data.walker import list_files, one_folder_a_class, subfolders
 from jaxdl.types import UserError
 
 
@@ -23,17 +23,17 @@ def test_hidden_files_and_those_of_the_system_are_left_out_and_not_counted(tmp_p
     root = tmp_path / ".cache" / "set"  # the root and what is above it may be hidden
     write(root, "b/1.png", "a/2.PNG", "a/deep/3.png", ".ipynb_checkpoints/1.png", "a/.Trash/2.png", "a/._2.PNG")
     write(root, "__MACOSX/a/1.png", "a/Thumbs.db", "a/.DS_Store", "desktop.ini", "a/@eaDir/2.png")
-    found = find_files(root, {".png"})
+    found = list_files(root, {".png"})
     assert names(found, root) == ["a/2.PNG", "a/deep/3.png", "b/1.png"]
     assert not found.left_out
     assert found.unread() == ""
     assert subfolders(root) == ["a", "b"]
-    assert names(find_files(root / "a", {".png"}, deep=False), root) == ["a/2.PNG"]
+    assert names(list_files(root / "a", {".png"}, deep=False), root) == ["a/2.PNG"]
 
 
 def test_what_is_not_read_is_counted_by_suffix(tmp_path):
     write(tmp_path, "a.txt", "b.jfif", "c.JFIF", "README", "d.png", "e.trans.txt")
-    found = find_files(tmp_path, {".png", ".trans.txt"})
+    found = list_files(tmp_path, {".png", ".trans.txt"})
     assert names(found, tmp_path) == ["d.png", "e.trans.txt"]
     assert found.left_out == {".jfif": 2, ".txt": 1, "without a suffix": 1}
     assert found.unread() == "2 .jfif, 1 .txt, 1 without a suffix"
@@ -48,7 +48,7 @@ def test_links_are_followed_and_loops_are_noticed(tmp_path):
     (outside / "deep" / "up").symlink_to(root)  # root/b/deep/up is root again
     (root / "a" / "0").symlink_to(root / "z")  # comes first in the order, and is yet the link that is left out
     (root / "gone.png").symlink_to(tmp_path / "nowhere")
-    found = find_files(root, {".png"})
+    found = list_files(root, {".png"})
     assert names(found, root) == ["a/1.png", "a/file.png", "b/3.png", "b/deep/4.png", "z/2.png"]
     assert found.left_out == {"broken links": 1, "links to a folder that is read already": 2}
 
@@ -60,7 +60,7 @@ def test_folders_that_link_to_each_other_are_read_once(tmp_path):
     for place in places:
         for other in places:
             (place / f"to{other.name}").symlink_to(other)
-    found = find_files(tmp_path, {".png"})
+    found = list_files(tmp_path, {".png"})
     assert len(found.files) == 12
     assert sum(found.left_out.values()) == 144
 
@@ -85,6 +85,6 @@ def test_a_class_that_loses_all_its_files_is_an_error(tmp_path):
 def test_no_folder_and_a_file(tmp_path):
     write(tmp_path, "a.png")
     with pytest.raises(FileNotFoundError, match="absent"):
-        find_files(tmp_path / "absent", {".png"})
+        list_files(tmp_path / "absent", {".png"})
     with pytest.raises(UserError, match=r"a\.png"):
-        find_files(tmp_path / "a.png", {".png"})
+        list_files(tmp_path / "a.png", {".png"})
