@@ -20,6 +20,7 @@ from jaxdl.counts import check_counts
 from jaxdl.data import files
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import split
+from jaxdl.data.table.csv import read_csv
 from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, summary
 from jaxdl.types import UserError
 
@@ -54,7 +55,9 @@ class Texts(InMemory):
         """The lines of a text file, one text each (empty ones are left out), or a CSV file's column, for predictions."""
         if Path(path).suffix.lower() == ".csv":
             return {
-                "x": self.encode(cells_of(files.read_csv(path, names=(self.column,), others=False), self.column, path))
+                "x": self.encode(
+                    cells_of(read_csv(path, names=(self.column,), columns=(self.column,)), self.column, path)
+                )
             }
         return {"x": self.encode([line for line in files.read_lines(path) if line.strip()])}
 
@@ -157,7 +160,7 @@ def read_labelled(path: Path, *, text: str = "text", label: str = "label") -> La
     if path.is_dir():
         return read_folder(path)
     if path.suffix.lower() == ".csv":
-        table = files.read_csv(path, names=(text, label), others=False)
+        table = read_csv(path, names=(text, label), columns=(text, label), verbatim=(label,))
         labels, texts = cells_of(table, label, path), cells_of(table, text, path)
         return Labelled(tuple(texts), tuple(labels), tuple(map(str, range(len(texts)))))
     rows = []
