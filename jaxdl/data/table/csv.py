@@ -149,11 +149,12 @@ class _Column:
         return notation or f"list {self.name!r} as categorical if it holds names"
 
     def joined(self) -> np.ndarray:
-        if self.numbers or not (self.text or self.word):
-            return np.concatenate(
-                [np.full(len(b), np.nan) if not isinstance(b, np.ndarray) else b for b in self.blocks]
-            )
-        return np.concatenate([_objects(block) for block in self.blocks])
+        """All blocks; a column without any number or word is one of missing numbers."""
+        if not self.numbers:
+            cells = np.concatenate([_objects(block) for block in self.blocks])
+            if self.text or self.word or (cells != "").any():
+                return cells
+        return np.concatenate([b if isinstance(b, np.ndarray) else np.full(len(b), np.nan) for b in self.blocks])
 
 
 def _arrow() -> tuple[Any, Any]:
