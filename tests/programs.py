@@ -108,6 +108,5 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.section(f"the {SHOWN} dearest of {len(cost)} tests")
     for name, seconds in cost.most_common(SHOWN):
         terminalreporter.write_line(f"{seconds:7.1f} CPU s {programs[name]:4} programs  {name}")
-    terminalreporter.write_line(
-        f"{sum(cost.values()):7.1f} CPU s {sum(programs.values()):4} programs  in all test calls, and {fixtures:.1f} CPU s in fixtures"
-    )
+    calls = f"{sum(cost.values()):7.1f} CPU s {sum(programs.values()):4} programs"
+    terminalreporter.write_line(f"{calls}  in all test calls, and {fixtures:.1f} CPU s in fixtures")
