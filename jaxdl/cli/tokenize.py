@@ -59,5 +59,6 @@ def run(args: Sequence[str]) -> int:
     for note in notes:
         print(f"note: {note.message}", file=sys.stderr)
     sizes = " and ".join(f"{splits[split]['tokens']:,} {split}" for split in splits)
-    print(f"{options.output}: {sizes} tokens of {bits} bits in {len(manifest['shards'])} shards, vocabulary {manifest['vocab']:,}")
+    what = f"{len(manifest['shards'])} shards, vocabulary {manifest['vocab']:,}"
+    print(f"{options.output}: {sizes} tokens of {bits} bits in {what}")
     return 0

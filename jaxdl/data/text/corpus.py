@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from jaxdl.data import files
+from jaxdl.data.text.parquet import parquet_texts, row_groups
 from jaxdl.data.walker import list_files, tell
 from jaxdl.types import UserError
 
@@ -27,7 +28,7 @@ DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True)
-class Unit:
+class CorpusUnit:
     """A part of a file: bytes `start` to `stop`, of a parquet file groups of rows. What begins in it is of it."""
 
     file: str
@@ -58,27 +59,27 @@ def find_corpus(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def units_of(path: Path, field: str, size: int = UNIT) -> list[Unit]:
+def units_of(path: Path, field: str, size: int = UNIT) -> list[CorpusUnit]:
     """The units of a file."""
     suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     kind = "json" if suffix.lower() in JSON else "parquet" if suffix.lower() in PARQUET else "text"
     if kind == "parquet":
-        return _row_groups(path, field, size)
+        return [CorpusUnit(str(path), start, stop, kind) for start, stop in row_groups(path, field, size)]
     with path.open("rb") as file:
         first = file.read(64)
     if first[:2] == b"\x1f\x8b":
-        return [Unit(str(path), 0, 1, f"{kind}.gz")]
+        return [CorpusUnit(str(path), 0, 1, f"{kind}.gz")]
     if kind == "json" and first.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
         raise UserError(f"{path}: is one JSON array: give JSON lines, one object a line")
     total = path.stat().st_size
-    return [Unit(str(path), start, min(start + size, total), kind) for start in range(0, total, size)]
+    return [CorpusUnit(str(path), start, min(start + size, total), kind) for start in range(0, total, size)]
 
 
-def documents(unit: Unit, field: str) -> Iterator[str]:
+def read_documents(unit: CorpusUnit, field: str) -> Iterator[str]:
     """The documents that begin in a unit, without empty ones. Errors: UserError of one line that names the file and the place."""
     try:
         if unit.kind == "parquet":
-            yield from _rows(unit, field)
+            yield from parquet_texts(unit.file, unit.start, unit.stop, field)
             return
         packed = unit.kind.endswith(".gz")
         with gzip.open(unit.file) if packed else open(unit.file, "rb") as file:
@@ -90,7 +91,7 @@ def documents(unit: Unit, field: str) -> Iterator[str]:
         raise UserError(f"{unit.file}: cannot be read ({error.strerror or error})") from None
 
 
-def _begin(file: Any, unit: Unit) -> int:
+def _begin(file: Any, unit: CorpusUnit) -> int:
     """Go to the first line that begins in the unit."""
     if not unit.start:
         return len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else file.seek(0)
@@ -100,13 +101,15 @@ def _begin(file: Any, unit: Unit) -> int:
     return file.tell()
 
 
-def _pieces(file: Any, unit: Unit, stop: int | None, field: str) -> Iterator[str]:
+def _pieces(file: Any, unit: CorpusUnit, stop: int | None, field: str) -> Iterator[str]:
     del field
     decoder, at, inside = codecs.getincrementaldecoder("utf-8")(), _begin(file, unit), False
     while stop is None or at < stop or inside:  # a long line that is cut belongs to one unit
-        piece = file.read(PIECE if stop is None or inside else min(PIECE, stop - at))
-        if piece and not piece.endswith(b"\n"):
-            piece += file.readline(LONGEST)
+        if stop is None or at < stop:
+            piece = file.read(PIECE if stop is None else min(PIECE, stop - at))
+            piece += b"" if piece.endswith(b"\n") else file.readline(LONGEST)
+        else:
+            piece = file.readline(LONGEST)
         at, inside = at + len(piece), not piece.endswith(b"\n")
         try:
             text = decoder.decode(piece, final=not piece).replace("\r\n", "\n")
@@ -119,7 +122,7 @@ def _pieces(file: Any, unit: Unit, stop: int | None, field: str) -> Iterator[str
             yield text
 
 
-def _objects(file: Any, unit: Unit, stop: int | None, field: str) -> Iterator[str]:
+def _objects(file: Any, unit: CorpusUnit, stop: int | None, field: str) -> Iterator[str]:
     at = _begin(file, unit)
     while stop is None or at < stop:
         line = file.readline()
@@ -145,49 +148,9 @@ def _wrong(error: Exception, line: bytes, field: str) -> str:
     return f"is no line of JSON with a field {field!r}: {shown[:40]!r}"
 
 
-def _line_number(unit: Unit, at: int) -> int:
+def _line_number(unit: CorpusUnit, at: int) -> int:
     with gzip.open(unit.file) if unit.kind.endswith(".gz") else open(unit.file, "rb") as file:
         number = 1
         while at > 0 and (block := file.read(min(at, LONGEST))):
             number, at = number + block.count(b"\n"), at - len(block)
     return number
-
-
-def _parquet(file: str | BinaryIO, field: str) -> Any:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        found = parquet.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{file}: is not a readable parquet file ({' '.join(str(error).split())})") from None
-    names = found.schema_arrow.names
-    if field not in names:
-        raise UserError(f"{file}: has no column {field!r}; it has {', '.join(names)} (--field)")
-    kind = found.schema_arrow.field(field).type
-    if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
-        raise UserError(f"{file}: column {field!r} holds no text but {kind}")
-    return found
-
-
-def _row_groups(path: Path, field: str, size: int) -> list[Unit]:
-    """Groups of rows that follow each other, in units of about `size` bytes of the column."""
-    found = _parquet(str(path), field)
-    column, units, start, room = found.schema_arrow.names.index(field), [], 0, size
-    for group in range(found.metadata.num_row_groups):
-        room -= found.metadata.row_group(group).column(column).total_uncompressed_size
-        if room <= 0 or group == found.metadata.num_row_groups - 1:
-            units.append(Unit(str(path), start, group + 1, "parquet"))
-            start, room = group + 1, size
-    return units
-
-
-def _rows(unit: Unit, field: str) -> Iterator[str]:
-    import pyarrow
-
-    found, groups = _parquet(unit.file, field), range(unit.start, unit.stop)
-    try:
-        for some in found.iter_batches(batch_size=256, row_groups=groups, columns=[field], use_threads=False):
-            yield from filter(None, some.column(0).to_pylist())
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{unit.file}: is not a readable parquet file ({' '.join(str(error).split())})") from None

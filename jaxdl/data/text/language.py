@@ -25,7 +25,18 @@ from jaxdl.data.text.token_shards import TokenShards, shards
 from jaxdl.data.text.tokenizers import Tokenizer, named, summary
 from jaxdl.types import Batch, UserError
 
-__all__ = ["IGNORE", "Stream", "Text", "TokenShards", "TokenWindows", "cut", "divide", "documents", "pack", "python_topics"]
+__all__ = [
+    "IGNORE",
+    "Stream",
+    "Text",
+    "TokenShards",
+    "TokenWindows",
+    "cut",
+    "divide",
+    "documents",
+    "pack",
+    "python_topics",
+]
 __all__ += ["read_any_text", "shards", "windows"]
 
 FRACTIONS = {"train": 0.9, "validation": 0.1}
@@ -79,7 +90,9 @@ class TokenWindows(Text):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch * self.splits["train"]["x"].size >= 2**31:
-            raise UserError(f"{self.name}: batch · tokens passes 2³¹; take a smaller batch, or contiguous=True, or `shards`")
+            raise UserError(
+                f"{self.name}: batch · tokens passes 2³¹; take a smaller batch, or contiguous=True, or `shards`"
+            )
 
     @cached_property
     def _text(self) -> Mapping[str, np.ndarray]:

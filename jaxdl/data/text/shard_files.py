@@ -8,14 +8,15 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import FileIO
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxdl.data.text.corpus import Unit, documents
+from jaxdl.data.text.corpus import CorpusUnit, read_documents
 from jaxdl.data.text.tokenizers import Tokenizer
 from jaxdl.types import UserError
 
@@ -67,7 +68,7 @@ def known_records(folder: Path, count: int) -> dict[int, dict[str, Any]]:
     return found
 
 
-def checksum(path: Path) -> int:
+def crc32_of(path: Path) -> int:
     """CRC-32 of a file."""
     crc = 0
     with path.open("rb") as file:
@@ -83,7 +84,7 @@ def _whole(job: Job, record: Mapping[str, Any]) -> bool:
             not shard
             or (
                 (path := job.folder / shard["file"]).stat().st_size == shard["tokens"] * job.dtype.itemsize
-                and checksum(path) == shard["crc32"]
+                and crc32_of(path) == shard["crc32"]
             )
             for shard in record.values()
         )
@@ -91,7 +92,7 @@ def _whole(job: Job, record: Mapping[str, Any]) -> bool:
         return False
 
 
-def make_shards(job: Job, number: int, unit: Unit, known: Mapping[str, Any] | None) -> dict[str, Any]:
+def make_shards(job: Job, number: int, unit: CorpusUnit, known: Mapping[str, Any] | None) -> dict[str, Any]:
     """Write the shards of a unit, unless they are there and whole; split -> file, tokens, documents, characters, crc32."""
     if known is not None and _whole(job, known):
         return dict(known)
@@ -101,7 +102,7 @@ def make_shards(job: Job, number: int, unit: Unit, known: Mapping[str, Any] | No
     end = np.array([] if job.tokenizer.end is None else [job.tokenizer.end], np.int32)
     try:
         with parts["train"].open("wb") as train, parts["validation"].open("wb") as validation:
-            for texts in _batched(documents(unit, job.field)):
+            for texts in _batched(read_documents(unit, job.field)):
                 try:
                     splits = [split_of(text, job.validation) for text in texts]
                 except UnicodeEncodeError as error:
@@ -206,7 +207,9 @@ def read_manifest(path: Path, stamp: int) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file: {AGAIN}") from None
     except (ValueError, LookupError, TypeError) as error:
-        raise error if isinstance(error, UserError) else UserError(f"{path / 'manifest.json'}: is damaged: {AGAIN}") from None
+        raise (
+            error if isinstance(error, UserError) else UserError(f"{path / 'manifest.json'}: is damaged: {AGAIN}")
+        ) from None
     return found
 
 
@@ -214,7 +217,7 @@ def read_manifest(path: Path, stamp: int) -> dict[str, Any]:
 def check_shards(path: Path, stamp: int) -> None:
     """UserError for a shard whose checksum differs."""
     for shard in read_manifest(path, stamp)["shards"]:
-        if checksum(path / shard["file"]) != shard["crc32"]:
+        if crc32_of(path / shard["file"]) != shard["crc32"]:
             raise UserError(f"{path / shard['file']}: is damaged (its checksum differs): {AGAIN}")
 
 
@@ -224,7 +227,7 @@ class Tokens:
     def __init__(self, paths: Sequence[Path], counts: Sequence[int], dtype: np.dtype, vocab: int):
         self.paths, self.dtype, self.vocab = paths, dtype, vocab
         self.ends = list(accumulate(counts))
-        self.opened: dict[int, BinaryIO] = {}
+        self.opened: dict[int, FileIO] = {}
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -249,10 +252,10 @@ class Tokens:
             if number not in self.opened:
                 if len(self.opened) >= OPEN:
                     self.opened.pop(next(iter(self.opened))).close()
-                self.opened[number] = path.open("rb", buffering=0)
+                self.opened[number] = FileIO(path)
             first = self.ends[number - 1] if number else 0
             self.opened[number].seek((start - first) * self.dtype.itemsize)
-            found = self.opened[number].readinto(memoryview(into).cast("B"))
+            found = self.opened[number].readinto(into.view(np.uint8))
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}): {AGAIN}") from None
         if found != into.nbytes:

@@ -72,7 +72,9 @@ class TokenShards(Data):
         check_counts(context=self.context, eval_rows=self.eval_rows, window=self.window)
         for split, tokens in self.tokens.items():
             if len(tokens) < (least := 2 * self.context if split == "train" else 2):
-                raise UserError(f"{self.name}: {len(tokens)} {split} tokens are too few, context = {self.context} needs {least}")
+                raise UserError(
+                    f"{self.name}: {len(tokens)} {split} tokens are too few, context = {self.context} needs {least}"
+                )
         check_batch(self)
 
     @property
@@ -105,7 +107,10 @@ class TokenShards(Data):
         """Where the windows of a step begin in the training tokens."""
         size = self.size("train")
         epoch, position = np.divmod(draw * self.batch + np.arange(self.batch), size)
-        windows, offset = permute(seed, epoch, position, size), permute(seed, epoch, np.zeros_like(position), self.context)
+        windows, offset = (
+            permute(seed, epoch, position, size),
+            permute(seed, epoch, np.zeros_like(position), self.context),
+        )
         return windows.astype(np.int64) * self.context + offset
 
     def span(self, draw: int) -> int:
@@ -118,7 +123,9 @@ class TokenShards(Data):
         source = self.blank_source()
         lengths = np.full(self.batch, self.context + 1)
         for draw in range(start, stop):
-            source["tokens"][draw % self.window] = self.tokens["train"].read(self.starts(seed, draw), lengths, self.context + 1)
+            source["tokens"][draw % self.window] = self.tokens["train"].read(
+                self.starts(seed, draw), lengths, self.context + 1
+            )
         return source
 
     def blank_source(self) -> dict[str, np.ndarray]:

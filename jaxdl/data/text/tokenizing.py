@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdl.counts import check_counts, check_numbers
-from jaxdl.data.text.corpus import Unit, documents, find_corpus, units_of
+from jaxdl.data.text.corpus import CorpusUnit, find_corpus, read_documents, units_of
 from jaxdl.data.text.shard_files import (
     FORMAT,
     Job,
@@ -161,19 +161,21 @@ def _agree(folder: Path, settings: Mapping[str, Any]) -> None:
         write_whole(plan, json.dumps(settings, indent=1).encode())
 
 
-def _sample(units: Sequence[Unit], field: str, validation: float) -> Iterator[str]:
+def _sample(units: Sequence[CorpusUnit], field: str, validation: float) -> Iterator[str]:
     """Training documents from the beginnings of units that are evenly spread over the corpus."""
     some = units[:: -(-len(units) // 32) or 1]
     for unit in some:
         room = LEARNED_FROM // len(some)
-        for text in documents(unit, field):
+        for text in read_documents(unit, field):
             if split_of(text, validation) == "train":
                 yield text
             if (room := room - len(text)) <= 0:
                 break
 
 
-def _all_shards(job: Job, units: Sequence[Unit], workers: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _all_shards(
+    job: Job, units: Sequence[CorpusUnit], workers: int, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """The records of all units, made where there are none yet."""
     known = known_records(job.folder, len(units))
     if workers == 1:
