@@ -91,7 +91,7 @@ def spoken_texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> 
     >>> spoken_texts(np.array([[2, 1, 0], [0, 0, 0]]), ("", "a", "b"), " ")
     ['b a', '']
     """
-    return [separator.join([symbols[i] for i in row if i > 0]) for row in np.asarray(tokens).tolist()]
+    return [separator.join(symbols[int(i)] for i in row if i > 0) for row in np.asarray(tokens).tolist()]
 
 
 def speech_commands(
