@@ -33,7 +33,10 @@ MOVED = {
 }
 """Old dotted name of a module -> its new one."""
 
-MOVED_NAMES = {("jaxdl.experiment", "main"): "jaxdl.cli.train"}
+MOVED_NAMES = {
+    ("jaxdl.experiment", "main"): "jaxdl.cli.train",
+    ("jaxdl.data.files", "read_csv"): "jaxdl.data.table.csv",
+}
 """(module, name in it) -> the module that has it now."""
 
 
