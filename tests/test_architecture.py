@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxdl"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -31,7 +33,7 @@ MAY_IMPORT = {
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "reports", "losses", "metrics", "decode"},
     "record": {"types", "counts", "reports", "runtime"},
-    "pretrained": {"types", "models"},
+    "pretrained": {"types", "models", "data"},
     "inspect": {"types", "runtime", "layers", "parameters", "calling"},
     "engine": {*SCIENCE, "reports", "runtime", "record"},
 }
@@ -235,6 +237,7 @@ IMPORTS = ("jaxdl", "jaxdl.losses.classification", "jaxdl.models.cnn", "jaxdl.ru
 """One after the other, lighter ones first: what one of them loads is still loaded after the next."""
 
 
+@pytest.mark.slow
 def test_importing_is_light():
     program = (
         "import importlib, sys\n"
