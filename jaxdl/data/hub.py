@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import files
 from jaxdl.data.arrays import TARGETS
 from jaxdl.data.audio.soundfiles import read_audio, to_int16
 from jaxdl.data.audio.spectrogram import LogMel
 from jaxdl.data.audio.speech import Recordings, padded_samples
-from jaxdl.data.huggingface import PARTS, hub_splits, local_splits
-from jaxdl.data.image.images import StreamedImages, stream_sizes
-from jaxdl.data.image.vision import images
+from jaxdl.data.huggingface import PARTS, hub_splits, local_splits, with_classes
+from jaxdl.data.image.images import StreamedImages, sizes
+from jaxdl.data.image.memory import images
+from jaxdl.data.image.reader import open_image
 from jaxdl.data.splits import with_all_parts
 from jaxdl.data.table.columns import from_columns
 from jaxdl.data.text.text_classes import Labelled, texts
@@ -75,10 +75,11 @@ def dataset(
     local = where if where.exists() else None
     inside = [local] if local is None or local.is_file() else sorted(local.rglob("*"))
     stamp = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in inside if p and p.is_file())
+    nothing: Any = lambda: None
     columns = x if x is None or isinstance(x, str) else tuple(x)
-    frozen = tuple(sorted(options.items()))
+    frozen = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in options.items()))
     return _dataset(
-        str(name), local, stamp, batch, columns, y, config, revision, stream, frozen, kept("tokenizer", lambda: None)
+        str(name), local, stamp, batch, columns, y, config, revision, stream, frozen, kept("tokenizer", nothing)
     )
 
 
@@ -92,6 +93,8 @@ def _dataset(name, local, stamp, batch, x, y, config, revision, stream, options,
     parts, notes = _parts(found, y, name)
     tell(name, notes)
     kind, classes = _kind(features, x), tuple(getattr(features[y], "names", None) or ())
+    if kind in ("Image", "Audio") and not classes:
+        parts, classes = with_classes(parts, y)
     if stream and kind != "Image":
         raise UserError(f"{name}: stream=True is for images, and {x!r} is {kind}")
     build = _streamed if stream else {"Image": _images, "Audio": _sounds, "string": _texts}.get(kind, _table)
@@ -184,7 +187,7 @@ def _decoded(rows: Any, x: str, size: Any, channels: int | None, name: str) -> n
         if channels is None:
             mode = Image.open(BytesIO(content_of(row[x]))).mode
             channels = 1 if mode in ("1", "L", "F") or mode.startswith("I") else 3
-        image = files.open_image(BytesIO(content_of(row[x])), channels=channels, name=f"{name}, {x} {i}")
+        image = open_image(BytesIO(content_of(row[x])), channels=channels, name=f"{name}, {x} {i}")
         if size is not None:
             image = ImageOps.fit(
                 image, (size, size) if isinstance(size, int) else size[::-1], Image.Resampling.BILINEAR
@@ -202,15 +205,14 @@ def _images(parts, x, y, classes, *, batch, name, size=None, channels=None) -> D
     for part, rows in parts.items():
         made[part] = _decoded(rows, x, size, channels, f"{name}, {part}"), _labels(rows, y)
         channels = made[part][0].shape[-1]
-    classes = classes or tuple(map(str, range(max(int(labels.max()) for _, labels in made.values()) + 1)))
     return images(made.pop("train"), batch=batch, name=name, classes=classes, **made)
 
 
 def _streamed(parts, x, y, classes, *, batch, name, image=224, workers=None, **options) -> Data:
     drawn, sentence = _drawn(parts, x, y, name)
     records = {part: Encoded(rows.select_columns([x, y]), x, y, _labels(rows, y)) for part, rows in drawn.items()}
-    sizes = stream_sizes(batch, image, workers, options)
-    return StreamedImages(records, batch, classes, name=name, split=sentence, **sizes)
+    fields = sizes(batch, image, workers, options)
+    return StreamedImages(records, batch, classes, name=name, split=sentence, **fields)
 
 
 def _texts(parts, x, y, classes, *, batch, name, **options) -> Data:

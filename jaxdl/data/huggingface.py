@@ -118,7 +118,7 @@ def _cached(place: Path, name: str, config: str | None, commit: str | None) -> P
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _prepared(folder: Path, name: str, place: Path) -> Mapping[str, Any]:
+def _prepared(folder: Path, name: str, place: Path) -> Any:
     """The splits in a folder of the cache."""
     _package()
     from datasets.packaged_modules.cache.cache import Cache
@@ -127,6 +127,15 @@ def _prepared(folder: Path, name: str, place: Path) -> Mapping[str, Any]:
     with _told(name):
         last = name.rpartition("/")[2]
         return Cache(str(place), last, config, version, commit, repo_id=name).as_dataset()
+
+
+def with_classes(parts: Mapping[str, Any], y: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Splits with class numbers as targets, and the names of the classes, where the features declare none."""
+    values = {value for rows in parts.values() for value in rows.unique(y)}
+    if all(isinstance(value, int) for value in values):
+        return {**parts}, tuple(map(str, range(max(values) + 1)))
+    names = sorted(map(str, values))
+    return {part: rows.cast_column(y, _package().ClassLabel(names=names)) for part, rows in parts.items()}, tuple(names)
 
 
 def _endpoint() -> str:

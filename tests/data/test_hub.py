@@ -14,7 +14,7 @@ from PIL import Image
 from jaxdl.data import hub, huggingface
 from jaxdl.data.audio.speech import Recordings
 from jaxdl.data.image.images import StreamedImages
-from jaxdl.data.image.vision import Images
+from jaxdl.data.image.memory import Images
 from jaxdl.data.table.tabular import Table
 from jaxdl.data.text.text_classes import Texts
 from jaxdl.types import UserError
@@ -128,6 +128,18 @@ def test_equal_images_stand_in_one_part(library, tmp_path):
             parts.setdefault(records[i][0], set()).add(part)
     assert len(parts) == 38
     assert all(len(found) == 1 for found in parts.values())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_labels_that_are_names_or_numbers(library, tmp_path, stream):
+    made = pictures(library, range(40))
+    options = {"stream": True, "image": 8, "workers": 0} if stream else {}
+    for name, column in (("names", [f"kind {i % 3}" for i in range(40)]), ("numbers", [i % 3 for i in range(40)])):
+        rows = made.remove_columns("label").add_column("label", column)
+        rows.to_parquet(str(tmp_path / f"{name}.parquet"))
+        data = hub.dataset(tmp_path / f"{name}.parquet", batch=4, **options)
+        assert data.classes == (("kind 0", "kind 1", "kind 2") if name == "names" else ("0", "1", "2"))
+        assert sorted(np.concatenate([part["y"] for part in data.splits.values()])) == sorted(i % 3 for i in range(40))
 
 
 def test_texts(library, tmp_path):
