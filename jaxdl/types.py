@@ -257,6 +257,13 @@ class Data:
         """What a person reads of predictions: `{"text": [...]}`."""
         return {}
 
+    merged: tuple[str, ...] = ()
+    """Columns that a device holds less a constant, because float32 would merge their values."""
+
+    def in_units(self, values: Any) -> Any:
+        """Predictions or targets of a device in the unit of the data's source, in 64 bits where 32 are too few."""
+        return values
+
     def words(self, tokens: Any) -> list[str]:
         """Tokens as a person reads them."""
         return [str(token) for token in tokens]
