@@ -47,6 +47,7 @@ LEAVES = {
     "tensorflow_datasets": "data/tfds.py",
     "tensorboardX": "record/log.py",
     "grain": "data/workers.py",
+    "soundfile": "data/audio/soundfiles.py",
     "tokenizers": "data/text/bpe.py",
     "pyarrow": "data/table/csv.py",
 }
