@@ -32,7 +32,7 @@ def split_rows(
     """
     n = len(x[0]) if isinstance(x, list) else len(x)
     strata = np.zeros(n, int) if strata is None else np.asarray(strata)
-    _, first, group = np.unique(row_keys(x), return_index=True, return_inverse=True)
+    _, first, group = np.unique(content_keys(x), return_index=True, return_inverse=True)
     group = first[group]
     together = n - len(first) <= n / 10
     group = group if together else np.arange(n)
@@ -74,7 +74,7 @@ def with_all_parts(
     return {part: made[part] for part in FRACTIONS}, sentence
 
 
-def row_keys(x: np.ndarray | list[np.ndarray]) -> UInt64[np.ndarray, "n"]:
+def content_keys(x: np.ndarray | list[np.ndarray]) -> UInt64[np.ndarray, "n"]:
     """A number for each row: equal rows have equal ones, others differ but for one pair in 2^64.
 
     Columns of one length may be given one after another, as a list.
