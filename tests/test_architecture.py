@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "reports", "losses", "metrics", "decode"},
     "record": {"types", "counts", "reports", "runtime"},
-    "pretrained": {"types", "models"},
+    "pretrained": {"types", "models", "data"},
     "inspect": {"types", "runtime", "layers", "parameters", "calling"},
     "engine": {*SCIENCE, "reports", "runtime", "record"},
 }

@@ -1,5 +1,6 @@
 """Splits that leave together what belongs together: translations of one text, equal texts, the recordings of one speaker."""
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -19,12 +20,14 @@ def split_rows(
     fractions: Mapping[str, float] = FRACTIONS,
     *,
     source: str = "the data",
+    groups: Sequence[int] | None = None,
+    most: float = 0.1,
 ) -> tuple[dict[str, Int[np.ndarray, "rows"]], str]:
     """Rows by part, disjoint and complete, and a sentence for the report. Each stratum (class) is divided alike.
 
-    `x` are the rows, or their columns as a list. Rows with equal inputs stay in one part: a test example that was trained on
-    tests nothing. But where more than a tenth of the rows repeat others (a table of few categories), they are ordinary and are
-    drawn like all.
+    `x` are the rows, or their columns as a list. Rows of one group, and rows with equal inputs, stay in one part: a test example
+    that was trained on tests nothing. But where more than a share of `most` repeat others (a table of few categories), equal rows
+    are ordinary and are drawn like all.
 
     >>> rows, sentence = split_rows(np.arange(100.0))
     >>> sentence
@@ -32,10 +35,13 @@ def split_rows(
     """
     n = len(x[0]) if isinstance(x, list) else len(x)
     strata = np.zeros(n, int) if strata is None else np.asarray(strata)
-    _, first, group = np.unique(content_keys(x), return_index=True, return_inverse=True)
-    group = first[group]
-    together = n - len(first) <= n / 10
-    group = group if together else np.arange(n)
+    _, first, number = np.unique(content_keys(x), return_index=True, return_inverse=True)
+    repeated = n - len(first)
+    together = repeated <= n * most
+    group = first[number] if together else np.arange(n)
+    if groups is not None:
+        _, first, number = np.unique(joined(groups, group.tolist()), return_index=True, return_inverse=True)
+        group = first[number]  # called by its first row
     # RandomState, because its stream is frozen: the same rows with every version of NumPy
     order = np.random.RandomState(0).permutation(np.flatnonzero(group == np.arange(n)))
     place = np.zeros(n)
@@ -47,19 +53,25 @@ def split_rows(
     rows = {name: np.flatnonzero(part == i) for i, name in enumerate(fractions)}
     empty = [name for name, members in rows.items() if not len(members)]
     if empty:
-        raise UserError(f"{source}: {n} rows are too few, nothing is left for {' and '.join(empty)}")
+        apart = f", {len(order)} of which stay apart," if len(order) < n else ""
+        raise UserError(f"{source}: {n} rows{apart} are too few, nothing is left for {' and '.join(empty)}")
     sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
     by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
-    repeats = "; equal rows stay together" if together else f"; {n - len(first)} rows repeat others"
+    repeats = "; equal rows stay together" if together else f"; {repeated} rows repeat others"
     return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
 
 
 def with_all_parts(
-    parts: Mapping[str, dict[str, np.ndarray]], *, source: str
+    parts: Mapping[str, dict[str, np.ndarray]],
+    *,
+    source: str,
+    groups: Sequence[int] | None = None,
+    most: float = 0.1,
 ) -> tuple[dict[str, dict[str, np.ndarray]], str]:
     """Training, validation and test, and a sentence on them. Those that are not given are drawn from the training rows.
 
     A tenth for validation where there is a test set, else `FRACTIONS`; each class alike where `y` is one class number a row.
+    `groups` (of the training rows) and `most`: see `split_rows`.
     """
     drawn = {part: share for part, share in FRACTIONS.items() if part not in parts or part == "train"}
     if len(drawn) == 1:
@@ -68,7 +80,7 @@ def with_all_parts(
     labels = whole.get("y")
     strata = labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
     fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
-    rows, sentence = split_rows(whole["x"], strata, fractions, source=source)
+    rows, sentence = split_rows(whole["x"], strata, fractions, source=source, groups=groups, most=most)
     made = {**parts, **{part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}}
     sentence += "".join(f"; {len(made[part]['x'])} {part} as given" for part in FRACTIONS if part not in rows)
     return {part: made[part] for part in FRACTIONS}, sentence
@@ -99,6 +111,22 @@ def _mixed(h: UInt64[np.ndarray, "n"]) -> UInt64[np.ndarray, "n"]:
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return h ^ (h >> np.uint64(33))
+
+
+def shared(keys: Mapping[str, Sequence[Hashable]]) -> str:
+    """Say how many rows of each part are in train, too, by the keys that tell rows apart; "" if none is.
+
+    >>> shared({"train": [1, 2], "test": [2, 3]})
+    '; 1 of 2 test rows equal one of train'
+    """
+    known = set(keys["train"])
+    counts = {part: sum(key in known for key in some) for part, some in keys.items() if part != "train"}
+    return "".join(f"; {n} of {len(keys[part])} {part} rows equal one of train" for part, n in counts.items() if n)
+
+
+def row_digest(row: np.ndarray) -> bytes:
+    """A number of 16 bytes that equal rows share."""
+    return hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
 
 
 def joined(groups: Sequence[int], keys: Sequence[Hashable]) -> Int[np.ndarray, "n"]:
