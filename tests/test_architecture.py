@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxdl"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -234,6 +236,7 @@ IMPORTS = ("jaxdl", "jaxdl.losses.classification", "jaxdl.models.cnn", "jaxdl.ru
 """One after the other, lighter ones first: what one of them loads is still loaded after the next."""
 
 
+@pytest.mark.slow
 def test_importing_is_light():
     program = (
         "import importlib, sys\n"
