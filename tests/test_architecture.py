@@ -49,6 +49,7 @@ LEAVES = {
     "tensorflow_datasets": "data/tfds.py",
     "tensorboardX": "record/log.py",
     "grain": "data/workers.py",
+    "datasets": "data/huggingface.py",
     "soundfile": "data/audio/soundfiles.py",
     "tokenizers": "data/text/bpe.py",
     "pyarrow": ("data/table/csv.py", "data/text/parquet.py"),
@@ -241,6 +242,7 @@ def test_importing_is_light():
     program = (
         "import importlib, sys\n"
         "heavy = {'orbax', 'matplotlib', 'tensorflow_datasets', 'tensorflow', 'sklearn', 'torch', 'tensorboardX', 'grain'}\n"
+        "heavy |= {'datasets', 'pyarrow', 'pandas'}\n"
         f"for name in {IMPORTS}:\n"
         "    importlib.import_module(name)\n"
         "    from jax._src.xla_bridge import backends_are_initialized\n"

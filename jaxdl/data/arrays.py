@@ -61,7 +61,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         return value
     hints = {
         "c": ": give the real and the imaginary part as two columns",
-        "M": ": give numbers, such as days since the first",
+        "M": ": give numbers, such as days since the first; in a table dates = makes them",
         "m": ": give numbers, such as seconds",
     }
     raise UserError(f"{name} must be numbers, got {value.dtype}{hints.get(value.dtype.kind, '')}")
@@ -187,11 +187,11 @@ def encoded_labels(
     return numbers, known
 
 
-def check_device(values: np.ndarray, *, source: str, columns: Sequence[str] = ()) -> None:
+def check_device(values: np.ndarray, *, source: str, columns: Sequence[str] = (), coarse: bool = True) -> None:
     """Raise UserError that names the first value which the device would hold as another one.
 
     A device holds int64 as int32, which wraps around, and float64 as float32, which is infinite beyond 3.4e38 and cannot tell
-    apart the values of a column that varies little around a large number (dates in seconds, identifiers).
+    apart the values of a column that varies little around a large number (dates in seconds, identifiers), which `coarse` checks.
     """
     held = jax.dtypes.canonicalize_dtype(values.dtype) if values.dtype.kind in "iuf" and values.itemsize > 4 else None
     if held is None or held == values.dtype:
@@ -206,7 +206,7 @@ def check_device(values: np.ndarray, *, source: str, columns: Sequence[str] = ()
             where = f"row {start + row}" + (f", position {tuple(place)}" if place else "")
             became = cast[(row, *place)]
             raise UserError(f"{source}: {part[(row, *place)]} in {where} would become {became} on the device ({held})")
-    if held.kind == "f":
+    if held.kind == "f" and coarse:
         check_resolution(values, source=source, columns=columns)
 
 

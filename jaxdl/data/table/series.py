@@ -7,7 +7,7 @@ inside their own part, means and deviations come from the training rows alone, s
 Only the series is kept in memory and on the device: a window is its number, gathered inside the compiled step.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -51,6 +51,8 @@ class SeriesWindows(InMemory):
     scale: tuple[float, ...] = ()
     fill: Fill = None
     time: str | None = None
+    format: Mapping[str, Any] = field(default_factory=dict)
+    """How such files are written, see `csv.read_csv`."""
     rows: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """split -> {"series": its rows, `lookback` earlier ones first}."""
 
@@ -77,7 +79,7 @@ class SeriesWindows(InMemory):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
-        table = timed(path, self.time)
+        table = timed(path, self.time, self.columns, self.format)
         values = filled(
             chosen_columns(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path)
         )
@@ -167,6 +169,9 @@ def csv(
     time: str | None = None,
     parts: Sequence[float] = (0.7, 0.1, 0.2),
     fill: Fill = None,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    thousands: str = "",
 ) -> SeriesWindows:
     """A data set of the windows of a CSV file with a header, its rows in the order of time.
 
@@ -177,15 +182,17 @@ def csv(
         time: a column of dates or numbers that must advance by one and the same step, see `check_time`: a missing row is found
             there, also in files that are read for predictions.
         lookback, horizon, batch, parts, fill: as in `windows`.
+        delimiter, decimal, thousands: how the file is written, see `csv.read_csv`; a delimiter of None is found.
     """
     path = files.existing(path)
     stamp = path.stat().st_mtime_ns, path.stat().st_size  # a file that was edited is read again
-    return _csv(path, stamp, lookback, horizon, batch, tuple(columns), tuple(targets), time, tuple(parts), fill)
+    form = (("delimiter", delimiter), ("decimal", decimal), ("thousands", thousands))
+    return _csv(path, stamp, lookback, horizon, batch, tuple(columns), tuple(targets), time, tuple(parts), fill, form)
 
 
 @cache
-def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill) -> SeriesWindows:
-    table = timed(path, time)
+def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill, form) -> SeriesWindows:
+    table = timed(path, time, {*columns, *targets} if columns else None, dict(form))
     names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
     if not names:
         raise UserError(f"{path}: has no column of numbers")
@@ -194,7 +201,7 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
     values = chosen_columns(table, names, source=str(path))
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
     data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
-    return replace(data, time=time)
+    return replace(data, time=time, format=dict(form))
 
 
 def sunspots(*, lookback: int, horizon: int, batch: int) -> SeriesWindows:
@@ -260,9 +267,12 @@ def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, s
     return edges
 
 
-def timed(path: str | Path, time: str | None) -> dict[str, np.ndarray]:
-    """The table of a CSV file whose column `time`, if one is named, advances steadily."""
-    table = read_csv(path)
+def timed(
+    path: str | Path, time: str | None, columns: Collection[str] | None, form: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Some columns of a CSV file, or all, and its column `time`, if one is named, which advances steadily."""
+    some = None if columns is None else {*columns, *([time] if time else [])}
+    table = read_csv(path, columns=some, **form)
     if time is not None:
         check_time(
             chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}"
