@@ -203,18 +203,20 @@ def draw_groups(groups: Int[np.ndarray, "n"], parts: Sequence[str], count: int) 
 
     A group goes where its first row is drawn to, if there is room for all of it, and is trained on otherwise.
     """
-    size, members = len(groups), np.bincount(groups)
-    order = permute(np.int32(0), np.zeros(size, int), np.arange(size), size).tolist() if size else []
+    members, each = np.bincount(groups), groups.tolist()
+    first: Any = np.zeros(1, int)  # seed and epoch
+    positions: Any = np.arange(len(each))
+    order = permute(first, first, positions, len(each)).tolist() if each else []
     room, home = dict.fromkeys(parts, count), {}
     for row in order:
-        g = groups[row]
+        g = each[row]
         if g not in home and (part := next((part for part in parts if members[g] <= room[part]), None)):
             home[g] = part
             room[part] -= members[g]
         if not any(room.values()):
             break
-    drawn = {part: [row for row in order if home.get(groups[row]) == part] for part in parts}
-    return {"train": [row for row, g in enumerate(groups.tolist()) if g not in home], **drawn}
+    drawn = {part: [row for row in order if home.get(each[row]) == part] for part in parts}
+    return {"train": [row for row, g in enumerate(each) if g not in home], **drawn}
 
 
 def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
