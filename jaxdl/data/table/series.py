@@ -86,7 +86,7 @@ class SeriesWindows(InMemory):
             self.columns,
             self.fill,
             source=str(path),
-            place=numbered(path),
+            place=counted_rows(path),
         )
         if len(values) < self.lookback:
             raise UserError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
@@ -203,7 +203,9 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
         raise UserError(f"{path}: has no column of numbers")
     targets = tuple(dict.fromkeys(targets))
     names = tuple(dict.fromkeys((*targets, *names)))
-    values = filled(chosen_columns(table, names, source=str(path)), names, fill, source=path.name, place=numbered(path))
+    values = filled(
+        chosen_columns(table, names, source=str(path)), names, fill, source=path.name, place=counted_rows(path)
+    )
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
     data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
     return replace(data, time=time, format=dict(form))
@@ -271,11 +273,11 @@ def timed(
         check_time(
             chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0],
             source=f"{path}, column {time!r}",
-            place=numbered(path),
+            place=counted_rows(path),
         )
     return table
 
 
-def numbered(path: str | Path) -> Place:
+def counted_rows(path: str | Path) -> Place:
     """The rows of a CSV file counted from 1, its empty lines among them."""
     return lambda row: f"row {line_of(path, int(row) + 1) - 1}"
