@@ -16,7 +16,6 @@ from jaxdl import runtime
 from jaxdl.cli.export import load as exported_function
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
-from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.files import read_json
 from jaxdl.pretrained.folder import open_weights
@@ -29,7 +28,7 @@ MOST_COMPARED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Options(TrainedOptions):
-    """Predict for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), tables (csv), texts (txt).
+    """Predict for files: images (png, jpg, ...), sounds (wav, flac), arrays (npy; npz with an `x`), tables (csv), texts (txt).
 
     It executes the copy of the experiment file in the run folder: for a run of somebody else, give the folder that
     `python -m jaxdl export` made of it, from which no Python file is executed.
@@ -101,7 +100,7 @@ def by_weights(options: Options) -> int:
     weights = open_weights(options.run)
     classes = weights.weights.labels or ()
     for file in options.files:
-        probability = weights.predict([open_image(file)])[0]
+        probability = weights.predict([file])[0]
         one = {"label": probability.argmax(), "probability": probability}
         print((as_json if options.json else as_text)(f"{file}", one, classes, options.top))
     return 0

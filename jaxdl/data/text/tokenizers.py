@@ -68,7 +68,7 @@ def from_json(entry: dict[str, Any]) -> Tokenizer:
     kind = entry.pop("kind", None)
     if kind not in KINDS:
         raise UserError(f"kind = {kind!r} is no tokenizer: take one of {', '.join(KINDS)}")
-    return KINDS[kind](**entry)
+    return KINDS[kind](**{**KINDS[kind].earlier, **entry})
 
 
 def save(tokenizer: Tokenizer, path: str | Path) -> None:
@@ -104,7 +104,7 @@ def at_home(folder: str | Path | None) -> Iterator[None]:
         _home.reset(token)
 
 
-def kept(name: str, make: Callable[[], Tokenizer]) -> Tokenizer:
+def kept(name: str, make: Callable[[], Any]) -> Any:
     """RUN/<name>.json where a run is loaded or resumed, else what `make` gives.
 
     A new run writes every tokenizer of its data (`data.tokenizers`, a dictionary name -> tokenizer) into its folder, so that it
