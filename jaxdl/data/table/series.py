@@ -22,11 +22,12 @@ from jaxdl.data import files, prepare
 from jaxdl.data.arrays import as_array, check_resolution
 from jaxdl.data.order import rows_of_step
 from jaxdl.data.source import InMemory
+from jaxdl.data.splits import FRACTIONS, borders
 from jaxdl.data.table.csv import read_csv
-from jaxdl.data.table.stamps import check_time
+from jaxdl.data.table.delimited import line_of
+from jaxdl.data.table.stamps import Place, check_time
 from jaxdl.types import Batch, UserError
 
-PARTS = ("train", "validation", "test")
 Fill = Literal["previous"] | None
 
 
@@ -81,7 +82,11 @@ class SeriesWindows(InMemory):
         """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
         table = timed(path, self.time, self.columns, self.format)
         values = filled(
-            chosen_columns(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path)
+            chosen_columns(table, self.columns, source=str(path)),
+            self.columns,
+            self.fill,
+            source=str(path),
+            place=counted_rows(path),
         )
         if len(values) < self.lookback:
             raise UserError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
@@ -135,7 +140,7 @@ def windows(
     check_resolution(values[: edges[1]], source=name, columns=columns)
     values = np.ascontiguousarray(values, np.float32)
     rows, splits = {}, {}
-    for part, start, stop in zip(PARTS, edges, edges[1:], strict=False):
+    for part, start, stop in zip(FRACTIONS, edges, edges[1:], strict=False):
         piece = values[max(start - lookback, 0) : stop]
         view = np.lib.stride_tricks.sliding_window_view(piece, lookback + horizon, axis=0).swapaxes(1, 2)
         rows[part] = {"series": piece}
@@ -198,7 +203,9 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
         raise UserError(f"{path}: has no column of numbers")
     targets = tuple(dict.fromkeys(targets))
     names = tuple(dict.fromkeys((*targets, *names)))
-    values = chosen_columns(table, names, source=str(path))
+    values = filled(
+        chosen_columns(table, names, source=str(path)), names, fill, source=path.name, place=counted_rows(path)
+    )
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
     data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
     return replace(data, time=time, format=dict(form))
@@ -228,7 +235,14 @@ def chosen_columns(
     return np.stack([table[name] for name in names], -1)
 
 
-def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: str) -> np.ndarray:
+def filled(
+    values: np.ndarray,
+    columns: Sequence[str],
+    fill: Fill,
+    *,
+    source: str,
+    place: Place = lambda row: f"row {row + 1}",
+) -> np.ndarray:
     """The values without gaps: an error names the first row (counted from 1) that misses one, or it is filled as asked."""
     if fill not in (None, "previous"):
         raise UserError(f"fill = {fill!r} is not 'previous' or None")
@@ -243,28 +257,10 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
     hint = "fill = 'previous' repeats the value before"
     if last[row, column] < 0:
         hint = "there is nothing before it to fill in: "
-        hint += f"begin the file at row {begun.argmax() + 1}" if begun.any() else "leave out columns without any value"
-    raise UserError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
-
-
-def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
-    """0 and the row behind each part; ValueError where a part has no whole window."""
-    if isinstance(parts, str) or not 2 <= len(parts) <= 3 or min(parts) <= 0:
-        raise UserError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
-    if all(isinstance(part, int) for part in parts):
-        edges = np.cumsum([0, *parts]).tolist()
-    else:
-        edges = np.round(np.cumsum([0, *parts]) / sum(parts) * rows).astype(int).tolist()
-    least = [lookback + horizon, *(horizon for _ in parts[1:])]
-    for part, start, stop, needed in zip(PARTS, edges, edges[1:], least, strict=False):
-        got = min(stop, rows) - start
-        if got < needed or stop > rows:
-            wanted = max(needed, stop - start)
-            raise UserError(
-                f"{source}: {rows} rows are too few: {part} gets {max(got, 0)} and needs {wanted} "
-                f"(lookback = {lookback}, horizon = {horizon})"
-            )
-    return edges
+        hint += (
+            f"begin the file at {place(int(begun.argmax()))}" if begun.any() else "leave out columns without any value"
+        )
+    raise UserError(f"{source}: {place(row)} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
 
 
 def timed(
@@ -275,6 +271,13 @@ def timed(
     table = read_csv(path, columns=some, **form)
     if time is not None:
         check_time(
-            chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}"
+            chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0],
+            source=f"{path}, column {time!r}",
+            place=counted_rows(path),
         )
     return table
+
+
+def counted_rows(path: str | Path) -> Place:
+    """The rows of a CSV file counted from 1, its empty lines among them."""
+    return lambda row: f"row {line_of(path, int(row) + 1) - 1}"
