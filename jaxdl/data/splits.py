@@ -1,12 +1,17 @@
-"""Splits that leave together what belongs together: translations of one text, equal texts, the recordings of one speaker."""
+"""The splits of every set: rows drawn by class or by group, whole groups counted, pairs that share a sentence, borders in time.
+
+What belongs together stays together: translations of one text, equal texts, the recordings of one speaker. A draw depends on the
+rows alone, never on the seed of a run.
+"""
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt64
 
+from jaxdl.data.order import permute
 from jaxdl.types import UserError
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -178,3 +183,57 @@ def split(
             raise UserError(f"{source}: no example of class {classes[min(missing)]!r} is left for {part}")
     sizes = " / ".join(f"{len(members)} {part}" for part, members in rows.items())
     return rows, f"{sizes}: one random draw for every seed; the {len(kinds)} {of} stay together"
+
+
+def draw_names(names: Collection[str], counts: Mapping[str, int]) -> dict[str, list[str]]:
+    """So many of the names for each part of `counts`, a fixed draw, and the rest for "train".
+
+    >>> draw_names(["a", "b", "c", "d"], {"test": 1})
+    {'test': ['c'], 'train': ['d', 'b', 'a']}
+    """
+    order = [sorted(names)[i] for i in np.random.RandomState(0).permutation(len(names))]
+    parts, start = {}, 0
+    for part, count in counts.items():
+        parts[part], start = order[start : start + count], start + count
+    return {**parts, "train": order[start:]}
+
+
+def draw_groups(groups: Int[np.ndarray, "n"], parts: Sequence[str], count: int) -> dict[str, list[int]]:
+    """At most `count` rows for each part, whole groups, by a fixed draw; the rest for "train", in its order.
+
+    A group goes where its first row is drawn to, if there is room for all of it, and is trained on otherwise.
+    """
+    members, each = np.bincount(groups), groups.tolist()
+    first: Any = np.zeros(1, int)  # seed and epoch
+    positions: Any = np.arange(len(each))
+    order = permute(first, first, positions, len(each)).tolist() if each else []
+    room, home = dict.fromkeys(parts, count), {}
+    for row in order:
+        g = each[row]
+        if g not in home and (part := next((part for part in parts if members[g] <= room[part]), None)):
+            home[g] = part
+            room[part] -= members[g]
+        if not any(room.values()):
+            break
+    drawn = {part: [row for row in order if home.get(each[row]) == part] for part in parts}
+    return {"train": [row for row, g in enumerate(each) if g not in home], **drawn}
+
+
+def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
+    """0 and the row behind each part; ValueError where a part has no whole window."""
+    if isinstance(parts, str) or not 2 <= len(parts) <= 3 or min(parts) <= 0:
+        raise UserError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
+    if all(isinstance(part, int) for part in parts):
+        edges = np.cumsum([0, *parts]).tolist()
+    else:
+        edges = np.round(np.cumsum([0, *parts]) / sum(parts) * rows).astype(int).tolist()
+    least = [lookback + horizon, *(horizon for _ in parts[1:])]
+    for part, start, stop, needed in zip(FRACTIONS, edges, edges[1:], least, strict=False):
+        got = min(stop, rows) - start
+        if got < needed or stop > rows:
+            wanted = max(needed, stop - start)
+            raise UserError(
+                f"{source}: {rows} rows are too few: {part} gets {max(got, 0)} and needs {wanted} "
+                f"(lookback = {lookback}, horizon = {horizon})"
+            )
+    return edges

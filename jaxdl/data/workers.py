@@ -25,7 +25,7 @@ END = 2**62
 """Positions of an endless sequence."""
 
 
-def _begin_worker(by_main: bool, index: int, count: int) -> None:
+def begin_worker(index: int = 0, count: int = 1, *, by_main: bool = False) -> None:
     """A signal for the whole group is the parent's business, which stops its workers; if it is killed, they end with it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -49,7 +49,7 @@ def _batches(row: Any, first: int, batch: int, workers: int) -> Any:
     if workers:
         by_main = threading.current_thread() is threading.main_thread()
         options = grain.multiprocessing.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-        ahead = ahead.mp_prefetch(options, worker_init_fn=partial(_begin_worker, by_main))
+        ahead = ahead.mp_prefetch(options, worker_init_fn=partial(begin_worker, by_main=by_main))
     return iter(ahead)
 
 

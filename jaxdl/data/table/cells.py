@@ -215,7 +215,7 @@ def check_words(cells: Mapping[str, np.ndarray], target: str, kind: str, known: 
     if (what := problems.pop(target, "")) and (kind == "auto" or "once" in what):
         raise UserError(f"{source}: the target {target!r} {what}: these are hardly classes")
     if found := [f"column {column!r} {what}" for column, what in problems.items() if what]:
-        raise UserError(f"{source}: {'; '.join(found)}: leave such columns out (ignore), or list them as categorical")
+        raise UserError(f"{source}: {'; '.join(found)}: leave such columns out, or list them as categorical")
 
 
 def _order(name: str) -> tuple[float, str]:

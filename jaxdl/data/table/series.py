@@ -22,11 +22,11 @@ from jaxdl.data import files, prepare
 from jaxdl.data.arrays import as_array, check_resolution
 from jaxdl.data.order import rows_of_step
 from jaxdl.data.source import InMemory
+from jaxdl.data.splits import FRACTIONS, borders
 from jaxdl.data.table.csv import read_csv
 from jaxdl.data.table.stamps import check_time
 from jaxdl.types import Batch, UserError
 
-PARTS = ("train", "validation", "test")
 Fill = Literal["previous"] | None
 
 
@@ -135,7 +135,7 @@ def windows(
     check_resolution(values[: edges[1]], source=name, columns=columns)
     values = np.ascontiguousarray(values, np.float32)
     rows, splits = {}, {}
-    for part, start, stop in zip(PARTS, edges, edges[1:], strict=False):
+    for part, start, stop in zip(FRACTIONS, edges, edges[1:], strict=False):
         piece = values[max(start - lookback, 0) : stop]
         view = np.lib.stride_tricks.sliding_window_view(piece, lookback + horizon, axis=0).swapaxes(1, 2)
         rows[part] = {"series": piece}
@@ -245,26 +245,6 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
         hint = "there is nothing before it to fill in: "
         hint += f"begin the file at row {begun.argmax() + 1}" if begun.any() else "leave out columns without any value"
     raise UserError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
-
-
-def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
-    """0 and the row behind each part; ValueError where a part has no whole window."""
-    if isinstance(parts, str) or not 2 <= len(parts) <= 3 or min(parts) <= 0:
-        raise UserError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
-    if all(isinstance(part, int) for part in parts):
-        edges = np.cumsum([0, *parts]).tolist()
-    else:
-        edges = np.round(np.cumsum([0, *parts]) / sum(parts) * rows).astype(int).tolist()
-    least = [lookback + horizon, *(horizon for _ in parts[1:])]
-    for part, start, stop, needed in zip(PARTS, edges, edges[1:], least, strict=False):
-        got = min(stop, rows) - start
-        if got < needed or stop > rows:
-            wanted = max(needed, stop - start)
-            raise UserError(
-                f"{source}: {rows} rows are too few: {part} gets {max(got, 0)} and needs {wanted} "
-                f"(lookback = {lookback}, horizon = {horizon})"
-            )
-    return edges
 
 
 def timed(
