@@ -23,7 +23,8 @@ def row(position):
 
 if __name__ == "__main__":
     reader = Reader(row, 4, 2)
-    assert reader.read(3)["x"].tolist() == [12, 13, 14, 15]
+    for number in (3, 4):  # of both workers, which have begun then
+        assert reader.read(number)["x"].tolist() == list(range(4 * number, 4 * number + 4))
     print(*[child.pid for child in active_children()], flush=True)
     while True:
         reader.read(reader.next)
