@@ -106,8 +106,6 @@ class _Column:
         """Numbers as float64; words, and blocks in which every cell is missing, as Arrow's strings."""
         pyarrow, arrow = _arrow()
         trimmed = arrow.utf8_trim_whitespace(cells)
-        if self.thousands == " ":
-            trimmed = arrow.replace_substring_regex(trimmed, "[\u00a0\u202f]", " ")
         none = arrow.is_in(trimmed, pyarrow.array(sorted(MISSING)))
         plain = arrow.if_else(none, None, trimmed)
         values, words = (None, None) if self.text else self._values(plain)
@@ -133,6 +131,8 @@ class _Column:
         if plain.null_count == len(plain):
             return None, None
         odd = None
+        if self.thousands == " ":
+            plain = arrow.replace_substring_regex(plain, "[\u00a0\u202f]", " ")
         if (self.decimal, self.thousands) != (".", ""):
             odd = arrow.invert(arrow.match_substring_regex(plain, self.number))
             if arrow.any(odd).as_py() is not True:

@@ -103,8 +103,10 @@ def test_groups_of_three_digits_that_are_read_as_decimals_are_said(tmp_path):
 
 @pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f"])
 def test_spaces_between_groups_of_three_digits(tmp_path, space):
-    path = write(tmp_path, f"a;b\n1{space}000,5;1\n12{space}345;2\n")
-    assert read_csv(path, decimal=",", thousands=" ")["a"].tolist() == [1000.5, 12345]
+    path = write(tmp_path, f"a;b\n1{space}000,5;x{space}y\n12{space}345;z\n")
+    read = read_csv(path, decimal=",", thousands=" ")
+    assert read["a"].tolist() == [1000.5, 12345]
+    assert read["b"].tolist() == [f"x{space}y", "z"]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
