@@ -235,6 +235,10 @@ def test_inputs_to_predict_for_in_other_ranges():
         floats.as_inputs(np.zeros((1, 3, 8, 9)))
     with pytest.raises(UserError, match=r"transpose\(1, 2, 0\)"):
         floats.as_inputs(np.zeros((3, 8, 9)))
+    for x in (np.full((1, 8, 8), 0.5), np.ones((1, 8, 8))):
+        with pytest.raises(UserError, match=r"x \* 16"):
+            data.as_inputs(x)
+    assert data.as_inputs(np.full((1, 8, 8), 16.0)).shape == (1, 8, 8)  # raw values may be of another type
     assert data.as_inputs(np.zeros((1, 8, 8), np.uint8)).shape == (1, 8, 8)  # one image of one channel
 
 
