@@ -70,7 +70,6 @@ def whole_again(program, by_the_clock):
     return whole, fit(program, state, events=Kept(), limits=Limits(log_every=1)).state
 
 
-@pytest.mark.slow
 def test_a_checkpoint_each_minute_between_evaluations(by_the_clock):
     _, steps, metrics = by_the_clock
     assert steps[-1] == 24

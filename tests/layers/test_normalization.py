@@ -303,4 +303,5 @@ def test_spectral_norm_is_pytorchs(oracle):
 
 def test_group_norm_says_which_groups_divide():
     with pytest.raises(UserError, match=r"groups = 3 .*8"):
-        jax.eval_shape(GroupNorm(groups=3).init, KEY, data())
+        jax.eval_shape(GroupNorm(groups=3).init, KEY, data((2, 5, 3, 8)))
+    jax.eval_shape(GroupNorm(groups=4).init, KEY, data((2, 5, 3, 8)))  # which asks for nothing of the other axes
