@@ -245,7 +245,16 @@ def spread(values: Sequence[float]) -> float:
 
 
 def label(identity: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in identity.items())
+    """The name of a curve.
+
+    >>> label({"experiment": "digits_cnn", "lr": 0.01, "rate": None})
+    'digits_cnn, lr 0.01'
+    """
+    return ", ".join(
+        str(value) if name == "experiment" else f"{name} {value}"
+        for name, value in identity.items()
+        if value is not None
+    )
 
 
 def unused(path: Path) -> Path:

@@ -4,7 +4,8 @@ RUN/export/
   predict.jax           the function (params, model_state, x) -> outputs, serialised by `jax.export`
   predict.stablehlo     the same as a portable StableHLO module, for other runtimes
   weights.safetensors   params/... and model_state/..., float32
-  signature.json        shapes, types, classes, and the run
+  signature.json        shapes, types, classes, the run, and of a table the names of the numbers in a row: the function takes
+                        encoded rows (`jaxdl.load(RUN).experiment.data.as_inputs(frame)` encodes them)
   MANIFEST.json         size and checksum of these files; `load` compares them
 
 The function computes in the precision of the run: with `precision="bfloat16"` it rounds weights and inputs as training does,
@@ -82,6 +83,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         "input": {"shape": [str(n) if any_batch and i == 0 else n for i, n in enumerate(example.shape)]},
         "outputs": [[str(a.dtype), [str(n) for n in a.shape]] for a in exported.out_avals],
         "classes": list(data.classes),
+        "columns": column_names(data),
         "any_batch": any_batch,
         "platforms": list(exported.platforms),
         "jax": jax.__version__,
@@ -95,6 +97,11 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         (new / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")
         write_manifest(new)
     return signature
+
+
+def column_names(data: Any) -> list[str]:
+    """The names of the numbers of a row, of a table: its columns as they are encoded."""
+    return list(data.encoder.names if getattr(data, "encoder", None) else data.columns)
 
 
 def exported_function(trained: Any) -> tuple[jax.export.Exported, bool]:
@@ -151,7 +158,11 @@ def load(folder: str | Path) -> Callable[[Any], Any]:
     shape, kind = signature["input"]["shape"], np.dtype(signature["input"]["dtype"])
 
     def predict(x: Any) -> Mapping[str, np.ndarray]:
-        x = np.asarray(x).astype(kind)
+        try:
+            x = np.asarray(x).astype(kind)
+        except (TypeError, ValueError) as error:
+            row = ", ".join(signature.get("columns", ())) or f"shape ({', '.join(map(str, shape))})"
+            raise UserError(f"x must be numbers of type {kind}, one row each of {row}: {error}") from None
         if list(x.shape[1:]) != shape[1:] or not (signature["any_batch"] or len(x) == shape[0]):
             raise UserError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))})")
         return jax.device_get(call(trees["params"], trees["model_state"], x))

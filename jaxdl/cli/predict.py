@@ -4,8 +4,8 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from jaxdl import runtime
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
 from jaxdl.data.files import open_image
+from jaxdl.data.image.folder import SUFFIXES
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.run import as_rows
@@ -36,7 +37,7 @@ class Options(TrainedOptions):
     run: tyro.conf.Positional[Path]
     """The run folder, or a folder made by import-weights."""
     files: tyro.conf.Positional[tuple[Path, ...]]
-    """One or more files."""
+    """One or more files, or folders of images."""
     top: int = 5
     """Number of classes to show, the most probable first."""
     json: bool = False
@@ -47,9 +48,7 @@ def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl predict")
     if not options.files:
         raise ExperimentError("predict needs at least one file")
-    for file in options.files:
-        if not file.is_file():
-            raise FileNotFoundError(f"no file {file}")
+    options = replace(options, files=tuple(chain.from_iterable(map(listed, options.files))))
     if options.top < 1:
         raise ExperimentError(f"--top {options.top}: must be 1 or more")
     runtime.configure(device=options.device)
@@ -88,6 +87,18 @@ def run(args: Sequence[str]) -> int:
     for line in similarities(embedded, as_json=options.json):
         print(line)
     return 0
+
+
+def listed(path: Path) -> list[Path]:
+    """The file, or the images inside a folder, by name."""
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not found:
+            raise UserError(f"the folder {path} holds no images: name the files to predict for")
+        return found
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    return [path]
 
 
 def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[str]:
