@@ -15,8 +15,8 @@ import tyro
 from jaxdl import runtime
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
-from jaxdl.data.files import open_image
-from jaxdl.data.image.folder import SUFFIXES
+from jaxdl.data.image.reader import suffixes
+from jaxdl.data.walker import list_files
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.run import as_rows
@@ -28,7 +28,7 @@ MOST_COMPARED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Options(TrainedOptions):
-    """Predict for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), tables (csv), texts (txt).
+    """Predict for files: images (png, jpg, ...), sounds (wav, flac), arrays (npy; npz with an `x`), tables (csv), texts (txt).
 
     It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
     (`python -m jaxdl export`), which executes no Python file.
@@ -90,12 +90,12 @@ def run(args: Sequence[str]) -> int:
 
 
 def listed(path: Path) -> list[Path]:
-    """The file, or the images inside a folder, by name."""
+    """The file itself, or the images in a folder and below it."""
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        found = list_files(path, suffixes()).files
         if not found:
             raise UserError(f"the folder {path} holds no images: name the files to predict for")
-        return found
+        return [Path(file) for file in found]
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     return [path]
@@ -118,7 +118,7 @@ def by_weights(options: Options) -> int:
     weights = open_weights(options.run)
     classes = weights.weights.labels or ()
     for file in options.files:
-        probability = weights.predict([open_image(file)])[0]
+        probability = weights.predict([file])[0]
         one = {"label": probability.argmax(), "probability": probability}
         print((as_json if options.json else as_text)(f"{file}", one, classes, options.top))
     return 0

@@ -17,22 +17,25 @@ def split_rows(
     fractions: Mapping[str, float] = FRACTIONS,
     *,
     source: str = "the data",
+    groups: Sequence[int] | None = None,
+    most: float = 0.1,
 ) -> tuple[dict[str, Int[np.ndarray, "rows"]], str]:
     """Rows by part, disjoint and complete, and a sentence for the report. Each stratum (class) is divided alike.
 
-    Rows with equal inputs stay in one part: a test example that was trained on tests nothing. But where more than a tenth of the
-    rows repeat others (a table of few categories), they are ordinary and are drawn like all.
+    Rows of one group, and rows with equal inputs, stay in one part: a test example that was trained on tests nothing. But where
+    more than a share of `most` repeat others (a table of few categories), equal rows are ordinary and are drawn like all.
 
     >>> rows, sentence = split_rows(np.arange(100.0))
     >>> sentence
-    '70 train / 15 validation / 15 test: one random draw for every seed; equal rows stay together'
+    '70 train / 15 validation / 15 test: the same split for every seed; duplicates stay in one part'
     """
     n = len(x)
     strata = np.zeros(n, int) if strata is None else np.asarray(strata)
-    first: dict[bytes, int] = {}
-    group = np.array([first.setdefault(_digest(row), i) for i, row in enumerate(x)], int)
-    together = n - len(first) <= n / 10
-    group = group if together else np.arange(n)
+    equal = [row_digest(row) for row in x]
+    repeated = n - len(set(equal))
+    together = repeated <= n * most
+    group = joined(range(n) if groups is None else groups, equal if together else range(n))
+    group = np.unique(group, return_index=True)[1][np.unique(group, return_inverse=True)[1]]  # called by its first row
     # RandomState, because its stream is frozen: the same rows with every version of NumPy
     order = np.random.RandomState(0).permutation(np.flatnonzero(group == np.arange(n)))
     place = np.zeros(n)
@@ -44,19 +47,25 @@ def split_rows(
     rows = {name: np.flatnonzero(part == i) for i, name in enumerate(fractions)}
     empty = [name for name, members in rows.items() if not len(members)]
     if empty:
-        raise UserError(f"{source}: {n} rows are too few, nothing is left for {' and '.join(empty)}")
+        apart = f", {len(order)} of which stay apart," if len(order) < n else ""
+        raise UserError(f"{source}: {n} rows{apart} are too few, nothing is left for {' and '.join(empty)}")
     sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
     by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
-    repeats = "; equal rows stay together" if together else f"; {n - len(first)} rows repeat others"
-    return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
+    repeats = "; duplicates stay in one part" if together else f"; {repeated} rows repeat others"
+    return rows, f"{sizes}: the same split for every seed{by_class}{repeats}"
 
 
 def with_all_parts(
-    parts: Mapping[str, dict[str, np.ndarray]], *, source: str
+    parts: Mapping[str, dict[str, np.ndarray]],
+    *,
+    source: str,
+    groups: Sequence[int] | None = None,
+    most: float = 0.1,
 ) -> tuple[dict[str, dict[str, np.ndarray]], str]:
     """Training, validation and test, and a sentence on them. Those that are not given are drawn from the training rows.
 
     A tenth for validation where there is a test set, else `FRACTIONS`; each class alike where `y` is one class number a row.
+    `groups` (of the training rows) and `most`: see `split_rows`.
     """
     drawn = {part: share for part, share in FRACTIONS.items() if part not in parts or part == "train"}
     if len(drawn) == 1:
@@ -65,13 +74,25 @@ def with_all_parts(
     labels = whole.get("y")
     strata = labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
     fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
-    rows, sentence = split_rows(whole["x"], strata, fractions, source=source)
+    rows, sentence = split_rows(whole["x"], strata, fractions, source=source, groups=groups, most=most)
     made = {**parts, **{part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}}
     sentence += "".join(f"; {len(made[part]['x'])} {part} as given" for part in FRACTIONS if part not in rows)
     return {part: made[part] for part in FRACTIONS}, sentence
 
 
-def _digest(row: np.ndarray) -> bytes:
+def shared(keys: Mapping[str, Sequence[Hashable]]) -> str:
+    """Say how many rows of each part are in train, too, by the keys that tell rows apart; "" if none is.
+
+    >>> shared({"train": [1, 2], "test": [2, 3]})
+    '; 1 of 2 test rows equal one of train'
+    """
+    known = set(keys["train"])
+    counts = {part: sum(key in known for key in some) for part, some in keys.items() if part != "train"}
+    return "".join(f"; {n} of {len(keys[part])} {part} rows equal one of train" for part, n in counts.items() if n)
+
+
+def row_digest(row: np.ndarray) -> bytes:
+    """A number of 16 bytes that equal rows share."""
     return hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
 
 
@@ -123,4 +144,4 @@ def split(
         if missing := set(range(len(classes))) - set(y[members].tolist()):
             raise UserError(f"{source}: no example of class {classes[min(missing)]!r} is left for {part}")
     sizes = " / ".join(f"{len(members)} {part}" for part, members in rows.items())
-    return rows, f"{sizes}: one random draw for every seed; the {len(kinds)} {of} stay together"
+    return rows, f"{sizes}: the same split for every seed; the {len(kinds)} {of} stay together"

@@ -27,7 +27,7 @@ def test_equal_rows_stay_together_even_if_most_are():
     assert sorted(home) == list(range(200))
     assert all(home[i] == home[i % 20] for i in range(200))
     assert (
-        sentence == "140 train / 30 validation / 30 test: one random draw for every seed; the 20 groups stay together"
+        sentence == "140 train / 30 validation / 30 test: the same split for every seed; the 20 groups stay together"
     )
 
 

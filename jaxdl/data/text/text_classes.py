@@ -9,7 +9,7 @@ Rows of one `group` (translations of one sentence, sentences of one author) and 
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from jaxdl.counts import check_counts
 from jaxdl.data import files
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import split
+from jaxdl.data.table.csv import read_csv
 from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, named, summary
 from jaxdl.data.walker import list_files, one_folder_a_class, tell
 from jaxdl.types import UserError
@@ -46,6 +47,8 @@ class Texts(InMemory):
     time: int = 1
     column: str = "text"
     """Of a table, for predictions."""
+    delimiter: str | None = None
+    """Of such a file; None: it is found."""
 
     @property
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -57,7 +60,7 @@ class Texts(InMemory):
 
         An empty line keeps its place, and a warning names it. Of labelled lines the texts are read, which a warning says.
         """
-        if (table := read_table(path, (self.column,))) is not None:
+        if (table := read_table(path, (self.column,), self.delimiter)) is not None:
             return {"x": self.encode(cells_of(table, self.column, path))}
         lines = [line.split("\t") for line in files.read_lines(path)]
         empty = [i for i, cells in enumerate(lines, 1) if not "".join(cells).strip()]
@@ -128,24 +131,42 @@ def texts(
     return Texts(splits, batch, name=name, split=made, classes=classes, tokenizer=tokenizer, time=time, column=column)
 
 
-def file(path: str | Path, *, batch: int, text: str = "text", label: str = "label", **options: Any) -> Texts:
+def file(
+    path: str | Path,
+    *,
+    batch: int,
+    text: str = "text",
+    label: str = "label",
+    delimiter: str | None = None,
+    **options: Any,
+) -> Texts:
     """A data set of a labelled text file, a table (`text` and `label` name its columns), or a folder of folders.
 
-    `options` are those of `texts`. Equal calls give one object until the files change.
+    `delimiter` is that of a CSV file; None: it is found. `options` are those of `texts`. Equal calls give one
+    object until the files change.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     inside = [Path(file) for file in list_files(path, {".txt"}).files] if path.is_dir() else [path]
     stamp = hash(tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inside))
-    return _file(path, (stamp, kept("tokenizer", lambda: None)), batch, text, label, tuple(options.items()))
+    return _file(path, (stamp, kept("tokenizer", lambda: None)), batch, text, label, delimiter, tuple(options.items()))
 
 
 @cache
-def _file(path: Path, stamp: Any, batch: int, text: str, label: str, options: tuple[tuple[str, Any], ...]) -> Texts:
+def _file(
+    path: Path,
+    stamp: Any,
+    batch: int,
+    text: str,
+    label: str,
+    delimiter: str | None,
+    options: tuple[tuple[str, Any], ...],
+) -> Texts:
     del stamp  # part of the cache's key: an edited file, a run's own tokenizer
-    labelled = read_labelled(path, text=text, label=label)
-    return texts(labelled, batch=batch, name=path.name, column=text, **dict(options))
+    labelled = read_labelled(path, text=text, label=label, delimiter=delimiter)
+    made = texts(labelled, batch=batch, name=path.name, column=text, **dict(options))
+    return replace(made, delimiter=delimiter)
 
 
 def languages(*, batch: int, **options: Any) -> Texts:
@@ -159,11 +180,11 @@ def languages(*, batch: int, **options: Any) -> Texts:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_labelled(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
+def read_labelled(path: Path, *, text: str = "text", label: str = "label", delimiter: str | None = None) -> Labelled:
     """A folder of folders, a table (`read_table`), or lines `label <tab> text [<tab> group]`."""
     if path.is_dir():
         return read_folder(path)
-    if (table := read_table(path, (text, label))) is not None:
+    if (table := read_table(path, (text, label), delimiter)) is not None:
         labels, texts = cells_of(table, label, path), cells_of(table, text, path)
         return Labelled(tuple(texts), tuple(labels), tuple(map(str, range(len(texts)))))
     if (text, label) != ("text", "label"):
@@ -182,13 +203,15 @@ def read_labelled(path: Path, *, text: str = "text", label: str = "label") -> La
     return Labelled(*map(tuple, zip(*rows, strict=True)))
 
 
-def read_table(path: str | Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray] | None:
-    """The named columns of a CSV file, or of lines with tabs of which the first names these columns; None for other files.
+def read_table(
+    path: str | Path, names: tuple[str, ...], delimiter: str | None = None
+) -> Mapping[str, np.ndarray] | None:
+    """The named columns (the text, the label) of a CSV file, or of lines with tabs whose first one names them; else None.
 
     Quotes are part of a text where tabs separate the columns.
     """
     if Path(path).suffix.lower() == ".csv":
-        return files.read_csv(path, names=names, others=False)
+        return read_csv(path, names=names, columns=names, verbatim=names[1:], delimiter=delimiter)
     head, *lines = ([cell.strip() for cell in line.split("\t")] for line in files.read_lines(path))
     if len(head) < 2 or not set(names) <= set(head):
         return None
