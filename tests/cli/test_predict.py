@@ -1,6 +1,7 @@
 """predict on imported weights: labels, JSON, and what is neither a run, nor weights, nor an image, in one line."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -42,6 +43,11 @@ def test_weights_name_the_likeliest_classes(weights, capsys):
     order = np.argsort(-wanted)
     assert [label for label, _ in first["top"]] == [("cat", "dog", "bird")[i] for i in order]
     assert first["label"] == order[0]
+    (weights / "folder" / "below").mkdir(parents=True)
+    shutil.copy(image, weights / "folder" / "below" / "two.PNG")
+    assert main(["predict", str(weights / "set"), str(weights / "folder"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["file"].endswith("two.PNG"), found["probability"]) == (True, first["probability"])
     assert main(["predict", str(weights / "set"), str(image), "--top", "2"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.split(": ")[1].split()[::2] == [label for label, _ in first["top"][:2]]
@@ -50,6 +56,7 @@ def test_weights_name_the_likeliest_classes(weights, capsys):
 LINES = {
     "no image": (("set", "preprocessor_config.json"), "preprocessor_config.json: is not a readable image"),
     "no file": (("set", "absent.png"), "absent.png"),
+    "a folder without images": (("set", "set"), "set holds no images"),
     "neither": ((".", "one.png"), "is not a run folder: it has no config.json, and it does not hold imported weights"),
     "a weight file": (
         ("net.safetensors", "one.png"),

@@ -73,9 +73,7 @@ def test_a_folder_without_lists_is_drawn_by_class(tmp_path):
     counts = {part: np.bincount(arrays["y"]).tolist() for part, arrays in data.splits.items()}
     assert {part: sum(n) for part, n in counts.items()} == {"train": 30, "validation": 7, "test": 6}
     assert all(abs(a - b) <= 1 for a, b in counts.values())
-    assert data.split.startswith(
-        "30 train / 7 validation / 6 test: the same split for every seed, stratified by class"
-    )
+    assert data.split.startswith("30 train / 7 validation / 6 test: the same split for every seed, stratified by class")
     assert data.split.endswith("up to 1.50 s long")
     assert data.samples == 12000, "nothing is cut"
     one = data.read(tmp_path / "cat" / "0.wav")["x"]
