@@ -4,7 +4,8 @@ Source: the sheet's CNN; Xiao et al. 2017, arXiv:1708.07747.
 Run:    python -m experiments.fashion_mnist_cnn                   (the 12,000 bundled images)
         python -m experiments.fashion_mnist_cnn --folder PATH     (all 70,000, from IDX or npz files)
 Cost:   with --folder, 3,368 steps of 128, about 5 minutes on a 2-core x86 CPU that was busy with other work.
-Expect: with --folder, test accuracy 91.3 ± 0.1 % (mean ± standard deviation over seeds 0-2).
+Expect: with --folder, test accuracy 91.3 ± 0.1 % (mean ± standard deviation over seeds 0-2); with the bundled images, of which
+        9,000 are for training, 89.4 % (seed 0; 560 steps in 66 CPU seconds with compilation, AMD EPYC).
 """
 
 from functools import partial

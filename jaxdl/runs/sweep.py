@@ -36,7 +36,7 @@ from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
-from jaxdl.runs.prepare import check_data, prepare
+from jaxdl.runs.prepare import check_data, prepare, rehearsed
 from jaxdl.runs.provenance import about, check_recorded, data_record, other_data
 from jaxdl.setup import Config, Setup, refuse_reserved
 
