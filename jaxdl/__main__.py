@@ -20,6 +20,7 @@ COMMANDS = {
     "compile": "compile a training without running it; show FLOPs, memory",
     "verify": "check the files of a run; train a part again, compare the bits",
     "export": "write the prediction function as StableHLO and safetensors",
+    "tokenize": "write a corpus as token shards, which language models read",
     "list": "list the experiments",
     "models": "list the named models with parameters and multiply-adds",
     "import-weights": "convert PyTorch weights of a named model",

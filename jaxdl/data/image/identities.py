@@ -25,7 +25,7 @@ from jaxdl.data.image.decoding import ImageFiles
 from jaxdl.data.image.folder import PARTS, check_memory, check_shape, part_folders
 from jaxdl.data.image.pairs import read_pairs
 from jaxdl.data.image.reader import open_image, read_images, suffixes
-from jaxdl.data.splits import FRACTIONS
+from jaxdl.data.splits import FRACTIONS, draw_names
 from jaxdl.data.walker import list_files, tell
 from jaxdl.types import Batch, UserError
 
@@ -166,19 +166,15 @@ def _drawn(found: Listing, path: Path, missing: Sequence[str], beside: str) -> t
         groups.setdefault(name.split("/")[0] if all("/" in n for n in found) else name, []).append(name)
     if len(groups) < len(missing) + 1:
         groups = {name: [name] for name in found}
-    names = [sorted(groups)[i] for i in np.random.RandomState(0).permutation(len(groups))]
     least = min(len(groups[name]) for name in groups)
     need = -(-LEAST // least)
-    counts = {part: max(need, round(FRACTIONS[part] * len(names))) for part in missing}
-    if len(names) - sum(counts.values()) < need:
+    counts = {part: max(need, round(FRACTIONS[part] * len(groups))) for part in reversed(missing)}
+    if len(groups) - sum(counts.values()) < need:
         raise UserError(
             f"{path}: {len(found)} identities{beside} are too few for the parts {', '.join(('train', *missing))}: "
             f"each needs {LEAST} of its own"
         )
-    parts, start = {}, 0
-    for part in reversed(missing):
-        parts[part], start = names[start : start + counts[part]], start + counts[part]
-    parts["train"] = names[start:]
+    parts = draw_names(groups, counts)
     listed = {part: {n: found[n] for group in sorted(some) for n in groups[group]} for part, some in parts.items()}
     what = "identities" if len(groups) == len(found) else f"of {len(groups)} groups, the groups"
     sizes = " / ".join(f"{len(listed[part])} {part}" for part in ("train", "validation", "test") if part in listed)

@@ -220,7 +220,7 @@ def streamed(
 def _streamed(path: Path, *, batch: int, image: int, workers: int | None, **options: Any) -> StreamedImages:
     records, classes, sentence = _listed(path)
     return StreamedImages(
-        records, batch, classes, name=path.resolve().name, split=sentence, **_sizes(batch, image, workers, options)
+        records, batch, classes, name=path.resolve().name, split=sentence, **sizes(batch, image, workers, options)
     )
 
 
@@ -235,7 +235,7 @@ def prepared_images(
     """
     records, classes = tfds.encoded(name)
     sentence = ", ".join(records) + f" as in tensorflow-datasets' {name}"
-    return StreamedImages(records, batch, classes, name=name, split=sentence, **_sizes(batch, image, workers, options))
+    return StreamedImages(records, batch, classes, name=name, split=sentence, **sizes(batch, image, workers, options))
 
 
 def imagenet(*, folder: str | None = None, **options: Any) -> StreamedImages:
@@ -258,7 +258,8 @@ def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
     return streamed(folder, **options) if folder else prepared_images("imagenette/320px-v2", **options)
 
 
-def _sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `StreamedImages` that follow from the arguments of `streamed`."""
     check_counts(batch=batch, image=image, **{key: options[key] for key in ("eval_image", "resize") if key in options})
     check_counts(0, workers=workers)
     eval_image = options.get("eval_image", image)

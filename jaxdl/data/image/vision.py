@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxdl.counts import check_count
 from jaxdl.data import files, prepare, tfds
+from jaxdl.data.arrays import as_array, class_names
 from jaxdl.data.image.memory import Images, Pair, images
 from jaxdl.types import UserError
 
@@ -87,8 +88,9 @@ def npz(path: str | Path, *, batch: int, classes: Sequence[str] = ()) -> Images:
     """Images from one npz file: x_train, y_train and, where they exist, x_validation, y_validation, x_test, y_test."""
     path = files.existing(path)
     parts = _npz(path)
-    count = max(int(np.max(y, initial=0)) for _, y in parts.values()) + 1
-    names = classes or [str(i) for i in range(count)]
+    names = classes or class_names(
+        {part: as_array(y, f"{path}: y_{part}") for part, (_, y) in parts.items()}, source=str(path)
+    )
     return images(parts.pop("train"), batch=batch, name=path.stem, classes=names, **parts)
 
 

@@ -255,3 +255,16 @@ def test_groups_stay_in_one_part():
     data = memory.images((x, np.arange(60) % 2), batch=4, name="p", classes=("a", "b"), groups=np.arange(60) // 3)
     parts = [set(split["x"][:, 0, 0, 0].tolist()) for split in data.splits.values()]
     assert sum(map(len, parts)) == 20 == len(set.union(*parts))
+
+
+def test_an_npz_file_with_names_of_classes(tmp_path):
+    x, y = np.arange(60 * 4, dtype=np.uint8).reshape(60, 2, 2), np.array(["cat", "dog", "cow"] * 20)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:6] + 1, y_test=y[:6])
+    data = vision.npz(tmp_path / "a.npz", batch=4)
+    assert data.classes == ("cat", "cow", "dog")
+    assert [data.classes[i] for i in data.splits["test"]["y"]] == y[:6].tolist()
+    np.savez(tmp_path / "ids.npz", x_train=x, y_train=7_000_001 + np.arange(60))
+    with pytest.raises(
+        ValueError, match=r"ids.npz: labels 7000001, 7000002, 7000003, … of 60 examples make 7000061 classes"
+    ):
+        vision.npz(tmp_path / "ids.npz", batch=4)
