@@ -83,7 +83,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         "input": {"shape": [str(n) if any_batch and i == 0 else n for i, n in enumerate(example.shape)]},
         "outputs": [[str(a.dtype), [str(n) for n in a.shape]] for a in exported.out_avals],
         "classes": list(data.classes),
-        "columns": column_names(data),
+        "columns": list(data.columns),
         "any_batch": any_batch,
         "platforms": list(exported.platforms),
         "jax": jax.__version__,
@@ -97,11 +97,6 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         (new / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")
         write_manifest(new)
     return signature
-
-
-def column_names(data: Any) -> list[str]:
-    """The names of the numbers of a row, of a table: its columns as they are encoded."""
-    return list(data.encoder.names if getattr(data, "encoder", None) else data.columns)
 
 
 def exported_function(trained: Any) -> tuple[jax.export.Exported, bool]:
