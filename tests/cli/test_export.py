@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jaxdl.cli import export
+from jaxdl.cli import export, predict
 from jaxdl.data.table.columns import from_columns
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
@@ -51,7 +51,7 @@ def test_the_signature_says_what_it_takes(exported):
     assert (exported / "predict.stablehlo").read_bytes()[:4] == b"ML\xefR"  # MLIR bytecode
     with pytest.raises(ValueError, match=r"x has shape \(2, 7\), should be \(batch, 6\)"):
         export.load(exported)(np.zeros((2, 7)))
-    with pytest.raises(UserError, match=r"float32.*Osaka"):
+    with pytest.raises(UserError, match=r"float32.*text"):
         export.load(exported)([["Osaka"] * 6])
 
 
@@ -59,6 +59,25 @@ def test_the_signature_names_the_numbers_of_an_encoded_row():
     """A table of one number and a category of two values is three numbers."""
     rows = {"age": np.arange(20.0), "city": np.array(["Lagos", "Osaka"] * 10), "bought": np.arange(20) % 2}
     assert list(from_columns(rows, y="bought", batch=4).columns) == ["age", "city = Lagos", "city = Osaka"]
+
+
+def test_predict_takes_the_exported_folder(trained, exported, tiny, tmp_path, capsys):
+    x = tiny.rows(4, 2)["x"]
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x[0])
+    assert predict.run([str(exported), str(tmp_path / "x.npy"), str(tmp_path / "x.npz"), "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = [f"{tmp_path / 'x.npy'}[{row}]" for row in range(4)]
+    assert [one["file"] for one in found] == [*names, str(tmp_path / "x.npz")]
+    assert found[0]["top"][0][0] in ("a", "b", "c")
+    wanted = trained.predict(x)["probability"]
+    np.testing.assert_allclose([one["probability"] for one in found], [*wanted, wanted[0]], atol=1e-6)
+    np.save(tmp_path / "bad.npy", np.full((1, 6), np.nan))
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    for bad in ("bad.npy", "a.txt"):
+        with pytest.raises(UserError) as caught:
+            predict.run([str(exported), str(tmp_path / bad)])
+        assert str(tmp_path / bad) in str(caught.value)
 
 
 @pytest.mark.slow
