@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt64
 
+from jaxdl.data.arrays import taken_rows
 from jaxdl.data.order import permute
 from jaxdl.types import UserError
 
@@ -86,7 +87,7 @@ def with_all_parts(
     strata = labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
     fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
     rows, sentence = split_rows(whole["x"], strata, fractions, source=source, groups=groups, most=most)
-    made = {**parts, **{part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}}
+    made = {**parts, **{part: {key: taken_rows(value, r) for key, value in whole.items()} for part, r in rows.items()}}
     sentence += "".join(f"; {len(made[part]['x'])} {part} as given" for part in FRACTIONS if part not in rows)
     return {part: made[part] for part in FRACTIONS}, sentence
 
