@@ -249,7 +249,8 @@ def check_resolution(values: np.ndarray, *, source: str, columns: Sequence[str] 
     flat = values.reshape(len(values), -1) if values.ndim < 2 else values.reshape(-1, values.shape[-1])
     mean, deviation = flat.mean(0, dtype=np.float64), flat.std(0, dtype=np.float64)
     largest = np.maximum(flat.max(0), -flat.min(0))
-    coarse = np.spacing(largest.astype(np.float32)) > COARSE * deviation
+    with np.errstate(over="ignore", invalid="ignore"):
+        coarse = np.spacing(largest.astype(np.float32)) > COARSE * deviation
     coarse &= deviation > 1e-12 * largest  # else it is a constant
     if coarse.any():
         i = int(coarse.argmax())

@@ -96,7 +96,7 @@ def test_mnist_from_idx_files(tmp_path, load, packed, dot, inner):
     np.testing.assert_array_equal(np.bincount(data.splits["validation"]["y"]), 2)  # a tenth of each class
     assert rows(joined(data, "x", PARTS[:2]), joined(data, "y", PARTS[:2])) == rows(*sets["train"])
     np.testing.assert_array_equal(data.splits["test"]["x"][..., 0], sets["t10k"][0])
-    assert data.split.startswith("180 train / 20 validation: one random draw for every seed, stratified by class")
+    assert data.split.startswith("180 train / 20 validation: the same split for every seed, stratified by class")
     assert data.split.endswith("; 40 test as given")
     pixels = data.splits["train"]["x"] / 255.0
     np.testing.assert_allclose((data.standardise.mean[0], data.standardise.std[0]), (pixels.mean(), pixels.std()))
