@@ -37,7 +37,7 @@ def split_rows(
 
     >>> rows, sentence = split_rows(np.arange(100.0))
     >>> sentence
-    '70 train / 15 validation / 15 test: one random draw for every seed; equal rows stay together'
+    '70 train / 15 validation / 15 test: the same split for every seed; duplicates stay in one part'
     """
     n = len(x[0]) if isinstance(x, list) else len(x)
     strata = np.zeros(n, int) if strata is None else np.asarray(strata)
@@ -63,8 +63,8 @@ def split_rows(
         raise UserError(f"{source}: {n} rows{apart} are too few, nothing is left for {' and '.join(empty)}")
     sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
     by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
-    repeats = "; equal rows stay together" if together else f"; {repeated} rows repeat others"
-    return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
+    repeats = "; duplicates stay in one part" if together else f"; {repeated} rows repeat others"
+    return rows, f"{sizes}: the same split for every seed{by_class}{repeats}"
 
 
 def with_all_parts(
@@ -183,7 +183,7 @@ def split(
         if missing := set(range(len(classes))) - set(y[members].tolist()):
             raise UserError(f"{source}: no example of class {classes[min(missing)]!r} is left for {part}")
     sizes = " / ".join(f"{len(members)} {part}" for part, members in rows.items())
-    return rows, f"{sizes}: one random draw for every seed; the {len(kinds)} {of} stay together"
+    return rows, f"{sizes}: the same split for every seed; the {len(kinds)} {of} stay together"
 
 
 def draw_names(names: Collection[str], counts: Mapping[str, int]) -> dict[str, list[str]]:
