@@ -182,16 +182,18 @@ def folder(tmp_path_factory):
     tokenize(corpus, root / "tokens", tokenizer="bytes", validation=0.2, workers=1)
     for part, n in (("train", 8), ("val", 2)):
         for name in ("bird", "cat", "dog"):
-            (root / part / name).mkdir(parents=True)
+            (root / "photographs" / part / name).mkdir(parents=True)
             for i in range(n):
                 pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / part / name / f"{i}.{'jpg' if i % 2 else 'png'}")
+                Image.fromarray(pixels).save(root / "photographs" / part / name / f"{i}.{'jpg' if i % 2 else 'png'}")
     return root
 
 
 FILES = {
     "etth1_forecast": {"file": "ETTh1.csv"},
     "faces": {"folder": "people"},
+    "finetune_folder": {"folder": "photographs"},
+    **{path.stem: {"folder": "photographs"} for path in EXPERIMENTS if path.stem.startswith("imagenet")},
     "gpt2_pretrain": {"folder": "tokens"},
     "lfw_verification": {"folder": "people", "lfw": "people", "pairs": "pairs.txt", "dev_pairs": "pairs.txt"},
     "librispeech_conformer": {"folder": "librispeech"},
