@@ -62,12 +62,12 @@ def run(args: Sequence[str]) -> int:
     return 0
 
 
-def rows_of(name: str, file: Path, results: Path) -> list[claims.Row]:
+def rows_of(name: str, file: Path, results: Path) -> list[claims.Decision]:
     """The claims of a study with the verdicts of the ledger."""
-    return claims.rows(name, claims.load_study(file), claims.stored(name, results)["values"])
+    return claims.decisions(name, claims.load_study(file), claims.stored(name, results)["values"])
 
 
-def table(rows: Sequence[claims.Row]) -> None:
+def table(rows: Sequence[claims.Decision]) -> None:
     """Print the claims in the order of the sheet."""
     for row in sorted(rows, key=lambda row: int(row.number[1:])):
         print(f"{row.number:<4} {row.claim}\n     {row.verdict}   ({row.study})")
@@ -87,8 +87,8 @@ def quick(name: str, file: Path, study: claims.Study, results: Path) -> dict[str
     first = study.comparisons[0]
     print(f"{first.number} {first.claim}: {first.better} against {first.worse}, {study.unit}")
     values = claims.run_study(name, file, seeds=range(study.quick), settings=[first.better, first.worse])
-    now = claims.compare(study, first, values)
-    kept = claims.compare(study, first, claims.stored(name, results)["values"])
+    now = claims.compare_settings(study, first, values)
+    kept = claims.compare_settings(study, first, claims.stored(name, results)["values"])
     print(f"now:    {now}")
     if kept is None or now is None:
         print("the ledger has no values of these settings: `--full` measures them")

@@ -3,6 +3,7 @@
     python -m jaxdl record digits_mlp --seed 0:5              train the seeds that the ledger lacks, and write them
     python -m jaxdl record digits_mlp --seed 0:5              again: train them once more and say whether they still hold
     python -m jaxdl record digits_mlp --seed 5:10 --lr 3e-3   a setting of its own
+    python -m jaxdl record digits_mlp --tune lr=1e-3,3e-3     of these rates the one that is best on the validation split
 
 Nothing else is written: no run folder and no checkpoint.
 """
@@ -19,13 +20,15 @@ from jaxdl.cli.options import parse
 from jaxdl.cli.sweep import Values
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.runs import ledger
-from jaxdl.setup import Setup
+from jaxdl.setup import Setup, knob_types
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What is recorded, and where."""
 
+    tune: str = ""
+    """A knob and values, as in lr=1e-3,3e-3: try each over the seeds, record the one with the best mean on validation."""
     splits: str = "validation,test"
     """Splits to evaluate, separated by commas."""
     results: Path = ledger.RESULTS
@@ -45,6 +48,8 @@ def run(args: Sequence[str]) -> int:
     values, options = parse(config, rest, prog=f"python -m jaxdl record {args[0]}", options=Options)
     runtime.configure(options.device)
     setup = Setup.of(config, {name: value for name, value in values.items() if name != "seed"})
+    if options.tune:
+        setup = tuned(setup, seeds, options.tune)
     entry, stale = ledger.open_entry(setup, options.results)
     if not options.replace and not stale and set(seeds) <= set(entry.seeds):
         return again(setup, seeds, entry)
@@ -64,7 +69,25 @@ def seeds_of(args: Sequence[str]) -> tuple[list[int], list[str]]:
     return list(Values.parse("--seed", words[place + 1], int).listed), words[:place] + words[place + 2 :]
 
 
-def show(entry: ledger.Entry) -> None:
+def tuned(setup: Setup, seeds: Sequence[int], words: str) -> Setup:
+    """The setup with the value of a knob that has the best mean over the seeds on the validation split."""
+    name, equals, listed = words.partition("=")
+    if not equals or name not in setup.knobs:
+        raise ExperimentError(
+            f"--tune {words}: needs a knob and its values, as in lr=1e-3,3e-3 ({', '.join(setup.knobs)})"
+        )
+    metric, mode = setup.build().select
+    means = {}
+    for value in Values.parse(f"--tune {name}", listed, knob_types(setup.config)[name]).listed:
+        tried = setup.with_values({name: value})
+        runs = [ledger.measure(tried, seed, ["validation"])[0]["metrics"]["validation"] for seed in seeds]
+        means[value] = statistics.fmean(run[metric] for run in runs)
+        print(f"{name} = {value}: validation {metric} {means[value]:.4g}")
+    best = (max if mode == "max" else min)(means, key=lambda value: means[value])
+    return setup.with_values({name: best})
+
+
+def show(entry: ledger.LedgerEntry) -> None:
     """Print mean ± standard deviation of every metric of the test split, or of the split that there is."""
     splits = entry.runs[0]["metrics"]
     split = "test" if "test" in splits else next(iter(splits))
@@ -81,11 +104,11 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.4g}{sd}"
 
 
-def again(setup: Setup, seeds: Sequence[int], entry: ledger.Entry) -> int:
+def again(setup: Setup, seeds: Sequence[int], entry: ledger.LedgerEntry) -> int:
     """Train the seeds again and say, metric by metric, whether the ledger still holds. Exit code 1 if it does not."""
     if len(seeds) < 2:
         raise ExperimentError(f"the ledger has seed {seeds[0]}; comparing with it needs two seeds or more")
-    found = ledger.compare(setup, seeds, entry)
+    found = ledger.repeat(setup, seeds, entry)
     held = {name: holds(difference) for name, difference in found.items()}
     for name, difference in found.items():
         print(f"  {name:<20} {'holds' if held[name] else 'DIFFERS'}   now minus ledger: {difference}")

@@ -53,7 +53,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
     from scipy.stats import wilcoxon  # heavy, and only comparisons need it
 
     apart = x - y
-    p = 1.0 if not apart.any() else float(wilcoxon(apart, zero_method="pratt").pvalue)
+    p = 1.0 if not apart.any() else float(np.asarray(wilcoxon(apart, zero_method="pratt"))[1])
     low, high = _interval(_means(apart))
     return Difference(float(apart.mean()), low, high, p, len(x), "Wilcoxon's signed-rank test")
 
@@ -67,7 +67,7 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Difference:
     from scipy.stats import ttest_ind
 
     same = np.ptp(x) == 0 == np.ptp(y)
-    p = float(x[0] == y[0]) if same else float(ttest_ind(x, y, equal_var=False).pvalue)
+    p = float(x[0] == y[0]) if same else float(np.asarray(ttest_ind(x, y, equal_var=False))[1])
     low, high = _interval(_means(x) - _means(y, seed=1))
     return Difference(float(x.mean() - y.mean()), low, high, p, min(len(x), len(y)), "Welch's t-test")
 

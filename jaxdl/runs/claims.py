@@ -7,10 +7,12 @@ at most five each. Its values stand in `results/claims/<name>.json`. A verdict i
 import importlib.util
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +100,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Row:
+class Decision:
     """One claim with its verdict."""
 
     number: str
@@ -147,7 +149,16 @@ def load_study(file: Path) -> Study:
     return study
 
 
-def compare(study: Study, comparison: Comparison, values: Mapping[str, Mapping[str, float]]) -> Difference | None:
+def study_checksum(file: Path) -> str:
+    """A checksum of the code of a study and of the experiments that it loads by name."""
+    names = re.findall(r"load_config\(\"(\w+)\"\)", file.read_text(encoding="utf-8"))
+    parts = [ledger.code_checksum(path) for path in (file, *(shipped.locate(name) for name in names))]
+    return parts[0] if len(parts) == 1 else sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def compare_settings(
+    study: Study, comparison: Comparison, values: Mapping[str, Mapping[str, float]]
+) -> Difference | None:
     """How much better the better setting is, over the seeds that both have; None with fewer than two."""
     one, other = values.get(comparison.better, {}), values.get(comparison.worse, {})
     seeds = sorted({*one} & {*other})
@@ -181,19 +192,19 @@ def verdict(comparisons: Sequence[Comparison], decided: Sequence[str]) -> str:
     return "wrong" if "wrong" in kinds else kinds.pop() if len(kinds) == 1 else "not decided"
 
 
-def rows(name: str, study: Study, values: Mapping[str, Mapping[str, float]]) -> list[Row]:
+def decisions(name: str, study: Study, values: Mapping[str, Mapping[str, float]]) -> list[Decision]:
     """The claims of a study with their verdicts."""
     found = []
     for number, group in by_number(study.comparisons).items():
-        differences = [compare(study, comparison, values) for comparison in group]
+        differences = [compare_settings(study, comparison, values) for comparison in group]
         known = [one for one in differences if one is not None]
         if len(known) < len(group):
-            found.append(Row(number, group[0].claim, "not measured", study=name))
+            found.append(Decision(number, group[0].claim, "not measured", study=name))
             continue
         adjusted = holm([one.p for one in known])
         decided = [decide(*each) for each in zip(group, known, adjusted, strict=True)]
-        found.append(Row(number, group[0].claim, verdict(group, decided), tuple(known), study=name))
-    return found + [Row(fact.number, fact.claim, *_checked(fact), study=name) for fact in study.facts]
+        found.append(Decision(number, group[0].claim, verdict(group, decided), tuple(known), study=name))
+    return found + [Decision(fact.number, fact.claim, *_checked(fact), study=name) for fact in study.facts]
 
 
 def _checked(fact: Fact) -> tuple[str, tuple[Difference, ...], str]:
@@ -222,12 +233,12 @@ def run_study(
     say: Callable[[str], None] = print,
 ) -> dict[str, dict[str, float]]:
     """Measure settings over seeds: values by setting and seed. With `root` they are kept in the ledger after every seed."""
-    study, code = load_study(file), ledger.code_checksum(file)
+    study, code = load_study(file), study_checksum(file)
     kept = stored(name, root) if root else {"code": None, "values": {}, "measured": []}
     if kept["code"] not in (None, code):
         kept = {"code": None, "values": {}, "measured": []}  # other code: none of it counts
     values, env = kept["values"], environment(file)
-    began = time.perf_counter()
+    began = time.process_time()
     record = {name: env[name] for name in ("versions", "command")} | {
         "processor": ledger.processor(),
         "date": env["time"][:10],
@@ -239,13 +250,13 @@ def run_study(
             if str(seed) not in done:
                 done[str(seed)] = float(f"{study.measure(seed=seed, **study.settings[setting]):.7g}")
         if root:
-            seconds = round(time.perf_counter() - began, 1)
+            seconds = round(time.process_time() - began, 1)
             root.mkdir(parents=True, exist_ok=True)
             whole = {
                 "code": code,
                 "unit": study.unit,
                 "values": values,
-                "measured": [*kept["measured"], record | {"seconds": seconds}],
+                "measured": [*kept["measured"], record | {"cpu_seconds": seconds}],
             }
             write_synced(root / f"{name}.json", json.dumps(whole, indent=1) + "\n")
         say(f"seed {seed}: " + ", ".join(f"{setting} {values[setting][str(seed)]:.4g}" for setting in settings))

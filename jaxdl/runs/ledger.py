@@ -2,7 +2,7 @@
 
     {"experiment": "digits_mlp", "setting": {"lr": 0.003}, "code": <checksum>, "select": ["accuracy", "max"],
      "flops": <of all steps>, "baseline": {"accuracy": 0.95},
-     "runs": [{"seed": 0, "metrics": {"validation": {...}, "test": {...}}, "seconds": 3.1, "peak_memory": 4e8,
+     "runs": [{"seed": 0, "metrics": {"validation": {...}, "test": {...}}, "cpu_seconds": 3.1, "peak_memory": 4e8,
                "date": ..., "commit": ..., "versions": {...}, "processor": ..., "command": ...}, ...]}
 
 Seeds may be added one at a time. `code` is a checksum of the experiment file without its docstrings and comments: an entry whose
@@ -38,7 +38,7 @@ RESULTS = Path("results")
 
 
 @dataclass
-class Entry:
+class LedgerEntry:
     """One setting of one experiment, measured over seeds."""
 
     experiment: str
@@ -76,16 +76,16 @@ def name_of(setting: Mapping[str, Any]) -> str:
     return text if len(text) <= 120 else f"{text[:100]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
-def load_entry(path: Path) -> Entry:
+def load_entry(path: Path) -> LedgerEntry:
     """Read an entry. UserError for a file that is none."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        return Entry(**{**read, "select": tuple(read["select"])})
+        return LedgerEntry(**{**read, "select": tuple(read["select"])})
     except (ValueError, TypeError, KeyError) as error:
         raise ExperimentError(f"{path} is not an entry of the ledger: {error}") from None
 
 
-def entries(root: Path = RESULTS) -> list[Entry]:
+def entries(root: Path = RESULTS) -> list[LedgerEntry]:
     """All entries of a ledger, in the order of their names."""
     return [load_entry(path) for path in sorted(root.glob("*/*.json"))]
 
@@ -103,15 +103,15 @@ def code_checksum(path: str | Path) -> str:
 
 
 def measure(setup: Setup, seed: int, splits: Sequence[str]) -> tuple[dict[str, Any], Run]:
-    """Train one seed in memory and evaluate the splits. Return an item of `Entry.runs`, and the run."""
-    began = time.perf_counter()
+    """Train one seed in memory and evaluate the splits. Return an item of `LedgerEntry.runs`, and the run."""
+    began = time.process_time()
     run = trial(setup.config, **{**given(setup), "seed": seed})
     metrics = {split: numbers(run.evaluate(split).metrics) for split in splits}
     env = environment(setup.source)
     item = {
         "seed": seed,
         "metrics": metrics,
-        "seconds": round(time.perf_counter() - began, 2),
+        "cpu_seconds": round(time.process_time() - began, 2),
         "peak_memory": peak_memory(),
         "date": env["time"][:10],
         "commit": (env["git"] or {}).get("commit"),
@@ -168,12 +168,12 @@ def flops_of(program: Program) -> float | None:
     return None if "flops" not in cost else float(cost["flops"]) * program.exp.steps
 
 
-def open_entry(setup: Setup, root: Path = RESULTS) -> tuple[Entry, bool]:
+def open_entry(setup: Setup, root: Path = RESULTS) -> tuple[LedgerEntry, bool]:
     """The entry of a setting, new or as it stands, and whether its experiment file has changed since."""
     if setup.source is None:
         raise ExperimentError("the ledger holds experiments that stand in a file, not those of a notebook")
     exp = setup.build()
-    fresh = Entry(setup.stem, given(setup), code_checksum(setup.source), exp.select)
+    fresh = LedgerEntry(setup.stem, given(setup), code_checksum(setup.source), exp.select)
     path = root / fresh.experiment / f"{name_of(fresh.setting)}.json"
     if not path.is_file():
         return fresh, False
@@ -189,7 +189,7 @@ def record(
     replace: bool = False,
     root: Path = RESULTS,
     say: Callable[[str], None] = print,
-) -> Entry:
+) -> LedgerEntry:
     """Measure the seeds that a setting's entry lacks; the entry is written after each one.
 
     Raises ExperimentError where the experiment file has changed since the entry was measured, unless `replace` is True: then
@@ -202,7 +202,7 @@ def record(
             "were measured; --replace measures anew"
         )
     if replace:
-        entry = Entry(entry.experiment, entry.setting, code_checksum(setup.source or ""), setup.build().select)
+        entry = LedgerEntry(entry.experiment, entry.setting, code_checksum(setup.source or ""), setup.build().select)
     splits = [split for split in splits if split in setup.build().data.splits]
     for seed in (seed for seed in seeds if seed not in entry.seeds):
         item, run = measure(setup, seed, splits)
@@ -212,11 +212,11 @@ def record(
         entry.runs.append(item)
         entry.save(root)
         shown = ", ".join(f"{split} {item['metrics'][split][entry.select[0]]:.4g}" for split in splits)
-        say(f"seed {seed}: {shown}, {item['seconds']:.0f} s")
+        say(f"seed {seed}: {shown}, {item['cpu_seconds']:.0f} CPU s")
     return entry
 
 
-def compare(setup: Setup, seeds: Sequence[int], entry: Entry, *, split: str = "test") -> dict[str, Difference]:
+def repeat(setup: Setup, seeds: Sequence[int], entry: LedgerEntry, *, split: str = "test") -> dict[str, Difference]:
     """Train seeds of an entry again and return, for each metric, how it differs from what stands there."""
     kept = {run["seed"]: run["metrics"][split] for run in entry.runs}
     again = {seed: measure(setup, seed, [split])[0]["metrics"][split] for seed in seeds}

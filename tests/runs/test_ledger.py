@@ -10,7 +10,7 @@ from jaxdl.cli.record import seeds_of
 from jaxdl.experiment import ExperimentError, load_config
 from jaxdl.runs import ledger
 from jaxdl.setup import Setup
-from tests.conftest import HERE
+from tests.conftest import HERE, ROOT
 
 TINY = HERE / "tiny.py"
 NAIVE = '\n\ndef baseline(data):\n    y = data.splits["test"]["y"]\n    return {"accuracy": float((y == 0).mean())}\n'
@@ -49,7 +49,7 @@ def test_an_entry_is_measured_continued_repeated_and_replaced(file, capsys):
     # XLA counts at least the products: 3 of each of 2 layers (forward, two backward) of 16 rows, 2 FLOPs a multiply-add
     assert entry.flops is not None
     assert entry.flops > 6 * 16 * 2 * (2 * (8 * 6 + 3 * 8) + 3 * 8)
-    assert entry.runs[0]["seconds"] > 0
+    assert entry.runs[0]["cpu_seconds"] > 0
     assert len(entry.runs[0]["commit"] or "0" * 40) == 40
     assert {"jax", "python"} <= {*entry.runs[0]["versions"]}
 
@@ -71,8 +71,8 @@ def test_an_entry_is_measured_continued_repeated_and_replaced(file, capsys):
 
 def test_an_edited_file_makes_its_entry_stale(file, capsys):
     setup = Setup.of(load_config(file), {})
-    item = {"seed": 0, "metrics": {"test": {"accuracy": 0.5}}, "seconds": 1.0}
-    ledger.Entry("small", {}, ledger.code_checksum(file), ("accuracy", "max"), runs=[item]).save(
+    item = {"seed": 0, "metrics": {"test": {"accuracy": 0.5}}, "cpu_seconds": 1.0}
+    ledger.LedgerEntry("small", {}, ledger.code_checksum(file), ("accuracy", "max"), runs=[item]).save(
         file.parent / "results"
     )
     assert ledger.open_entry(setup, file.parent / "results")[1] is False
@@ -111,3 +111,16 @@ def test_what_is_no_entry_is_refused(tmp_path):
             ledger.load_entry(path)
     with pytest.raises(ExperimentError):
         ledger.open_entry(Setup.of(lambda: None, {}), tmp_path)
+
+
+OWN = [path for path in sorted((ROOT / "results").glob("*/*.json")) if path.parent.name != "claims"]
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_projects_own_entries_are_of_todays_code(path):
+    entry = ledger.load_entry(path)
+    assert entry.code == ledger.code_checksum(ROOT / "experiments" / f"{entry.experiment}.py"), (
+        "measure it anew: --replace"
+    )
+    assert path.stem == ledger.name_of(entry.setting)
+    assert len(set(entry.seeds)) == len(entry.seeds) >= 3
