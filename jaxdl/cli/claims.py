@@ -71,8 +71,8 @@ def table(rows: Sequence[claims.Decision]) -> None:
     """Print the claims in the order of the sheet."""
     for row in sorted(rows, key=lambda row: int(row.number[1:])):
         print(f"{row.number:<4} {row.claim}\n     {row.verdict}   ({row.study})")
-        for one in row.differences:
-            print(f"         {one}")
+        for label, found in row.differences:
+            print(f"         {label}: {found}")
         if row.evidence:
             print(f"         {row.evidence}")
     kinds = [row.verdict.split(" when")[0] for row in rows]

@@ -106,7 +106,7 @@ class Decision:
     number: str
     claim: str
     verdict: str
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[tuple[str, Difference], ...] = ()
     evidence: str = ""
     study: str = ""
 
@@ -179,11 +179,14 @@ def decide(comparison: Comparison, found: Difference, p: float) -> str:
     return "no difference shown" if inside else "not decided"
 
 
+def label(comparison: Comparison) -> str:
+    """The condition of a comparison, or the names of its settings."""
+    return comparison.when or f"{comparison.better} against {comparison.worse}"
+
+
 def verdict(comparisons: Sequence[Comparison], decided: Sequence[str]) -> str:
     """The verdict of a claim from those of its comparisons."""
-    held = [
-        c.when or f"{c.better} against {c.worse}" for c, one in zip(comparisons, decided, strict=True) if one == "holds"
-    ]
+    held = [label(one) for one, said in zip(comparisons, decided, strict=True) if said == "holds"]
     if len(held) == len(decided):
         return "holds"
     if held:
@@ -203,11 +206,19 @@ def decisions(name: str, study: Study, values: Mapping[str, Mapping[str, float]]
             continue
         adjusted = holm([one.p for one in known])
         decided = [decide(*each) for each in zip(group, known, adjusted, strict=True)]
-        found.append(Decision(number, group[0].claim, verdict(group, decided), tuple(known), study=name))
+        found.append(
+            Decision(
+                number,
+                group[0].claim,
+                verdict(group, decided),
+                tuple(zip(map(label, group), known, strict=True)),
+                study=name,
+            )
+        )
     return found + [Decision(fact.number, fact.claim, *_checked(fact), study=name) for fact in study.facts]
 
 
-def _checked(fact: Fact) -> tuple[str, tuple[Difference, ...], str]:
+def _checked(fact: Fact) -> tuple[str, tuple[()], str]:
     said, evidence = fact.check()
     return said, (), evidence
 

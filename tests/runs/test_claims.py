@@ -101,7 +101,7 @@ def test_a_study_is_run_listed_and_repeated(tmp_path, monkeypatch, capsys):
     assert "toy" in capsys.readouterr().err
     assert main(["claims"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"C7 .*\n +holds .*\n.*\+1 \[\+1, \+1\], p = 0\.031, n = 6", said)
+    assert re.search(r"C7 .*\n +holds .*\n +with against without: \+1 \[\+1, \+1\], p = 0\.031, n = 6", said)
     assert "C8" in said
     text = TOY.replace("seed / 10", "seed / 20")
     (folder / "toy.py").write_text(text, encoding="utf-8")
