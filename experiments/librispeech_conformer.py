@@ -2,7 +2,7 @@
 
 Source: Gulati et al. 2020, arXiv:2005.08100 (encoder, SpecAugment, schedule); Graves et al. 2006 (CTC).
 Run:    python -m experiments.librispeech_conformer --folder FOLDER --precision bfloat16
-        FOLDER holds train-*, dev-* and test-* of openslr.org/12, each flac made a wav once
+        FOLDER holds train-*, dev-* and test-* of openslr.org/12
 Cost:   not measured here.
 Expect: not measured here. Published for Conformer S, whose decoder is an LSTM transducer over word pieces where this is CTC over
         characters: WER 2.7 / 6.3 % on test-clean / test-other without a language model (table 2 and abstract). An empty
@@ -40,7 +40,7 @@ def config(
     """Conformer S with a CTC head.
 
     Args:
-        folder: folder of train-clean-100, dev-clean, test-clean and so on, as wav files.
+        folder: folder of train-clean-100, dev-clean, test-clean and so on.
         width: channels of the encoder (S 144, M 256, L 512).
         layers: number of blocks (S and M 16, L 17).
         heads: attention heads (S and M 4, L 8).

@@ -2,7 +2,7 @@
 
 Source: Warden 2018, arXiv:1804.03209 (version 2 of the set); the network is that of Gulati et al. 2020, arXiv:2005.08100.
 Run:    python -m experiments.speech_commands --folder FOLDER    speech_commands_v0.02.tar.gz, unpacked
-        python -m experiments.speech_commands --folder MINE      wav files, one subfolder a class
+        python -m experiments.speech_commands --folder MINE      wav, flac, ...: one subfolder a class
         python -m experiments.speech_commands                    tensorflow-datasets, prepared (its 12 classes)
 Cost:   not measured here.
 Expect: not measured here. Published on the 35 words: MatchboxNet 3x2x1 97.29 % with 93,000 parameters (its NGC model card),

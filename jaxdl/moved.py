@@ -13,12 +13,13 @@ ENGINE = ("diagnosis", "distributed", "evaluate", "halving", "keys", "loop", "pa
 DATA = {
     "image": ("vision", "folder", "images", "decoding", "identities", "pairs", "pixels"),
     "text": ("text_classes", "translation", "tokenizers", "symbols", "bpe", "buckets"),
-    "audio": ("wav", "speech", "spoken", "tones", "librispeech", "spectrogram"),
+    "audio": ("speech", "spoken", "tones", "librispeech", "spectrogram"),
     "table": ("tabular", "columns", "named", "series", "stamps"),
 }
 
 MOVED = {
     **{f"jaxdl.data.{name}": f"jaxdl.data.{kind}.{name}" for kind, names in DATA.items() for name in names},
+    **dict.fromkeys(("jaxdl.data.wav", "jaxdl.data.audio.wav"), "jaxdl.data.audio.soundfiles"),
     "jaxdl.data.table_encoder": "jaxdl.data.table.encoder",
     "jaxdl.data.parallel_text": "jaxdl.data.text.parallel",
     "jaxdl.data.stream": "jaxdl.data.source",
@@ -32,7 +33,10 @@ MOVED = {
 }
 """Old dotted name of a module -> its new one."""
 
-MOVED_NAMES = {("jaxdl.experiment", "main"): "jaxdl.cli.train"}
+MOVED_NAMES = {
+    ("jaxdl.experiment", "main"): "jaxdl.cli.train",
+    ("jaxdl.data.files", "read_csv"): "jaxdl.data.table.csv",
+}
 """(module, name in it) -> the module that has it now."""
 
 

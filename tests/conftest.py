@@ -1,5 +1,6 @@
 """Settings of the whole suite: strict numerics, one shared compilation cache, no network, a limit on compiled programs."""
 
+import gc
 import getpass
 import importlib.util
 import os
@@ -40,6 +41,13 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else jax knows it; set for 
 
 def pytest_configure(config):
     config.pluginmanager.register(programs, "programs")
+
+
+def pytest_collection_finish(session):
+    """The garbage collector leaves modules and collected tests alone and comes by less often: a tenth of the suite's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 HERE = Path(__file__).parent

@@ -1,8 +1,10 @@
 """Does the suite notice faults? Changes one operator, comparison or constant at a time and runs the tests that mirror the file.
 
     python tests/mutate.py --count 100 --seed 0        results in results/mutants.json; a mutant that lives is printed
+    python tests/mutate.py --again                     after new tests: only those of that file that lived
 
-A mutant dies if a default test of its folder fails. Works on a copy of the repository; nothing here is changed.
+A mutant dies if a default test of its folder fails, or does not end in 15 minutes. One that lives because it computes the
+same has its reason under EQUIVALENT. Works on a copy of the repository; nothing but the results is written here.
 """
 
 import argparse
@@ -10,17 +12,28 @@ import ast
 import copy
 import json
 import os
+import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
+
+import flax.linen  # noqa: F401  so that no fork has to import it, nor jax, which starts no thread before its first use
+import jax  # noqa: F401
+import optax  # noqa: F401
+import pytest
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {"losses": "losses", "optim": "optim", "layers": "layers", "tasks": "tasks", "engine/step.py": "engine"}
 """Part of jaxdl -> folder of tests."""
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.MatMult: ast.Add}
+EQUIVALENT = {}
+"""Mutants that compute the same: `file:line  change` -> why."""
 COMPARISONS = {ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 
 
@@ -58,46 +71,107 @@ def mutated(tree, index):
     return ast.unparse(tree), node.lineno
 
 
-def dies(copy_of, tests):
-    """Whether a default test fails in the copy."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, cwd=copy_of, capture_output=True, text=True, timeout=900, check=False)
-    if done.returncode not in (0, 1, 2):
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.returncode != 0
+def run_tests(copied, *tests):
+    """pytest over the copy up to the first failure, in a fork of this process: (its exit code, what it printed)."""
+    log = copied.parent / "log"
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            signal.alarm(900)
+            os.chdir(copied)
+            sys.path[0] = str(copied)
+            sys.dont_write_bytecode = True
+            with open(log, "w", encoding="utf-8") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            code = int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]))
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    printed = log.read_text(encoding="utf-8", errors="replace")
+    if code not in (0, 1, 2, -signal.SIGALRM):
+        raise RuntimeError(f"{' '.join(tests)} ended with {code}:\n{printed[-4000:]}")
+    return code, printed
+
+
+def killer(copied, *tests):
+    """The test that fails, "a test does not end", or None if all pass."""
+    code, printed = run_tests(copied, *tests)
+    if code == 0:
+        return None
+    failed = [
+        line.split(" - ")[0].split(" ", 1)[1] for line in printed.splitlines() if line.startswith(("FAILED ", "ERROR "))
+    ]
+    if code > 0 and not failed:
+        raise RuntimeError(printed[-4000:])
+    return failed[0] if failed else "a test does not end"
+
+
+def choose(count, seed):
+    """(file, folder of tests, node, change), drawn from all places that can be changed."""
+    every = []
+    for part, folder in TARGETS.items():
+        path = ROOT / "jaxdl" / part
+        for file in [path] if path.suffix else sorted(path.glob("*.py")):
+            found = list(places(ast.parse(file.read_text(encoding="utf-8"))))
+            every += [(file.relative_to(ROOT).as_posix(), folder, index, what) for index, what in found]
+    return random.Random(seed).sample(every, count)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="only those that lived")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "mutants.json")
     options = parser.parse_args()
-    every = []
-    for part, folder in TARGETS.items():
-        path = ROOT / "jaxdl" / part
-        for file in [path] if path.suffix else sorted(path.glob("*.py")):
-            found = list(places(ast.parse(file.read_text(encoding="utf-8"))))
-            every += [(file.relative_to(ROOT), folder, index, what) for index, what in found]
-    chosen = random.Random(options.seed).sample(every, options.count)
+    known = {}
+    if options.again:
+        before = json.loads(options.out.read_text(encoding="utf-8"))
+        options.count, options.seed = before["count"], before["seed"]
+        known = {(r["file"], r["node"], r["change"]): r["killed_by"] for r in before["mutants"]}
     rows = []
     with tempfile.TemporaryDirectory() as there:
         copied = Path(there) / "repository"
         shutil.copytree(ROOT, copied, ignore=shutil.ignore_patterns(".git", "runs", "__pycache__"))
-        os.environ["PYTHONPATH"] = str(copied)
-        for file, folder, index, what in chosen:
+        for file, folder, index, what in choose(options.count, options.seed):
             source = (ROOT / file).read_text(encoding="utf-8")
             text, line = mutated(ast.parse(source), index)
-            (copied / file).write_text(text, encoding="utf-8")
-            mirror = Path("tests") / folder / f"test_{file.stem}.py"
-            tests = [str(mirror)] * (copied / mirror).is_file()
-            dead = bool(tests and dies(copied, tests)) or dies(copied, [f"tests/{folder}"])
-            (copied / file).write_text(source, encoding="utf-8")
-            rows.append({"file": str(file), "line": line, "change": what, "dead": dead})
-            print(f"{'died ' if dead else 'LIVES'} {file}:{line}  {what}", flush=True)
-    print(f"{sum(row['dead'] for row in rows)} of {len(rows)} died")
+            place, by = f"{file}:{line}  {what}", known.get((file, index, what))
+            if by is None:
+                (copied / file).write_text(text, encoding="utf-8")
+                mirror = f"tests/{folder}/test_{Path(file).stem}.py"
+                if (copied / mirror).is_file():
+                    by = killer(copied, mirror)
+                by = by or killer(copied, f"tests/{folder}", f"--ignore={mirror}")
+                (copied / file).write_text(source, encoding="utf-8")
+                print(f"{'died ' if by else 'LIVES'} {place}  {by or ''}", flush=True)
+            rows.append({"file": file, "line": line, "node": index, "change": what, "killed_by": by})
+            if by is None and place in EQUIVALENT:
+                rows[-1]["equivalent"] = EQUIVALENT[place]
+        killers = sorted({row["killed_by"] for row in rows} - {None, "a test does not end"})
+        wrong = killer(copied, *killers)
+        if wrong:
+            raise SystemExit(f"{wrong} fails without a mutant, too")
+    dead = sum(row["killed_by"] is not None for row in rows)
+    print(f"{dead} of {len(rows)} died")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = {
+        "command": f"python tests/mutate.py --count {options.count} --seed {options.seed}",
+        "date": str(date.today()),
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("jax", "flax", "optax", "numpy")},
+        "count": len(rows),
+        "seed": options.seed,
+        "dead": dead,
+        "equivalent": sum("equivalent" in row for row in rows),
+        "mutants": rows,
+    }
     options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps({"seed": options.seed, "mutants": rows}, indent=1) + "\n", encoding="utf-8")
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,15 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    began = sum(os.times()[:4])
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("setup_cpu_seconds", sum(os.times()[:4]) - began))
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     began = sum(os.times()[:4])
     try:
@@ -86,18 +95,18 @@ def pytest_runtest_call(item):
 
 def pytest_terminal_summary(terminalreporter):
     """The tests that cost most, in CPU seconds, with what they compiled."""
-    cost, programs = Counter(), Counter()
+    cost, programs, fixtures = Counter(), Counter(), 0.0
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) == "call":
                 shown = dict(report.user_properties)
                 cost[report.nodeid] = shown.get("cpu_seconds", 0.0)
+                fixtures += shown.get("setup_cpu_seconds", 0.0)
                 programs[report.nodeid] = shown.get("programs", 0)
     if not cost:
         return
     terminalreporter.section(f"the {SHOWN} dearest of {len(cost)} tests")
     for name, seconds in cost.most_common(SHOWN):
         terminalreporter.write_line(f"{seconds:7.1f} CPU s {programs[name]:4} programs  {name}")
-    terminalreporter.write_line(
-        f"{sum(cost.values()):7.1f} CPU s {sum(programs.values()):4} programs  in all test calls"
-    )
+    calls = f"{sum(cost.values()):7.1f} CPU s {sum(programs.values()):4} programs"
+    terminalreporter.write_line(f"{calls}  in all test calls, and {fixtures:.1f} CPU s in fixtures")

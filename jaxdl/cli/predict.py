@@ -27,7 +27,7 @@ MOST_COMPARED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Options(TrainedOptions):
-    """Predict for files: images (png, jpg, ...), recordings (wav), arrays (npy; npz with an `x`), tables (csv), texts (txt).
+    """Predict for files: images (png, jpg, ...), sounds (wav, flac), arrays (npy; npz with an `x`), tables (csv), texts (txt).
 
     It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
     (`python -m jaxdl export`), which executes no Python file.

@@ -1,27 +1,25 @@
-"""Readers of files: IDX (MNIST's format), CIFAR's binary records, npz, npy, CSV and images, to NumPy; lines of text.
+"""Readers of files: IDX (MNIST's format), CIFAR's binary records, npz, npy and images, to NumPy; lines of text.
 
 No reader runs code from a file (`allow_pickle` is off). A missing file is a `FileNotFoundError`, a malformed one a
-`ValueError`; either is one line that begins with the path, for CSV also with the line.
+`ValueError`; either is one line that begins with the path.
 """
 
-import csv
 import gzip
 import math
 import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxdl.moved import moved_name
 from jaxdl.types import UserError
 
-MISSING = frozenset({"", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "?"})
-"""Cells of a CSV file that mean: no value."""
 NAMES, CONTENTS = 100_000, 200
 """Of how many files `fingerprint` looks at the name and the size, and at the content."""
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -195,77 +193,6 @@ def open_image(file: str | Path | BinaryIO, *, channels: int = 3, name: str = ""
         raise UserError(f"{name}: is not a readable image ({reason})") from None
 
 
-def read_csv(
-    path: str | Path,
-    *,
-    names: Collection[str] = (),
-    others: bool = True,
-    delimiter: str = ",",
-    header: Sequence[str] | None = None,
-) -> dict[str, np.ndarray]:
-    """The columns of a CSV file by name, in their order.
-
-    A column is float64 with NaN where a value is missing; or strings, "" where missing, if none of its cells is a number or
-    it is listed in `names`. A mixture is an error: a slip of the pen must not turn a number into a category. The
-    first line holds the names of the columns unless `header` gives them. Columns that `names` does not list are left out, and may
-    hold anything, if there are to be no `others`.
-    """
-    path = existing(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            head = list(header) if header else [cell.strip() for cell in next(reader, [])]
-            if not head:
-                what = ":1: is an empty line, the first one names the columns" if any(reader) else ": is empty"
-                raise UserError(f"{path}{what}")
-            lines, rows = [], []
-            for row in reader:
-                if row and (len(row) > 1 or len(head) == 1 or row[0].strip()):  # else an empty line
-                    if len(row) != len(head):
-                        raise UserError(f"{path}:{reader.line_num}: has {len(row)} cells for {len(head)} columns")
-                    rows.append([cell.strip() for cell in row])
-                    lines.append(reader.line_num)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
-    except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: {error}") from None
-    if not all(head):
-        raise UserError(f"{path}:1: every column needs a name, got {head}")
-    if len(set(head)) != len(head):
-        raise UserError(f"{path}:1: two columns are called {next(n for n in head if head.count(n) > 1)!r}")
-    if not rows:
-        raise UserError(f"{path}: holds no rows")
-    for name in names:
-        if name not in head:
-            raise UserError(f"{path}: has no column {name!r}; it has {', '.join(head)}")
-    columns = zip(head, zip(*rows, strict=True), strict=True)
-    chosen = [(name, cells) for name, cells in columns if others or name in names]
-    return {name: _column(name, cells, lines, path, text=name in names) for name, cells in chosen}
-
-
-def _column(name: str, cells: Sequence[str], lines: Sequence[int], path: Path, *, text: bool) -> np.ndarray:
-    cells = ["" if cell in MISSING else cell for cell in cells]
-    values = [math.nan if cell == "" else parsed_number(cell) for cell in cells]
-    words = sum(value is None for value in values)
-    if text or words == sum(cell != "" for cell in cells) > 0:
-        return np.array(cells)
-    for line, cell, value in zip(lines, cells, values, strict=True):
-        if value is None:
-            hint = f"list {name!r} as categorical if it holds names"
-            raise UserError(f"{path}:{line}: {cell!r} in column {name!r} is not a number; {hint}")
-        if cell and not math.isfinite(value):
-            raise UserError(f"{path}:{line}: {cell!r} in column {name!r} is not finite")
-    return np.array(values, np.float64)
-
-
-def parsed_number(cell: str) -> float | None:
-    """The number that a cell shows, None if it shows none; Python reads 1_2 as 12, which no table means."""
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
@@ -275,3 +202,8 @@ def bundled(file: str, *, delimiter: str | None = ",", skip: int = 0) -> np.ndar
     path = existing(BUNDLED / file)
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         return np.loadtxt(lines, delimiter=delimiter, skiprows=skip)
+
+
+def __getattr__(name: str) -> Any:
+    """The reader of CSV files was here."""
+    return moved_name(__name__, name)

@@ -48,21 +48,6 @@ def test_npz_and_npy(tmp_path):
     np.testing.assert_array_equal(mapped, np.eye(3))
 
 
-def test_csv(tmp_path):
-    path = tmp_path / "people.csv"
-    path.write_text(
-        '\ufeffage,town,zip,note\n31,"Paris, FR",75001,\n\nNA,,10115,?\n 4e1 ,Berlin,10117,NA\n', encoding="utf-8"
-    )
-    columns = files.read_csv(path, names=["zip"])
-    assert list(columns) == ["age", "town", "zip", "note"]
-    np.testing.assert_array_equal(columns["age"], [31, np.nan, 40])
-    assert columns["town"].tolist() == ["Paris, FR", "", "Berlin"]
-    assert columns["zip"].tolist() == ["75001", "10115", "10117"]
-    assert np.isnan(columns["note"]).all()
-    path.write_text("1;a\n2;b\n", encoding="utf-8")
-    assert files.read_csv(path, delimiter=";", header=["n", "s"])["s"].tolist() == ["a", "b"]
-
-
 def test_lines_end_where_the_file_says_and_nowhere_else(tmp_path):
     """A form feed, U+0085 and U+2028 stand inside a line, whatever `str.splitlines` thinks; CR LF is LF."""
     path = tmp_path / "lines.txt"
@@ -103,24 +88,12 @@ BYTES = {
     "empty npz": (files.read_npz, b"", "is not a readable npz"),
     "cut npz": (files.read_npz, b"PK\x03\x04cut", "is not a readable npz"),
     "text npy": (files.read_npy, b"hello", "is not a readable npy"),
-    "empty csv": (files.read_csv, b"", "some file: is empty$"),
-    "blank csv": (files.read_csv, b"\n\n", "some file: is empty$"),
-    "late csv": (files.read_csv, b"\na,b\n1,2\n", ":1: is an empty line, the first one names the columns"),
     "latin text": (
         files.read_text,
         b"one\nm\xfcde\n",
         r":2: is not text in UTF-8 \(invalid start byte at byte 5\): save",
     ),
     "blank text": (files.read_lines, b" \n\n", "holds no text"),
-    "no rows": (files.read_csv, b"a,b\n", "holds no rows"),
-    "ragged": (files.read_csv, b"a,b\n1,2\n\n3\n", ":4: has 1 cells for 2 columns"),
-    "unnamed": (files.read_csv, b"a,,c\n1,2,3\n", ":1: every column needs a name"),
-    "twice": (files.read_csv, b"a,a\n1,2\n", ":1: two columns are called 'a'"),
-    "mixed": (files.read_csv, b"a,b\n1,2\n3,x\n", ":3: 'x' in column 'b' is not a number; list 'b' as categorical"),
-    "underscore": (files.read_csv, b"a\n1\n2_0\n", ":3: '2_0' in column 'a' is not a number"),
-    "infinite": (files.read_csv, b"a\n1\ninf\n", ":3: 'inf' in column 'a' is not finite"),
-    "binary": (files.read_csv, b"a\n\xff\xfe\n", "is not text in UTF-8"),
-    "quote": (files.read_csv, b'a\n"open\n', "quote|unexpected end"),
     "image": (lambda path: files.read_image(path, size=(2, 2)), b"hello", "is not a readable image"),
 }
 
@@ -136,7 +109,7 @@ def test_a_malformed_file_is_one_line_that_names_it(tmp_path, name):
     assert "\n" not in str(error.value)
 
 
-READERS = (files.read_idx, files.read_cifar, files.read_npz, files.read_npy, files.read_csv, files.read_lines)
+READERS = (files.read_idx, files.read_cifar, files.read_npz, files.read_npy, files.read_lines)
 
 
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
@@ -154,9 +127,3 @@ def test_pickles_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{}], object))
     with pytest.raises(ValueError, match=r"a\.npz: is not a readable npz"):
         files.read_npz(tmp_path / "a.npz")
-
-
-def test_an_unknown_column(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="has no column 'c'; it has a, b"):
-        files.read_csv(tmp_path / "a.csv", names=["c"])

@@ -71,11 +71,13 @@ def test_vision_reads_a_prepared_set(prepared_folder, tmp_path, monkeypatch):
                 content = json.dumps(json.loads(content) | {"name": "mnist", "version": version}).encode()
             (target / file.name.replace("tiny", "mnist")).write_bytes(content)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    vision._read.cache_clear()
     assert tfds.prepared("mnist").name == "2.10.0"
     assert tfds.prepared("mnist:2.9.0").name == "2.9.0"
     data = vision.mnist(batch=3)
     assert {part: data.size(part) for part in data.splits} == {"train": 27, "validation": 3, "test": 10}
     assert {image.tobytes() for image in data.splits["test"]["x"]} == {image.tobytes() for image in PIXELS[30:]}
+    vision._read.cache_clear()  # for other tests there is no mnist
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -146,6 +146,31 @@ def test_the_fused_kernels_way_gives_the_same_numbers(causal, kv_heads, monkeypa
     np.testing.assert_allclose(ours, plain, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("dtypes", "shape", "backend", "fused"),
+    [
+        (("bfloat16",) * 3, (2, 4, 2, 8), "gpu", True),
+        (("float16",) * 3, (2, 4, 2, 128), "gpu", True),
+        (("bfloat16",) * 3, (2, 4, 2, 8), "cpu", False),
+        (("float32",) * 3, (2, 4, 2, 8), "gpu", False),
+        (("bfloat16", "float16", "bfloat16"), (2, 4, 2, 8), "gpu", False),
+        (("bfloat16", "bfloat16", "float16"), (2, 4, 2, 8), "gpu", False),
+        (("bfloat16",) * 3, (2, 4, 2, 12), "gpu", False),
+        (("bfloat16",) * 3, (2, 4, 2, 136), "gpu", False),
+        (("bfloat16",) * 3, (2, 5, 2, 8), "gpu", False),
+    ],
+    ids=str,
+)
+def test_the_fused_kernel_is_for_16_bits_on_a_gpu_and_the_sizes_of_cudnn(dtypes, shape, backend, fused, monkeypatch):
+    """Heads of a multiple of 8 up to 128, one dtype, even lengths: what cuDNN's attention takes."""
+    called = []
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", lambda q, k, v, **_: called.append(1) or q)
+    arrays = [jax.ShapeDtypeStruct(shape, dtype) for dtype in dtypes]
+    jax.eval_shape(dot_product_attention, *arrays)
+    assert bool(called) is fused
+
+
 @pytest.mark.device
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN's kernel needs an NVIDIA GPU")
 @pytest.mark.parametrize("causal", [False, True])

@@ -144,12 +144,25 @@ def test_depthwise_channels_do_not_mix():
 
 def test_local_convolution_with_shared_kernels_is_a_convolution():
     x, kernel = normal(2, 7, 6, 3), normal(3, 3, 3, 4, seed=1)
-    layer = LocalConv(4, 3, strides=2)
-    shapes = jax.eval_shape(layer.init, KEY, x)["params"]
+    shapes = jax.eval_shape(LocalConv(4, 3, strides=2).init, KEY, x)["params"]
     assert jax.tree.map(jnp.shape, shapes) == {"kernel": (4, 3, 27, 4), "bias": (4, 3, 4)}
     params = {"kernel": np.tile(kernel.reshape(27, 4), (4, 3, 1, 1)), "bias": np.zeros((4, 3, 4), np.float32)}
-    run = lambda params, x, kernel: [layer.apply({"params": params}, x), convolve(x, kernel, strides=2)]
-    close(*one_program(run, params, x, kernel), 2e-6)
+
+    def run(params, x, kernel):
+        """`"same"` pads the two axes by different numbers here, `"symmetric"` by the same."""
+        options = [{"strides": 2, "padding": padding} for padding in ("symmetric", "same")]
+        return [(LocalConv(4, 3, **o).apply({"params": params}, x), convolve(x, kernel, **o)) for o in options]
+
+    for ours, shared in one_program(run, params, x, kernel):
+        close(ours, shared, 2e-6)
+
+
+def test_an_output_of_one_element_is_the_sum_of_products():
+    x, kernel = normal(1, 3, 4, 2), normal(3, 4, 2, 1, seed=1)
+    y = one_program(lambda x, w: convolve(x, w, padding="valid"), x, kernel)
+    close(y, (x[0] * kernel[..., 0]).sum().reshape(1, 1, 1, 1))
+    with pytest.raises(UserError, match=re.escape("(4, 4)")):
+        convolve(x, normal(4, 4, 2, 1), padding="valid")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from experiments.spoken_digits import config
 from jaxdl import __main__ as command
 from jaxdl import load, train
-from jaxdl.data.audio import speech
+from jaxdl.data.audio.soundfiles import write_wav
 from jaxdl.data.audio.spectrogram import PAD
 from jaxdl.engine.loop import Limits
 
@@ -29,7 +29,7 @@ def test_a_file_is_transcribed(tmp_path, capsys):
     assert "What the model says at each frame" in (run.folder / "report.md").read_text(encoding="utf-8")
 
     x = exp.data.splits["test"]["x"][0]
-    file = speech.write_wav(tmp_path / "press.wav", x[x != PAD], 8000)
+    file = write_wav(tmp_path / "press.wav", x[x != PAD], 8000)
     trained = load(run.folder)
     out = trained.predict(str(file))
     assert (
@@ -39,6 +39,6 @@ def test_a_file_is_transcribed(tmp_path, capsys):
     capsys.readouterr()  # the results of the trainings
     assert command.main(["predict", str(run.folder), str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"file": str(file), "text": out["text"]}
-    long = speech.write_wav(tmp_path / "long.wav", np.zeros(20000), 8000)
+    long = write_wav(tmp_path / "long.wav", np.zeros(20000), 8000)
     assert command.main(["predict", str(run.folder), str(long)]) == 2
     assert "long.wav: lasts 2.50 s, this set's recordings at most 1.15 s" in capsys.readouterr().err

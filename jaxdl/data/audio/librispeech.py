@@ -1,11 +1,11 @@
 """LibriSpeech from its folders, streamed: some steps' recordings at a time, chosen by position alone.
 
-    folder/train-clean-100/<speaker>/<chapter>/<speaker>-<chapter>-<number>.wav    beside them <speaker>-<chapter>.trans.txt
+    folder/train-clean-100/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac    beside them <speaker>-<chapter>.trans.txt
 
-It is distributed as flac, which the standard library does not read: make a wav of each (of 16,000 Hz, mono) once.
 Source: Panayotov et al. 2015, ICASSP (openslr.org/12).
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +18,16 @@ from jaxtyping import Array
 from jaxdl.counts import check_counts
 from jaxdl.data import files
 from jaxdl.data.arrays import check_batch
-from jaxdl.data.audio import speech
+from jaxdl.data.audio.soundfiles import SUFFIXES, seconds_of
 from jaxdl.data.audio.spectrogram import PAD, LogMel
+from jaxdl.data.audio.speech import SoundInputs, one_row
 from jaxdl.data.order import rows_of_step
+from jaxdl.data.walker import existing_folder, list_files, tell
 from jaxdl.types import Batch, Data, UserError
 
 CHARACTERS = ("", " ", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "'")
 """The blank, and all that LibriSpeech's transcripts are written in."""
+TRANSCRIPTS = ".trans.txt"
 PARTS = {"train": "train-*", "validation": "dev-*", "test": "test-*"}
 
 
@@ -41,30 +44,30 @@ def encode(text: str, *, source: str = "transcript", symbols: Sequence[str] = CH
     return [number[c] for c in text]
 
 
-def listing(folder: Path) -> list[tuple[Path, str]]:
-    """(wav file, transcript) of all recordings below a folder, in the order of their names."""
-    found = []
-    for transcripts in sorted(folder.rglob("*.trans.txt")):
+def listing(folder: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """(file, transcript) of all recordings below a folder, in the order of their names, and notes on what is not read."""
+    found = list_files(folder, {TRANSCRIPTS, *SUFFIXES})
+    sounds = {os.path.splitext(path)[0]: path for path in reversed(found.files) if not path.endswith(TRANSCRIPTS)}
+    rows = []
+    for transcripts in (path for path in found.files if path.endswith(TRANSCRIPTS)):
         for number, line in enumerate(files.read_lines(transcripts), 1):
             name, _, text = line.strip().partition(" ")
-            path = transcripts.parent / f"{name}.wav"
             if not name or not text:
                 raise UserError(f"{transcripts}:{number}: expected the name of a recording and what is said in it")
-            if not path.is_file():
-                hint = "; make a wav of each flac once: ffmpeg -i IN.flac -ar 16000 OUT.wav"
-                raise FileNotFoundError(
-                    f"{transcripts}:{number}: no file {path.name}{hint if path.with_suffix('.flac').is_file() else ''}"
-                )
-            found.append((path, text))
-    return found
+            path = sounds.pop(os.path.join(os.path.dirname(transcripts), name), None)
+            if path is None:
+                raise FileNotFoundError(f"{transcripts}:{number}: no recording {name}.flac (or .wav)")
+            rows.append((path, text))
+    notes = [f"{folder.name}: {found.unread()} not read"] if found.left_out else []
+    return rows, notes + ([f"{folder.name}: {len(sounds)} recordings without a transcript"] if sounds else [])
 
 
 @dataclass(frozen=True, eq=False)
-class Transcribed(Data):
+class Transcribed(SoundInputs, Data):
     """Recordings with transcripts, read when they are needed.
 
     Args:
-        parts: split -> (wav file, transcript) of each recording.
+        parts: split -> (file, transcript) of each recording.
         batch: recordings in a step.
         samples: of the longest recording to train on or to predict for.
         symbols: of the longest transcript of all.
@@ -74,7 +77,7 @@ class Transcribed(Data):
         window: steps that one source serves; what the host reads at a time.
     """
 
-    parts: Mapping[str, Sequence[tuple[Path, str]]]
+    parts: Mapping[str, Sequence[tuple[str, str]]]
     batch: int
     samples: int
     symbols: int
@@ -107,7 +110,7 @@ class Transcribed(Data):
             raise UserError(f"split = {split!r} is not one of {', '.join(self.parts)}")
         return len(self.parts[split])
 
-    def transcripts(self, rows: Sequence[tuple[Path, str]]) -> np.ndarray:
+    def transcripts(self, rows: Sequence[tuple[str, str]]) -> np.ndarray:
         y = np.zeros((len(rows), self.symbols), np.int32)
         for row, (path, text) in zip(y, rows, strict=True):
             encoded = encode(text, source=str(path), symbols=self.classes)
@@ -118,25 +121,11 @@ class Transcribed(Data):
             row[: len(encoded)] = encoded
         return y
 
-    def gather(self, rows: Sequence[tuple[Path, str]], samples: int) -> dict[str, np.ndarray]:
+    def gather(self, rows: Sequence[tuple[str, str]], samples: int) -> dict[str, np.ndarray]:
         """Recordings and transcripts as arrays of a whole batch; rows that are missing are empty."""
         missing = self.batch - len(rows)
-        x = [speech.one_row(path, self.rate, samples) for path, _ in rows] + [
-            np.full((1, samples), PAD, np.int16)
-        ] * missing
+        x = [one_row(path, self.rate, samples) for path, _ in rows] + [np.full((1, samples), PAD, np.int16)] * missing
         return {"x": np.concatenate(x), "y": np.pad(self.transcripts(rows), ((0, missing), (0, 0)))}
-
-    def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """A wav file, for predictions: {"x": (1, samples)}."""
-        return {"x": speech.one_row(path, self.rate, self.samples)}
-
-    def encode(self, paths: Sequence[str]) -> np.ndarray:
-        """Several wav files as inputs."""
-        return np.concatenate([self.read(path)["x"] for path in paths])
-
-    def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
-        """`text`: what a prediction's tokens say."""
-        return {"text": speech.spoken_texts(outputs["tokens"], self.classes, "")}
 
     def example(self) -> Batch:
         return {
@@ -185,24 +174,30 @@ def librispeech(folder: str | Path, *, batch: int = 32, seconds: float = 16.0, m
     """LibriSpeech: train-* to train on, dev-* for validation, test-* for testing, all that lie in the folder.
 
     Args:
-        folder: where train-clean-100, dev-clean, test-clean and their kin lie, as wav files.
+        folder: where train-clean-100, dev-clean, test-clean and their kin lie.
         batch: recordings in a step.
         seconds: training recordings that last longer are left out; those of the other splits may last 36 s.
         mels: channels of the spectrogram.
     """
     check_counts(batch=batch, mels=mels)
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; name the one that holds train-*, dev-* and test-* (--folder)")
-    parts = {}
+    root = existing_folder(folder)
+    parts, notes = {}, []
     for part, pattern in PARTS.items():
-        parts[part] = [row for place in sorted(root.glob(pattern)) if place.is_dir() for row in listing(place)]
-        if part == "train":
-            parts[part] = [row for row in parts[part] if speech.seconds_of(row[0]) <= seconds]
+        parts[part] = []
+        for place in sorted(path for path in root.glob(pattern) if path.is_dir()):
+            rows, unread = listing(place)
+            parts[part] += rows
+            notes += unread
         if not parts[part]:
             raise FileNotFoundError(
-                f"{root}: needs a folder {pattern} with wav files and their .trans.txt (openslr.org/12)"
+                f"{root}: needs a folder {pattern} with recordings and their {TRANSCRIPTS} (openslr.org/12)"
             )
+    tell(root, notes)
+    short = [row for row in parts["train"] if seconds_of(row[0]) <= seconds]
+    if longer := len(parts["train"]) - len(short):
+        if not short:
+            raise UserError(f"{root}: each of the {longer} training recordings lasts more than seconds = {seconds:g}")
+        parts["train"] = short
     return Transcribed(
         parts=parts,
         batch=batch,
@@ -210,5 +205,6 @@ def librispeech(folder: str | Path, *, batch: int = 32, seconds: float = 16.0, m
         symbols=600,
         most=36 * 16000 if seconds < 36 else None,
         prepare=LogMel(16000, mels),
-        split=f"the official folders: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}",
+        split=f"the official folders: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}"
+        + f"; {longer} training recordings of more than {seconds:g} s are left out" * (longer > 0),
     )

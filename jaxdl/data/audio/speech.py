@@ -1,7 +1,7 @@
 """Recordings: sets of them in memory, and folders with one subfolder a word.
 
-A recording is a row of int16 samples, filled up with `PAD`; features are made on the device (`spectrogram.LogMel`). wav files
-are read in `wav.py`.
+A recording is a row of int16 samples, filled up with `PAD`; features are made on the device (`spectrogram.LogMel`). Files are
+read in `soundfiles.py`.
 """
 
 import hashlib
@@ -9,30 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int16
 
 from jaxdl.counts import check_counts
-from jaxdl.data import files, prepare, tfds
+from jaxdl.data import files, tfds
+from jaxdl.data.audio.soundfiles import SUFFIXES, read_audio, to_int16
 from jaxdl.data.audio.spectrogram import PAD, LogMel
-from jaxdl.data.audio.wav import read_wav, seconds_of, to_int16, write_wav
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import split
+from jaxdl.data.walker import existing_folder, one_folder_a_class, tell
 from jaxdl.types import UserError
-
-__all__ = [
-    "Recordings",
-    "one_row",
-    "padded_samples",
-    "read_wav",
-    "seconds_of",
-    "speech_commands",
-    "spoken_texts",
-    "to_int16",
-    "wav_files",
-    "write_wav",
-]
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -49,8 +38,30 @@ def padded_samples(
     return rows
 
 
+class SoundInputs:
+    """How a set of recordings reads files to predict for, and what its predictions say."""
+
+    rate: Any
+    classes: Any
+    samples: Any
+    separator: str = ""
+    fill: int = PAD
+
+    def read(self, path: str | Path) -> dict[str, np.ndarray]:
+        """A file of sound as this set's own recordings are, for predictions: {"x": (1, samples)}."""
+        return {"x": one_row(path, self.rate, self.samples, self.fill)}
+
+    def encode(self, paths: Sequence[str]) -> Int16[np.ndarray, "n samples"]:
+        """Several files as inputs: so `run.predict("a.flac")` works."""
+        return np.concatenate([self.read(path)["x"] for path in paths])
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+        """`text`: what a prediction's tokens say, where it has any."""
+        return {"text": spoken_texts(outputs["tokens"], self.classes, self.separator)} if "tokens" in outputs else {}
+
+
 @dataclass(frozen=True, eq=False)
-class Recordings(InMemory):
+class Recordings(SoundInputs, InMemory):
     """Recordings in memory: `x` int16 `(n, samples)`, filled up with `fill`; `prepare` makes features of them.
 
     `y` are class numbers, or transcripts: symbols from 1, filled up with 0, which is CTC's blank; `separator` stands between
@@ -65,22 +76,10 @@ class Recordings(InMemory):
     def samples(self) -> int:
         return self.splits["train"]["x"].shape[1]
 
-    def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """A wav file as this set's own recordings are, for predictions: {"x": (1, samples)}."""
-        return {"x": one_row(path, self.rate, self.samples, self.fill)}
-
-    def encode(self, paths: Sequence[str]) -> Int16[np.ndarray, "n samples"]:
-        """Several wav files as inputs: so `run.predict("a.wav")` works."""
-        return np.concatenate([self.read(path)["x"] for path in paths])
-
-    def decode(self, outputs: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
-        """`text`: what a prediction's tokens say, where it has any."""
-        return {"text": spoken_texts(outputs["tokens"], self.classes, self.separator)} if "tokens" in outputs else {}
-
 
 def one_row(path: str | Path, rate: int, samples: int, fill: int = PAD) -> Int16[np.ndarray, "1 samples"]:
-    """A wav file, filled up to `samples`; `ValueError` if it lasts longer."""
-    x, _ = read_wav(path, rate=rate)
+    """A file of sound, filled up to `samples`; `ValueError` if it lasts longer."""
+    x, _ = read_audio(path, rate=rate)
     if len(x) > samples:
         raise UserError(f"{path}: lasts {len(x) / rate:.2f} s, this set's recordings at most {samples / rate:.2f} s")
     return padded_samples([x], samples, fill)
@@ -92,15 +91,7 @@ def spoken_texts(tokens: np.ndarray, symbols: Sequence[str], separator: str) -> 
     >>> spoken_texts(np.array([[2, 1, 0], [0, 0, 0]]), ("", "a", "b"), " ")
     ['b a', '']
     """
-    return [separator.join(symbols[i] for i in row if i > 0) for row in np.asarray(tokens).tolist()]
-
-
-def wav_files(folder: str | Path) -> list[Path]:
-    """All wav files below a folder in the order of their names; hidden ones are left out."""
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".wav" and not p.name.startswith("."))
+    return [separator.join(symbols[int(i)] for i in row if i > 0) for row in np.asarray(tokens).tolist()]
 
 
 def speech_commands(
@@ -121,86 +112,89 @@ def speech_commands(
         mels: channels of the spectrogram.
     """
     check_counts(batch=batch, rate=rate, mels=mels)
-    name, made, fill = "Speech Commands", "", 0  # its shorter recordings end in silence: a second is the recording
+    name, fill = "Speech Commands", 0  # its shorter recordings end in silence: a second is the recording
     if folder is None:
-        arrays, labels = _commands_of_tfds(rate)
+        arrays, words, sentence = _commands_of_tfds(rate)
     else:
-        root = Path(folder).expanduser()
-        found = [path for path in wav_files(root) if len(path.relative_to(root).parts) == 2]
-        listing = tuple(path for path in found if not path.parent.name.startswith("_"))
-        lists = {file for file in LISTS.values() if (root / file).is_file()}
+        root = existing_folder(folder)
+        found, notes = one_folder_a_class(root, SUFFIXES, skip=lambda name: name[0] == "_")
+        tell(root, notes)
+        if len(words := tuple(found)) < 2:
+            raise FileNotFoundError(
+                f"{root}: needs two subfolders of recordings or more, one a class, found {len(words)}"
+            )
+        lists = {part: root / file for part, file in LISTS.items() if (root / file).is_file()}
         if len(lists) == 1:
-            missing = min({*LISTS.values()} - lists)
-            raise FileNotFoundError(f"{root}: needs {missing} beside {min(lists)}, or neither to be split by a draw")
-        if lists:
-            named = {part: frozenset(map(str.strip, files.read_lines(root / file))) for part, file in LISTS.items()}
-            arrays, labels = _commands(root, listing, tuple(named.items()), rate)
-        else:
-            arrays, labels, made = _drawn(root, listing, rate)
+            (missing,) = {*LISTS.values()} - {path.name for path in lists.values()}
+            raise FileNotFoundError(f"{root}: needs {missing} beside the other list, or neither to be split by a draw")
+        if not lists:
             name, fill = root.resolve().name, PAD
-    sizes = ", ".join(f"{len(part['y'])} {name}" for name, part in arrays.items())
+        named = tuple((part, tuple(files.read_lines(path))) for part, path in lists.items())
+        listing = tuple((path, number) for number, paths in enumerate(found.values()) for path in paths)
+        arrays, sentence = _of_folder(root, words, listing, named, rate)
     return Recordings(
         splits=arrays,
         batch=batch,
         prepare=LogMel(rate, mels, normalise="channel"),
         name=name,
-        split=made or f"the official lists, by speaker: {sizes}",
-        classes=labels,
+        split=sentence,
+        classes=words,
         rate=rate,
         fill=fill,
     )
 
 
 @cache
-def _drawn(root: Path, listing: tuple[Path, ...], rate: int) -> tuple[Arrays, tuple[str, ...], str]:
-    """The splits of a folder without lists."""
-    words = tuple(sorted({path.parent.name for path in listing}))
-    if len(words) < 2:
-        raise FileNotFoundError(f"{root}: needs two subfolders of wav files or more, one a class, found {len(words)}")
-    y = np.array([words.index(path.parent.name) for path in listing], np.int32)
-    x = padded_samples([to_int16(read_wav(path, rate=rate)[0]) for path in listing])
-    speakers = [path.name.partition("_nohash_")[0] if "_nohash_" in path.name else str(path) for path in listing]
-    contents = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in x]
+def _of_folder(
+    root: Path,
+    words: tuple[str, ...],
+    listing: tuple[tuple[str, int], ...],
+    lists: tuple[tuple[str, tuple[str, ...]], ...],
+    rate: int,
+) -> tuple[Arrays, str]:
+    """Recordings by split, by the official lists where there are any, and a sentence on them."""
+    y = np.array([number for _, number in listing], np.int32)
+    sounds = [to_int16(read_audio(path, rate=rate)[0]) for path, _ in listing]
+    names = [Path(path).relative_to(root).with_suffix("").as_posix() for path, _ in listing]
+    if lists:
+        part_of = {line.strip().rpartition(".")[0]: part for part, lines in lists for line in lines}
+        parts = np.array([part_of.get(name, "train") for name in names])
+        rows = {part: np.flatnonzero(parts == part) for part in ("train", *LISTS)}
+        if empty := [part for part, members in rows.items() if not len(members)]:
+            raise UserError(
+                f"{root}: no recordings for the {empty[0]} split: its lists name files as yes/0a7c2a8d_0.wav"
+            )
+        return _arrays(sounds, y, rows, rate, 0)
+    speakers = [path.rpartition("/")[2].partition("_nohash_")[0] if "_nohash_" in path else path for path in names]
+    contents = [hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest() for sound in sounds]
     rows, made = split(contents, speakers, y, classes=words, source=str(root), of="speakers")
-    arrays = {part: {"x": x[members], "y": y[members]} for part, members in rows.items()}
-    for part in arrays.values():
-        part["x"].flags.writeable = part["y"].flags.writeable = False
-    return arrays, words, f"{made}; up to {x.shape[1] / rate:.2f} s long"
+    longest = max(map(len, sounds))
+    return _arrays(sounds, y, rows, longest, PAD)[0], f"{made}; up to {longest / rate:.2f} s long"
 
 
-@cache
-def _commands(
-    root: Path, listing: tuple[Path, ...], listed: tuple[tuple[str, frozenset[str]], ...], rate: int
-) -> tuple[Arrays, tuple[str, ...]]:
-    """The splits of a folder by the official lists."""
-    named = {path.relative_to(root).as_posix(): path for path in listing}
-    words = tuple(sorted({name.partition("/")[0] for name in named}))
-    parts: dict[str, list[tuple[Path, int]]] = {"train": [], "validation": [], "test": []}
-    for name, path in named.items():
-        part = next((part for part, names in listed if name in names), "train")
-        parts[part].append((path, words.index(name.partition("/")[0])))
-    if not all(parts.values()):
-        empty = next(part for part, rows in parts.items() if not rows)
-        raise UserError(f"{root}: no recordings for the {empty} split: its lists name files such as yes/0a7c2a8d_0.wav")
+def _arrays(
+    sounds: Sequence[np.ndarray], y: np.ndarray, rows: Mapping[str, Any], samples: int, fill: int
+) -> tuple[Arrays, str]:
+    """Rows of equal length by split, cut or filled up, and how many the official lists give each."""
     arrays = {}
-    for part, rows in parts.items():
-        x = padded_samples([to_int16(read_wav(path, rate=rate)[0])[:rate] for path, _ in rows], rate, 0)
-        labels = prepare.check_labels(np.array([y for _, y in rows]), classes=len(words), source=str(root))
-        arrays[part] = {"x": x, "y": labels}
-        x.flags.writeable = labels.flags.writeable = False
-    return arrays, words
+    for part, members in rows.items():
+        x = padded_samples([sounds[i][:samples] for i in members], samples, fill)
+        arrays[part] = {"x": x, "y": y[members]}
+        for array in arrays[part].values():
+            array.flags.writeable = False
+    sizes = ", ".join(f"{len(members)} {part}" for part, members in rows.items())
+    return arrays, f"the official lists, by speaker: {sizes}"
 
 
 @cache
-def _commands_of_tfds(rate: int) -> tuple[Arrays, tuple[str, ...]]:
+def _commands_of_tfds(rate: int) -> tuple[Arrays, tuple[str, ...], str]:
     """The same set as tensorflow-datasets prepares it: recordings of varying lengths, in records."""
     source = tfds.builder("speech_commands")
-    arrays = {}
-    for part in ("train", "validation", "test"):
-        records = source.as_data_source(part)
-        found = [(np.asarray(record["audio"])[:rate], record["label"]) for record in records]
-        x = padded_samples([np.clip(sound, -32767, 32767).astype(np.int16) for sound, _ in found], rate, 0)
-        y = np.array([label for _, label in found], np.int32)
-        x.flags.writeable = y.flags.writeable = False
-        arrays[part] = {"x": x, "y": y}
-    return arrays, tuple(source.info.features["label"].names)
+    sounds, y, rows = [], [], {}
+    for part in ("train", *LISTS):
+        records = [(np.asarray(one["audio"]), one["label"]) for one in source.as_data_source(part)]
+        rows[part] = range(len(y), len(y) + len(records))
+        sounds += [np.clip(sound, -32767, 32767).astype(np.int16) for sound, _ in records]
+        y += [label for _, label in records]
+    arrays, sentence = _arrays(sounds, np.array(y, np.int32), rows, rate, 0)
+    return arrays, tuple(source.info.features["label"].names), sentence

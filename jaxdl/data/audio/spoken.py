@@ -6,6 +6,7 @@ which recordings, the silences between them and their loudness. Validation and t
 The single recordings are those of a folder of digits by several speakers, or telephone tones, which are generated.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from jaxtyping import Array, Int16
 
 from jaxdl.counts import check_count, check_counts
 from jaxdl.data.audio import speech
+from jaxdl.data.audio.soundfiles import SUFFIXES, read_audio, to_int16
 from jaxdl.data.audio.spectrogram import PAD, LogMel
 from jaxdl.data.audio.tones import KEYS, tone
+from jaxdl.data.walker import list_files, tell
 from jaxdl.types import Batch, UserError
 
 Bank = Mapping[str, np.ndarray]
@@ -32,7 +35,7 @@ def bank(recordings: Sequence[np.ndarray], symbols: Sequence[int]) -> Bank:
     """Recordings of any lengths and what is said in each."""
     sizes = np.array([len(x) for x in recordings], np.int32)
     arrays = {
-        "samples": np.concatenate([speech.to_int16(x) for x in recordings]),
+        "samples": np.concatenate([to_int16(x) for x in recordings]),
         "start": (np.cumsum(sizes) - sizes).astype(np.int32),
         "size": sizes,
         "symbol": np.asarray(symbols, np.int32),
@@ -177,7 +180,7 @@ def _fixed(bank: Bank, c: Composer, count: int, stream: int) -> dict[str, np.nda
 # -- digits -----------------------------------------------------------------------------------------------------------
 
 DIGITS = tuple("0123456789")
-NAMED = re.compile(r"(\d)_([^_]+)_(\d+)\.wav", re.IGNORECASE)
+NAMED = re.compile(r"(\d)_([^_]+)_(\d+)\.\w+")
 
 
 def spoken_digits(
@@ -190,7 +193,7 @@ def spoken_digits(
     count: int = 400,
     unheard: str = "",
 ) -> SpokenSequences:
-    """Sequences of digits from a folder of files {digit}_{speaker}_{number}.wav, such as the Free Spoken Digit Dataset.
+    """Sequences of digits from files {digit}_{speaker}_{number}.wav (or .flac) in a folder, as in the Free Spoken Digit Dataset.
 
     The last speaker (in the order of names; `unheard` names another) is the test split: a voice that was never heard. Of the
     others' recordings every tenth is validation, the rest train.
@@ -206,8 +209,11 @@ def spoken_digits(
         unheard: the speaker of the test split; "": the last.
     """
     check_counts(batch=batch, longest=longest, mels=mels, count=count)
-    listing = tuple(speech.wav_files(folder))
-    banks, known, last = _digits(Path(folder).expanduser(), listing, unheard)
+    found = list_files(folder, SUFFIXES)
+    strange = sum(NAMED.fullmatch(os.path.basename(path)) is None for path in found.files)
+    notes = [f"{found.unread()} not read"] if found.left_out else []
+    tell(folder, notes + ([f"{strange} recordings not called {{digit}}_{{speaker}}_{{number}}"] if strange else []))
+    banks, known, last = _digits(Path(folder).expanduser(), tuple(found.files), unheard)
     sentence = f"by speaker: {last} test; {', '.join(known)} train, of which every tenth recording is validation"
     return sequences(
         banks,
@@ -222,8 +228,8 @@ def spoken_digits(
 
 
 @cache
-def _digits(folder: Path, listing: tuple[Path, ...], unheard: str) -> tuple[Mapping[str, Bank], list[str], str]:
-    named = [(path, match) for path in listing if (match := NAMED.fullmatch(path.name))]
+def _digits(folder: Path, listing: tuple[str, ...], unheard: str) -> tuple[Mapping[str, Bank], list[str], str]:
+    named = [(path, match) for path in listing if (match := NAMED.fullmatch(os.path.basename(path)))]
     speakers = sorted({match[2] for _, match in named})
     if len(speakers) < 2:
         raise FileNotFoundError(
@@ -232,7 +238,7 @@ def _digits(folder: Path, listing: tuple[Path, ...], unheard: str) -> tuple[Mapp
     if unheard and unheard not in speakers:
         raise UserError(f"unheard={unheard!r} is none of the speakers {', '.join(speakers)}")
     unheard = unheard or speakers[-1]
-    parts: dict[str, list[tuple[Path, int]]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
     for path, match in named:
         heard = "validation" if int(match[3]) % 10 == 9 else "train"
         parts["test" if match[2] == unheard else heard].append((path, int(match[1]) + 1))
@@ -241,7 +247,7 @@ def _digits(folder: Path, listing: tuple[Path, ...], unheard: str) -> tuple[Mapp
             f"{folder}: has nothing to validate on: of the speakers that train, recordings with a number ending in 9 are for it"
         )
     banks = {
-        part: bank([speech.read_wav(path, rate=8000)[0] for path, _ in rows], [symbol for _, symbol in rows])
+        part: bank([read_audio(path, rate=8000)[0] for path, _ in rows], [symbol for _, symbol in rows])
         for part, rows in parts.items()
     }
     return banks, [name for name in speakers if name != unheard], unheard

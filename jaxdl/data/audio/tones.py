@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int16
 
-from jaxdl.data.audio import speech
+from jaxdl.data.audio.soundfiles import to_int16
 
 KEYS = tuple("123456789*0#")
 LOW, HIGH = (697, 770, 852, 941), (1209, 1336, 1477)
@@ -25,4 +25,4 @@ def tone(line: int, key: int, number: int, *, rate: int = 8000) -> Int16[np.ndar
     x = np.clip(x, -clip, clip) * 10 ** (rng.uniform(-22, -10) / 20)
     x = x + hum * np.sin(2 * np.pi * hertz * t + phase[2]) + 0.1 * hiss * rng.normal(size=len(t))
     x[1:] += colour * x[:-1]
-    return speech.to_int16(np.clip(x, -1, 1))
+    return to_int16(np.clip(x, -1, 1))

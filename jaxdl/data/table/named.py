@@ -47,6 +47,6 @@ def columns_of(source: Any, wanted: Sequence[Name], *, name: str) -> dict[Name, 
 
 
 def table_cells(source: Any, wanted: Sequence[Name], *, name: str) -> dict[str, np.ndarray]:
-    """Columns of a table as `files.read_csv` gives them."""
+    """Columns of a table as `csv.read_csv` gives them."""
     found = columns_of(source, wanted, name=name)
     return {str(column): as_cells(values, f"{name}: {column}") for column, values in found.items()}

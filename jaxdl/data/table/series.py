@@ -22,6 +22,7 @@ from jaxdl.data import files, prepare
 from jaxdl.data.arrays import as_array, check_resolution
 from jaxdl.data.order import rows_of_step
 from jaxdl.data.source import InMemory
+from jaxdl.data.table.csv import read_csv
 from jaxdl.data.table.stamps import check_time
 from jaxdl.types import Batch, UserError
 
@@ -261,7 +262,7 @@ def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, s
 
 def timed(path: str | Path, time: str | None) -> dict[str, np.ndarray]:
     """The table of a CSV file whose column `time`, if one is named, advances steadily."""
-    table = files.read_csv(path)
+    table = read_csv(path)
     if time is not None:
         check_time(
             chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}"

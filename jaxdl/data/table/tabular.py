@@ -19,8 +19,10 @@ from jaxdl.data import files, prepare
 from jaxdl.data.arrays import as_array, check_device, encoded_labels, is_text
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import split_rows
+from jaxdl.data.table.csv import read_csv
 from jaxdl.data.table.encoder import TableEncoder
 from jaxdl.data.table.named import has_names, table_cells
+from jaxdl.data.table.notation import parsed_number
 from jaxdl.types import UserError
 
 
@@ -44,7 +46,7 @@ class Table(InMemory):
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The inputs of a CSV file with the columns of this set (a target column is not needed), for predictions."""
         names = self.encoder.categories if self.encoder else ()
-        return self._encoded(files.read_csv(path, names=names, delimiter=self.delimiter), str(path))
+        return self._encoded(read_csv(path, names=names, delimiter=self.delimiter), str(path))
 
     def as_inputs(self, x: Any) -> np.ndarray:
         """Rows of numbers; or a frame, a mapping of columns or a list of mappings with the columns of this set."""
@@ -168,7 +170,7 @@ def csv(
 def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter) -> Table:
     names = (*categorical, *ignore, target)
     names = names if kind == "classes" else names[:-1]
-    cells = files.read_csv(path, names=names, delimiter=delimiter)
+    cells = read_csv(path, names=names, delimiter=delimiter)
     if target not in cells:
         raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(cells)}")
     kept = {name: values for name, values in cells.items() if name not in ignore}
@@ -235,7 +237,7 @@ def of_cells(
 
 def _order(name: str) -> tuple[float, str]:
     """8, 9, 10, then words."""
-    number = files.parsed_number(name)
+    number = parsed_number(name)
     return (math.inf if number is None else number), name
 
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jaxdl import extras
-from jaxdl.data.text.symbols import END, PAD, START, UNKNOWN, Numbered, Tokens
+from jaxdl.data.text.symbols import END, PAD, START, UNKNOWN, Tokenizer, Tokens
 from jaxdl.types import UserError
 
 
 @dataclass(frozen=True)
-class BPE(Numbered):
+class BPE(Tokenizer):
     """Byte-pair encoding over bytes: frequent strings are one token, no text is unknown.
 
     `model` is the `tokenizer.json` of the package `tokenizers`, as text. Source: Sennrich et al. 2016, arXiv:1508.07909; over
@@ -59,6 +59,10 @@ class BPE(Numbered):
         """What looks like a special token in a text, `</s>`, is text: nothing but a data set and a task ends a sequence."""
         return np.asarray(self._learned.encode(text, add_special_tokens=False).ids, np.int32)
 
+    def encode_all(self, texts: Sequence[str]) -> list[Tokens]:
+        found = self._learned.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.asarray(encoding.ids, np.int32) for encoding in found]
+
     def decode(self, tokens: Iterable[int]) -> str:
         return self._learned.decode(np.asarray(tokens).reshape(-1).tolist(), skip_special_tokens=True)
 
@@ -95,7 +99,10 @@ def _package() -> Any:
 
 @lru_cache(maxsize=8)
 def _read_model(model: str, plain: bool) -> Any:
-    """The package's own object; `plain`: special tokens that stand in a text are read as its other characters are."""
+    """The package's own object; `plain`: special tokens that stand in a text are read as its other characters are.
+
+    Many files of the hub hold settings of the last call of their author, which would cut every text or pad every prompt.
+    """
     package = _package()
     try:
         made = package.Tokenizer.from_str(model)
@@ -103,4 +110,6 @@ def _read_model(model: str, plain: bool) -> Any:
         first = str(error).partition("\n")[0]
         raise UserError(f"the text is no tokenizer.json that the package tokenizers reads: {first}") from error
     made.encode_special_tokens = plain
+    made.no_truncation()
+    made.no_padding()
     return made

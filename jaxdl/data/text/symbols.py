@@ -5,12 +5,14 @@ and the end `</s>` of a sequence; a tokenizer has those it was made with, the ot
 """
 
 import re
+import sys
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from functools import cache, cached_property
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from jaxtyping import Int
@@ -22,76 +24,50 @@ SPECIALS = (PAD, UNKNOWN, START, END)
 Tokens = Int[np.ndarray, "n"]
 
 
-class Tokenizer(Protocol):
-    """What a data set, a task and `generate` need of a tokenizer. Equal ones are equal values (`==`, `hash`)."""
+class Tokenizer(ABC):
+    """Text to numbers and back: what a data set, a task and `generate` need. Equal ones are equal values (`==`, `hash`)."""
 
+    kind: ClassVar[str]
+    earlier: ClassVar[Mapping[str, Any]] = {}
+    """Fields that files of earlier versions lack, with the values that they meant."""
     specials: tuple[str, ...]
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """How many tokens there are, special ones included."""
-        ...
 
-    @property
-    def pad(self) -> int | None: ...
-    @property
-    def unknown(self) -> int | None: ...
-    @property
-    def start(self) -> int | None: ...
-    @property
-    def end(self) -> int | None: ...
-
+    @abstractmethod
     def encode(self, text: str) -> Tokens:
         """The tokens of a text, int32, without start and end. ValueError names what has no token, if there is no `<unk>`."""
-        ...
 
+    @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; special ones but `<unk>` are left out."""
-        ...
+
+    def encode_all(self, texts: Sequence[str]) -> list[Tokens]:
+        """The tokens of each text."""
+        return [self.encode(text) for text in texts]
 
     def missing(self, text: str) -> list[str]:
         """The symbols of a text that have no token of their own, each once, in order."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"kind": ..., ...}`; `from_json` makes an equal tokenizer of it."""
-        ...
-
-
-class Numbered:
-    """What all four share: the numbers of special tokens, and the way to JSON."""
-
-    kind: ClassVar[str]
-    specials: tuple[str, ...]
+        del text
+        return []
 
     def _number(self, special: str) -> int | None:
         return self.specials.index(special) if special in self.specials else None
 
-    @property
-    def pad(self) -> int | None:
-        return self._number(PAD)
-
-    @property
-    def unknown(self) -> int | None:
-        return self._number(UNKNOWN)
-
-    @property
-    def start(self) -> int | None:
-        return self._number(START)
-
-    @property
-    def end(self) -> int | None:
-        return self._number(END)
-
-    def missing(self, text: str) -> list[str]:
-        del text
-        return []
+    pad = property(lambda self: self._number(PAD))
+    unknown = property(lambda self: self._number(UNKNOWN))
+    start = property(lambda self: self._number(START))
+    end = property(lambda self: self._number(END))
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        """`{"kind": ..., ...}`; `from_json` makes an equal tokenizer of it."""
+        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(cast(Any, self))}}
 
 
-class _Symbols(Numbered, ABC):
+class _Symbols(Tokenizer):
     """A table of symbols, numbered behind the special tokens."""
 
     symbols: tuple[str, ...]
@@ -159,6 +135,10 @@ class Characters(_Symbols):
 class Words(_Symbols):
     """One token a word or punctuation mark; rare words are `<unk>`. Decoded with single spaces, none before ,.;:!?)
 
+    A word is letters, digits and their combining marks (Unicode's category M) and joiners (U+200C, U+200D), in normal form C;
+    an emoji of several characters is one mark. With `marks` = False, the rule of earlier versions, marks and joiners are tokens
+    of their own and no text is normalised.
+
     >>> tokenizer = Words.of(["to be, or not to be"], specials=("<unk>",))
     >>> tokenizer.symbols, tokenizer.decode(tokenizer.encode("to be, or else"))
     (('be', 'to', ',', 'not', 'or'), 'to be, or <unk>')
@@ -166,8 +146,10 @@ class Words(_Symbols):
 
     kind: ClassVar[str] = "words"
     symbols: tuple[str, ...]
+    earlier: ClassVar[Mapping[str, Any]] = {"marks": False}
     specials: tuple[str, ...] = SPECIALS
     lower: bool = False
+    marks: bool = True
 
     @classmethod
     def of(
@@ -188,10 +170,28 @@ class Words(_Symbols):
         return cls(tuple(ordered[: None if size is None else size - len(specials)]), tuple(specials), lower)
 
     def pieces(self, text: str) -> list[str]:
-        return re.findall(r"\w+(?:['’]\w+)*|[^\w\s]", text.lower() if self.lower else text)
+        text = text.lower() if self.lower else text
+        if not self.marks or text.isascii():
+            return re.findall(r"\w+(?:['’]\w+)*|[^\w\s]", text)
+        return _word_pattern().findall(unicodedata.normalize("NFC", text))
 
     def decode(self, tokens: Iterable[int]) -> str:
-        return re.sub(r" ([,.;:!?)])", r"\1", " ".join(self._texts(tokens)))
+        closing = ",.;:!?)" + CLOSING * self.marks
+        return re.sub(rf" ([{closing}])", r"\1", " ".join(self._texts(tokens)))
+
+
+CLOSING = "…।॥،؛؟۔"
+"""Punctuation of Hindi, Arabic, Persian and Urdu that follows a word without a space, as ,.;:!?) do."""
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    """Words with their marks; emoji with theirs, joined by U+200D, or a flag of two letters; any other character."""
+    found = "".join(chr(c) for c in range(0x300, sys.maxunicode + 1) if unicodedata.category(chr(c))[0] == "M")
+    word = rf"[\w{found}\u200c\u200d]"
+    tail = rf"[{found}\u200c\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"  # with tones of skin, and the tags of flags
+    emoji = rf"[^\w\s]{tail}(?:\u200d[^\w\s]?{tail})*"
+    return re.compile(rf"\w{word}*(?:['’׳״]{word}+)*|[\U0001f1e6-\U0001f1ff]{{2}}|{emoji}")
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Parts(_Symbols):
 
 
 @dataclass(frozen=True)
-class Bytes(Numbered):
+class Bytes(Tokenizer):
     """One token a byte of UTF-8: no text is unknown, none needs a vocabulary.
 
     >>> Bytes().encode("é").tolist(), Bytes().decode([195, 169]), Bytes(specials=("<pad>",)).size

@@ -1,4 +1,4 @@
-"""Labelled texts: one class for each sentence, from a file of lines, a CSV file or a folder; tokens in one fixed length.
+"""Labelled texts: one class for each sentence, from a file of lines, a table or a folder; tokens in one fixed length.
 
     de <tab> Das Formular ist ungültig. [<tab> group]      a line of a text file
     neg/0001.txt, pos/0001.txt, ...                        a folder with one folder a class, one file a text
@@ -6,12 +6,13 @@
 Rows of one `group` (translations of one sentence, sentences of one author) and equal texts stay in one part of the split.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -20,7 +21,9 @@ from jaxdl.counts import check_counts
 from jaxdl.data import files
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import split
-from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, summary
+from jaxdl.data.table.csv import read_csv
+from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, named, summary
+from jaxdl.data.walker import list_files, one_folder_a_class, tell
 from jaxdl.types import UserError
 
 SPECIALS = (PAD, UNKNOWN)
@@ -43,7 +46,9 @@ class Texts(InMemory):
     tokenizer: Tokenizer = field(default_factory=Bytes)
     time: int = 1
     column: str = "text"
-    """Of a CSV file, for predictions."""
+    """Of a table, for predictions."""
+    delimiter: str | None = None
+    """Of such a file; None: it is found."""
 
     @property
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -51,12 +56,30 @@ class Texts(InMemory):
         return {"tokenizer": self.tokenizer}
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """The lines of a text file, one text each (empty ones are left out), or a CSV file's column, for predictions."""
-        if Path(path).suffix.lower() == ".csv":
-            return {
-                "x": self.encode(cells_of(files.read_csv(path, names=(self.column,), others=False), self.column, path))
-            }
-        return {"x": self.encode([line for line in files.read_lines(path) if line.strip()])}
+        """A text for each line of a text file, or for each row of a table (`read_table`), for predictions.
+
+        An empty line keeps its place, and a warning names it. Of labelled lines the texts are read, which a warning says.
+        """
+        if (table := read_table(path, (self.column,), self.delimiter)) is not None:
+            return {"x": self.encode(cells_of(table, self.column, path))}
+        lines = [line.split("\t") for line in files.read_lines(path)]
+        empty = [i for i, cells in enumerate(lines, 1) if not "".join(cells).strip()]
+        tabs = next((i for i, cells in enumerate(lines, 1) if len(cells) > 1), None)
+        if tabs is not None:
+            known = (
+                2 <= len(cells) <= 3 and cells[0].strip() in self.classes for cells in lines if "".join(cells).strip()
+            )
+            if not all(known):
+                raise UserError(
+                    f"{path}:{tabs}: holds a tab: write one text a line, or `label <tab> text` in every line "
+                    f"(labels: {named(self.classes)})"
+                )
+            warnings.warn(f"{path}: its lines are labelled; their texts are read, their labels are not", stacklevel=2)
+            lines = [cells[1:2] for cells in lines]
+        if empty:
+            more = f" and {len(empty) - 1} more lines are" if len(empty) > 1 else " is"
+            warnings.warn(f"{path}: line {empty[0]}{more} empty, with predictions that mean nothing", stacklevel=2)
+        return {"x": self.encode(["".join(cells).strip() for cells in lines])}
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n time"]:
         """Texts in rows of `time` tokens."""
@@ -85,7 +108,7 @@ def texts(
         vocab, least, lower: for words: how many tokens at most, how often one must occur, all in lower case.
         parts: shares of training, validation and test.
         name: what the report calls the set.
-        column: where the texts stand in a CSV file, for predictions.
+        column: where the texts stand in a table, for predictions.
     """
     check_counts(batch=batch, time=time, vocab=vocab, least=least)
     classes = tuple(sorted(set(labelled.labels)))
@@ -114,61 +137,89 @@ def file(
     batch: int,
     text: str = "text",
     label: str = "label",
-    unit: Unit = "characters",
-    time: int = 128,
-    vocab: int = 20_000,
-    least: int = 2,
-    lower: bool = False,
+    delimiter: str | None = None,
+    **options: Any,
 ) -> Texts:
-    """A data set of a labelled text file, a CSV file (`text` and `label` name its columns), or a folder; see `texts`."""
+    """A data set of a labelled text file, a table (`text` and `label` name its columns), or a folder of folders.
+
+    `delimiter` is that of a CSV file; None: it is found. `options` are those of `texts`. Equal calls give one
+    object until the files change.
+    """
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
-    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inside)
-    return _file(
-        path, hash(stamp), batch, text, label, unit, time, vocab, least, lower, kept("tokenizer", lambda: None)
-    )
+    inside = [Path(file) for file in list_files(path, {".txt"}).files] if path.is_dir() else [path]
+    stamp = hash(tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inside))
+    return _file(path, (stamp, kept("tokenizer", lambda: None)), batch, text, label, delimiter, tuple(options.items()))
 
 
 @cache
-def _file(path, stamp, batch, text, label, unit, time, vocab, least, lower, tokenizer) -> Texts:
-    del stamp, tokenizer  # part of the cache's key: an edited file, a run's own tokenizer
-    labelled = read_labelled(path, text=text, label=label)
-    options = {"unit": unit, "time": time, "vocab": vocab, "least": least, "lower": lower}
-    return texts(labelled, batch=batch, name=path.name, column=text, **options)
+def _file(
+    path: Path,
+    stamp: Any,
+    batch: int,
+    text: str,
+    label: str,
+    delimiter: str | None,
+    options: tuple[tuple[str, Any], ...],
+) -> Texts:
+    del stamp  # part of the cache's key: an edited file, a run's own tokenizer
+    labelled = read_labelled(path, text=text, label=label, delimiter=delimiter)
+    made = texts(labelled, batch=batch, name=path.name, column=text, **dict(options))
+    return replace(made, delimiter=delimiter)
 
 
-def languages(*, batch: int, unit: Unit = "characters", time: int = 128, **options: object) -> Texts:
+def languages(*, batch: int, **options: Any) -> Texts:
     """5,006 sentences of 20 European languages, from the message catalogs of Django (BSD-3-Clause, bundled).
 
-    The translations of a sentence stay in one part. Source: `bundled/make_languages.py`.
+    The translations of a sentence stay in one part. `options` are those of `texts`. Source: `bundled/make_languages.py`.
     """
-    return file(files.BUNDLED / "languages.tsv", batch=batch, unit=unit, time=time, **options)
+    return file(files.BUNDLED / "languages.tsv", batch=batch, **options)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_labelled(path: Path, *, text: str = "text", label: str = "label") -> Labelled:
-    """A folder of folders, a CSV file, or lines `label <tab> text [<tab> group]`, which their first form decides."""
-    if path.suffix.lower() != ".csv" and (text, label) != ("text", "label"):
-        raise UserError(f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv")
+def read_labelled(path: Path, *, text: str = "text", label: str = "label", delimiter: str | None = None) -> Labelled:
+    """A folder of folders, a table (`read_table`), or lines `label <tab> text [<tab> group]`."""
     if path.is_dir():
         return read_folder(path)
-    if path.suffix.lower() == ".csv":
-        table = files.read_csv(path, names=(text, label), others=False)
+    if (table := read_table(path, (text, label), delimiter)) is not None:
         labels, texts = cells_of(table, label, path), cells_of(table, text, path)
         return Labelled(tuple(texts), tuple(labels), tuple(map(str, range(len(texts)))))
+    if (text, label) != ("text", "label"):
+        raise UserError(
+            f"{path}: has no columns {text!r} and {label!r}: a file with columns ends in .csv, or has tabs between their "
+            "names in its first line"
+        )
     rows = []
     for i, line in enumerate(files.read_lines(path), 1):
         if not line.strip():
             continue
-        cells = line.split("\t")
-        if not 2 <= len(cells) <= 3 or not cells[0].strip() or not cells[1].strip():
+        cells = [cell.strip() for cell in line.split("\t")]
+        if not 2 <= len(cells) <= 3 or not cells[0] or not cells[1]:
             raise UserError(f"{path}:{i}: {line[:40]!r} is not `label <tab> text` or `label <tab> text <tab> group`")
-        rows.append((cells[1].strip(), cells[0].strip(), cells[2].strip() if len(cells) == 3 else f"line {i}"))
+        rows.append((cells[1], cells[0], cells[2] if len(cells) == 3 else f"line {i}"))
     return Labelled(*map(tuple, zip(*rows, strict=True)))
+
+
+def read_table(
+    path: str | Path, names: tuple[str, ...], delimiter: str | None = None
+) -> Mapping[str, np.ndarray] | None:
+    """The named columns (the text, the label) of a CSV file, or of lines with tabs whose first one names them; else None.
+
+    Quotes are part of a text where tabs separate the columns.
+    """
+    if Path(path).suffix.lower() == ".csv":
+        return read_csv(path, names=names, columns=names, verbatim=names[1:], delimiter=delimiter)
+    head, *lines = ([cell.strip() for cell in line.split("\t")] for line in files.read_lines(path))
+    if len(head) < 2 or not set(names) <= set(head):
+        return None
+    wrong = next((i for i, cells in enumerate(lines, 2) if any(cells) and len(cells) != len(head)), None)
+    if wrong is not None:
+        raise UserError(f"{path}:{wrong}: has {len(lines[wrong - 2])} cells for {len(head)} columns")
+    rows = [cells for cells in lines if any(cells)]
+    return {name: np.array([cells[head.index(name)] for cells in rows]) for name in names}
 
 
 def cells_of(table: Mapping[str, np.ndarray], column: str, path: str | Path) -> list[str]:
@@ -180,12 +231,15 @@ def cells_of(table: Mapping[str, np.ndarray], column: str, path: str | Path) -> 
 
 
 def read_folder(path: Path) -> Labelled:
-    """One folder a class, one .txt file a text."""
-    found = [(file.parent.name, file) for file in sorted(path.glob("*/*.txt"))]
-    if not found:
+    """One folder a class, one .txt file a text; a warning counts what is not read."""
+    classes, notes = one_folder_a_class(path, {".txt"})
+    if not classes:
         raise UserError(f"{path}: holds no folder with .txt files, one folder a class")
-    texts = [" ".join(files.read_text(file).split()) for _, file in found]
-    return Labelled(tuple(texts), tuple(name for name, _ in found), tuple(str(file) for _, file in found))
+    tell(path, notes)
+    found = [
+        (" ".join(files.read_text(file).split()), name, file) for name, inside in classes.items() for file in inside
+    ]
+    return Labelled(*map(tuple, zip(*found, strict=True)))
 
 
 def tokenizer_of(texts: Sequence[str], unit: Unit, vocab: int, least: int, lower: bool) -> Tokenizer:

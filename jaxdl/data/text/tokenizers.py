@@ -68,7 +68,7 @@ def from_json(entry: dict[str, Any]) -> Tokenizer:
     kind = entry.pop("kind", None)
     if kind not in KINDS:
         raise UserError(f"kind = {kind!r} is no tokenizer: take one of {', '.join(KINDS)}")
-    return KINDS[kind](**entry)
+    return KINDS[kind](**{**KINDS[kind].earlier, **entry})
 
 
 def save(tokenizer: Tokenizer, path: str | Path) -> None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from jaxdl.data.audio import speech
+from jaxdl.data.audio.soundfiles import write_wav
 from jaxdl.data.audio.spectrogram import PAD
-from jaxdl.data.audio.wav import write_wav
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_folders_that_lack_something_are_refused(words):
     with pytest.raises(ValueError, match="no recordings for the test split"):
         speech.speech_commands(batch=2, folder=words)
     (words / "testing_list.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"needs testing_list\.txt beside validation_list\.txt, or neither"):
+    with pytest.raises(FileNotFoundError, match=r"needs testing_list\.txt beside the other list, or neither"):
         speech.speech_commands(batch=2, folder=words)
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         speech.speech_commands(folder=words / "nowhere")
@@ -99,7 +100,7 @@ def test_the_recordings_of_a_speaker_stay_together(tmp_path):
 
 
 def test_folders_without_classes_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="two subfolders of wav files or more, one a class, found 0"):
+    with pytest.raises(FileNotFoundError, match="two subfolders of recordings or more, one a class, found 0"):
         speech.speech_commands(folder=tmp_path)
     sounds(tmp_path, ["cat/0.wav", "cat/1.wav"], np.random.default_rng(0))
     with pytest.raises(FileNotFoundError, match="found 1"):
@@ -117,3 +118,39 @@ def test_lists_hold_one_file_a_line_whatever_its_name(words):
     (words / "validation_list.txt").write_bytes(b"no/\xe9.wav\n")
     with pytest.raises(ValueError, match=r"validation_list\.txt"):
         speech.speech_commands(batch=3, folder=words)
+
+
+def test_hidden_files_and_folders_are_no_recordings(words):
+    """Case 06: .ipynb_checkpoints in and beside classes, what macOS writes beside each file."""
+    for name in (".ipynb_checkpoints/a.wav", "no/.ipynb_checkpoints/0_nohash_0-checkpoint.wav", "__MACOSX/0.wav"):
+        (words / name).parent.mkdir(exist_ok=True)
+        write_wav(words / name, np.zeros(300), 16000)
+    (words / "no" / "._0_nohash_0.wav").write_bytes(b"\0\x05\x16\x07 Mac OS X")
+    data = speech.speech_commands(batch=2, folder=words)
+    assert data.classes == ("no", "yes")
+    assert {part: len(arrays["y"]) for part, arrays in data.splits.items()} == {"train": 5, "validation": 2, "test": 1}
+
+
+def test_every_format_of_a_class_is_read(words):
+    """Case 10: a class in .flac was left out. The official lists name files of it by .wav."""
+    before = speech.speech_commands(batch=2, folder=words)
+    for file in sorted((words / "yes").iterdir()):
+        sound, rate = soundfile.read(file, dtype="int16")
+        soundfile.write(file.with_suffix(".FLAC"), sound, rate, format="FLAC")
+        file.unlink()
+    data = speech.speech_commands(batch=2, folder=words)
+    for part, arrays in data.splits.items():
+        assert set(before.splits[part]) == set(arrays)
+        np.testing.assert_array_equal(arrays["y"], before.splits[part]["y"])
+        np.testing.assert_array_equal(arrays["x"], before.splits[part]["x"])
+
+
+def test_what_is_not_read_is_counted_and_a_class_without_recordings_refused(words):
+    for i in range(3):
+        (words / "no" / f"{i}.m4a").touch()
+    (words / "maybe").mkdir()
+    with pytest.warns(UserWarning, match=r"class maybe: an empty folder; class no: 3 \.m4a not read"):
+        speech.speech_commands(batch=2, folder=words)
+    (words / "maybe" / "0.m4a").touch()
+    with pytest.raises(ValueError, match=r"class 'maybe' is read \(1 \.m4a\)"):
+        speech.speech_commands(batch=2, folder=words)

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.data.audio import speech, spoken
+from jaxdl.data.audio import spoken
+from jaxdl.data.audio.soundfiles import write_wav
 from jaxdl.data.audio.spectrogram import PAD
 from jaxdl.data.audio.tones import HIGH, LOW
 from tests.programs import one_program
@@ -117,7 +118,7 @@ def digits(folder, speakers, count=11):
     for i in range(count):
         for d in (0, 7):
             for s in speakers:
-                speech.write_wav(folder / f"{d}_{s}_{i}.wav", np.full(300, 0.1 * (d + 1)), 8000)
+                write_wav(folder / f"{d}_{s}_{i}.wav", np.full(300, 0.1 * (d + 1)), 8000)
     return folder
 
 
@@ -136,6 +137,19 @@ def test_spoken_digits_are_split_by_speaker(tmp_path):
     assert data.read(folder / "7_ada_0.wav")["x"].shape == (1, 4000)
 
 
+def test_a_deleted_recording_is_no_speaker(tmp_path):
+    """Case 06: a recording in .Trash became the test split. What is called otherwise is counted."""
+    folder = digits(tmp_path, ("ann", "bob"))
+    (folder / ".Trash").mkdir()
+    write_wav(folder / ".Trash" / "1_zoe_0.wav", np.zeros(300), 8000)
+    write_wav(folder / "hello.wav", np.zeros(300), 8000)
+    (folder / "0_ann_0.wav").rename(folder / "0_ann_0.WAV")
+    with pytest.warns(UserWarning, match=r"1 recordings not called \{digit\}_\{speaker\}_\{number\}"):
+        data = spoken.spoken_digits(folder, batch=2, count=3)
+    assert data.split.startswith("by speaker: bob test; ann train")
+    assert sum(len(bank["size"]) for bank in data.recordings.values()) == 44
+
+
 def test_folders_without_digits_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="of two speakers or more, found 0"):
         spoken.spoken_digits(tmp_path)
@@ -148,6 +162,6 @@ def test_folders_without_digits_are_refused(tmp_path):
 
 def test_speakers_without_a_recording_to_validate_on_are_told(tmp_path):
     for name in ("1_ada_0.wav", "2_bob_0.wav"):
-        speech.write_wav(tmp_path / name, np.full(800, 0.1), 8000)
+        write_wav(tmp_path / name, np.full(800, 0.1), 8000)
     with pytest.raises(FileNotFoundError, match=r"has nothing to validate on: .* a number ending in 9"):
         spoken.spoken_digits(tmp_path)

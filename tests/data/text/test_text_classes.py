@@ -52,7 +52,7 @@ def test_texts_become_tokens_and_unseen_characters_unknown(tmp_path):
     assert data.tokenizer.decode(x[0]) == "xx no"
     assert (x[0, 5:] == 0).all()
     assert x[1, 0] == x[2, 0] == data.tokenizer.unknown == 1
-    (tmp_path / "asked.txt").write_text("xx no\n\nzz\n", encoding="utf-8")
+    (tmp_path / "asked.txt").write_text("xx no\nzz \n", encoding="utf-8")
     np.testing.assert_array_equal(data.read(tmp_path / "asked.txt")["x"], data.encode(["xx no", "zz"]))
     assert data.tokenizers == {"tokenizer": data.tokenizer}
     words = text_classes.file(tmp_path / "lines.tsv", batch=8, time=12, unit="words")
@@ -65,9 +65,60 @@ def test_only_the_end_of_a_line_ends_a_text(tmp_path):
     (tmp_path / "odd.tsv").write_text("\n".join(odd), encoding="utf-8")
     assert text_classes.read_labelled(tmp_path / "odd.tsv").texts[:2] == ("three\x85four 0", "one\u2028two\x0c 1")
     data = text_classes.file(tmp_path / "odd.tsv", batch=8, time=20)
-    (tmp_path / "asked.txt").write_bytes("one\u2028two\r\n\r\nthree\x0cfour\r\n".encode())
+    (tmp_path / "asked.txt").write_bytes("one\u2028two\r\nthree\x0cfour\r\n".encode())
     found = [data.tokenizer.decode(row) for row in data.read(tmp_path / "asked.txt")["x"]]
     assert found == ["one\u2028two", "three\x0cfour"]
+
+
+def test_predictions_have_the_numbers_of_the_lines(tmp_path):
+    """Five lines are five predictions, of which those of empty lines are marked; a label is not read as text."""
+    (tmp_path / "lines.tsv").write_text(LINES, encoding="utf-8")
+    data = text_classes.file(tmp_path / "lines.tsv", batch=8, time=16)
+    (tmp_path / "asked.txt").write_text("xx no\n\nzz\n \nxx\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"asked\.txt: line 2 and 1 more lines are empty"):
+        x = data.read(tmp_path / "asked.txt")["x"]
+    np.testing.assert_array_equal(x, data.encode(["xx no", "", "zz", "", "xx"]))
+    with pytest.warns(UserWarning, match=r"lines\.tsv: its lines are labelled"):
+        x = data.read(tmp_path / "lines.tsv")["x"]
+    np.testing.assert_array_equal(x, data.encode([line.split("\t")[1] for line in LINES.split("\n")]))
+    for content, line in (("a\txx\nc\tyy\n", 1), ("xx\nno\tone\n", 2), ("a\tx\nno\n", 1)):
+        (tmp_path / "asked.tsv").write_text(content, encoding="utf-8")
+        with pytest.raises(ValueError, match=rf"asked\.tsv:{line}: holds a tab: .* \(labels: 'a', 'b'\)"):
+            data.read(tmp_path / "asked.tsv")
+
+
+def test_a_header_between_tabs_names_columns(tmp_path):
+    """As Rotten Tomatoes' train.tsv has it: quotes are text. pandas reads it so with quoting=3."""
+    rows = [f'{i}\tsaid "{i + 7}\t{i % 2}' for i in range(60)]
+    (tmp_path / "train.tsv").write_text("\n".join(["id\tPhrase\tSentiment", *rows]) + "\n\n", encoding="utf-8")
+    data = text_classes.file(tmp_path / "train.tsv", batch=8, time=8, text="Phrase", label="Sentiment")
+    assert data.classes == ("0", "1")
+    np.testing.assert_array_equal(
+        data.read(tmp_path / "train.tsv")["x"], data.encode([row.split("\t")[1] for row in rows])
+    )
+    (tmp_path / "headed.tsv").write_text("label\ttext\n" + LINES, encoding="utf-8")
+    assert text_classes.file(tmp_path / "headed.tsv", batch=8).classes == ("a", "b"), "not a class called label"
+    (tmp_path / "train.tsv").write_text("id\tPhrase\tSentiment\n0\tgood\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"train\.tsv:2: has 2 cells for 3 columns"):
+        text_classes.file(tmp_path / "train.tsv", batch=8, text="Phrase", label="Sentiment")
+
+
+def test_a_folder_is_walked_as_every_folder_is(tmp_path):
+    """Hidden folders are no classes, suffixes count in any case, and what is not read is counted."""
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(20):
+            (tmp_path / label / f"{i}.{'TXT' if i % 2 else 'txt'}").write_text(f"{label} {i}", encoding="utf-8")
+        (tmp_path / label / "._0.txt").write_bytes(b"\0\xff")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "0.txt").write_text("hidden", encoding="utf-8")
+    found = text_classes.read_labelled(tmp_path)
+    assert sorted(zip(found.labels, found.texts, strict=True)) == sorted(
+        (a, f"{a} {i}") for a in "ab" for i in range(20)
+    )
+    (tmp_path / "b" / "note.rtf").write_text("x", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"class b: 1 \.rtf not read"):
+        text_classes.read_labelled(tmp_path)
 
 
 def test_other_columns_of_a_table(tmp_path):

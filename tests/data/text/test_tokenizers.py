@@ -1,6 +1,7 @@
 """Tokenizers: back and forth, to JSON and back, what is unknown; BPE against the rule it is made by."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from jaxdl.data.text.tokenizers import (
     SPECIALS,
     Bytes,
     Characters,
+    HuggingFace,
     Parts,
     Words,
     at_home,
@@ -133,3 +135,65 @@ def test_a_file_that_is_none(content, tmp_path):
         load_tokenizer(tmp_path / "t.json")
     with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
         load_tokenizer(tmp_path / "none.json")
+
+
+WRITTEN = {
+    "Arabic": ("مُحَمَّد", 1),
+    "Bengali": ("বাংলা ভাষা", 2),
+    "French, decomposed": (unicodedata.normalize("NFD", "café crème"), 2),
+    "Hebrew": ("שָׁלוֹם צה״ל", 2),
+    "Hindi": ("हिन्दी में लिखा", 3),
+    "Persian": ("می\u200cخواهم", 1),
+    "Tamil": ("தமிழ் மொழி", 2),
+    "Thai": ("ที่", 1),
+    "Vietnamese, decomposed": (unicodedata.normalize("NFD", "tiếng Việt"), 2),
+    "emoji": ("hi 👩\u200d🚀 👍🏽 ❤️ 1️⃣ 🇫🇷 👨\u200d👩\u200d👧 there", 8),
+    "English": ("it's fine, isn't it?", 6),
+}
+
+
+@pytest.mark.parametrize(("text", "count"), WRITTEN.values(), ids=WRITTEN)
+def test_words_keep_their_marks_and_joiners(text, count):
+    words = Words.of([text])
+    assert len(words.encode(text)) == count
+    assert words.decode(words.encode(text)) == unicodedata.normalize("NFC", text)
+    np.testing.assert_array_equal(words.encode(unicodedata.normalize("NFD", text)), words.encode(text))
+
+
+def test_punctuation_of_other_scripts_follows_its_word():
+    for text in ("में लिखा।", "ما هذا؟", "یہ کتاب ہے۔"):
+        words = Words.of([text])
+        assert words.decode(words.encode(text)) == text
+
+
+def test_a_file_of_words_of_earlier_versions_keeps_its_rule():
+    """Written before `marks` was: what a model learned as two tokens stays two."""
+    old = from_json({"kind": "words", "symbols": ["é", "e", "\u0301"], "specials": ["<unk>"], "lower": False})
+    assert old.encode("e\u0301").tolist() == [2, 3]
+    assert from_json(json.loads(json.dumps(old.to_json()))) == old
+    new = Words(("é", "e", "\u0301"), ("<unk>",))
+    assert new.encode("e\u0301").tolist() == [1]
+    assert from_json(new.to_json()) == new
+
+
+def test_the_settings_of_a_tokenizer_json_neither_cut_nor_pad():
+    """Against the package itself, with settings as transformers writes them after a call with padding and truncation."""
+    from tokenizers import Tokenizer
+
+    made = Tokenizer.from_str(BPE.of(TEXT, size=300, specials=("<pad>",)).model)
+    long = "the cat sat on the mat " * 50
+    wanted = {text: made.encode(text, add_special_tokens=False).ids for text in (long, "the")}
+    made.enable_truncation(16)
+    made.enable_padding(length=16, pad_id=0, pad_token="<pad>")
+    tokenizer = HuggingFace(made.to_str())
+    for text, ids in wanted.items():
+        assert tokenizer.encode(text).tolist() == ids
+    assert [row.tolist() for row in tokenizer.encode_all(list(wanted))] == list(wanted.values())
+
+
+@every
+def test_several_texts_are_encoded_as_each_is(name):
+    texts = ["the cat", "", "rat's hat."]
+    for text, row in zip(texts, TOKENIZERS[name].encode_all(texts), strict=True):
+        np.testing.assert_array_equal(row, TOKENIZERS[name].encode(text))
+        assert row.dtype == np.int32
