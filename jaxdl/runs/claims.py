@@ -206,15 +206,8 @@ def decisions(name: str, study: Study, values: Mapping[str, Mapping[str, float]]
             continue
         adjusted = holm([one.p for one in known])
         decided = [decide(*each) for each in zip(group, known, adjusted, strict=True)]
-        found.append(
-            Decision(
-                number,
-                group[0].claim,
-                verdict(group, decided),
-                tuple(zip(map(label, group), known, strict=True)),
-                study=name,
-            )
-        )
+        shown = tuple(zip(map(label, group), known, strict=True))
+        found.append(Decision(number, group[0].claim, verdict(group, decided), shown, study=name))
     return found + [Decision(fact.number, fact.claim, *_checked(fact), study=name) for fact in study.facts]
 
 
