@@ -1,9 +1,9 @@
 """A GAN on points of the plane: two players, two optimizers, an average of the generator alone."""
 
 import numpy as np
-from jaxdl.data.stream import InMemory
 
 from jaxdl import Experiment, main
+from jaxdl.data.stream import InMemory
 from jaxdl.models.gan import MLPCritic, MLPGenerator
 from jaxdl.optim import adam
 from jaxdl.tasks.adversarial import Adversarial

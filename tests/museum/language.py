@@ -1,9 +1,8 @@
 """A Transformer of one block and a tokenizer that was learned from its text; `weights` begins from imported ones."""
 
-from jaxdl.data.tokenizers import BPE, kept
-
 from jaxdl import Experiment, main
 from jaxdl.data import text as texts
+from jaxdl.data.tokenizers import BPE, kept
 from jaxdl.models.catalog import MODELS
 from jaxdl.optim import adamw
 from jaxdl.tasks.language import NextToken

@@ -2,9 +2,9 @@
 
 import flax.linen as nn
 import numpy as np
-from jaxdl.data.stream import InMemory
 
 from jaxdl import Experiment, main
+from jaxdl.data.stream import InMemory
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.normalization import BatchNorm
 from jaxdl.optim import adamw, schedules
