@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from jaxdl import runtime
+from jaxdl import runtime, shipped
 from jaxdl.cli.compare import unused
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
@@ -39,9 +39,9 @@ class Options:
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl claims", text=__doc__)
     runtime.configure()
-    found = claims.studies()
+    found, kept = claims.studies(), measured(options.results)
     if options.name is None:
-        table([row for name, file in found.items() for row in rows_of(name, file, options.results)])
+        table([row for name, file in found.items() for row in rows_of(name, file, kept)])
         return 0
     if options.name not in found:
         raise ExperimentError(f"no study {options.name!r}; there are {', '.join(found) or 'none'}")
@@ -53,13 +53,23 @@ def run(args: Sequence[str]) -> int:
         )
         table(rows_of(name, file, options.results))
     else:
-        values = quick(name, file, study, options.results)
+        values = quick(name, file, study, kept)
     if values:
         from jaxdl.record.pictures import strips
 
         path = unused(options.plot or Path(f"claims-{name}.png"))
         print(f"picture: {strips({s: list(v.values()) for s, v in values.items()}, path, label=study.unit)}")
     return 0
+
+
+def measured(results: Path) -> Path:
+    """The ledger to read: the folder given, or that of the clone that jaxdl is installed from."""
+    beside = shipped.PACKAGE.parent / claims.RESULTS
+    if results.is_dir() or not beside.is_dir():
+        if not results.is_dir():
+            print(f"note: there is no ledger {results}: run this in a clone of jaxdl, or measure with NAME --full\n")
+        return results
+    return beside
 
 
 def rows_of(name: str, file: Path, results: Path) -> list[claims.Decision]:

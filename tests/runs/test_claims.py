@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from jaxdl import shipped
 from jaxdl.__main__ import main
 from jaxdl.experiment import ExperimentError
 from jaxdl.metrics.significance import Difference
@@ -79,9 +80,9 @@ study = Study(measure=measure, settings={"with": {"gain": 1.0}, "without": {"gai
 """
 
 
-@pytest.mark.programs(120, "listing the claims evaluates the facts of the sheet, eagerly")
 def test_a_study_is_run_listed_and_repeated(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "folders", lambda: [tmp_path / "experiments"])
     folder = tmp_path / "experiments" / "claims"
     folder.mkdir(parents=True)
     (folder / "toy.py").write_text(TOY, encoding="utf-8")
@@ -127,6 +128,7 @@ def test_the_ledger_of_claims_is_of_todays_code(name):
     assert all({"date", "processor", "command", "versions"} <= {*item} for item in kept["measured"])
 
 
+@pytest.mark.programs(180, "formulas are evaluated once each, eagerly")
 def test_facts_are_checked():
     """Every fact of the arithmetic study gives a verdict with numbers in its evidence."""
     study = claims.load_study(STUDIES["arithmetic"])
