@@ -22,6 +22,7 @@ COMMANDS = {
     "compile": "compile a training without running it: FLOPs, memory, communication",
     "verify": "check the files of a run, and that training a part again gives the same bits",
     "export": "write the prediction function of a run as StableHLO and safetensors",
+    "tokenize": "write a corpus as token shards, which language models read while they train",
     "list": "list the experiments",
     "models": "list the named models: parameters, multiply-adds, input size, source",
     "import-weights": "convert PyTorch weights of a named model",

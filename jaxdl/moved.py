@@ -36,6 +36,8 @@ MOVED = {
 MOVED_NAMES = {
     ("jaxdl.experiment", "main"): "jaxdl.cli.train",
     ("jaxdl.data.files", "read_csv"): "jaxdl.data.table.csv",
+    ("jaxdl.data.files", "read_image"): "jaxdl.data.image.reader",
+    ("jaxdl.data.files", "open_image"): "jaxdl.data.image.reader",
 }
 """(module, name in it) -> the module that has it now."""
 

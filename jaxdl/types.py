@@ -179,7 +179,6 @@ class Data:
         """Sentences on a split that a reader of its results should know, such as classes that training never saw."""
         return ()
 
-    # -- training ------------------------------------------------------------------------------------------------------
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, Any]:
         """The host arrays that draws `start` … `stop`-1 read from."""
         return self.splits["train"]
@@ -224,7 +223,6 @@ class Data:
         """A source for shapes; sets that read files give zeros."""
         return self.source(0, 1, 0)
 
-    # -- evaluation ----------------------------------------------------------------------------------------------------
     def eval_sources(self, split: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """(number of batches, arrays) one after another, in the stored order."""
         yield -(-self.size(split) // self.batch), self.splits[split]
@@ -236,7 +234,6 @@ class Data:
         gathered = {key: jnp.take(value, jnp.minimum(rows, size - 1), axis=0) for key, value in source.items()}
         return {**gathered, "mask": (rows < size).astype(jnp.float32)}
 
-    # -- prediction ----------------------------------------------------------------------------------------------------
     def inputs(self) -> Any:
         """A batch of zeros in the form that predictions are made for."""
         return self.example()["x"]
@@ -256,6 +253,12 @@ class Data:
     def decode(self, outputs: Any) -> dict[str, list[str]]:
         """What a person reads of predictions: `{"text": [...]}`."""
         return {}
+
+    merged: tuple[str, ...] = ()  # columns that are held less a constant, because float32 would merge their values
+
+    def in_units(self, values: Any) -> Any:
+        """Predictions or targets of a device in the unit of the data's source, in 64 bits where 32 are too few."""
+        return values
 
     def words(self, tokens: Any) -> list[str]:
         """Tokens as a person reads them."""
@@ -288,12 +291,9 @@ class TrainState:
     opt_state: dict[str, Any]
     ema: Params | None
     key: Key
-    bad: Array
-    """Steps in a row whose loss or gradient was not finite; such a step changes nothing."""
-    skipped: Array
-    """All of them since the start."""
-    metrics: Metrics
-    """Sums and weights since the last line of the log."""
+    bad: Array  # steps in a row whose loss or gradient was not finite; such a step changes nothing
+    skipped: Array  # all of them since the start
+    metrics: Metrics  # sums and weights since the last line of the log
     best: Best | None
 
     def replace(self, **changes: Any) -> "TrainState":

@@ -3,8 +3,9 @@
     python tests/mutate.py --count 100 --seed 0        results in results/mutants.json; a mutant that lives is printed
     python tests/mutate.py --again                     after new tests: only those of that file that lived
 
-A mutant dies if a default test of its folder fails, or does not end in 15 minutes. One that lives because it computes the
-same has its reason under EQUIVALENT. Works on a copy of the repository; nothing but the results is written here.
+A mutant dies if a doctest of its file or a default test of its folder fails, or does not end in 15 minutes. One that lives
+because it computes the same has its reason under EQUIVALENT. Works on a copy of the repository; nothing but the results is
+written here, after each mutant, so that `--again` also goes on after an interruption.
 """
 
 import argparse
@@ -32,8 +33,39 @@ ROOT = Path(__file__).parents[1]
 TARGETS = {"losses": "losses", "optim": "optim", "layers": "layers", "tasks": "tasks", "engine/step.py": "engine"}
 """Part of jaxdl -> folder of tests."""
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.MatMult: ast.Add}
-EQUIVALENT = {}
-"""Mutants that compute the same: `file:line  change` -> why."""
+EQUIVALENT = {
+    (
+        "jaxdl/layers/dense.py",
+        "2 -> 3",
+        'if x.ndim > 2 and jax.default_backend() == "cpu":',
+    ): "both branches are the same product; they differ in time only",
+    (
+        "jaxdl/layers/dropout.py",
+        "2.0 -> 3.0",
+        "kept = jnp.maximum(1 - jnp.asarray(rate, jnp.float32), 2.0**-16).astype(x.dtype)",
+    ): "a divisor that is used where everything is dropped: any small number above 0 serves",
+    (
+        "jaxdl/layers/recurrent_cells.py",
+        "2 -> 3",
+        "h = jax.nn.sigmoid(o + peep(2, c)) * jnp.tanh(seen)",
+    ): "JAX clamps the index 3 of three rows to the last one, 2",
+    (
+        "jaxdl/tasks/classification.py",
+        "- dropped",
+        "return y.argmax(-1)",
+    ): "soft labels are (batch, classes): the last axis is axis 1",
+    (
+        "jaxdl/tasks/multilabel.py",
+        "- dropped",
+        "loss, pair = weighted_mean(one_each(self.loss(logits, y), logits.shape).mean(-1), mask)",
+    ): "logits are (batch, labels): the last axis is axis 1",
+    (
+        "jaxdl/tasks/noise.py",
+        "Add -> Sub",
+        "return lambda key, x: x + jnp.asarray(scale, x.dtype) * jax.random.normal(key, x.shape, x.dtype)",
+    ): "the normal distribution is symmetric around 0",
+}
+"""Mutants that compute the same: (file, change, line) -> why."""
 COMPARISONS = {ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 
 
@@ -124,7 +156,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--again", action="store_true", help="only those that lived")
+    parser.add_argument("--again", action="store_true", help="only those that lived or were not tried")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "mutants.json")
     options = parser.parse_args()
     known = {}
@@ -139,24 +171,28 @@ def main():
         for file, folder, index, what in choose(options.count, options.seed):
             source = (ROOT / file).read_text(encoding="utf-8")
             text, line = mutated(ast.parse(source), index)
-            place, by = f"{file}:{line}  {what}", known.get((file, index, what))
+            by = known.get((file, index, what))
             if by is None:
                 (copied / file).write_text(text, encoding="utf-8")
                 mirror = f"tests/{folder}/test_{Path(file).stem}.py"
-                if (copied / mirror).is_file():
-                    by = killer(copied, mirror)
+                by = killer(copied, file, *[mirror] * (copied / mirror).is_file())
                 by = by or killer(copied, f"tests/{folder}", f"--ignore={mirror}")
                 (copied / file).write_text(source, encoding="utf-8")
-                print(f"{'died ' if by else 'LIVES'} {place}  {by or ''}", flush=True)
-            rows.append({"file": file, "line": line, "node": index, "change": what, "killed_by": by})
-            if by is None and place in EQUIVALENT:
-                rows[-1]["equivalent"] = EQUIVALENT[place]
+                print(f"{'died ' if by else 'LIVES'} {file}:{line}  {what}  {by or ''}", flush=True)
+            shown = source.splitlines()[line - 1].strip()
+            rows.append({"file": file, "line": line, "node": index, "change": what, "source": shown, "killed_by": by})
+            if by is None and (file, what, shown) in EQUIVALENT:
+                rows[-1]["equivalent"] = EQUIVALENT[file, what, shown]
+            write(options, rows)
         killers = sorted({row["killed_by"] for row in rows} - {None, "a test does not end"})
         wrong = killer(copied, *killers)
         if wrong:
             raise SystemExit(f"{wrong} fails without a mutant, too")
-    dead = sum(row["killed_by"] is not None for row in rows)
-    print(f"{dead} of {len(rows)} died")
+    print(f"{sum(row['killed_by'] is not None for row in rows)} of {len(rows)} died")
+
+
+def write(options, rows):
+    """The results so far, with what they were found."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     result = {
         "command": f"python tests/mutate.py --count {options.count} --seed {options.seed}",
@@ -164,9 +200,10 @@ def main():
         "commit": commit.stdout.strip(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("jax", "flax", "optax", "numpy")},
-        "count": len(rows),
+        "count": options.count,
         "seed": options.seed,
-        "dead": dead,
+        "tried": len(rows),
+        "dead": sum(row["killed_by"] is not None for row in rows),
         "equivalent": sum("equivalent" in row for row in rows),
         "mutants": rows,
     }

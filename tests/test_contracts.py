@@ -16,7 +16,7 @@ from jaxdl.data import source
 from jaxdl.data.audio import librispeech, speech, spoken
 from jaxdl.data.image import images, vision
 from jaxdl.data.table import series, tabular
-from jaxdl.data.text import buckets, language, text_classes
+from jaxdl.data.text import buckets, language, text_classes, token_shards
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.reports import Notes, Picture, Rows
 from jaxdl.types import Data, Task
@@ -34,6 +34,7 @@ SETS = [
         tabular,
         language,
         text_classes,
+        token_shards,
         vision,
     )
     for value in vars(module).values()

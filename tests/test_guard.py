@@ -79,6 +79,7 @@ def test_other_mistakes_are_told_as_ever(tmp_path):
     assert load_config(file)().steps == 2
 
 
+@pytest.mark.slow
 def test_a_script_that_trains_and_loads_is_executed_once(tmp_path):
     """Another process, since it is about `__main__`: the run's copy of the script is the script that runs."""
     script = tmp_path / "plain.py"

@@ -21,6 +21,7 @@ def python(code, **env):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_importing_sets_nothing_and_configuring_twice_changes_nothing(tmp_path):
     before, started, once, twice, seconds = python(
         """

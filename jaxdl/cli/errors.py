@@ -3,8 +3,11 @@
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
+from typing import Any
 
+from jaxdl.data.walker import Note
 from jaxdl.record.checkpoint import CheckpointError
 from jaxdl.types import UserError
 
@@ -19,11 +22,23 @@ def guarded(action: Callable[[], int]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a character that the terminal's encoding lacks is escaped, not an error
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             reconfigure(errors="backslashreplace")
+    others, said = warnings.showwarning, set()
+
+    def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+        if not issubclass(category, Note):
+            others(message, category, *where, **more)
+        elif str(message) not in said:  # an experiment is built more than once
+            said.add(str(message))
+            sys.stderr.write(f"note: {message}\n")
+
     try:
-        try:
-            return explained(action)
-        finally:
-            sys.stdout.flush()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", Note)
+            warnings.showwarning = show
+            try:
+                return explained(action)
+            finally:
+                sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
         return 128 + 13  # as if by SIGPIPE

@@ -100,6 +100,11 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
 def exported_function(trained: Any) -> tuple[jax.export.Exported, bool]:
     """`(params, model_state, x) -> outputs`, for any batch size and all platforms where the model allows that."""
     program, data = trained.program, trained.experiment.data
+    if data.merged:
+        what = f"{', '.join(data.merged)} of {data.name}"
+        raise ExperimentError(
+            f"an exported function has 32 bits, which merge values of {what}: subtract a constant first"
+        )
     like = data.inputs()
 
     def predict(params: Any, model_state: Any, x: Any) -> Any:

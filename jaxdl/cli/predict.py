@@ -15,7 +15,6 @@ import tyro
 from jaxdl import runtime
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
-from jaxdl.data.files import open_image
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.run import as_rows
@@ -107,7 +106,7 @@ def by_weights(options: Options) -> int:
     weights = open_weights(options.run)
     classes = weights.weights.labels or ()
     for file in options.files:
-        probability = weights.predict([open_image(file)])[0]
+        probability = weights.predict([file])[0]
         one = {"label": probability.argmax(), "probability": probability}
         print((as_json if options.json else as_text)(f"{file}", one, classes, options.top))
     return 0

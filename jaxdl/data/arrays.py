@@ -4,6 +4,7 @@ A device computes in 32 bits. What would become another number there is refused,
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import jax
@@ -19,6 +20,8 @@ CHUNK = 2**20
 """Values that are checked at once, so that a large array is not copied."""
 MISSING = ("None", "nan", "NaN", "<NA>", "NaT", "")
 """How the cells that are missing show in a column of objects."""
+FEW = 10
+"""Classes that labels may always name."""
 INPUTS = ("image", "images", "img", "pixel_values", "features", "inputs", "input", "text", "data")
 TARGETS = ("label", "labels", "target", "targets", "class", "mask")
 """Names that other libraries give to inputs and targets."""
@@ -61,7 +64,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         return value
     hints = {
         "c": ": give the real and the imaginary part as two columns",
-        "M": ": give numbers, such as days since the first",
+        "M": ": give numbers, such as days since the first; in a table dates = makes them",
         "m": ": give numbers, such as seconds",
     }
     raise UserError(f"{name} must be numbers, got {value.dtype}{hints.get(value.dtype.kind, '')}")
@@ -170,9 +173,7 @@ def encoded_labels(
         if not is_text(y):
             raise UserError(f"{source}: labels are names in another split and {y.dtype} in {split}")
     names = {split: np.asarray(y, str) for split, y in targets.items()}
-    known = tuple(classes) or tuple(
-        str(name) for name in np.unique(np.concatenate([y.ravel() for y in names.values()]))
-    )
+    known = tuple(classes) or class_names(names, source=source)
     order = np.argsort(known)
     numbers = {}
     for split, y in names.items():
@@ -187,11 +188,30 @@ def encoded_labels(
     return numbers, known
 
 
-def check_device(values: np.ndarray, *, source: str, columns: Sequence[str] = ()) -> None:
+def class_names(targets: Mapping[str, np.ndarray], *, source: str) -> tuple[str, ...]:
+    """The names of the classes among labels by split: the names there are, or "0" … of class numbers.
+
+    Raises UserError for what are hardly classes: names of which there are more than half as many as labels (and more than `FEW`),
+    numbers that count more classes than there are labels.
+
+    >>> class_names({"train": np.array([0, 2])[:, None], "test": np.array([1])}, source="s")
+    ('0', '1', '2')
+    """
+    values, counts = np.unique(np.concatenate([y.ravel() for y in targets.values()]), return_counts=True)
+    text = is_text(values)
+    most = len(values) if text else int(values.max(initial=0)) + 1
+    if most > max(FEW, counts.sum() / 2 if text else counts.sum()):
+        some = ", ".join(repr(value.item()) for value in values[:3])
+        what = "give the classes" if text else f"number the {len(values)} that occur from 0 on"
+        raise UserError(f"{source}: labels {some}, … of {counts.sum()} examples make {most} classes: {what}")
+    return tuple(map(str, values if text else range(most)))
+
+
+def check_device(values: np.ndarray, *, source: str, columns: Sequence[str] = (), coarse: bool = True) -> None:
     """Raise UserError that names the first value which the device would hold as another one.
 
     A device holds int64 as int32, which wraps around, and float64 as float32, which is infinite beyond 3.4e38 and cannot tell
-    apart the values of a column that varies little around a large number (dates in seconds, identifiers).
+    apart the values of a column that varies little around a large number (dates in seconds, identifiers), which `coarse` checks.
     """
     held = jax.dtypes.canonicalize_dtype(values.dtype) if values.dtype.kind in "iuf" and values.itemsize > 4 else None
     if held is None or held == values.dtype:
@@ -206,7 +226,7 @@ def check_device(values: np.ndarray, *, source: str, columns: Sequence[str] = ()
             where = f"row {start + row}" + (f", position {tuple(place)}" if place else "")
             became = cast[(row, *place)]
             raise UserError(f"{source}: {part[(row, *place)]} in {where} would become {became} on the device ({held})")
-    if held.kind == "f":
+    if held.kind == "f" and coarse:
         check_resolution(values, source=source, columns=columns)
 
 
@@ -228,18 +248,20 @@ def check_resolution(values: np.ndarray, *, source: str, columns: Sequence[str] 
 
 def as_cells(value: Any, name: str) -> np.ndarray:
     """A column of a table: float64 with NaN where a value is missing, or names with "" where one is missing."""
-    cells = np.asarray(value)
-    if str(getattr(value, "dtype", "")) == "category":  # of pandas: the values may be numbers, and name categories
-        cells = cells.astype(object)
-    elif cells.dtype.kind != "O":
+    category = (
+        str(getattr(value, "dtype", "")) == "category"
+    )  # of pandas: the values may be numbers, and name categories
+    cells = np.asarray(value, object if category or isinstance(value, list | tuple) else None)
+    if cells.dtype.kind != "O":
         cells = as_array(cells, name)
         return cells if is_text(cells) else cells.astype(np.float64)
-    given = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells.tolist()]
-    given = [None if str(cell) in MISSING else cell for cell in given]
+    given = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells.reshape(len(cells)).tolist()]
+    given = [None if cell is None or str(cell) in MISSING else cell for cell in given]
     kinds = {type(cell) for cell in given if cell is not None}
-    if kinds <= {int, float, bool} and str(getattr(value, "dtype", "")) != "category":
+    numbers = all(issubclass(kind, int | float | Decimal) for kind in kinds)
+    if numbers and not category:
         return np.array([np.nan if cell is None else cell for cell in given], np.float64)
-    if (str not in kinds and kinds <= {int, float, bool}) or kinds == {str}:
+    if numbers or all(issubclass(kind, str) for kind in kinds):
         return np.array(["" if cell is None else str(cell) for cell in given])
     raise UserError(
         f"{name} must hold numbers, or names; it holds {', '.join(sorted(kind.__name__ for kind in kinds))}"

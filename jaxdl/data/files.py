@@ -1,4 +1,4 @@
-"""Readers of files: IDX (MNIST's format), CIFAR's binary records, npz, npy and images, to NumPy; lines of text.
+"""Readers of files: IDX (MNIST's format), CIFAR's binary records, npz and npy, to NumPy; lines of text.
 
 No reader runs code from a file (`allow_pickle` is off). A missing file is a `FileNotFoundError`, a malformed one a
 `ValueError`; either is one line that begins with the path.
@@ -7,15 +7,13 @@ No reader runs code from a file (`allow_pickle` is off). A missing file is a `Fi
 import gzip
 import math
 import struct
-import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from jaxdl.moved import moved_name
 from jaxdl.types import UserError
@@ -155,44 +153,6 @@ def read_npy(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: is not a readable npy file ({_one_line(error)})") from None
 
 
-def read_image(path: str | Path, *, size: tuple[int, int], channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
-    """One image file as an array of the given height and width.
-
-    It is turned upright (EXIF), resized so that it covers `size` with its proportions kept, and the middle cut out. Transparency
-    is laid over white.
-
-    Errors: `FileNotFoundError`, or `ValueError` that names the file if it cannot be decoded.
-    """
-    from PIL import Image, ImageOps
-
-    image = ImageOps.fit(open_image(path, channels=channels), size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(*size, channels)
-
-
-def open_image(file: str | Path | BinaryIO, *, channels: int = 3, name: str = "") -> Any:
-    """The decoded PIL image of a file, or of its content: upright, in colour or grey (1 channel), without transparency.
-
-    Errors: as `read_image`; `name` stands for a content that has no path.
-    """
-    from PIL import Image, ImageOps
-
-    if isinstance(file, str | Path):
-        file = name = Path(file).expanduser()
-        if not file.exists():
-            raise FileNotFoundError(f"{file}: no such file")
-    try:
-        with warnings.catch_warnings(), Image.open(file) as image:
-            warnings.simplefilter("ignore")  # of odd tags in files that decode all the same
-            image = ImageOps.exif_transpose(image)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("L" if channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).replace(repr(str(name)), "it").split())
-        raise UserError(f"{name}: is not a readable image ({reason})") from None
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
@@ -205,5 +165,5 @@ def bundled(file: str, *, delimiter: str | None = ",", skip: int = 0) -> np.ndar
 
 
 def __getattr__(name: str) -> Any:
-    """The reader of CSV files was here."""
+    """The readers of CSV files and of images were here."""
     return moved_name(__name__, name)

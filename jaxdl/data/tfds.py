@@ -102,17 +102,24 @@ def load_arrays(
 
 
 class Encoded:
-    """A split of a prepared set, undecoded: index -> (content of the image file, label). Opened where it is read."""
+    """A split of images, undecoded: index -> (content of the image file, label). Rows are read where they are needed."""
 
-    def __init__(self, source: Any):
-        self.source = source
+    def __init__(self, rows: Any, x: str = "image", y: str = "label", labels: np.ndarray | None = None):
+        self.rows, self.x, self.y, self.labels = rows, x, y, labels
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[bytes, int]:
-        record = self.source[index]
-        return record["image"], int(record["label"])
+        row = self.rows[int(index)]
+        return content_of(row[self.x]), int(row[self.y])
+
+
+def content_of(cell: bytes | Mapping[str, Any]) -> bytes:
+    """The content of an image or a recording: bytes, or `bytes` or the `path` of a file as Hugging Face keeps it."""
+    if isinstance(cell, bytes):
+        return cell
+    return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
 
 
 def encoded(name: str, *, data_dir: str | Path | None = None) -> tuple[dict[str, Encoded], tuple[str, ...]]:

@@ -21,6 +21,10 @@ SYSTEM = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@ead
 BROKEN, AGAIN, BARE = "broken links", "links to a folder that is read already", "without a suffix"
 
 
+class Note(UserWarning):
+    """What a user should know and is no error, such as files that are not read; the commands print it as `note: ...`."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What `list_files` found: the paths of the files to read, and how many of each kind are left out."""
@@ -130,7 +134,7 @@ def one_folder_a_class(
 def tell(source: str | Path, notes: Iterable[str]) -> None:
     """Warn once of what is not read, the class with its counts, each in a part of one line."""
     if line := "; ".join(notes):
-        warnings.warn(f"{source}: {line}", stacklevel=3)
+        warnings.warn(f"{source}: {line}", Note, stacklevel=3)
 
 
 def _entries(place: str) -> Iterable[os.DirEntry[str]]:

@@ -20,7 +20,7 @@ END = 2**62
 """Positions of an endless sequence."""
 
 
-def _begin_worker(index: int, count: int) -> None:
+def begin_worker(index: int = 0, count: int = 1) -> None:
     """A signal for the whole group is the parent's business, which stops its workers; if it is killed, they end with it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -39,7 +39,7 @@ def _batches(row: Any, first: int, batch: int, workers: int) -> Any:
     ahead = rows.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads))
     if workers:
         options = grain.multiprocessing.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-        ahead = ahead.mp_prefetch(options, worker_init_fn=_begin_worker)
+        ahead = ahead.mp_prefetch(options, worker_init_fn=begin_worker)
     return iter(ahead)
 
 

@@ -113,7 +113,8 @@ def collect(program: Program, weights: Variables, split: str, *, members: bool =
             return np.compress(real, merged, axis=first)
 
         kept.append(jax.tree.map(flat, gathered))
-    return totals, jax.tree.map(lambda *parts: np.concatenate(parts, axis=first), *kept), shown
+    gathered = jax.tree.map(lambda *parts: np.concatenate(parts, axis=first), *kept)
+    return totals, {name: program.data.in_units(values) for name, values in gathered.items()}, shown
 
 
 def summarised(task: Task, split: str, sums: Any, gathered: Any, shown: Any) -> Evaluation:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxdl.data.image.reader import open_image
 from jaxdl.pretrained.files import read_json, reading
-from jaxdl.types import UserError
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -30,19 +30,14 @@ class Preprocess:
     squash: bool = False
 
     def __call__(self, image: Any) -> np.ndarray:
-        """Return float32 (crop, crop, channels) of a PIL image, a file, or an array of uint8 (height, width, channels).
+        """Return float32 (crop, crop, channels) of a file, a PIL image, or an array (height, width[, channels]).
 
-        The number of channels is the length of `mean`. Resampling is PIL's, with antialiasing.
+        It is read as for training, see `jaxdl.data.image.reader`: upright, transparency over white, arrays scaled by their
+        range. The number of channels is the length of `mean`. Resampling is PIL's, with antialiasing.
         """
         from PIL import Image
 
-        if isinstance(image, str | Path):
-            image = Image.open(image)
-        elif isinstance(image, np.ndarray):
-            if image.dtype != np.uint8:
-                raise UserError(f"image has dtype {image.dtype}: give uint8, 0 to 255")
-            image = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-        image = image.convert("L" if len(self.mean) == 1 else "RGB")
+        image = open_image(image, channels=len(self.mean))
         method = getattr(Image.Resampling, self.interpolation.upper())
         image = image.resize(self._resized(*image.size), method)
         left, top = (round((n - self.crop) / 2) for n in image.size)

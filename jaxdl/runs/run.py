@@ -85,7 +85,7 @@ class Run:
             rows = np.minimum(np.arange(size), len(part) - 1)
             batch = {"x": part[rows].astype(dtype), "mask": (np.arange(size) < len(part)).astype(np.float32)}
             out = jax.device_get(self.program.predict(self.weights, batch))
-            parts.append(jax.tree.map(lambda a, n=len(part): a[:n], out))
+            parts.append(data.in_units(jax.tree.map(lambda a, n=len(part): a[:n], out)))
         outputs = with_names(jax.tree.map(lambda *a: np.concatenate(a), *parts), data.classes)
         return jax.tree.map(lambda a: a[0], outputs) if one else outputs
 

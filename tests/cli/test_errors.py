@@ -249,6 +249,7 @@ def explode(params):
 # -- in a process of its own -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -17,7 +17,7 @@ def config(*, seed: int = 0) -> Experiment:
     Args:
         seed: of the initialization.
     """
-    data = tabular.csv("shop.csv", target="bought", batch=8)
+    data = tabular.csv("shop.csv", target="bought", categorical=["town"], batch=8)
     return Experiment(data=data, task=Classification(MLP(features=(), classes=3)), optimizer=adam(0.01), steps=2, seed=seed)
 '''
 

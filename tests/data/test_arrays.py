@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl import Experiment
-from jaxdl.data.arrays import as_cells, check_device, check_resolution
+from jaxdl.data.arrays import as_cells, check_device, check_resolution, class_names
 from jaxdl.data.source import InMemory
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
@@ -231,3 +231,18 @@ def test_cells_of_a_table(cells, expected):
 def test_cells_of_two_kinds_are_refused():
     with pytest.raises(UserError, match="float, str"):
         as_cells(np.array([1.5, "a"], object), "age")
+
+
+def test_cells_of_python_keep_what_is_missing_among_names_and_numbers():
+    assert as_cells(["Rome", float("nan"), None], "town").tolist() == ["Rome", "", ""]
+    np.testing.assert_array_equal(as_cells([decimal.Decimal("1.5"), None, 2, True], "n"), [1.5, np.nan, 2, 1])
+    with pytest.raises(UserError, match="int, str"):
+        as_cells([1, "a"], "mixed")
+
+
+def test_labels_that_make_more_classes_than_there_are_examples_are_refused():
+    assert class_names({"train": np.array(["b", "a"] * 9), "test": np.array(["c"])}, source="s") == ("a", "b", "c")
+    with pytest.raises(UserError, match=r"s: labels 1000017, 1000034, 1000051, … of 50 examples make 1000851 classes"):
+        class_names({"train": 1_000_017 + 17 * np.arange(50)}, source="s")
+    with pytest.raises(UserError, match=r"'u10', 'u11', 'u12', … of 40 examples make 40 classes"):
+        InMemory({"train": {"x": np.zeros((40, 2)), "y": [f"u{10 + i}" for i in range(40)]}}, batch=4)

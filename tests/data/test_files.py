@@ -61,18 +61,6 @@ def test_lines_end_where_the_file_says_and_nowhere_else(tmp_path):
     assert files.read_lines(path) == ["old", "Mac"]
 
 
-def test_images_are_covered_cropped_and_laid_over_white(tmp_path):
-    from PIL import Image
-
-    wide = np.zeros((4, 8, 3), np.uint8)
-    wide[:, 2:6] = 200  # the middle square is bright
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    np.testing.assert_array_equal(files.read_image(tmp_path / "wide.png", size=(4, 4)), np.full((4, 4, 3), 200))
-    assert files.read_image(tmp_path / "wide.png", size=(4, 4), channels=1).shape == (4, 4, 1)
-    Image.fromarray(np.zeros((2, 2, 4), np.uint8), "RGBA").save(tmp_path / "clear.png")
-    assert (files.read_image(tmp_path / "clear.png", size=(2, 2)) == 255).all()
-
-
 whole = idx(np.zeros((2, 2)), 0x08)
 BYTES = {
     "empty idx": (files.read_idx, b"", "is not an IDX file"),
@@ -94,7 +82,6 @@ BYTES = {
         r":2: is not text in UTF-8 \(invalid start byte at byte 5\): save",
     ),
     "blank text": (files.read_lines, b" \n\n", "holds no text"),
-    "image": (lambda path: files.read_image(path, size=(2, 2)), b"hello", "is not a readable image"),
 }
 
 

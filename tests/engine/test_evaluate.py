@@ -50,7 +50,7 @@ TASKS = {
     "binary": BinaryClassification(model(1)),
     "regression": Regression(model(1), center=100.0, scale=30.0),
 }
-DEFAULT = [("soft", 7), ("ignored", 7), ("ignored", 1), ("weighted", 7)]
+DEFAULT = [("ignored", 7), ("weighted", 7)]
 ROWS = [
     pytest.param(kind, batch, marks=() if (kind, batch) in DEFAULT else pytest.mark.slow)
     for kind in TASKS

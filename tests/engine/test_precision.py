@@ -29,7 +29,7 @@ def products(jaxpr):
     return found
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+@pytest.fixture(scope="module", params=["bfloat16", pytest.param("float32", marks=pytest.mark.slow)])
 def program(request, tiny):
     task = Classification(MLP(features=(8,), classes=3, norm=BatchNorm))
     return Program(replace(tiny.config(), task=task, precision=request.param))

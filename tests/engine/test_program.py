@@ -84,6 +84,7 @@ def test_a_mistake_in_the_experiment_is_not_taken_for_an_untraceable_knob(tiny):
     assert not isinstance(caught.value, jax.errors.ConcretizationTypeError)
 
 
+@pytest.mark.slow
 @pytest.mark.programs(60, "whole trainings")
 def test_no_step_compiles_twice(tiny, tmp_path, no_report):
     """A run, here one that is stopped and resumed, has one program of each kind and shape of its data.

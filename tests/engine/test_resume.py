@@ -49,7 +49,7 @@ STOPS = {"on every grid": (30,), "on none": (17,), "twice": (12, 23), "before th
 """Multiples of log_every and eval_every, or not."""
 
 
-@rows(STOPS, default=["on none", "twice"], name="stops")
+@rows(STOPS, default=["twice"], name="stops")
 def test_a_resumed_run_is_the_run(tiny, tmp_path, undisturbed, stops):
     run = None
     for stop in (*stops, None):

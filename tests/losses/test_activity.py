@@ -2,9 +2,17 @@
 
 import jax
 import numpy as np
+from scipy.special import rel_entr
 
 from jaxdl.losses.activity import kl_activity
 from tests.programs import one_program
+
+
+def test_it_is_the_divergence_between_bernoulli_distributions():
+    code = np.random.default_rng(1).uniform(0.05, 0.95, (8, 3)).astype("f4")
+    on = code.mean(0, dtype=np.float64)
+    expected = (rel_entr(0.2, on) + rel_entr(0.8, 1 - on)).sum()
+    np.testing.assert_allclose(one_program(kl_activity, code, rate=0.2), np.full(8, expected), rtol=1e-5)
 
 
 def test_the_mean_is_over_all_devices():

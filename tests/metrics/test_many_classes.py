@@ -53,6 +53,7 @@ def random_case(n, classes):
     return p / p.sum(1, keepdims=True), rng.integers(0, classes, n)
 
 
+@pytest.mark.slow
 def test_a_report_costs_less_than_one_sort():
     """A ranking of all probabilities costs more than everything that is reported."""
     p, y = random_case(4000, 1000)

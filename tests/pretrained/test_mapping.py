@@ -58,7 +58,19 @@ PARTIAL = {
     "deit": {"torchvision", "huggingface vit", "huggingface vit 5", "huggingface deit", "huggingface deit 5"},
 }
 TIER = dict.fromkeys(
-    ("vgg", "resnet d", "cifar", "wide", "mobilenet v1", "mobilenet v2", "efficientnet"), pytest.mark.slow
+    (
+        "vgg",
+        "resnet d",
+        "resnet v2",
+        "cifar",
+        "wide",
+        "mobilenet v1",
+        "mobilenet v2",
+        "mobilenet v3",
+        "efficientnet",
+        "deit",
+    ),
+    pytest.mark.slow,
 )
 TIER |= dict.fromkeys(("googlenet", "inception v3"), pytest.mark.night)
 SIZES = {"inception v3": (299, 299, 3), "googlenet": (64, 64, 3)}
@@ -139,7 +151,7 @@ PUBLISHED = {
 }
 
 
-QUICK_PUBLISHED = {"alexnet", "vgg16_bn", "resnet50", "mobilenet_v2", "vit_b_16"}
+QUICK_PUBLISHED = {"alexnet", "resnet50", "vit_b_16"}
 
 
 @pytest.mark.parametrize(

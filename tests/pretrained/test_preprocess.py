@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxdl.data.image.reader import open_image
 from jaxdl.pretrained.preprocess import HALF, IMAGENET, Preprocess, beside, labels_beside, usual
 from jaxdl.types import UserError
 
@@ -30,8 +31,25 @@ def test_grey_images_files_and_colour(tmp_path):
     assert grey(np.zeros((4, 4, 1), np.uint8)).shape == (4, 4, 1)
     Image.fromarray(np.full((5, 5), 255, np.uint8)).save(tmp_path / "a.png")
     np.testing.assert_allclose(Preprocess(4, 4, **HALF)(tmp_path / "a.png"), np.ones((4, 4, 3)), rtol=1e-6)
-    with pytest.raises(UserError, match=r"float64.*uint8"):
-        grey(np.zeros((4, 4, 1)))
+    np.testing.assert_allclose(grey(np.full((4, 4, 1), 1.0)), np.ones((4, 4, 1)), rtol=1e-6)
+    with pytest.raises(UserError, match=r"float64.*255"):
+        grey(np.full((4, 4, 1), 255.0))
+
+
+def test_a_path_an_open_image_and_the_reader_show_the_same_picture(tmp_path):
+    """Turned by EXIF, transparent, and of 16 bits."""
+    see = Preprocess(16, 16, (0.0,) * 3, (1.0,) * 3)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # by 180 degrees
+    rows = np.repeat([0, 255], 8).astype(np.uint8)[:, None].repeat(16, 1)
+    Image.fromarray(rows).save(tmp_path / "turned.png", exif=exif)
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    Image.fromarray(rows.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    for name, expected in (("turned", rows[::-1] / 255), ("clear", np.ones((16, 16))), ("deep", rows / 255)):
+        path = tmp_path / f"{name}.png"
+        with Image.open(path) as image:
+            for given in (path, str(path), image, open_image(path)):
+                np.testing.assert_allclose(see(given), expected[..., None].repeat(3, -1), atol=1e-6)
 
 
 def test_it_travels_as_json():

@@ -186,6 +186,7 @@ def test_a_member_of_a_sweep_is_the_run_alone():
         np.testing.assert_allclose(flat(member(state, row).params), flat(alone.params), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_evaluation_does_not_depend_on_the_batch():
     """Every row of a split has noise of its own, by its number."""
     state = ready().init()

@@ -117,6 +117,7 @@ def test_with_the_true_posterior_every_bound_is_the_likelihood():
     assert told["nll"] == pytest.approx(nll.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_with_another_posterior_the_bound_tightens_with_the_draws():
     random = np.random.default_rng(0)
     params, x, nll = linear_gaussian()

@@ -289,3 +289,10 @@ def test_more_logits_than_classes_are_said(declared):
     assert (
         Classification(nn.Dense(3)).notes(soft, lambda: {"probability": np.zeros((4, 3))}) == ()
     )  # the labels have three columns
+
+
+def test_soft_labels_say_how_many_classes_there_are():
+    data = InMemory({"train": {"x": X, "y": np.eye(3, dtype=np.float32)[Y % 3]}}, batch=3)
+    (note,) = Classification(MLP(features=(4,), classes=5)).notes(data, dict)
+    assert "5 logits for 3 classes" in note
+    assert not Classification(MLP(features=(4,), classes=3)).notes(data, dict)

@@ -29,72 +29,75 @@ LOUDEST = 2.0
 """The largest sample of a file of floats in [-1, 1] that is a little too loud; larger ones are in another unit."""
 
 
-def read_audio(path: str | Path, *, rate: int | None = None) -> tuple[Float32[np.ndarray, "samples"], int]:
+def read_audio(
+    source: str | Path | bytes, *, rate: int | None = None, name: str = ""
+) -> tuple[Float32[np.ndarray, "samples"], int]:
     """Samples in [-1, 1] and their rate; two channels become their mean.
 
     Integers of b bits are divided by 2^(b-1). With `rate` the recording is brought to it, which is said once for every other
-    rate.
+    rate. The source is a file or its content; `name` stands for it in errors.
 
     Raises:
         FileNotFoundError: without a file.
         UserError: names a file that is none of sound, is empty, ends early, has more than two channels, or holds floats that are
             not finite or far beyond [-1, 1].
     """
-    path = files.existing(path)
-    with _opened(path) as file:
-        x, found, floats = (
-            file.read(dtype="float32", always_2d=True),
-            file.samplerate,
-            file.subtype in ("FLOAT", "DOUBLE"),
-        )
+    name = name or str(source)
+    with _opened(source, name) as file:
+        x, found = file.read(dtype="float32", always_2d=True), file.samplerate
+        floats = file.subtype in ("FLOAT", "DOUBLE")
         if len(x) != file.frames:
-            raise UserError(f"{path}: ends after {len(x)} of the {file.frames} samples that its header says")
+            raise UserError(f"{name}: ends after {len(x)} of the {file.frames} samples that its header says")
     peak = float(np.abs(x).max())
     if not peak <= LOUDEST and (floats or not math.isfinite(peak)):
-        raise UserError(f"{path}: holds samples up to {peak:g}, floats must lie in [-1, 1]")
+        raise UserError(f"{name}: holds samples up to {peak:g}, floats must lie in [-1, 1]")
     if peak > 1 and floats:
-        say_once(f"note: {path.name} reaches {peak:.3g}: what is beyond 1 is clipped, in it and in others", "clipped")
+        say_once(
+            f"note: {Path(name).name} reaches {peak:.3g}: what is beyond 1 is clipped, in it and in others", "clipped"
+        )
     x = x.mean(1, dtype=np.float32)
     if rate is None or rate == found:
         return x, found
-    say_once(f"note: {path.name} has {found} Hz: it and others like it are resampled to {rate} Hz", found, rate)
+    say_once(f"note: {Path(name).name} has {found} Hz: it and others like it are resampled to {rate} Hz", found, rate)
     return resample_audio(x, found, rate), rate
 
 
 def seconds_of(path: str | Path) -> float:
     """How long a file of sound lasts, at whatever rate, without reading its samples."""
-    with _opened(files.existing(path)) as file:
+    with _opened(path, str(path)) as file:
         return file.frames / file.samplerate
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(source: str | Path | bytes, name: str) -> Iterator[Any]:
     """A `SoundFile` that holds sound, all of it, in one or two channels."""
     import soundfile
 
+    source = source if isinstance(source, bytes) else files.existing(source)
     try:
         try:
-            file = soundfile.SoundFile(path)
+            file = soundfile.SoundFile(BytesIO(source) if isinstance(source, bytes) else source)
         except soundfile.LibsndfileError:
-            if (mended := padded_chunks(path.read_bytes())) is None:
+            content = source if isinstance(source, bytes) else source.read_bytes()
+            if (mended := padded_chunks(content)) is None:
                 raise
             file = soundfile.SoundFile(BytesIO(mended))
         with file:
             cut = CUT.search(file.extra_info)
             if cut and int(cut[1]) < STREAMED:
-                raise UserError(f"{path}: holds {cut[2]} of the {cut[1]} bytes that its header says")
+                raise UserError(f"{name}: holds {cut[2]} of the {cut[1]} bytes that its header says")
             if "end-of-stream" in file.extra_info.lower():
-                raise UserError(f"{path}: ends before its end of stream, a part of it is missing")
+                raise UserError(f"{name}: ends before its end of stream, a part of it is missing")
             if "detection failed" in file.extra_info:
-                raise UserError(f"{path}: its header contradicts itself in the bytes of a sample; {CONVERT}")
+                raise UserError(f"{name}: its header contradicts itself in the bytes of a sample; {CONVERT}")
             if not file.frames:
-                raise UserError(f"{path}: holds no sound, 0 samples")
+                raise UserError(f"{name}: holds no sound, 0 samples")
             if file.channels > 2:
-                raise UserError(f"{path}: has {file.channels} channels, 1 or 2 are read; {CONVERT}")
+                raise UserError(f"{name}: has {file.channels} channels, 1 or 2 are read; {CONVERT}")
             yield file
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a file without a header, such as .raw
         reason = " ".join(getattr(error, "error_string", str(error)).split())
-        raise UserError(f"{path}: is not a readable file of sound ({reason}); {CONVERT}") from None
+        raise UserError(f"{name}: is not a readable file of sound ({reason}); {CONVERT}") from None
 
 
 def padded_chunks(content: bytes) -> bytes | None:

@@ -7,12 +7,13 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from jaxdl.data import files
+from jaxdl.data.image.reader import one_frame, open_image
 from jaxdl.data.order import permute
 from jaxdl.types import UserError
 
@@ -86,10 +87,15 @@ def _decoded(records: Records, index: int, name: str) -> tuple[Any, int]:
     source, label = records[index]
     try:
         if isinstance(source, str):
-            return files.open_image(source), label
-        return files.open_image(BytesIO(source), name=f"{name}, record {index}"), label
+            return open_image(source, frames=partial(_several, name)), label
+        return open_image(BytesIO(source), name=f"{name}, record {index}", frames=partial(_several, name)), label
     except OSError as error:  # ValueError: an OSError in training would be taken for a full disk
         raise UserError(str(error)) from None
+
+
+def _several(name: str, file: str) -> None:
+    """One note a set and process, not one a file."""
+    one_frame(f"{name}: a file")
 
 
 @dataclass(frozen=True)

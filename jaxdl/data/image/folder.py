@@ -7,102 +7,167 @@ The decoded images live in memory as uint8, so this is for sets of some gigabyte
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from jaxdl.counts import check_counts
-from jaxdl.data import files
-from jaxdl.data.image import vision
+from jaxdl.data.image import memory
+from jaxdl.data.image.reader import read_images, suffixes
+from jaxdl.data.splits import row_digest
+from jaxdl.data.walker import existing_folder, list_files, one_folder_a_class, subfolders, tell
 from jaxdl.types import UserError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 PARTS = {
     "train": ("train", "training"),
     "validation": ("val", "validation", "valid", "dev"),
     "test": ("test", "testing"),
 }
+NAMES = frozenset(name for names in PARTS.values() for name in names)
 LIMIT = 8 * 2**30
 """Bytes of decoded images above which a set does not belong in memory."""
+END = 4096
+"""Bytes at the end of a file that are compared before all of it is."""
+Parts = dict[str, dict[str, list[str]]]
 
 
-def image_folder(path: str | Path, *, batch: int, size: int | tuple[int, int] = 64, channels: int = 3) -> vision.Images:
+def image_folder(path: str | Path, *, batch: int, size: int | tuple[int, int] = 64, channels: int = 3) -> memory.Images:
     """A data set of the images under `path`.
 
     Args:
         path: the folder.
         batch: examples in a training step.
-        size: height and width that every image is brought to, see `files.read_image`.
+        size: height and width that every image is brought to, see `reader.read_image`.
         channels: 3 for colour, 1 for grey.
     """
+    height, width = check_shape(size, channels)
+    path = Path(path).expanduser()
+    listing, notes = parts_and_notes(path)
+    paths = {part: [file for some in found.values() for file in some] for part, found in listing.items()}
+    check_memory(path, sum(map(len, paths.values())), height, width, channels)
+    label = {name: i for i, name in enumerate(listing["train"])}
+    decoded = {}
+    for part, some in paths.items():
+        labels = np.array([label[name] for name, found in listing[part].items() for _ in found])
+        stamp = hash(tuple(os.stat(file).st_mtime_ns for file in some))
+        decoded[part] = _decode(tuple(some), (height, width), channels, stamp), labels
+    groups = None if len(paths) == len(PARTS) else equal_files(paths["train"])
+    data = memory.images(batch=batch, name=path.name, classes=tuple(label), groups=groups, **decoded)
+    return replace(data, split="; ".join((data.split, *notes)))
+
+
+def check_shape(size: int | tuple[int, int] | None, channels: int) -> tuple[int, int]:
+    """Height and width of a size; (0, 0) for None. UserError for a count that is none, and channels other than 1 and 3."""
     height, width = size if isinstance(size, tuple) else (size, size)
     check_counts(size=height, channels=channels)
     check_counts(size=width)
     if channels not in (1, 3):
         raise UserError(f"channels = {channels} must be 1 or 3")
-    path = Path(path).expanduser()
-    listing = parts(path)
-    count = sum(len(images) for part in listing.values() for images in part.values())
+    return height or 0, width or 0
+
+
+def check_memory(path: Path, count: int, height: int, width: int, channels: int) -> None:
+    """Raise UserError if so many images of this shape do not belong in memory."""
     if count * height * width * channels > LIMIT:
-        raise UserError(
-            f"{path}: {count} images of {height}x{width}x{channels} do not fit into memory; take a smaller size"
-        )
-    files_of = {part: tuple((name, *images) for name, images in found.items()) for part, found in listing.items()}
-    stamp = tuple(os.stat(f).st_mtime_ns for part in listing.values() for images in part.values() for f in images)
-    decoded = _decode(tuple(files_of.items()), (height, width), channels, hash(stamp))
-    return vision.images(batch=batch, name=path.name, classes=tuple(listing["train"]), **decoded)
+        shape = f"{height}x{width}x{channels}"
+        raise UserError(f"{path}: {count} images of {shape} do not fit into memory; take a smaller size")
 
 
-def parts(path: Path) -> dict[str, dict[str, list[str]]]:
+def part_folders(path: Path) -> dict[str, Path]:
+    """The folders of train, validation and test, in any case; or of train alone, the path itself, where they are no split.
+
+    They are one if train holds folders, and where other folders lie beside it, nothing that speaks for a class or an identity of
+    this name: images beside its folders, or folders inside the others as well and neither validation nor test.
+
+    Errors: FileNotFoundError; UserError for two folders of one part.
+    """
+    names = subfolders(existing_folder(path))
+    called = {part: [path / name for name in names if name.lower() in known] for part, known in PARTS.items()}
+    found = {part: places[0] for part, places in called.items() if places}
+    others = [path / name for name in names if name.lower() not in NAMES]
+    train = found.get("train")
+    if train is None or not subfolders(train):
+        return {"train": path}
+    if others and (_holds_images(train) or (len(found) == 1 and any(map(_holds_only_folders, others)))):
+        return {"train": path}
+    for part, places in called.items():
+        if len(places) > 1:
+            raise UserError(f"{path}: holds two folders for {part}: {places[0].name} and {places[1].name}")
+    return found
+
+
+def _holds_images(path: Path) -> bool:
+    return bool(list_files(path, suffixes(), deep=False).files)
+
+
+def _holds_only_folders(path: Path) -> bool:
+    return bool(subfolders(path)) and not _holds_images(path)
+
+
+def parts(path: Path) -> Parts:
     """The image files of each part by class, all sorted: "train" and those of "validation" and "test" that have a folder.
 
-    Errors: `FileNotFoundError`, or `ValueError` where there is nothing to tell apart, or a part has a class that train lacks.
+    Errors: FileNotFoundError; UserError where there is nothing to tell apart, a class of which no file is read, or a part has a
+    class that train lacks.
     """
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such folder")
-    found = {part: next((path / n for n in names if (path / n).is_dir()), None) for part, names in PARTS.items()}
-    folders = {part: place for part, place in found.items() if place} if found["train"] else {"train": path}
-    listing = {part: _listing(place) for part, place in folders.items()}
-    classes = tuple(listing["train"])
-    if len(classes) < 2:
-        what = f"one class only, {classes[0]!r}" if classes else "no subfolder of images"
+    return parts_and_notes(path)[0]
+
+
+def parts_and_notes(path: Path) -> tuple[Parts, tuple[str, ...]]:
+    """`parts`, and notes on what is not read, of which a warning tells."""
+    folders = part_folders(path)
+    found, notes = {}, []
+    for part, place in folders.items():
+        found[part], some = one_folder_a_class(place, suffixes())
+        notes += [f"{place.name}, {note}" if len(folders) > 1 else note for note in some]
+    classes = tuple(found["train"])
+    if len(classes) < 2 or (
+        folders["train"] == path and NAMES.issuperset(map(str.lower, classes))
+    ):  # train/1.jpg val/2.jpg
+        what = f"one class only, {classes[0]!r}" if len(classes) == 1 else "no subfolder of images"
         raise UserError(f"{folders['train']}: holds {what}; images lie in one subfolder for each class")
-    for part, images in listing.items():
+    for part, images in found.items():
         strange = sorted(set(images) - set(classes))
         if strange:
             raise UserError(f"{folders[part]}: class {strange[0]!r} has no images in {folders['train']}")
         if not images:
             raise UserError(f"{folders[part]}: holds no images; remove it, or fill one subfolder for each class")
-    return listing
+    if folders["train"] != path:
+        for name in subfolders(path):
+            unread = 0 if path / name in folders.values() else len(list_files(path / name, suffixes()).files)
+            notes += [f"{name}: beside the parts, {unread} not read"] if unread else []
+    tell(path, notes)
+    return found, tuple(notes)
 
 
-def _listing(folder: Path) -> dict[str, list[str]]:
-    """Image files by class, everything sorted; hidden files and folders are left out. Strings: there may be millions."""
-    images: dict[str, list[str]] = {}
-    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."):
-        inside = [os.path.join(place, f) for place, _, names in os.walk(folder / name) for f in names if _is_image(f)]
-        if inside:
-            images[name] = sorted(inside)
-    return images
+def equal_files(paths: Sequence[str]) -> list[int]:
+    """A number for each file, the same for files of equal content: of equal size, and where that is shared, checksum."""
+    sizes = [os.path.getsize(path) for path in paths]
+    keys: list[tuple] = [(size,) for size in sizes]
+    for whole in (False, True):
+        count = Counter(keys)
+        for i, key in enumerate(keys):
+            if count[key] > 1:
+                keys[i] = (*key, _checksum(paths[i], sizes[i], whole))
+    number: dict[tuple, int] = {}
+    return [number.setdefault(key, len(number)) for key in keys]
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES and name[0] != "."
+def _checksum(path: str, size: int, whole: bool) -> bytes:
+    """Of the end of a file, or of the `whole`, unless its end was all of it."""
+    if whole and size <= END:
+        return b""
+    with open(path, "rb") as file:
+        file.seek(0 if whole else max(0, size - END))
+        return row_digest(np.frombuffer(file.read(), np.uint8))
 
 
 @cache
-def _decode(
-    parts: Sequence[tuple[str, Sequence[tuple[str, ...]]]], size: tuple[int, int], channels: int, stamp: int
-) -> Mapping[str, vision.Pair]:
-    """(images, labels) by part; `stamp` tells when the files have changed."""
-    label = {name: i for i, (name, *_) in enumerate(dict(parts)["train"])}
-    decoded = {}
-    for part, classes in parts:
-        paths = [(path, label[name]) for name, *images in classes for path in images]
-        x = np.empty((len(paths), *size, channels), np.uint8)
-        for i, (path, _) in enumerate(paths):
-            x[i] = files.read_image(path, size=size, channels=channels)
-        decoded[part] = x, np.array([y for _, y in paths])
-    return decoded
+def _decode(paths: Sequence[str], size: tuple[int, int], channels: int, stamp: int) -> np.ndarray:
+    """The images of a part; `stamp` tells when the files have changed."""
+    del stamp
+    return read_images(paths, size=size, channels=channels, source=Path(paths[0]).parent.parent)

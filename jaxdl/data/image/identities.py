@@ -19,12 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.counts import check_count, check_counts
-from jaxdl.data import files, prepare
+from jaxdl.data import prepare
 from jaxdl.data.image import images, vision
 from jaxdl.data.image.decoding import ImageFiles
-from jaxdl.data.image.folder import LIMIT, PARTS, SUFFIXES
+from jaxdl.data.image.folder import PARTS, check_memory, check_shape, part_folders
 from jaxdl.data.image.pairs import read_pairs
-from jaxdl.data.splits import FRACTIONS
+from jaxdl.data.image.reader import open_image, read_images, suffixes
+from jaxdl.data.splits import FRACTIONS, draw_names
+from jaxdl.data.walker import list_files, tell
 from jaxdl.types import Batch, UserError
 
 Listing = dict[str, list[str]]
@@ -76,7 +78,7 @@ def identities(
     Args:
         path: the folder.
         batch: examples in a training step.
-        size: height and width that every image is brought to, see `files.read_image`; None: they all have one size already.
+        size: height and width that every image is brought to, see `read_image`; None: they all have one size already.
         channels: 3 for colour, 1 for grey.
         least: identities with fewer images are left out; None: an identity with one image is refused.
         invert: white becomes black inside the program, for ink on paper.
@@ -86,9 +88,8 @@ def identities(
     sizes where `size` is None.
     """
     path = Path(path).expanduser()
-    check_counts(size=size, least=least, channels=channels)
-    if channels not in (1, 3):
-        raise UserError(f"channels = {channels} must be 1 or 3")
+    check_shape(size, channels)
+    check_counts(least=least)
     listed, y = ([], None) if pairs is None else read_pairs(pairs, path)
     found, sentence = parts_by_identity(path, least=least, listed=listed)
     number = {name: i for i, name in enumerate(name for listing in found.values() for name in listing)}
@@ -104,11 +105,7 @@ def parts_by_identity(path: Path, *, least: int | None, listed: Sequence[str]) -
 
     Where the test is the images `listed` as pairs, only train and validation, without any identity of these.
     """
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such folder; it should hold one folder of images for each identity")
-    places = {part: next((path / n for n in names if (path / n).is_dir()), None) for part, names in PARTS.items()}
-    given = places["train"] is not None and bool(_identities(places["train"]))
-    roots = {part: place for part, place in places.items() if place} if given else {"train": path}
+    roots = part_folders(path)
     aside = _names(listed, (*roots.values(), path))
     beside = f" beside the {len(aside)} of the list of pairs" if aside else ""
     wanted = [part for part in PARTS if part != "test" or not listed]
@@ -136,12 +133,13 @@ def _names(listed: Sequence[str], roots: Sequence[Path]) -> set[str]:
 
 def _identities(root: Path, aside: Container[str] = ()) -> Listing:
     """Identity -> images: every folder below `root` that holds images, called by its path from there, but those set aside."""
+    inside = list_files(root, suffixes())
     found: Listing = {}
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        inside = sorted(n for n in names if os.path.splitext(n)[1].lower() in SUFFIXES and n[0] != ".")
-        if inside and Path(place) != root:
-            found[Path(place).relative_to(root).as_posix()] = [os.path.join(place, name) for name in inside]
+    for file in inside.files:
+        place = os.path.dirname(file)
+        if place != str(root):
+            found.setdefault(os.path.relpath(place, root).replace(os.sep, "/"), []).append(file)
+    tell(root, [f"{inside.unread()} not read"] if inside.left_out else ())
     return {name: found[name] for name in sorted(found) if name not in aside}
 
 
@@ -168,19 +166,15 @@ def _drawn(found: Listing, path: Path, missing: Sequence[str], beside: str) -> t
         groups.setdefault(name.split("/")[0] if all("/" in n for n in found) else name, []).append(name)
     if len(groups) < len(missing) + 1:
         groups = {name: [name] for name in found}
-    names = [sorted(groups)[i] for i in np.random.RandomState(0).permutation(len(groups))]
     least = min(len(groups[name]) for name in groups)
     need = -(-LEAST // least)
-    counts = {part: max(need, round(FRACTIONS[part] * len(names))) for part in missing}
-    if len(names) - sum(counts.values()) < need:
+    counts = {part: max(need, round(FRACTIONS[part] * len(groups))) for part in reversed(missing)}
+    if len(groups) - sum(counts.values()) < need:
         raise UserError(
             f"{path}: {len(found)} identities{beside} are too few for the parts {', '.join(('train', *missing))}: "
             f"each needs {LEAST} of its own"
         )
-    parts, start = {}, 0
-    for part in reversed(missing):
-        parts[part], start = names[start : start + counts[part]], start + counts[part]
-    parts["train"] = names[start:]
+    parts = draw_names(groups, counts)
     listed = {part: {n: found[n] for group in sorted(some) for n in groups[group]} for part, some in parts.items()}
     what = "identities" if len(groups) == len(found) else f"of {len(groups)} groups, the groups"
     sizes = " / ".join(f"{len(listed[part])} {part}" for part in ("train", "validation", "test") if part in listed)
@@ -193,7 +187,7 @@ def _decoded(
 ) -> vision.Images:
     """`parts`: the name of each and its (file, time of its last change, label) one after another."""
     every = [f for _, rows in parts for f, _, _ in rows]
-    shapes = {f: files.open_image(f).size[::-1] for f in (every if size is None else every[:1])}
+    shapes = {f: open_image(f).size[::-1] for f in (every if size is None else every[:1])}
     first = every[0]
     if size is None:
         other = next((f for f, shape in shapes.items() if shape != shapes[first]), None)
@@ -201,11 +195,11 @@ def _decoded(
             (h, w), (p, q) = shapes[first], shapes[other]
             raise UserError(f"{other}: is {p}x{q} and {first} is {h}x{w}; give a size that all images are brought to")
     height, width = shapes[first] if size is None else (size, size)
-    if len(every) * height * width * channels > LIMIT:
-        raise UserError(f"{path}: {len(every)} images of {height}x{width} do not fit into memory; take a smaller size")
+    check_memory(path, len(every), height, width, channels)
     splits = {}
     for part, rows in parts:
-        x = np.stack([files.read_image(f, size=(height, width), channels=channels) for f, _, _ in rows])
+        files = [f for f, _, _ in rows]
+        x = read_images(files, size=(height, width), channels=channels, source=path)
         y = np.array([y for _, _, y in rows], np.int32)
         x.flags.writeable = y.flags.writeable = False  # one array serves every experiment of the process
         splits[part] = {"x": x, "y": y}
@@ -247,8 +241,6 @@ def streamed_faces(
         workers: processes that decode; None: see `images.worker_count`.
     """
     path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such folder; it should hold one folder of images for each identity")
     every = _identities(path)
     found = _enough(every, path, LEAST)
     alone = f", {len(every) - len(found)} with one image left out" if len(every) > len(found) else ""

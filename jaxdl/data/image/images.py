@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from jaxdl.data import files, prepare, tfds
 from jaxdl.data.arrays import check_batch
 from jaxdl.data.image import folder
 from jaxdl.data.image.decoding import EvalRow, ImageFiles, Interpolation, Records, TrainRow, centre_crop
-from jaxdl.data.splits import FRACTIONS, split_rows
+from jaxdl.data.image.reader import open_image
+from jaxdl.data.splits import FRACTIONS, shared, split_rows
 from jaxdl.data.workers import Reader, together
 from jaxdl.types import Array, Batch, Data, UserError
 
@@ -34,6 +36,8 @@ IMAGENET = prepare.Standardise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = prepare.Standardise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """To [-1, 1]."""
 SCALE = prepare.Scale(255.0)
+COMPARED = 200_000
+"""Files up to which given parts are searched for files of train."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +155,7 @@ class StreamedImages(Data):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """One image file for predictions, cut as in evaluation: {"x": (1, eval_image, eval_image, 3)}."""
-        image = files.open_image(path)
+        image = open_image(path)
         return {"x": centre_crop(image, self.resize, self.eval_image, self.interpolation)[None]}
 
     def _reader(self, key: Any, row: Any) -> Reader:
@@ -216,7 +220,7 @@ def streamed(
 def _streamed(path: Path, *, batch: int, image: int, workers: int | None, **options: Any) -> StreamedImages:
     records, classes, sentence = _listed(path)
     return StreamedImages(
-        records, batch, classes, name=path.resolve().name, split=sentence, **_sizes(batch, image, workers, options)
+        records, batch, classes, name=path.resolve().name, split=sentence, **sizes(batch, image, workers, options)
     )
 
 
@@ -231,7 +235,7 @@ def prepared_images(
     """
     records, classes = tfds.encoded(name)
     sentence = ", ".join(records) + f" as in tensorflow-datasets' {name}"
-    return StreamedImages(records, batch, classes, name=name, split=sentence, **_sizes(batch, image, workers, options))
+    return StreamedImages(records, batch, classes, name=name, split=sentence, **sizes(batch, image, workers, options))
 
 
 def imagenet(*, folder: str | None = None, **options: Any) -> StreamedImages:
@@ -254,7 +258,8 @@ def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
     return streamed(folder, **options) if folder else prepared_images("imagenette/320px-v2", **options)
 
 
-def _sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def sizes(batch: int, image: int, workers: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `StreamedImages` that follow from the arguments of `streamed`."""
     check_counts(batch=batch, image=image, **{key: options[key] for key in ("eval_image", "resize") if key in options})
     check_counts(0, workers=workers)
     eval_image = options.get("eval_image", image)
@@ -266,24 +271,27 @@ def _sizes(batch: int, image: int, workers: int | None, options: Mapping[str, An
 @cache
 def _listed(path: Path) -> tuple[dict[str, ImageFiles], tuple[str, ...], str]:
     """Files of each part, the classes, and a sentence on the split."""
-    listing = folder.parts(path)
-    classes = tuple(listing["train"])
-    found = {}
+    listing, notes = folder.parts_and_notes(path)
+    classes, found = tuple(listing["train"]), {}
     for part, images in listing.items():
-        paths = [path for name in classes for path in images.get(name, ())]
-        found[part] = (
-            paths,
-            np.repeat(np.arange(len(classes), dtype=np.int32), [len(images.get(c, ())) for c in classes]),
-        )
-    sentence = ", ".join(found) + " as given"
+        labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(images.get(c, ())) for c in classes])
+        found[part] = [file for c in classes for file in images.get(c, ())], labels
+    every = [file for paths, _ in found.values() for file in paths]
+    sentence, given = ", ".join(found) + " as given", "test" in found
+    if "validation" not in found or len(every) <= COMPARED:
+        number = iter(folder.equal_files(every))
+        keys = {part: list(islice(number, len(paths))) for part, (paths, _) in found.items()}
+        leak = shared(keys)
+    else:
+        keys, leak = {}, "; too many files to look for equal ones"
     if "validation" not in found:
         paths, labels = found.pop("train")
-        flat = not (path / "train").is_dir() and not (path / "training").is_dir()
+        flat = folder.part_folders(path)["train"] == path
         shares = FRACTIONS if flat else {"train": 0.9, "validation": 0.1}
-        rows, sentence = split_rows(np.arange(len(paths)), labels, shares, source=str(path))
-        sentence += "; test as given" if "test" in found else ""
+        rows, sentence = split_rows(np.array(keys["train"]), labels, shares, source=str(path), most=1.0)
+        sentence = sentence.replace("equal rows", "equal files") + ("; test as given" if given else "")
         found |= {part: ([paths[i] for i in r], labels[r]) for part, r in rows.items()}
     for _, labels in found.values():
         labels.flags.writeable = False
-    order = [part for part in ("train", "validation", "test") if part in found]
-    return {part: ImageFiles(*found[part]) for part in order}, classes, sentence
+    records = {part: ImageFiles(*found[part]) for part in folder.PARTS if part in found}
+    return records, classes, "; ".join((sentence + leak, *notes))

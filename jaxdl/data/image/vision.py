@@ -1,15 +1,12 @@
-"""Images in memory: digits and clothing (bundled), MNIST and Fashion-MNIST, CIFAR, and image arrays of your own.
+"""Images in memory by name: digits and clothing (bundled), MNIST and Fashion-MNIST, CIFAR; arrays of your own: `memory`.
 
-Images stay uint8 on the device; `prepare` brings them to [0, 1] and `standardise` to mean 0 and deviation 1 per channel, with
-the numbers of the training images, both inside the compiled step. The official test set is the test split; the
-validation split is a fixed tenth of the official training set, a tenth of each class.
+The official test set is the test split; the validation split is a fixed tenth of each class of the official training set.
 
 A set that is not bundled is read from a folder that the user names, or else from tensorflow-datasets if it was prepared.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,104 +14,12 @@ import numpy as np
 
 from jaxdl.counts import check_count
 from jaxdl.data import files, prepare, tfds
-from jaxdl.data.arrays import as_array, check_device, encoded_labels, is_text
-from jaxdl.data.source import InMemory
-from jaxdl.data.splits import with_all_parts
+from jaxdl.data.arrays import as_array, class_names
+from jaxdl.data.image.memory import Images, Pair, images
 from jaxdl.types import UserError
 
-Pair = tuple[np.ndarray, np.ndarray]
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-@dataclass(frozen=True, eq=False)
-class Images(InMemory):
-    """A set of images in memory."""
-
-    maximum: float = 255.0
-
-    def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """The inputs in a file, for predictions: {"x": (n, height, width, channels)} in the raw values of this set.
-
-        An npy file holds images of the set's shape, (n, height, width[, channels]) or one of them; any other file is one image,
-        brought to that shape. It must look like the set's own: bright strokes on black for MNIST and digits.
-        """
-        shape = self.splits["train"]["x"].shape[1:]
-        if Path(path).suffix != ".npy":
-            image = files.read_image(path, size=shape[:2], channels=shape[2])[None]
-            raw = image * (self.maximum / 255)
-            dtype = self.splits["train"]["x"].dtype
-            return {"x": (raw.round() if dtype.kind in "ui" else raw).astype(dtype)}
-        x = files.read_npy(path)
-        n = x.size // math.prod(shape)
-        if x.shape not in (shape, shape[:2], (n, *shape), (n, *shape[:2])) or not n:
-            raise UserError(f"{path}: an array of shape {x.shape} holds no images of shape {shape}")
-        x = np.array(x).reshape(n, *shape)
-        prepare.check_inputs(x, source=str(path))
-        return {"x": x}
-
-
-def images(
-    train: Pair,
-    test: Pair | None = None,
-    *,
-    batch: int,
-    name: str,
-    classes: Sequence[str],
-    validation: Pair | None = None,
-    maximum: float | None = None,
-) -> Images:
-    """A data set of image arrays (n, height, width) or (n, height, width, channels) with labels (n,).
-
-    Args:
-        train: images and labels; parts that are not given are drawn from it: a tenth for validation; where there is no test
-            set, 15 % for each.
-        test: images and labels.
-        batch: examples in a training step.
-        name: what the report calls the set.
-        classes: names of the classes, in the order of the labels.
-        validation: images and labels.
-        maximum: the raw value of full brightness; None: 255 for integers, 1 for floats.
-    """
-    for part, pair in (("train", train), ("validation", validation), ("test", test)):
-        if not (isinstance(pair, tuple | list) and len(pair) == 2) and (part == "train" or pair is not None):
-            raise UserError(f"{name}, {part}: expected a pair (images, labels), got {type(pair).__name__}")
-    given = {"train": train, "validation": validation, "test": test}
-    parts = {part: _checked(*pair, f"{name}, {part}", classes) for part, pair in given.items() if pair is not None}
-    shapes = {part: p["x"].shape[1:] for part, p in parts.items()}
-    if len(set(shapes.values())) > 1:
-        raise UserError(f"{name}: images must have one shape, got {shapes}")
-    parts, sentence = with_all_parts(parts, source=name)
-    for arrays in parts.values():
-        for array in arrays.values():
-            array.flags.writeable = False  # one array serves every experiment of the process
-    maximum = maximum or (255.0 if parts["train"]["x"].dtype.kind in "ui" else 1.0)
-    return Images(
-        splits=parts,
-        batch=batch,
-        prepare=prepare.Scale(maximum),
-        standardise=prepare.statistics(parts["train"]["x"], maximum=maximum),
-        name=name,
-        split=sentence,
-        classes=tuple(classes),
-        maximum=maximum,
-    )
-
-
-def _checked(x: np.ndarray, y: np.ndarray, source: str, classes: Sequence[str]) -> dict[str, np.ndarray]:
-    x, y = as_array(x, f"{source}: images"), as_array(y, f"{source}: labels")
-    if is_text(x):
-        raise UserError(f"{source}: images must be numbers, got text")
-    check_device(x, source=f"{source}: images")
-    x = x[..., None] if x.ndim == 3 else x[...]  # a view: the caller's own array stays writeable
-    if x.ndim != 4 or not len(x) or len(x) != len(y):
-        raise UserError(
-            f"{source}: expected images (n, height, width[, channels]) and n > 0 labels, got {x.shape}, {len(y)}"
-        )
-    prepare.check_inputs(x, source=source)
-    x = x.astype(np.float32) if x.dtype.kind == "f" else x
-    y = encoded_labels({source: y}, classes, source=source)[0][source] if is_text(y) else y
-    return {"x": x, "y": prepare.check_labels(y, classes=len(classes), source=source)}
 
 
 @cache
@@ -183,8 +88,9 @@ def npz(path: str | Path, *, batch: int, classes: Sequence[str] = ()) -> Images:
     """Images from one npz file: x_train, y_train and, where they exist, x_validation, y_validation, x_test, y_test."""
     path = files.existing(path)
     parts = _npz(path)
-    count = max(int(np.max(y, initial=0)) for _, y in parts.values()) + 1
-    names = classes or [str(i) for i in range(count)]
+    names = classes or class_names(
+        {part: as_array(y, f"{path}: y_{part}") for part, (_, y) in parts.items()}, source=str(path)
+    )
     return images(parts.pop("train"), batch=batch, name=path.stem, classes=names, **parts)
 
 

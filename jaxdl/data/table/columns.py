@@ -30,6 +30,8 @@ def from_columns(
     batch: int,
     name: str = "data",
     classes: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    dates: Mapping[str, str] | Sequence[str] = (),
 ) -> InMemory:
     """A data set in memory from columns: those of a frame, of a Hugging Face or PyTorch data set, of a list of rows.
 
@@ -46,6 +48,7 @@ def from_columns(
         batch: examples in a training step.
         name: what the report calls the set.
         classes: names of the classes; where there are none, those that the source or the labels give.
+        categorical, dates: columns of a table, as of `tabular.csv`.
 
     Raises:
         UserError: for columns that are not there, rows of several shapes, and values that are neither numbers nor names.
@@ -66,7 +69,11 @@ def from_columns(
         if column not in names:
             raise UserError(f"{name}: has no column {column!r}; {missing_names(names)}")
     if not isinstance(x, str | int):
-        return _table(parts, list(x), y, batch=batch, name=name)
+        days = {**dates} if isinstance(dates, Mapping) else dict.fromkeys(dates, "")
+        for column in (*categorical, *days):
+            if column not in (*x, *targets):
+                raise UserError(f"{name}: has no column {column!r} among {', '.join(map(str, (*x, *targets)))}")
+        return _table(parts, list(x), y, batch=batch, name=name, categorical=tuple(categorical), dates=days)
     made, given = {}, tuple(classes)
     for part, one in parts.items():
         columns = columns_of(one, [x, *targets], name=f"{name}, {part}")
@@ -99,23 +106,34 @@ def from_columns(
     return InMemory(splits, standardise=prepare.statistics(splits["train"]["x"]), **common)
 
 
-def _table(parts: Mapping[str, Any], x: list[Name], y: Any, *, batch: int, name: str) -> InMemory:
+def _table(
+    parts: Mapping[str, Any],
+    x: list[Name],
+    y: Any,
+    *,
+    batch: int,
+    name: str,
+    categorical: Sequence[str],
+    dates: Mapping[str, str],
+) -> InMemory:
     """Several columns of inputs and one of targets."""
     if not isinstance(y, str | int):
         raise UserError(f"{name}: a table has one target column, got {', '.join(map(str, y))}; give one column as x")
-    each = {part: table_cells(one, [*x, y], name=f"{name}, {part}") for part, one in parts.items()}
+    each = {
+        part: table_cells(one, [*x, y], name=f"{name}, {part}", dates=dates, names=categorical)
+        for part, one in parts.items()
+    }
     for part, columns in each.items():
-        if (
-            len(lengths := {column: len(values) for column, values in columns.items()}) > 1
-            and len({*lengths.values()}) > 1
-        ):
+        lengths = {column: len(values) for column, values in columns.items()}
+        if len({*lengths.values()}) > 1:
             raise UserError(f"{name}, {part}: columns must have one length, got {lengths}")
     joined = {}
     for column in each["train"]:
-        if len({part[column].dtype.kind for part in each.values()}) > 1:
+        if len({part[column].dtype.kind == "f" for part in each.values()}) > 1:
             raise UserError(f"{name}: column {column!r} holds numbers in one split and names in another")
         joined[column] = np.concatenate([part[column] for part in each.values()])
     common: dict[str, Any] = {"target": str(y), "batch": batch, "name": name, "source": name}
+    common |= {"categorical": categorical, "dates": dates}
     if len(parts) == 1:
         return of_cells(joined, **common)
     ends = np.cumsum([len(one[str(y)]) for one in each.values()])

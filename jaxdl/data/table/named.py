@@ -1,6 +1,6 @@
 """Named columns, wherever they come from: frames, Hugging Face data sets, PyTorch data sets, lists of rows, mappings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,17 @@ def columns_of(source: Any, wanted: Sequence[Name], *, name: str) -> dict[Name, 
     return {column: [row[column] for row in rows] for column in wanted}
 
 
-def table_cells(source: Any, wanted: Sequence[Name], *, name: str) -> dict[str, np.ndarray]:
-    """Columns of a table as `csv.read_csv` gives them."""
-    found = columns_of(source, wanted, name=name)
-    return {str(column): as_cells(values, f"{name}: {column}") for column, values in found.items()}
+def table_cells(
+    source: Any, wanted: Sequence[Name], *, name: str, dates: Collection[Name] = (), names: Collection[Name] = ()
+) -> dict[str, np.ndarray]:
+    """Columns of a table as `csv.read_csv` gives them; those of `dates` as they are, those of `names` as strings."""
+    made = {}
+    for column, values in columns_of(source, wanted, name=name).items():
+        if column in dates:
+            made[str(column)] = np.asarray(values)
+            continue
+        cells = as_cells(values, f"{name}: {column}")
+        if column in names and cells.dtype.kind == "f":
+            cells = np.array(["" if np.isnan(cell) else f"{cell:.15g}" for cell in cells.tolist()], object)
+        made[str(column)] = cells
+    return made

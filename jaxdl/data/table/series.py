@@ -7,7 +7,7 @@ inside their own part, means and deviations come from the training rows alone, s
 Only the series is kept in memory and on the device: a window is its number, gathered inside the compiled step.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -22,11 +22,11 @@ from jaxdl.data import files, prepare
 from jaxdl.data.arrays import as_array, check_resolution
 from jaxdl.data.order import rows_of_step
 from jaxdl.data.source import InMemory
+from jaxdl.data.splits import FRACTIONS, borders
 from jaxdl.data.table.csv import read_csv
 from jaxdl.data.table.stamps import check_time
 from jaxdl.types import Batch, UserError
 
-PARTS = ("train", "validation", "test")
 Fill = Literal["previous"] | None
 
 
@@ -51,6 +51,8 @@ class SeriesWindows(InMemory):
     scale: tuple[float, ...] = ()
     fill: Fill = None
     time: str | None = None
+    format: Mapping[str, Any] = field(default_factory=dict)
+    """How such files are written, see `csv.read_csv`."""
     rows: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """split -> {"series": its rows, `lookback` earlier ones first}."""
 
@@ -77,7 +79,7 @@ class SeriesWindows(InMemory):
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
         """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
-        table = timed(path, self.time)
+        table = timed(path, self.time, self.columns, self.format)
         values = filled(
             chosen_columns(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path)
         )
@@ -133,7 +135,7 @@ def windows(
     check_resolution(values[: edges[1]], source=name, columns=columns)
     values = np.ascontiguousarray(values, np.float32)
     rows, splits = {}, {}
-    for part, start, stop in zip(PARTS, edges, edges[1:], strict=False):
+    for part, start, stop in zip(FRACTIONS, edges, edges[1:], strict=False):
         piece = values[max(start - lookback, 0) : stop]
         view = np.lib.stride_tricks.sliding_window_view(piece, lookback + horizon, axis=0).swapaxes(1, 2)
         rows[part] = {"series": piece}
@@ -167,6 +169,9 @@ def csv(
     time: str | None = None,
     parts: Sequence[float] = (0.7, 0.1, 0.2),
     fill: Fill = None,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    thousands: str = "",
 ) -> SeriesWindows:
     """A data set of the windows of a CSV file with a header, its rows in the order of time.
 
@@ -177,15 +182,17 @@ def csv(
         time: a column of dates or numbers that must advance by one and the same step, see `check_time`: a missing row is found
             there, also in files that are read for predictions.
         lookback, horizon, batch, parts, fill: as in `windows`.
+        delimiter, decimal, thousands: how the file is written, see `csv.read_csv`; a delimiter of None is found.
     """
     path = files.existing(path)
     stamp = path.stat().st_mtime_ns, path.stat().st_size  # a file that was edited is read again
-    return _csv(path, stamp, lookback, horizon, batch, tuple(columns), tuple(targets), time, tuple(parts), fill)
+    form = (("delimiter", delimiter), ("decimal", decimal), ("thousands", thousands))
+    return _csv(path, stamp, lookback, horizon, batch, tuple(columns), tuple(targets), time, tuple(parts), fill, form)
 
 
 @cache
-def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill) -> SeriesWindows:
-    table = timed(path, time)
+def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, fill, form) -> SeriesWindows:
+    table = timed(path, time, {*columns, *targets} if columns else None, dict(form))
     names = columns or tuple(name for name, cells in table.items() if cells.dtype.kind == "f" and name != time)
     if not names:
         raise UserError(f"{path}: has no column of numbers")
@@ -194,7 +201,7 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
     values = chosen_columns(table, names, source=str(path))
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
     data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
-    return replace(data, time=time)
+    return replace(data, time=time, format=dict(form))
 
 
 def sunspots(*, lookback: int, horizon: int, batch: int) -> SeriesWindows:
@@ -240,29 +247,12 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
     raise UserError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
 
 
-def borders(rows: int, lookback: int, horizon: int, parts: Sequence[float], *, source: str) -> list[int]:
-    """0 and the row behind each part; ValueError where a part has no whole window."""
-    if isinstance(parts, str) or not 2 <= len(parts) <= 3 or min(parts) <= 0:
-        raise UserError(f"parts = {tuple(parts)} must be two or three positive numbers: training, validation, test")
-    if all(isinstance(part, int) for part in parts):
-        edges = np.cumsum([0, *parts]).tolist()
-    else:
-        edges = np.round(np.cumsum([0, *parts]) / sum(parts) * rows).astype(int).tolist()
-    least = [lookback + horizon, *(horizon for _ in parts[1:])]
-    for part, start, stop, needed in zip(PARTS, edges, edges[1:], least, strict=False):
-        got = min(stop, rows) - start
-        if got < needed or stop > rows:
-            wanted = max(needed, stop - start)
-            raise UserError(
-                f"{source}: {rows} rows are too few: {part} gets {max(got, 0)} and needs {wanted} "
-                f"(lookback = {lookback}, horizon = {horizon})"
-            )
-    return edges
-
-
-def timed(path: str | Path, time: str | None) -> dict[str, np.ndarray]:
-    """The table of a CSV file whose column `time`, if one is named, advances steadily."""
-    table = read_csv(path)
+def timed(
+    path: str | Path, time: str | None, columns: Collection[str] | None, form: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Some columns of a CSV file, or all, and its column `time`, if one is named, which advances steadily."""
+    some = None if columns is None else {*columns, *([time] if time else [])}
+    table = read_csv(path, columns=some, **form)
     if time is not None:
         check_time(
             chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}"

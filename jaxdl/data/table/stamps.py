@@ -1,10 +1,12 @@
 """Stamps of a series: dates or numbers that must advance by one and the same step."""
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
+from jaxdl.data.table.csv import MISSING
 from jaxdl.types import UserError
 
 
@@ -39,6 +41,40 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
             raise UserError(f"{source}: {where}: rows stand in the order of time, the oldest first")
         step = step if times.dtype.kind == "M" else f"{step:.6g}"
         raise UserError(f"{source}: {where} by {step}: rows are missing, repeated or out of order")
+
+
+def as_days(cells: Any, form: str = "", *, source: str) -> Float[np.ndarray, "n"]:
+    """Dates as days since 1970-01-01 00:00 (UTC where they name their offset), NaN where one is missing.
+
+    `cells` are strings in a format of `strptime` (""; ISO 8601), dates of Python or NumPy.
+
+    >>> as_days(np.array(["1970-01-02", "", "1970-01-01 12:00"]), source="day").tolist()
+    [1.0, nan, 0.5]
+    >>> as_days(np.array(["31.12.1970"]), "%d.%m.%Y", source="day").tolist()
+    [364.0]
+    """
+    cells = np.asarray(cells)
+    if cells.dtype.kind == "M":
+        days = cells.astype("datetime64[us]").astype(np.int64) / 86_400_000_000
+        return np.where(np.isnat(cells), np.nan, days)
+    known: dict[Any, float] = {}
+    for row, cell in enumerate(cells.tolist()):
+        if cell in known:
+            continue
+        if cell is None or str(cell) in MISSING:
+            known[cell] = np.nan
+            continue
+        try:
+            if isinstance(cell, str):
+                moment = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+            else:
+                moment = datetime.combine(cell, datetime.min.time()) if type(cell) is date else cell
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            known[cell] = (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
+        except (ValueError, TypeError, AttributeError):
+            wanted = f"of the form {form!r}" if form else "like 2024-12-31 or 2024-12-31 13:00"
+            raise UserError(f"{source}: {str(cell)!r} of row {row} is not a date {wanted}") from None
+    return np.array([known[cell] for cell in cells.tolist()], np.float64)
 
 
 def is_date(text: str) -> bool:

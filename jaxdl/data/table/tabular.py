@@ -1,70 +1,29 @@
 """Tables: four small real sets that come with scikit-learn, and any CSV file.
 
-The arrays keep the raw values in their units; `standardise` is part of the compiled step, so that a prediction takes raw rows
-too. The split is fixed: see `split_rows`.
+The arrays keep the raw values in their units, but for columns that float32 cannot hold (`encoder.offset_of`); `standardise` is
+part of the compiled step, so that a prediction takes raw rows too. The split is fixed: see `split_rows`.
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxdl.data import files, prepare
-from jaxdl.data.arrays import as_array, check_device, encoded_labels, is_text
-from jaxdl.data.source import InMemory
+from jaxdl.data.arrays import as_array, encoded_labels, is_text
 from jaxdl.data.splits import split_rows
+from jaxdl.data.table.cells import Table, assemble, of_cells
 from jaxdl.data.table.csv import read_csv
+from jaxdl.data.table.delimited import found_delimiter, header_of, line_of
 from jaxdl.data.table.encoder import TableEncoder
-from jaxdl.data.table.named import has_names, table_cells
-from jaxdl.data.table.notation import parsed_number
+from jaxdl.data.text.tokenizers import home
 from jaxdl.types import UserError
 
-
-@dataclass(frozen=True, eq=False)
-class Table(InMemory):
-    """A set in memory whose inputs have named columns.
-
-    `center` and `scale` are mean and standard deviation of the training targets of a regression (0 and 1 for classes): a
-    network learns (y - center) / scale and answers in the units of y.
-    """
-
-    columns: tuple[str, ...] = ()
-    target: str = ""
-    center: float = 0.0
-    scale: float = 1.0
-    encoder: TableEncoder | None = None
-    delimiter: str = ","
-    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """split -> sentences on its categories that training never saw."""
-
-    def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """The inputs of a CSV file with the columns of this set (a target column is not needed), for predictions."""
-        names = self.encoder.categories if self.encoder else ()
-        return self._encoded(read_csv(path, names=names, delimiter=self.delimiter), str(path))
-
-    def as_inputs(self, x: Any) -> np.ndarray:
-        """Rows of numbers; or a frame, a mapping of columns or a list of mappings with the columns of this set."""
-        if not has_names(x):
-            return super().as_inputs(x)
-        wanted = (*self.encoder.medians, *self.encoder.categories) if self.encoder else self.columns
-        return self._encoded(table_cells(x, wanted, name="inputs"), "inputs")["x"]
-
-    def _encoded(self, cells: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-        encoder = self.encoder or TableEncoder(dict.fromkeys(self.columns, float("nan")), (), {})
-        inputs = encoder(cells, source=source)
-        prepare.check_inputs(inputs["x"], source=source, columns=encoder.names)
-        if unseen := encoder.unseen(cells):
-            warnings.warn(f"{source}: {unseen}: for the model they are of no category", stacklevel=4)
-        return inputs
-
-    def notes_on(self, split: str) -> tuple[str, ...]:
-        return (*super().notes_on(split), *self.unseen.get(split, ()))
+Dates = Mapping[str, str] | Sequence[str]
 
 
 def table(
@@ -94,41 +53,18 @@ def table(
     if is_text(y):
         numbers, classes = encoded_labels({"y": y}, classes, source=name)
         y = numbers["y"]
-    check_device(x, source=name, columns=columns)
-    x = x.astype(np.float32)
     if x.ndim != 2 or len(x) != len(y):
         raise UserError(f"{name}: inputs must be (n, columns) and targets (n,), got {x.shape} and {y.shape}")
-    rows, split = split_rows(x, y if classes else None, source=name)
-    inputs = {"x": x}
-    return _assemble(
-        inputs, y, rows, split=split, batch=batch, name=name, columns=columns, classes=classes, target=target
-    )
-
-
-def _assemble(inputs, y, rows, *, batch, name, columns, classes, target, plain=0, **rest) -> Table:
-    """`plain`: how many of the last columns are 0 or 1 and stay so."""
-    prepare.check_inputs(inputs["x"], source=name, columns=columns)
-    if classes:
-        y = prepare.check_labels(y, classes=len(classes), source=name)
-    else:
-        check_device(y.astype(np.float64), source=f"{name}, target {target!r}")
-        y = y.astype(np.float32)
-        prepare.check_inputs(y, source=f"{name}, target {target!r}")
-    values = y[rows["train"]].astype(np.float64)
-    center, scale = (0.0, 1.0) if classes else (float(values.mean()), float(values.std()) or 1.0)
-    numeric = inputs["x"].shape[1] - plain
-    fitted = prepare.statistics(inputs["x"][rows["train"]][:, :numeric])
-    return Table(
-        splits={part: {k: v[r] for k, v in (inputs | {"y": y}).items()} for part, r in rows.items()},
-        batch=batch,
-        standardise=prepare.Standardise(fitted.mean + (0.0,) * plain, fitted.std + (1.0,) * plain),
-        name=name,
-        classes=tuple(classes),
-        columns=tuple(columns),
-        target=target,
-        center=center,
-        scale=scale,
-        **rest,
+    prepare.check_inputs(x, source=name, columns=columns)
+    names = tuple(columns) or tuple(f"column {i}" for i in range(x.shape[1]))
+    if len({*names}) != x.shape[1]:
+        raise UserError(f"{name}: {x.shape[1]} columns need as many different names, got {', '.join(names)}")
+    rows, split = split_rows(x.astype(np.float32), y if classes else None, source=name)
+    cells = dict(zip(names, x.T.astype(np.float64), strict=True))
+    fitted = TableEncoder.fit(cells, rows["train"])
+    encoder = TableEncoder(dict.fromkeys(names, math.nan), offsets=fitted.offsets)  # what is missing stays so
+    return assemble(
+        cells, y, rows, encoder, split=split, batch=batch, name=name, source=name, classes=classes, target=target
     )
 
 
@@ -140,8 +76,11 @@ def csv(
     kind: Literal["auto", "classes", "values"] = "auto",
     categorical: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    dates: Dates = (),
     encode: Literal["onehot", "codes"] = "onehot",
-    delimiter: str = ",",
+    delimiter: str | None = None,
+    decimal: str = ".",
+    thousands: str = "",
 ) -> Table:
     """A data set from a CSV file with a header.
 
@@ -152,93 +91,57 @@ def csv(
         target: the column to predict; it may miss nothing.
         batch: examples in a training step.
         kind: whether the target is a class or a value; auto: a class if it holds names.
-        categorical: columns of numbers that are names of categories; columns of words are anyway.
-        ignore: columns to leave out (row numbers, names, whatever gives the target away).
+        categorical: columns that are names of categories, whatever they hold. Columns of words are anyway; but words of which
+            most occur once, dates, and numbers in another notation are refused unless they are listed here or below.
+        ignore: columns to leave out (row numbers, names, whatever gives the target away), whatever they hold.
+        dates: columns of dates, which become days since 1970: ISO 8601 (2024-12-31, 2024-12-31 13:00), or a mapping of columns to
+            formats of `strptime` such as "%d.%m.%Y".
         encode: categories one-hot in `x`, or as integers in `codes` for an embedding.
-        delimiter: between cells.
+        delimiter, decimal, thousands: how the file is written, see `csv.read_csv`; a delimiter of None is found.
     """
     if kind not in ("auto", "classes", "values"):
         raise UserError(f"kind = {kind!r} is not one of auto, classes, values")
     if encode not in ("onehot", "codes"):
         raise UserError(f"encode = {encode!r} is not one of onehot, codes")
     path = files.existing(path)
-    stamp = path.stat().st_mtime_ns, path.stat().st_size  # a file that was edited is read again
-    return _csv(path, stamp, target, batch, kind, tuple(categorical), tuple(ignore), encode == "codes", delimiter)
+    for name, names in (("categorical", categorical), ("ignore", ignore), ("dates", dates)):
+        if isinstance(names, str):
+            raise UserError(f"{name} = {names!r} must be a list of columns: [{names!r}]")
+    stamp = path.stat().st_mtime_ns, path.stat().st_size, home()  # a file that was edited is read again
+    form = tuple({"delimiter": delimiter or found_delimiter(path), "decimal": decimal, "thousands": thousands}.items())
+    days = tuple((dates if isinstance(dates, Mapping) else dict.fromkeys(dates, "")).items())
+    return _csv(path, stamp, target, batch, kind, tuple(categorical), tuple(ignore), days, encode == "codes", form)
 
 
 @cache
-def _csv(path, stamp, target, batch, kind, categorical, ignore, codes, delimiter) -> Table:
-    names = (*categorical, *ignore, target)
-    names = names if kind == "classes" else names[:-1]
-    cells = read_csv(path, names=names, delimiter=delimiter)
-    if target not in cells:
-        raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(cells)}")
-    kept = {name: values for name, values in cells.items() if name not in ignore}
+def _csv(path, stamp, target, batch, kind, categorical, ignore, dates, codes, form) -> Table:
+    delimiter, dates = dict(form)["delimiter"], dict(dates)
+    head = header_of(path, delimiter)
+    for name in (*categorical, *ignore, *dates):
+        if name not in head:
+            raise UserError(f"{path}: has no column {name!r}; it has {', '.join(head)}")
+    if target not in head:
+        raise UserError(f"{path}: has no column {target!r} (target); it has {', '.join(head)}")
+    cells = read_csv(
+        path,
+        names={*categorical, *dates, *([target] if kind == "classes" else [])} - {*ignore},
+        columns=[name for name in head if name not in ignore],
+        verbatim=(target,),
+        **dict(form),
+    )
     return of_cells(
-        kept, target=target, batch=batch, kind=kind, codes=codes, name=path.stem, source=str(path), delimiter=delimiter
-    )
-
-
-def of_cells(
-    cells: Mapping[str, np.ndarray],
-    *,
-    target: str,
-    batch: int,
-    name: str,
-    source: str,
-    kind: str = "auto",
-    codes: bool = False,
-    rows: Mapping[str, Int[np.ndarray, "part"]] | None = None,
-    split: str = "",
-    **rest: Any,
-) -> Table:
-    """A data set from columns of numbers (float64, NaN is missing) and of names ("" is missing); see `csv`.
-
-    `rows` are those of each split, with `split`, a sentence on them; None: they are drawn.
-    """
-    y = cells[target]
-    inputs = {column: values for column, values in cells.items() if column != target}
-    if not inputs:
-        raise UserError(f"{source}: has no column but the target {target!r}")
-    missing = np.isnan(y) if y.dtype.kind == "f" else y == ""
-    if missing.any():
-        many, first = missing.sum(), missing.argmax()
-        raise UserError(f"{source}: the target {target!r} is missing in {many} rows, first in row {first}")
-    if kind == "values" and y.dtype.kind != "f":
-        raise UserError(f"{source}: the target {target!r} holds names ({str(y[0])!r}), not values")
-    classes = [] if y.dtype.kind == "f" else sorted(set(y.tolist()), key=_order)
-    numbers = np.array([classes.index(label) for label in y]) if classes else y
-    if len(classes) == 1:
-        raise UserError(f"{source}: the target {target!r} has one class only, {classes[0]!r}")
-    if rows is None:  # rows are compared as text, so that the split knows nothing of the encoding
-        text = np.stack([values.astype(str) for values in inputs.values()], -1)
-        rows, split = split_rows(text, numbers if classes else None, source=source)
-    encoder = TableEncoder.fit(inputs, rows["train"], codes=codes)
-    for column, median in encoder.medians.items():
-        filled = np.where(np.isnan(inputs[column]), median, inputs[column])
-        check_device(filled, source=f"{source}, column {column!r}")
-    found = {part: encoder.unseen({c: v[r] for c, v in inputs.items()}) for part, r in rows.items()}
-    return _assemble(
-        encoder(inputs, source=source),
-        numbers,
-        rows,
-        batch=batch,
-        name=name,
-        columns=encoder.names,
-        classes=classes,
+        cells,
         target=target,
-        plain=len(encoder.names) - len(encoder.medians),
-        split=split,
-        encoder=encoder,
-        unseen={part: (sentence,) for part, sentence in found.items() if sentence},
-        **rest,
+        batch=batch,
+        kind=kind,
+        codes=codes,
+        categorical=categorical,
+        dates=dates,
+        name=path.stem,
+        source=str(path),
+        place=lambda row: f"line {line_of(path, row + 1, delimiter)}",
+        format=dict(form),
     )
-
-
-def _order(name: str) -> tuple[float, str]:
-    """8, 9, 10, then words."""
-    number = parsed_number(name)
-    return (math.inf if number is None else number), name
 
 
 BREAST_CANCER = tuple(

@@ -3,6 +3,7 @@
 from jaxdl.data.text.language import (
     Stream,
     Text,
+    TokenShards,
     TokenWindows,
     cut,
     divide,
@@ -10,18 +11,9 @@ from jaxdl.data.text.language import (
     pack,
     python_topics,
     read_any_text,
+    shards,
     windows,
 )
 
-__all__ = [
-    "Stream",
-    "Text",
-    "TokenWindows",
-    "cut",
-    "divide",
-    "documents",
-    "pack",
-    "python_topics",
-    "read_any_text",
-    "windows",
-]
+__all__ = ["Stream", "Text", "TokenShards", "TokenWindows", "cut", "divide", "documents", "pack", "python_topics"]
+__all__ += ["read_any_text", "shards", "windows"]

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.data import files
-from jaxdl.data.order import permute
-from jaxdl.data.splits import joined
+from jaxdl.data.splits import draw_groups, joined
 from jaxdl.data.text.tokenizers import named
 from jaxdl.types import UserError
 
@@ -71,23 +70,13 @@ def drawn(pairs: Sequence[Pair], missing: Sequence[str], *, source: str) -> tupl
     """
     size = len(pairs)
     count = min(2000, size // 20)
-    order = permute(0, np.zeros(size, int), np.arange(size), size).tolist()
     number: dict[str, int] = {}
-    group = joined([number.setdefault(x, len(number)) for x, _ in pairs], [y for _, y in pairs]).tolist()
-    members = np.bincount(group)
-    room, home = dict.fromkeys(missing, count), {}
-    for j in order:
-        g = group[j]
-        if g not in home and (part := next((part for part in missing if members[g] <= room[part]), None)):
-            home[g] = part
-            room[part] -= members[g]
-        if not any(room.values()):
-            break
-    parts = {part: tuple(pairs[j] for j in order if home.get(group[j]) == part) for part in missing}
-    if not all(parts.values()):
-        alike = f" in {np.count_nonzero(members)} groups that share a sentence" if count else ""
+    group = joined([number.setdefault(x, len(number)) for x, _ in pairs], [y for _, y in pairs])
+    rows = draw_groups(group, missing, count)
+    if not all(rows[part] for part in missing):
+        alike = f" in {len(np.unique(group))} groups that share a sentence" if count else ""
         raise UserError(f"{source}: {size} lines{alike} are too few to draw {' and '.join(missing)} from")
-    train = tuple(pair for pair, g in zip(pairs, group, strict=True) if g not in home)
-    most = "at most " if any(room.values()) else ""
+    most = "at most " if any(len(rows[part]) < count for part in missing) else ""
     made = f"{most}{count} of {size} lines each for {' and '.join(missing)}, by a fixed draw"
-    return {"train": train, **parts}, f"{made} (those that share a sentence stay together)"
+    parts = {part: tuple(pairs[i] for i in some) for part, some in rows.items()}
+    return parts, f"{made} (those that share a sentence stay together)"

@@ -233,7 +233,7 @@ class Bytes(Tokenizer):
         return np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(self.specials)
 
     def decode(self, tokens: Iterable[int]) -> str:
-        values = np.asarray(tokens).reshape(-1) - len(self.specials)
+        values = np.asarray(tokens, np.int64).reshape(-1) - len(self.specials)
         return bytes(values[values >= 0].tolist()).decode(errors="replace")
 
 

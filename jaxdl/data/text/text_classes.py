@@ -98,6 +98,7 @@ def texts(
     parts: Sequence[float] = (0.7, 0.15, 0.15),
     name: str = "texts",
     column: str = "text",
+    given: tuple[Mapping[str, Sequence[int]], str] | None = None,
 ) -> Texts:
     """A data set of labelled texts: 70 % training, 15 % validation, 15 % test, stratified by class.
 
@@ -109,6 +110,7 @@ def texts(
         parts: shares of training, validation and test.
         name: what the report calls the set.
         column: where the texts stand in a table, for predictions.
+        given: the rows of each part and a sentence on them, in place of a draw.
     """
     check_counts(batch=batch, time=time, vocab=vocab, least=least)
     classes = tuple(sorted(set(labelled.labels)))
@@ -117,7 +119,7 @@ def texts(
     number = {label: i for i, label in enumerate(classes)}
     y = np.array([number[label] for label in labelled.labels], np.int32)
     shares = dict(zip(("train", "validation", "test"), parts, strict=True))
-    rows, made = split(labelled.texts, labelled.groups, y, shares, classes=classes, source=name)
+    rows, made = given or split(labelled.texts, labelled.groups, y, shares, classes=classes, source=name)
     training = [labelled.texts[i] for i in rows["train"]]
     tokenizer = kept("tokenizer", lambda: tokenizer_of(training, unit, vocab, least, lower))
     tokens = [tokenizer.encode(text) for text in labelled.texts]

@@ -104,7 +104,7 @@ def at_home(folder: str | Path | None) -> Iterator[None]:
         _home.reset(token)
 
 
-def kept(name: str, make: Callable[[], Tokenizer]) -> Tokenizer:
+def kept(name: str, make: Callable[[], Any]) -> Any:
     """RUN/<name>.json where a run is loaded or resumed, else what `make` gives.
 
     A new run writes every tokenizer of its data (`data.tokenizers`, a dictionary name -> tokenizer) into its folder, so that it

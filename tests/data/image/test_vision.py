@@ -7,9 +7,12 @@ import struct
 import numpy as np
 import pytest
 import sklearn.datasets
+from PIL import Image
 
 from jaxdl.data.files import BUNDLED
-from jaxdl.data.image import vision
+from jaxdl.data.image import memory, vision
+from jaxdl.data.walker import Note
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 PARTS = ("train", "validation", "test")
@@ -147,8 +150,6 @@ def test_cifar(tmp_path):
 
 
 def test_reading_a_file_to_predict(tmp_path):
-    from PIL import Image
-
     data = vision.digits(batch=32)
     Image.fromarray(np.full((16, 16, 3), 255, np.uint8)).save(tmp_path / "white.png")
     white = data.read(tmp_path / "white.png")["x"]
@@ -203,3 +204,67 @@ def test_errors(tmp_path):
     np.savez(tmp_path / "own.npz", x_train=x)
     with pytest.raises(ValueError, match=r"own\.npz: has no array 'y_train'; it has x_train"):
         vision.npz(tmp_path / "own.npz", batch=2)
+
+
+def test_arrays_of_16_bits_and_floats():
+    y = np.arange(20) % 2
+    x = np.random.default_rng(0).integers(0, 65536, (20, 8, 8), dtype=np.uint16)
+    data = memory.images((x, y), batch=4, name="deep", classes=("a", "b"))
+    assert data.maximum == 65535
+    batch = data.prepare({"x": data.splits["train"]["x"]})
+    assert 0.9 < float(batch["x"].max()) <= 1
+    for bad, pattern in (
+        ((x / 257, y), "254"),
+        ((x.astype(np.int32), y), "int32.*255"),
+        ((x - 300.0, y), "-"),
+        ((np.zeros((20, 3, 32, 32), np.uint8), y), r"x\.transpose\(0, 2, 3, 1\)"),
+    ):
+        with pytest.raises(UserError, match=pattern):
+            memory.images(bad, batch=4, name="bad", classes=("a", "b"))
+    assert memory.images((x / 257, y), batch=4, name="stated", classes=("a", "b"), maximum=255).maximum == 255
+
+
+def test_inputs_to_predict_for_in_other_ranges():
+    data = vision.digits(batch=32)
+    np.testing.assert_array_equal(data.as_inputs(np.full((2, 8, 8), 65535, np.uint16)), np.full((2, 8, 8), 16))
+    x = np.random.default_rng(0).random((20, 8, 9, 3))
+    floats = memory.images((x, np.arange(20) % 2), batch=4, name="floats", classes=("a", "b"))
+    with pytest.raises(UserError, match="255"):
+        floats.as_inputs(np.full((1, 8, 9, 3), 255.0))
+    with pytest.raises(UserError, match=r"transpose\(0, 2, 3, 1\)"):
+        floats.as_inputs(np.zeros((1, 3, 8, 9)))
+    with pytest.raises(UserError, match=r"transpose\(1, 2, 0\)"):
+        floats.as_inputs(np.zeros((3, 8, 9)))
+    assert data.as_inputs(np.zeros((1, 8, 8), np.uint8)).shape == (1, 8, 8)  # one image of one channel
+
+
+def test_dark_ink_on_light_paper_gets_a_note(tmp_path):
+    data = vision.digits(batch=32)
+    ink = np.full((16, 16), 255, np.uint8)
+    ink[4:12, 6:10] = 0
+    Image.fromarray(ink).save(tmp_path / "paper.png")
+    Image.fromarray(255 - ink).save(tmp_path / "board.png")
+    with pytest.warns(Note, match=r"paper\.png.*light.*dark"):
+        data.read(tmp_path / "paper.png")
+    assert data.encode([tmp_path / "board.png"] * 2).shape == (2, 8, 8, 1)  # without a word
+
+
+def test_groups_stay_in_one_part():
+    x = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    x[:, 0, 0] = np.arange(60) // 3  # three images a patient
+    data = memory.images((x, np.arange(60) % 2), batch=4, name="p", classes=("a", "b"), groups=np.arange(60) // 3)
+    parts = [set(split["x"][:, 0, 0, 0].tolist()) for split in data.splits.values()]
+    assert sum(map(len, parts)) == 20 == len(set.union(*parts))
+
+
+def test_an_npz_file_with_names_of_classes(tmp_path):
+    x, y = np.arange(60 * 4, dtype=np.uint8).reshape(60, 2, 2), np.array(["cat", "dog", "cow"] * 20)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:6] + 1, y_test=y[:6])
+    data = vision.npz(tmp_path / "a.npz", batch=4)
+    assert data.classes == ("cat", "cow", "dog")
+    assert [data.classes[i] for i in data.splits["test"]["y"]] == y[:6].tolist()
+    np.savez(tmp_path / "ids.npz", x_train=x, y_train=7_000_001 + np.arange(60))
+    with pytest.raises(
+        ValueError, match=r"ids.npz: labels 7000001, 7000002, 7000003, … of 60 examples make 7000061 classes"
+    ):
+        vision.npz(tmp_path / "ids.npz", batch=4)

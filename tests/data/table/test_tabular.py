@@ -157,7 +157,7 @@ def test_categories_that_training_never_saw_are_counted(tmp_path):
     """One town a split, by the rows that the fixed draw gives it: 12 towns of one row each that training does not have."""
     path = tmp_path / "towns.csv"
     path.write_text("town,age,y\n" + "".join(f"t{i},{i},{i % 2}\n" for i in range(40)), encoding="utf-8")
-    data = tabular.csv(path, target="y", batch=4)
+    data = tabular.csv(path, target="y", batch=4, categorical=["town"])
     for part in ("validation", "test"):
         (note,) = data.notes_on(part)
         assert note.startswith("6 of 6 rows have a town never seen in training ('t")
@@ -175,22 +175,161 @@ def test_rows_to_predict_for_from_a_mapping_of_columns(tmp_path):
     np.testing.assert_array_equal(data.as_inputs(expected), expected)
 
 
-@pytest.mark.parametrize("what", ["input", "target"])
-def test_numbers_too_close_for_float32_are_refused(tmp_path, what):
-    """Seconds since 1970, ten apart: float32 would keep 17 of 200 different values."""
-    t = 1_600_000_000 + 10 * np.arange(200)
-    assert len(np.unique(t.astype(np.float32))) == 17
-    header = "stamp,y" if what == "input" else "y,stamp"
-    (tmp_path / "t.csv").write_text(header + "\n" + "".join(f"{v},{v % 7}\n" for v in t), encoding="utf-8")
-    if what == "target":
-        (tmp_path / "t.csv").write_text("a,stamp\n" + "".join(f"{v % 7},{v}\n" for v in t), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"stamp.*float32"):
-        tabular.csv(tmp_path / "t.csv", target="y" if what == "input" else "stamp", batch=8)
+def stamps(tmp_path, step, n=200):
+    """Seconds since 1970 as an input and as a target."""
+    t = 1_600_000_000 + step * np.arange(n)
+    (tmp_path / "in.csv").write_text("stamp,y\n" + "".join(f"{v},{i}\n" for i, v in enumerate(t)), encoding="utf-8")
+    (tmp_path / "out.csv").write_text("x,stamp\n" + "".join(f"{i},{v}\n" for i, v in enumerate(t)), encoding="utf-8")
+    return t
+
+
+@pytest.mark.parametrize("step", [1, 10, 60])
+def test_stamps_are_standardised_before_they_are_rounded(tmp_path, step):
+    """(t - mean) / deviation in float64; float32 alone would keep 17 of 200 values 10 s apart."""
+    t = stamps(tmp_path, step)
+    data = tabular.csv(tmp_path / "in.csv", target="y", batch=8)
+    rows = {part: arrays["y"].astype(int) for part, arrays in data.splits.items()}
+    train = t[rows["train"]].astype(np.float64)
+    for part, arrays in data.splits.items():
+        found = np.asarray(data.standardise({"x": arrays["x"]})["x"])[:, 0]
+        np.testing.assert_allclose(found, (t[rows[part]] - train.mean()) / train.std(), rtol=1e-5, atol=1e-6)
+    assert len(np.unique(joined(data, "x"))) == 200
+    assert f"'stamp' is held less {np.median(train):.15g}" in data.split
+    np.testing.assert_array_equal(data.read(tmp_path / "in.csv")["x"][:, 0], t - np.median(train))
+    raw = t[:, None].astype(np.float64)
+    np.testing.assert_array_equal(data.as_inputs(raw), data.as_inputs({"stamp": t}))
+    np.testing.assert_array_equal(data.as_inputs(data.splits["test"]["x"]), data.splits["test"]["x"])
+
+
+@pytest.mark.parametrize("step", [1, 10, 60])
+def test_targets_that_float32_merges_keep_their_values_and_their_unit(tmp_path, step):
+    t = stamps(tmp_path, step)
+    data = tabular.csv(tmp_path / "out.csv", target="stamp", batch=8)
+    y = joined(data, "y")
+    order = np.argsort(joined(data, "x")[:, 0])
+    assert len(np.unique(y)) == 200
+    np.testing.assert_array_equal(data.in_units(y)[order], t)
+    np.testing.assert_array_equal(data.in_units({"value": y})["value"][order], t)
+    train = data.in_units(data.splits["train"]["y"])
+    np.testing.assert_allclose(data.scale, train.std(), rtol=1e-9)
+    np.testing.assert_allclose(data.center + data.offset, train.mean(), rtol=1e-12)
+
+
+def test_identifiers_near_the_limit_of_float64_stay_distinct_or_are_refused(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("id,y\n" + "".join(f"{2**53 - 2 * i},{i % 7}\n" for i in range(60)), encoding="utf-8")
+    data = tabular.csv(path, target="y", batch=8)
+    assert len(np.unique(joined(data, "x"))) == 60
+    path.write_text("id,y\n" + "".join(f"{2**53 + i},{i % 7}\n" for i in range(60)), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"ids.csv:3: '9007199254740993' in column 'id'"):
+        tabular.csv(path, target="y", batch=8)
+    data = tabular.csv(path, target="y", batch=8, categorical=["id"])
+    assert len({*data.columns}) == 42  # one for each that is in training
+
+
+def test_arrays_that_float32_merges_are_standardised_before_they_are_rounded():
+    t = 1.6e9 + 10.0 * np.arange(200)
+    data = tabular.table(np.stack([t, np.sin(t)], 1), t, batch=8, name="t", columns=("stamp", "wave"), target="stamp")
+    assert len(np.unique(joined(data, "x")[:, 0])) == len(np.unique(joined(data, "y"))) == 200
+    plain = tabular.table(np.arange(200.0)[:, None] + 2000, t / 1e9, batch=8, name="t")
+    assert (plain.encoder.offsets, plain.splits["train"]["x"].min() >= 2000) == ({}, True)
+
+
+def test_predict_reads_the_columns_it_needs_alone(tmp_path):
+    """An ignored column, and a target of mixed names, may stand in the file and hold anything."""
+    path = tmp_path / "passengers.csv"
+    rows = [(("1", "2", "crew")[i % 3], 20 + i, f"A {i}" if i % 4 == 0 else 1000 + i) for i in range(60)]
+    path.write_text("label,age,ticket\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows), encoding="utf-8")
+    data = tabular.csv(path, target="label", kind="classes", ignore=("ticket",), batch=8)
+    assert (data.columns, data.classes) == (("age",), ("1", "2", "crew"))
+    np.testing.assert_array_equal(data.read(path)["x"][:, 0], np.arange(20, 80))
+    for text in ("age,ticket\n30,A 7\n31,1007\n", "label,age\ncrew,30\n1,31\n", "x;age\n1,5;30\n?;31\n"):
+        (tmp_path / "new.csv").write_text(text, encoding="utf-8")
+        if ";" in text:
+            with pytest.raises(ValueError, match="has no column 'age'"):
+                data.read(tmp_path / "new.csv")  # another delimiter than that of training
+        else:
+            np.testing.assert_array_equal(data.read(tmp_path / "new.csv")["x"][:, 0], [30, 31])
+
+
+def test_empty_lines_of_a_file_to_predict_on_are_said(tmp_path):
+    data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
+    (tmp_path / "new.csv").write_text("town,age,income\nRome,30,1\n\nOslo,31,2\n\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="line 3: empty, and left out"):
+        assert len(data.read(tmp_path / "new.csv")["x"]) == 2
+
+
+FORMS = {
+    "comma": (lambda v: f"{v:.1f}".replace(".", ","), "decimal = ','"),
+    "percent": (lambda v: f"{v:.1f}%", "with a unit"),
+    "currency": (lambda v: f"{v:.1f} EUR", "with a unit"),
+    "dollars": (lambda v: f"${v:.2f}", "with a unit"),
+    "thousands": (lambda v: f"{1000 + 100 * v:,.0f}", "thousands = ','"),
+    "german": (
+        lambda v: f"{1000 + 100 * v:,.2f}".translate(str.maketrans(",.", ".,")),
+        "decimal = ',', thousands = '.'",
+    ),
+    "names": (lambda v: f"Mr. {v:.6f}", "different strings"),
+    "dates": (lambda v: f"2024-01-{1 + int(v):02d}", "dates ="),
+    "identifiers": (lambda v: f"u{v * 1e6:.0f}", "different strings"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("role", ["input", "target"])
+def test_what_is_hardly_a_category_is_refused_with_three_of_its_values(tmp_path, form, role):
+    write_one, hint = FORMS[form]
+    values = np.random.default_rng(0).uniform(0, 30, 300)
+    cells = [write_one(v) for v in values]
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n" + "".join(f"{c};{v:.2f}\n" for c, v in zip(cells, values, strict=True)), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a'") as error:
+        tabular.csv(path, target="b" if role == "input" else "a", batch=32)
+    assert hint in str(error.value)
+    assert all(repr(cell) in str(error.value) for cell in sorted(set(cells))[:3])
+    if role == "input":
+        data = tabular.csv(path, target="b", batch=32, categorical=["a"])
+        assert all(name.startswith("a = ") for name in data.columns)
+
+
+def test_numbers_in_another_notation_are_numbers_on_request(tmp_path):
+    path = tmp_path / "t.csv"
+    values = np.random.default_rng(0).uniform(-9999, 9999, 100).round(2)
+    text = [f"{v:,.2f}".translate(str.maketrans(",.", ".,")) for v in values]
+    path.write_text("a;b\n" + "".join(f"{c};{c}\n" for c in text), encoding="utf-8")
+    data = tabular.csv(path, target="b", batch=8, decimal=",", thousands=".")
+    assert (data.columns, data.classes) == (("a",), ())
+    np.testing.assert_array_equal(data.read(path)["x"][:, 0], values.astype(np.float32))
+    np.testing.assert_array_equal(np.sort(joined(data, "y")), np.sort(values.astype(np.float32)))
+
+
+def test_dates_are_days_on_request(tmp_path):
+    path = tmp_path / "t.csv"
+    days = np.datetime64("1969-12-01") + np.arange(60)
+    german = [f"{d.day:02d}.{d.month:02d}.{d.year}" for d in days.tolist()]
+    rows = "".join(f"{a},{b},{i}\n" for i, (a, b) in enumerate(zip(days, german, strict=True)))
+    path.write_text("iso,german,y\n" + rows, encoding="utf-8")
+    data = tabular.csv(path, target="y", batch=8, dates={"iso": "", "german": "%d.%m.%Y"})
+    expected = np.stack([days.astype("datetime64[D]").astype(int)] * 2, 1)
+    np.testing.assert_array_equal(data.read(path)["x"], expected)
+    np.testing.assert_array_equal(data.as_inputs({"iso": days, "german": german}), expected)
+    with pytest.raises(ValueError, match=r"'german'.*'01.12.1969' of row 0 is not a date"):
+        tabular.csv(path, target="y", batch=8, dates=["iso", "german"])
+    with pytest.raises(ValueError, match="has no column 'day'"):
+        tabular.csv(path, target="y", batch=8, dates=["day"])
+
+
+def test_classes_may_be_called_na_and_null(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "x,country\n" + "".join(f"{i},{('NA', 'null', 'US')[i % 3]}\n" for i in range(60)), encoding="utf-8"
+    )
+    assert tabular.csv(path, target="country", batch=8).classes == ("NA", "US", "null")
 
 
 BAD = {
     "target": ({"target": "sold"}, "has no column 'sold' \\(target\\); it has age"),
-    "missing target": ({"target": "age"}, "target 'age' is missing in 8 rows, first in row 0"),
+    "missing target": ({"target": "age"}, "target 'age' is missing in 8 rows, first in line 2"),
     "values": ({"target": "bought", "kind": "values"}, r"holds names \('no'\), not values"),
     "kind": ({"target": "bought", "kind": "class"}, "kind = 'class' is not one of auto, classes, values"),
     "encode": ({"target": "bought", "encode": "hot"}, "encode = 'hot' is not one of"),

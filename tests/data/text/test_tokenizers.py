@@ -192,6 +192,14 @@ def test_the_settings_of_a_tokenizer_json_neither_cut_nor_pad():
 
 
 @every
+def test_stored_tokens_are_decoded_as_they_are(name):
+    """Shards and buckets hold uint16."""
+    tokens = TOKENIZERS[name].encode("the cat")
+    assert TOKENIZERS[name].decode(tokens.astype(np.uint16)) == TOKENIZERS[name].decode(tokens)
+    assert TOKENIZERS[name].decode(np.zeros(1, np.uint16)) == TOKENIZERS[name].decode([0])
+
+
+@every
 def test_several_texts_are_encoded_as_each_is(name):
     texts = ["the cat", "", "rat's hat."]
     for text, row in zip(texts, TOKENIZERS[name].encode_all(texts), strict=True):
