@@ -103,6 +103,8 @@ class Experiment:
             check_seed(name, getattr(self, name))
         if self.data.batch % self.accumulate:
             raise UserError(f"accumulate = {self.accumulate} must divide the batch of {self.data.batch}")
+        if not isinstance(self.callbacks, tuple | list):
+            raise ExperimentError(f"callbacks = {self.callbacks!r} must be a tuple of functions that take an event")
         for callback in self.callbacks:
             if not callable(callback):
                 raise UserError(

@@ -4,6 +4,7 @@
 """
 
 import inspect
+import re
 import sys
 import traceback
 import typing
@@ -119,6 +120,8 @@ class Setup:
             with tokenizers.at_home(self.home), formats.under(self.rules):
                 exp = self.config(**{**self.knobs, **traced})
         except Exception as error:
+            if isinstance(error, UserError):
+                error.args = (named_knob(str(error), self.knobs),)
             if traced or isinstance(error, UserError | OSError) or is_inside_jaxdl(error):
                 raise
             file = inspect.getsourcefile(inspect.unwrap(self.config)) or self.name
@@ -231,3 +234,14 @@ def unknown(name: str, knobs: Mapping[str, Any]) -> str:
 def as_typed(value: Any) -> Any:
     """JSON has no tuples."""
     return tuple(as_typed(item) for item in value) if isinstance(value, list) else value
+
+
+def named_knob(problem: str, knobs: Mapping[str, Any]) -> str:
+    """The message of a refused argument, after the only knob that has its value where that has another name.
+
+    >>> named_knob("peak = -1.0 must be a number of at least 0", {"lr": -1.0, "decay": 0.1})
+    'lr = -1.0: peak = -1.0 must be a number of at least 0'
+    """
+    found = re.match(r"(\w+) = (\S+) must ", problem)
+    same = [name for name, value in knobs.items() if found and repr(value) == found[2]]
+    return f"{same[0]} = {found[2]}: {problem}" if found and len(same) == 1 and same[0] != found[1] else problem

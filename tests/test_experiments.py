@@ -82,7 +82,7 @@ SMALL = {
 }
 """The same for those whose own sizes are only slower; what is in neither table is small."""
 TRACED = (
-    "breast_cancer_mlp", "char_lm", "digits_cnn", "digits_multilabel", "digits_segmentation", "etth1_forecast", "ring_gan",
+    "breast_cancer_mlp", "char_lm", "digits_cnn", "digits_multilabel", "etth1_forecast", "ring_gan",
 )  # fmt: skip
 """One for each kind of data and task, by default."""
 TRAINED = ("digits_mlp", "diabetes_mlp")

@@ -32,6 +32,7 @@ from jaxdl.pretrained.files import read_json, read_tensors, reading
 from jaxdl.record.leaves import flatten
 from jaxdl.record.manifest import MANIFEST, find_damage, result_file, write_manifest
 from jaxdl.runs.members import load as load_run
+from jaxdl.runs.run import check_values
 from jaxdl.types import UserError
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -156,9 +157,11 @@ def load(folder: str | Path) -> Callable[[Any], Any]:
     shape, kind = signature["input"]["shape"], np.dtype(signature["input"]["dtype"])
 
     def predict(x: Any) -> Mapping[str, np.ndarray]:
-        x = np.asarray(x).astype(kind)
+        x = np.asarray(x)
         if list(x.shape[1:]) != shape[1:] or not (signature["any_batch"] or len(x) == shape[0]):
             raise UserError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))})")
-        return jax.device_get(call(trees["params"], trees["model_state"], x))
+        if x.size:
+            check_values(x, kind)
+        return jax.device_get(call(trees["params"], trees["model_state"], x.astype(kind)))
 
     return predict

@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,9 +13,11 @@ import numpy as np
 import tyro
 
 from jaxdl import runtime
+from jaxdl.cli.export import load as exported_function
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
 from jaxdl.experiment import ExperimentError
+from jaxdl.pretrained.files import read_json
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.run import as_rows
 from jaxdl.types import UserError
@@ -28,12 +30,12 @@ MOST_COMPARED = 10
 class Options(TrainedOptions):
     """Predict for files: images (png, jpg, ...), sounds (wav, flac), arrays (npy; npz with an `x`), tables (csv), texts (txt).
 
-    It executes the copy of the experiment file in the run folder: for a run of somebody else, use its exported function
-    (`python -m jaxdl export`), which executes no Python file.
+    It executes the copy of the experiment file in the run folder: for a run of somebody else, give the folder that
+    `python -m jaxdl export` made of it, from which no Python file is executed.
     """
 
     run: tyro.conf.Positional[Path]
-    """The run folder, or a folder made by import-weights."""
+    """The run folder, or a folder made by import-weights or by export."""
     files: tyro.conf.Positional[tuple[Path, ...]]
     """One or more files."""
     top: int = 5
@@ -54,6 +56,8 @@ def run(args: Sequence[str]) -> int:
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
         return by_weights(options)
+    if (options.run / "signature.json").is_file():
+        return by_export(options)
 
     try:
         trained = options.load()
@@ -67,23 +71,13 @@ def run(args: Sequence[str]) -> int:
         except ValueError as error:
             raise UserError(f"{file}: {error}") from None
         texts = data.decode(outputs).get("text") if isinstance(outputs, dict) else None
-        for row in range(len(x)):
-            name = f"{file}" if len(x) == 1 else f"{file}[{row}]"
-            one = (
-                {key: value[row] for key, value in outputs.items()}
-                if isinstance(outputs, dict)
-                else {"value": outputs[row]}
-            )
+        for row, (name, one) in enumerate(each_row(file, outputs, len(x))):
             if "embedding" in one:
                 embedded[name] = one["embedding"]
             if texts is not None:  # the answer is a text: a transcript, a translation
                 print(json.dumps({"file": name, "text": texts[row]}) if options.json else f"{name}: {texts[row]}")
                 continue
-            print(
-                as_json(name, one, data.classes, options.top)
-                if options.json
-                else as_text(name, one, data.classes, options.top)
-            )
+            print((as_json if options.json else as_text)(name, one, data.classes, options.top))
     for line in similarities(embedded, as_json=options.json):
         print(line)
     return 0
@@ -112,6 +106,36 @@ def by_weights(options: Options) -> int:
     return 0
 
 
+def by_export(options: Options) -> int:
+    """Predict for arrays and images with the function that `export` wrote, which executes no Python file."""
+    predict, signature = exported_function(options.run), read_json(options.run / "signature.json")
+    shape, classes = signature["input"]["shape"], signature["classes"]
+    for file in options.files:
+        if file.suffix == ".npz":
+            x = npz_inputs(file)
+        elif file.suffix == ".npy":
+            x = np.asarray(files.read_npy(file))
+        elif len(shape) == 4 and shape[-1] in (1, 3) and signature["input"]["dtype"] == "uint8":
+            x = files.read_image(file, size=(shape[1], shape[2]), channels=shape[-1])
+        else:
+            raise UserError(f"{file}: {options.run} takes npy or npz files of shape ({', '.join(map(str, shape))})")
+        x = x[None] if x.ndim == len(shape) - 1 else x
+        try:
+            outputs = predict(x)
+        except ValueError as error:
+            raise UserError(f"{file}: {error}") from None
+        for name, one in each_row(file, outputs, len(x)):
+            print((as_json if options.json else as_text)(name, one, classes, options.top))
+    return 0
+
+
+def each_row(file: Path, outputs: Any, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The name and the outputs of each example of a file."""
+    for row in range(rows):
+        one = {k: v[row] for k, v in outputs.items()} if isinstance(outputs, Mapping) else {"value": outputs[row]}
+        yield f"{file}" if rows == 1 else f"{file}[{row}]", one
+
+
 def instead(path: Path) -> str:
     """A hint for a path that is not a run folder."""
     if path.is_file():
@@ -122,10 +146,7 @@ def instead(path: Path) -> str:
 def read(file: Path, data: Any) -> np.ndarray:
     """The inputs in a file, `(n, ...)`: an npz with an array `x`, an npy, or what the data set of the run reads."""
     if file.suffix == ".npz":
-        arrays = files.read_npz(file)
-        if "x" not in arrays:
-            raise UserError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
-        x = arrays["x"]
+        x = npz_inputs(file)
     else:
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
@@ -133,6 +154,14 @@ def read(file: Path, data: Any) -> np.ndarray:
         for note in notes:
             print(f"note: {note.message}", file=sys.stderr)
     return as_rows(data.as_inputs(x), data.inputs())[0]
+
+
+def npz_inputs(file: Path) -> np.ndarray:
+    """The array `x` of an npz file."""
+    arrays = files.read_npz(file)
+    if "x" not in arrays:
+        raise UserError(f"{file}: has no array 'x'; it has {', '.join(arrays)}")
+    return arrays["x"]
 
 
 def as_json(name: str, one: dict[str, Any], classes: Sequence[str], top: int) -> str:

@@ -90,7 +90,7 @@ def replay(folder: Any, older: int, newer: int, plan: Mapping[str, Any], *, trus
     checkpoints = Checkpoints(folder.checkpoints, mode=exp.select[1])
     wanted = digest(checkpoints.restore(program.shapes, newer)[0])
     state, _, _ = checkpoints.restore(program.shapes, older)
-    recorded = [line for line in log.read(folder.folder) if older < line["step"] <= newer]
+    recorded = log.read(folder.folder, range(older + 1, newer + 1))
     limits = Limits(log_every=grid(recorded, exp.steps), stop_at=newer)
     with tempfile.TemporaryDirectory() as there:
         with log.MetricsLog(there, tensorboard=False) as again:

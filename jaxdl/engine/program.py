@@ -95,7 +95,7 @@ class Program(Traced):
     @cached_property
     def shapes(self) -> TrainState:
         """The shapes and shardings of the state, into which a checkpoint is restored."""
-        shapes = jax.eval_shape(self.each(self._init), self.traced)
+        shapes = jax.eval_shape(self.each_init(self._init), self.traced)
         if not self.plan.sharded:
             return shapes
         return jax.tree.map(
@@ -119,7 +119,7 @@ class Program(Traced):
         return self.functions[name]
 
     def _init_function(self) -> Compiled:
-        one = self.each(self._init)
+        one = self.each_init(self._init)
         return self.plan.compile(one, out=self.sharding(one, self.traced))
 
     def _chunk_function(self) -> Compiled:

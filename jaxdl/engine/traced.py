@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -110,6 +110,8 @@ class Traced:
         self.data = exp.data
         self.traced = {name: jax.ShapeDtypeStruct(np.shape(value), value.dtype) for name, value in knobs.items()}
         self.each = members or (lambda function, **_: function)
+        # jaxlib 0.10 waits for ever on a CPU where as many batched factorizations (orthogonal matrices) meet as it has cores
+        self.each_init = replace(members, mode="in turn") if members else self.each
         data = exp.data
         like = data.blank_source()
         held = jax.dtypes.canonicalize_dtype  # what jax holds of float64

@@ -213,15 +213,18 @@ def _affine(m: Any, y: Array) -> Array:
 class WeightNorm(nn.Module):
     """Weight normalization of a kernel, w = γ · v / |v|, with a learned length γ per output feature (the last axis).
 
-    γ is initially |v|, which does not change the kernel. Source: Salimans and Kingma 2016, arXiv:1602.07868.
+    γ is initially |v|, which does not change the kernel. For a column v of zeros w = v, so that it can still be trained.
+    Source: Salimans and Kingma 2016, arXiv:1602.07868.
     """
 
     @nn.compact
     def __call__(self, kernel: Kernel, *, train: bool) -> Kernel:
         del train
-        length = jnp.sqrt(jnp.square(kernel.astype(jnp.float32)).sum(tuple(range(kernel.ndim - 1))))
-        scale = self.param("scale", lambda key: lax.stop_gradient(length))
-        return kernel * jnp.broadcast_to((scale / length).astype(kernel.dtype), kernel.shape)
+        squares = jnp.square(kernel.astype(jnp.float32)).sum(tuple(range(kernel.ndim - 1)))
+        length = jnp.sqrt(jnp.where(squares > 0, squares, 1))
+        scale = self.param("scale", lambda key: lax.stop_gradient(jnp.where(squares > 0, length, 0)))
+        factor = jnp.where(squares > 0, scale / length, 1)
+        return kernel * jnp.broadcast_to(factor.astype(kernel.dtype), kernel.shape)
 
 
 class SpectralNorm(nn.Module):

@@ -53,7 +53,7 @@ READS_TOKENS = {
     Decoder: 1,
     EncoderDecoder: 2,
 }
-TENSORS, TOKENIZER = "weights.safetensors", "tokenizer.json"
+TENSORS, TOKENIZER, DESCRIPTION = "weights.safetensors", "tokenizer.json", "weights.json"
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,9 @@ def import_weights(
     if weights.preprocess is None and tokenizer.is_file():
         files.read_json(tokenizer)
         shutil.copyfile(tokenizer, out / TOKENIZER)
-    record["sha256"] = {name: file_digest(out / name) for name in (TENSORS, TOKENIZER) if (out / name).is_file()}
-    (out / "weights.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    digests = {name: file_digest(out / name) for name in (TENSORS, TOKENIZER) if (out / name).is_file()}
+    record["sha256"] = {**digests, DESCRIPTION: description_digest(record)}
+    (out / DESCRIPTION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Imported(name, model, weights, tokenizer_in(out))
 
 
@@ -248,9 +249,9 @@ def open_weights(folder: str | Path) -> Imported:
     have none and are not checked), and if the tensors do not fit the model.
     """
     folder = Path(folder)
-    if not (folder / "weights.json").is_file():
-        raise UserError(f"{folder} holds no weights.json: make it with import-weights")
-    file = folder / "weights.json"
+    file = folder / DESCRIPTION
+    if not file.is_file():
+        raise UserError(f"{folder} holds no {DESCRIPTION}: make it with import-weights")
     record = files.read_json(file)
     with files.reading(file):
         model = MODELS[record["name"]].build(**record["options"])
@@ -258,7 +259,11 @@ def open_weights(folder: str | Path) -> Imported:
         preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
         naming, digests = record["naming"], dict(record.get("sha256", {}))
     for name, digest in digests.items():
-        if (folder / name).is_file() and file_digest(folder / name) != digest:
+        if name == DESCRIPTION:
+            changed = description_digest(record) != digest
+        else:
+            changed = (folder / name).is_file() and file_digest(folder / name) != digest
+        if changed:
             raise UserError(f"{folder / name} is not the file that import-weights wrote: import the weights again")
     arrays = files.read_tensors(folder / TENSORS)
     with files.reading(file):
@@ -268,6 +273,12 @@ def open_weights(folder: str | Path) -> Imported:
         raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
     return Imported(record["name"], model, Weights(variables, naming, preprocess, labels), tokenizer_in(folder))
+
+
+def description_digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 of all that `weights.json` says but the digests themselves."""
+    kept = {name: value for name, value in record.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -99,19 +99,22 @@ class MetricsLog:
         self.close()
 
 
-def read(run: str | os.PathLike) -> list[Line]:
-    """The lines of a run folder (or of a `.jsonl` file), in order; a torn last line is left out."""
+def read(run: str | os.PathLike, steps: range | None = None) -> list[Line]:
+    """The lines of a run folder (or of a `.jsonl` file) in order, of some `steps` or of all; a torn last line is left out."""
     path = Path(run)
     path = path / LOG if path.is_dir() else path
     lines = []
-    texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, text in enumerate(texts, 1):
-        if not text or number == len(texts):  # the last line was not finished
-            continue
-        try:
-            lines.append({name: _number(value) for name, value in json.loads(text).items()})
-        except (ValueError, AttributeError):
-            raise UserError(f"{path}, line {number}: not a JSON object: {text[:60]!r}") from None
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if line == b"\n" or not line.endswith(b"\n"):  # the last line was not finished
+                continue
+            if steps is not None and (about := _about(line)) and about[1] not in steps:
+                continue
+            try:
+                text = line.decode(errors="replace")
+                lines.append({name: _number(value) for name, value in json.loads(text).items()})
+            except (ValueError, AttributeError):
+                raise UserError(f"{path}, line {number}: not a JSON object: {text[:60]!r}") from None
     return lines
 
 

@@ -8,6 +8,7 @@ from jaxdl.engine.parallel import Plan
 from jaxdl.engine.program import Program, program_of
 from jaxdl.engine.step import prepared_batch, rehearse
 from jaxdl.experiment import Experiment, ExperimentError
+from jaxdl.metrics.classification import MOST_CLASSES
 from jaxdl.setup import Setup
 from jaxdl.types import Task, TrainState, UserError
 
@@ -38,6 +39,15 @@ def rehearsed(setup: Setup, exp: Experiment) -> TrainState:
         if error.args[0] not in ("x", "y") or error.args[0] in names:
             raise
         raise ExperimentError(f"{exp.data.name or 'data'}: {missing_names(n for n in names if n != 'mask')}") from error
+    if exp.select[0] == "roc_auc":
+        predicted = Program(exp).predicted_shapes()
+        classes = (
+            predicted["probability"].shape[-1] if isinstance(predicted, dict) and "probability" in predicted else 0
+        )
+        if classes > MOST_CLASSES:
+            raise ExperimentError(
+                f"metric = 'roc_auc' is computed for at most {MOST_CLASSES:,} classes, the model has {classes:,}"
+            )
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         if leaf.size == 0:
             name = jax.tree_util.keystr(path, simple=True, separator="/")

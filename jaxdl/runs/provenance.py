@@ -56,12 +56,16 @@ def about(folder: RunFolder) -> dict[str, Any]:
 
 
 def check_recorded(folder: RunFolder, *, trust: bool = False) -> None:
-    """Raise UserError, naming the difference, if config.json was changed since the checkpoints were written.
+    """Raise UserError, naming the difference, if config.json was changed since the newest checkpoint was written.
 
-    With `trust` the difference is a note on standard error. Checkpoints of jaxdl 0.1 store nothing to compare and pass.
+    With `trust` the difference is a note on standard error. So is one to an older checkpoint: the run was resumed with `trust`
+    after it. Checkpoints of jaxdl 0.1 store nothing to compare and pass.
     """
     now = identity(folder.config)
-    for path in sorted((*folder.folder.glob("checkpoints/*/meta.json"), *folder.folder.glob("group-*/*/*/meta.json"))):
+    found = [*folder.folder.glob("checkpoints/[0-9]*/meta.json"), *folder.folder.glob("group-*/*/[0-9]*/meta.json")]
+    agreed: set[Path] = set()
+    for path in sorted(found, key=lambda path: (len(path.parent.name), path.parent.name), reverse=True):
+        place = path.parents[2 if "sweep" in folder.config else 1]
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             then, source = record["meta"].get("run"), record["meta"].get("source")
@@ -78,9 +82,10 @@ def check_recorded(folder: RunFolder, *, trust: bool = False) -> None:
             refuse(
                 f"{folder.folder / 'config.json'} was changed after step {record['step']} was saved: {'; '.join(changes)}. "
                 "Undo the change, or train a new run",
-                trust,
+                trust or place in agreed,
             )
             return
+        agreed.add(place)
 
 
 def check_copy(copy: Path, recorded: str | None, *, trust: bool = False) -> None:

@@ -240,8 +240,12 @@ def carry_out(config: Config, folder: folders.RunFolder, limits: Limits, *, quie
                 finished["seconds"] += time.perf_counter() - began
                 folders.write_synced(results, json.dumps(finished, indent=1, allow_nan=False) + "\n")
             before += one.exp.steps
+    data, parts = groups[0].exp.data, () if groups[0].exp.task.open_set else ("validation", "test")
+    notes = [f"note: {part}: {note}" for part in parts if part in data.splits for note in data.notes_on(part)]
+    for note in notes:
+        progress.say(note)
     from jaxdl.record.sweep_report import write_sweep_report  # brings matplotlib
 
     rows = [{"member": i, **points[i], **finished["rows"][str(i)]} for i in range(len(points))]
-    table, plots = write_sweep_report(folder, groups[0].exp.data, rows, histories(folder), lines, finished["seconds"])
+    table, plots = write_sweep_report(folder, data, rows, histories(folder), [*lines, *notes], finished["seconds"])
     return Sweep(folder.folder, "finished", rows, table, plots)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jaxdl.cli import export
+from jaxdl.cli import export, predict
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
 from jaxdl.types import UserError
@@ -50,6 +50,25 @@ def test_the_signature_says_what_it_takes(exported):
     assert (exported / "predict.stablehlo").read_bytes()[:4] == b"ML\xefR"  # MLIR bytecode
     with pytest.raises(ValueError, match=r"x has shape \(2, 7\), should be \(batch, 6\)"):
         export.load(exported)(np.zeros((2, 7)))
+
+
+def test_predict_takes_the_exported_folder(trained, exported, tiny, tmp_path, capsys):
+    x = tiny.rows(4, 2)["x"]
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x[0])
+    assert predict.run([str(exported), str(tmp_path / "x.npy"), str(tmp_path / "x.npz"), "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = [f"{tmp_path / 'x.npy'}[{row}]" for row in range(4)]
+    assert [one["file"] for one in found] == [*names, str(tmp_path / "x.npz")]
+    assert found[0]["top"][0][0] in ("a", "b", "c")
+    wanted = trained.predict(x)["probability"]
+    np.testing.assert_allclose([one["probability"] for one in found], [*wanted, wanted[0]], atol=1e-6)
+    np.save(tmp_path / "bad.npy", np.full((1, 6), np.nan))
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    for bad in ("bad.npy", "a.txt"):
+        with pytest.raises(UserError) as caught:
+            predict.run([str(exported), str(tmp_path / bad)])
+        assert str(tmp_path / bad) in str(caught.value)
 
 
 @pytest.mark.slow

@@ -93,6 +93,7 @@ def test_they_are_called_in_memory_too():
     assert CALLED[-1] == ("end", 12)
 
 
+@pytest.mark.slow
 def test_in_a_sweep_they_only_watch(tmp_path, unreported, capsys):
     seen = []
 

@@ -65,6 +65,7 @@ def test_a_resumed_run_is_the_run(tiny, tmp_path, undisturbed, stops):
     assert len(expected) == 1
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_a_signal_goes_on_the_same(tiny, tmp_path, undisturbed):
     def interrupt(line):
         if line["kind"] == "train" and line["step"] == 20:

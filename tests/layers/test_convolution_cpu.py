@@ -29,6 +29,7 @@ CASES = {
     "depthwise dilated": ((9, 11), (3, 3), (1, 1), ((1, 1), (4, 0)), (1, 2), 4, 4, 4),
     "depthwise stride 2, two each": ((9, 7), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 4, 4, 8),
     "smaller than its kernel": ((2, 2), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 4, 6),
+    "1x1 of a sequence": ((9,), (1,), (1,), ((0, 0),), (1,), 1, 3, 5),
     "1-D stride 3": ((12,), (5,), (3,), ((2, 2),), (1,), 1, 3, 5),
     "3-D": ((5, 4, 4), (3, 3, 3), (2, 1, 2), ((1, 1),) * 3, (1, 1, 1), 1, 2, 3),
 }
@@ -58,6 +59,7 @@ def close(a, b, rtol=1e-6):
 DEFAULT = (
     "3x3 stride 2",
     "1x1",
+    "1x1 of a sequence",
     "grouped dilated strided",
     "groups taken together in twos",
     "depthwise",

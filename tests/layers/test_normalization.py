@@ -245,6 +245,22 @@ def test_weight_norm_starts_as_the_kernel_and_then_has_length_scale():
     np.testing.assert_allclose(scaled, 2 * plain, rtol=1e-5)
 
 
+def test_weight_norm_of_a_column_of_zeros_is_zero_and_learns():
+    """The layer starts as it would without: w = v, and the gradient of a sum of weights is 1."""
+    kernel = np.array([[2, 0]] * 3, np.float32)
+
+    def run(kernel):
+        variables = WeightNorm().init(KEY, kernel, train=True)
+        apply = lambda k: WeightNorm().apply(variables, k, train=True)
+        return variables["params"]["scale"], apply(kernel), jax.grad(lambda k: apply(k).sum())(kernel)
+
+    scale, same, slope = one_program(run, kernel)
+    np.testing.assert_allclose(scale, [12**0.5, 0], rtol=1e-6)
+    np.testing.assert_allclose(same, kernel, rtol=1e-6)
+    # γ/|v| (I - v vᵀ/|v|²) 1 is 0 where v is a multiple of 1
+    np.testing.assert_allclose(slope, [[0, 1]] * 3, atol=1e-6)
+
+
 def test_spectral_norm_finds_the_largest_singular_value():
     x = data((1, 6, 6, 4))
     layer = Conv(8, kernel_map=partial(SpectralNorm, steps=1))
@@ -287,4 +303,5 @@ def test_spectral_norm_is_pytorchs(oracle):
 
 def test_group_norm_says_which_groups_divide():
     with pytest.raises(UserError, match=r"groups = 3 .*8"):
-        jax.eval_shape(GroupNorm(groups=3).init, KEY, data())
+        jax.eval_shape(GroupNorm(groups=3).init, KEY, data((2, 5, 3, 8)))
+    jax.eval_shape(GroupNorm(groups=4).init, KEY, data((2, 5, 3, 8)))  # which asks for nothing of the other axes

@@ -83,6 +83,7 @@ def run(tmp_path_factory):
     return train(tiny_nnx.config, run=tmp_path_factory.mktemp("nnx"), quiet=True)
 
 
+@pytest.mark.slow
 @pytest.mark.programs(40, "a run, paused and resumed")
 def test_a_resumed_run_is_the_run(run, tmp_path):
     """Dropout and batch statistics go on where they were."""

@@ -139,6 +139,7 @@ def test_a_network_of_images_learns(net):
     assert noisy[0] != noisy[1]  # dropout draws by the key
 
 
+@pytest.mark.slow
 def test_a_small_gpt_learns():
     x = np.random.default_rng(0).integers(0, 11, (4, 9)).astype(np.int32)
     batch = {"x": x[:, :-1], "y": x[:, 1:], "mask": np.ones(4, np.float32)}

@@ -202,6 +202,7 @@ BEAMED = [(name, alpha) for name in (*WRITERS, "t5_v1_1_small") for alpha in (0.
 QUICK = {("gpt2", 1.0)}
 
 
+@pytest.mark.programs(30, "a converted model's weights are placed one by one")
 @pytest.mark.parametrize(
     ("name", "alpha"),
     [pytest.param(*case, marks=pytest.mark.parity if case in QUICK else pytest.mark.night) for case in BEAMED],

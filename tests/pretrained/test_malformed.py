@@ -216,6 +216,25 @@ def test_ten_of_ten_flipped_bits_are_noticed(tmp_path, imported):
         assert "weights.safetensors" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"naming": "', '"naming": "x'),
+        ('"interpolation": "bilinear"', '"interpolation": "bicubic"'),
+        ('"classes": ', '"classes": 1'),
+    ],
+)
+def test_an_edit_of_the_description_is_noticed(tmp_path, imported, old, new):
+    shutil.copytree(imported, tmp_path / "w")
+    file = tmp_path / "w" / "weights.json"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        open_weights(tmp_path / "w")
+    assert str(file) in str(caught.value)
+
+
 @pytest.mark.programs(30, "each array of a file is put on the device by itself")
 def test_a_folder_of_an_earlier_version_has_no_digest_and_loads(tmp_path, imported):
     shutil.copytree(imported, tmp_path / "w")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxdl.record.log import DROPPED, LOG, MetricsLog, comparable, read, read_thinned
+from jaxdl.types import UserError
 
 
 def write(folder, steps, *, resume=None, end=True, tensorboard=False, at=0.0):
@@ -168,3 +169,12 @@ def test_a_log_of_a_million_lines_costs_seconds_and_little_memory(tmp_path):
     assert seconds < 10
     assert gigabytes < 0.5
     assert len((tmp_path / DROPPED).read_bytes().splitlines()) == 10
+
+
+def test_some_steps_are_read_without_parsing_the_others(tmp_path):
+    lines = [f'{{"kind": "train", "step": {step}, "loss": 0.5}}\n' for step in range(10)]
+    lines[2] = '{"kind": "train", "step": 2, "loss": not JSON}\n'
+    (tmp_path / LOG).write_text("".join(lines), encoding="utf-8")
+    assert [line["step"] for line in read(tmp_path, range(4, 8))] == [4, 5, 6, 7]
+    with pytest.raises(UserError, match="line 3"):
+        read(tmp_path, range(2, 8))

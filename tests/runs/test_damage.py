@@ -16,6 +16,7 @@ from jaxdl.record.run import open_run
 from jaxdl.runs import sweep as sweeps
 from jaxdl.setup import Setup
 from jaxdl.types import UserError
+from tests.tables import rows
 
 pytestmark = pytest.mark.programs(60, "whole trainings")
 
@@ -25,7 +26,11 @@ def copy(trained, tmp_path):
     return shutil.copytree(trained.folder, tmp_path / "run")
 
 
-@pytest.mark.parametrize("text", [None, "", '{"command": "x"', "[1]", '{"command": "x"}'], ids=str)
+@rows(
+    {str(text): text for text in (None, "", '{"command": "x"', "[1]", '{"command": "x"}')},
+    ["None", '{"command": "x"'],
+    "text",
+)
 def test_a_damaged_env_is_kept_and_written_anew_before_the_training(tiny, copy, text, unreported, capsys):
     (copy / "env.json").unlink() if text is None else (copy / "env.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"env\.json"):
@@ -38,7 +43,7 @@ def test_a_damaged_env_is_kept_and_written_anew_before_the_training(tiny, copy, 
         assert (copy / "env.json.damaged").read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("kept", [0, 3], ids=["emptied", "cut"])
+@rows({"emptied": 0, "cut": 3}, ["cut"], "kept")
 def test_a_log_that_was_cut_is_noticed_and_said(tiny, copy, kept, unreported, capsys):
     whole = (copy / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (copy / "metrics.jsonl").write_text("".join(whole[:kept]), encoding="utf-8")
@@ -56,7 +61,7 @@ def test_a_whole_log_is_not_accused(tiny, copy, unreported, capsys):
     assert "was cut" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("file", ["results.json", "group-0/stages.json"])
+@pytest.mark.parametrize("file", ["results.json", pytest.param("group-0/stages.json", marks=pytest.mark.slow)])
 def test_a_torn_file_of_a_sweep_is_made_again(tiny, tmp_path, file, unreported, capsys):
     done = sweep(tiny.config, {"seed": (0, 1)}, run=tmp_path, how="together", quiet=True, steps=6)
     torn = done.folder / file

@@ -95,6 +95,23 @@ def test_trust_is_a_note(written, capsys):
     assert "lr was 0.1, is now 0.2" in capsys.readouterr().err
 
 
+def test_after_a_resume_with_trust_only_the_newest_checkpoint_decides(written, capsys):
+    edit(written, '"lr": 0.1', '"lr": 0.2')
+    newer = written / "checkpoints" / "12"
+    newer.mkdir()
+    meta = {"run": identity({**CONFIG, "knobs": {**CONFIG["knobs"], "lr": 0.2}}), "source": CONFIG["source_hash"]}
+    (newer / "meta.json").write_text(json.dumps({"step": 12, "meta": meta}), encoding="utf-8")
+    write_manifest(newer)
+    check_recorded(open_run(written))
+    note = capsys.readouterr().err
+    assert note.startswith("note: ")
+    assert "step 7" in note
+    assert "lr was 0.1, is now 0.2" in note
+    edit(written, '"lr": 0.2', '"lr": 0.1')
+    with pytest.raises(UserError, match=r"step 12 .* lr was 0\.2, is now 0\.1"):
+        check_recorded(open_run(written))
+
+
 def test_a_damaged_record_accuses_nobody(written):
     edit(written, '"lr": 0.1', '"lr": 0.3', "checkpoints/7/meta.json")
     check_recorded(open_run(written))

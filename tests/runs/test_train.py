@@ -9,9 +9,10 @@ import pytest
 
 from jaxdl import Experiment, formats, load, sweep, train, trial
 from jaxdl.__main__ import main
+from jaxdl.data.source import InMemory
 from jaxdl.engine import compiled
 from jaxdl.engine.loop import Limits
-from jaxdl.engine.stopping import directions
+from jaxdl.engine.stopping import EarlyStopping, directions
 from jaxdl.experiment import RECORDED, ExperimentError
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw
@@ -160,3 +161,31 @@ def test_a_knob_of_a_reserved_name_is_refused_in_one_line(name, tmp_path, monkey
     assert main(["train", "mine.py"]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["mine.py"]
+
+
+def test_roc_auc_of_many_classes_is_refused_before_the_training(tmp_path):
+    def config(*, classes: int = 1001, seed: int = 0) -> Experiment:
+        rows = {"x": np.zeros((8, 3), np.float32), "y": np.arange(8, dtype=np.int32)}
+        task = Classification(MLP(features=(), classes=classes))
+        stop = EarlyStopping(metric="roc_auc")
+        return Experiment(InMemory({"train": rows, "validation": rows}, 4), task, adamw(0.1), 2, stop=stop, seed=seed)
+
+    for action in (
+        lambda: train(config, run=tmp_path, quiet=True),
+        lambda: sweep(config, {"seed": (0, 1)}, run=tmp_path),
+    ):
+        with pytest.raises(ExperimentError, match=r"roc_auc.* 1,000 .* 1,001"):
+            action()
+    assert not list(tmp_path.iterdir())
+    prepare(Setup.of(config, {"classes": 1000}))
+
+
+@pytest.mark.slow
+def test_a_sweep_notes_classes_that_training_never_saw(tmp_path, capfd):
+    def config(*, lr: float = 0.1, seed: int = 0) -> Experiment:
+        x, y = np.ones((8, 3), np.float32), np.arange(8, dtype=np.int32) % 2
+        data = InMemory({"train": {"x": x, "y": y}, "test": {"x": x, "y": y + 1}}, 4, classes=("ant", "bee", "cow"))
+        return Experiment(data, Classification(MLP(features=(), classes=3)), adamw(lr), 2, seed=seed)
+
+    sweep(config, {"seed": (0, 1)}, run=tmp_path, how="in turn", quiet=True)
+    assert "note: test: 4 of 8 examples are of a class never seen in training ('cow')" in capfd.readouterr().err

@@ -138,6 +138,7 @@ def test_two_translators_paraphrase():
     np.testing.assert_array_equal(changed, back[:, :4])
 
 
+@pytest.mark.slow
 def test_a_rewriter_draws_each_row_with_its_own_key(learned):
     """Another key, another paraphrase; a row's is the same wherever the row stands, so micro-batches change nothing."""
     made, weights = learned

@@ -26,7 +26,7 @@ from jaxdl.data import files, prepare, tfds
 from jaxdl.data.arrays import check_batch
 from jaxdl.data.image import folder
 from jaxdl.data.image.decoding import EvalRow, ImageFiles, Interpolation, Records, TrainRow, centre_crop
-from jaxdl.data.image.reader import open_image
+from jaxdl.data.image.reader import check_channels, open_image
 from jaxdl.data.splits import FRACTIONS, shared, split_rows
 from jaxdl.data.workers import Reader, together
 from jaxdl.types import Array, Batch, Data, UserError
@@ -119,10 +119,8 @@ class StreamedImages(Data):
         """The batches `start` … `stop`-1, each in the slot of its number modulo `window`; the other slots are zero."""
         if stop - start > self.window:
             raise UserError(f"window = {self.window}: this task draws {stop - start} batches a step; give it as many")
-        row = TrainRow(
-            self.records["train"], seed, self.image, self.scale, self.ratio, self.interpolation, f"{self.name}, train"
-        )
-        reader = self._reader(("train", seed), row)
+        name, window = f"{self.name}, train", (self.scale, self.ratio, self.interpolation)
+        reader = self._reader(("train", seed), TrainRow(self.records["train"], seed, self.image, *window, name))
         found = self._blank(self.window)
         for draw in range(start, stop):
             for key, value in reader.read(draw).items():
@@ -141,10 +139,8 @@ class StreamedImages(Data):
     def eval_sources(self, split: str) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
         """(1, one batch) after another; what is read ahead at the end is the beginning of the next evaluation."""
         count = -(-self.size(split) // self.batch)
-        row = EvalRow(
-            self.records[split], self.batch, self.resize, self.eval_image, self.interpolation, f"{self.name}, {split}"
-        )
-        reader = self._reader(split, row)
+        name, sizes = f"{self.name}, {split}", (self.batch, self.resize, self.eval_image)
+        reader = self._reader(split, EvalRow(self.records[split], *sizes, self.interpolation, name))
         first = -(-reader.next // count) * count
         for number in range(first, first + count):
             yield 1, {key: value[None] for key, value in reader.read(number).items()}
@@ -154,9 +150,21 @@ class StreamedImages(Data):
         return {key: source[key][index] for key in ("x", "y", "mask")}
 
     def read(self, path: str | Path) -> dict[str, np.ndarray]:
-        """One image file for predictions, cut as in evaluation: {"x": (1, eval_image, eval_image, 3)}."""
-        image = open_image(path)
-        return {"x": centre_crop(image, self.resize, self.eval_image, self.interpolation)[None]}
+        """One image file, or an npy file of images of any size, cut as in evaluation: {"x": (n, eval_image, eval_image, 3)}."""
+        given = [path]
+        if Path(path).suffix == ".npy":
+            x = np.asarray(files.read_npy(path))
+            if x.ndim > 2:
+                check_channels(x.shape, str(path))
+            given = [x] if x.ndim == 2 or (x.ndim == 3 and x.shape[-1] in (1, 3, 4)) else list(x)
+        cut = [
+            centre_crop(open_image(x, name=str(path)), self.resize, self.eval_image, self.interpolation) for x in given
+        ]
+        return {"x": np.stack(cut)}
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """The images in several files, so that `run.predict("a.png")` works."""
+        return np.concatenate([self.read(path)["x"] for path in texts])
 
     def _reader(self, key: Any, row: Any) -> Reader:
         if key not in self.readers:
@@ -182,9 +190,6 @@ class Sources(Sequence):
 
     def __getitem__(self, index: Any) -> Any:
         return self.records[index][0]
-
-
-# -- sets -------------------------------------------------------------------------------------------------------------
 
 
 def worker_count(workers: int | None, batch_bytes: int) -> int:
@@ -241,9 +246,7 @@ def prepared_images(
 def imagenet(*, folder: str | None = None, **options: Any) -> StreamedImages:
     """ImageNet-1k, 1,281,167 photographs of 1,000 classes. Source: Russakovsky et al. 2015, arXiv:1409.0575.
 
-    Args:
-        folder: where `train` and `val` lie, with a folder for each class; None: tensorflow-datasets' `imagenet2012`.
-        options: see `streamed`.
+    From a folder as of `streamed`, which has the other arguments; None: tensorflow-datasets' `imagenet2012`.
     """
     return streamed(folder, **options) if folder else prepared_images("imagenet2012", **options)
 
@@ -251,9 +254,7 @@ def imagenet(*, folder: str | None = None, **options: Any) -> StreamedImages:
 def imagenette(*, folder: str | None = None, **options: Any) -> StreamedImages:
     """Ten easy classes of ImageNet, 13,394 photographs. Source: Howard, github.com/fastai/imagenette.
 
-    Args:
-        folder: where `train` and `val` of an unpacked archive lie; None: tensorflow-datasets' `imagenette/320px-v2`.
-        options: see `streamed`.
+    From a folder, the unpacked archive, as of `streamed`; None: tensorflow-datasets' `imagenette/320px-v2`.
     """
     return streamed(folder, **options) if folder else prepared_images("imagenette/320px-v2", **options)
 

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from jaxdl.data.table.delimited import empty_lines
 from jaxdl.data.table.encoder import TableEncoder, doubtful, offset_of
 from jaxdl.data.table.named import has_names, table_cells
 from jaxdl.data.table.notation import parsed_number
-from jaxdl.data.table.stamps import as_days
+from jaxdl.data.table.stamps import Place, as_days, at_row
 from jaxdl.data.text.tokenizers import home
 from jaxdl.types import UserError
 
@@ -97,10 +97,12 @@ class Table(InMemory):
         return (*super().notes_on(split), *self.unseen.get(split, ()))
 
 
-def with_days(cells: Mapping[str, np.ndarray], dates: Mapping[str, str], *, source: str) -> dict[str, np.ndarray]:
+def with_days(
+    cells: Mapping[str, np.ndarray], dates: Mapping[str, str], *, source: str, place: Place = at_row
+) -> dict[str, np.ndarray]:
     """The columns, those of `dates` as days since 1970."""
-    days = {n: as_days(cells[n], form, source=f"{source}, column {n!r}") for n, form in dates.items() if n in cells}
-    return {**cells, **days}
+    found = {name: form for name, form in dates.items() if name in cells}
+    return {**cells, **{n: as_days(cells[n], f, source=f"{source}, {n!r}", place=place) for n, f in found.items()}}
 
 
 def assemble(cells, y, rows, encoder, *, batch, name, source, classes, target, split, **rest) -> Table:
@@ -156,7 +158,7 @@ def of_cells(
     dates: Mapping[str, str] | None = None,
     rows: Mapping[str, Int[np.ndarray, "part"]] | None = None,
     split: str = "",
-    place: Callable[[int], str] = lambda row: f"row {row}",
+    place: Place = at_row,
     **rest: Any,
 ) -> Table:
     """A data set from columns of numbers (float64, NaN is missing) and of names ("" is missing); see `csv`.
@@ -164,7 +166,7 @@ def of_cells(
     `rows` are those of each split, with `split`, a sentence on them; None: they are drawn. `place` says where a row stands.
     """
     dates = dict(dates or {})
-    cells = with_days(cells, dates, source=source)
+    cells = with_days(cells, dates, source=source, place=place)
     y = cells[target]
     inputs = {column: values for column, values in cells.items() if column != target}
     if not inputs:
@@ -211,11 +213,12 @@ def check_words(cells: Mapping[str, np.ndarray], target: str, kind: str, known: 
     if home() is not None:
         return
     words = {column: values for column, values in cells.items() if values.dtype.kind != "f" and column not in known}
-    problems = {column: doubtful(values) for column, values in words.items()}
-    if (what := problems.pop(target, "")) and (kind == "auto" or "once" in what):
-        raise UserError(f"{source}: the target {target!r} {what}: these are hardly classes")
-    if found := [f"column {column!r} {what}" for column, what in problems.items() if what]:
-        raise UserError(f"{source}: {'; '.join(found)}: leave such columns out, or list them as categorical")
+    problems = {c: what for c, v in words.items() if (what := doubtful(v, notation=c != target or kind == "auto"))}
+    if target in problems:
+        raise UserError(f"{source}: the target {target!r} {problems[target]}: these are hardly classes")
+    if problems:
+        found = "; ".join(f"column {column!r} {what}" for column, what in problems.items())
+        raise UserError(f"{source}: {found}: leave such columns out (ignore, x), or list them as categorical")
 
 
 def _order(name: str) -> tuple[float, str]:

@@ -20,7 +20,7 @@ def csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a file, its header among them, with the line where each ends; empty lines are left out."""
     line, limit = 0, csv.field_size_limit(2**31 - 1)
     try:
-        with _opened(path) as file:
+        with _opened(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             width = None
             for row in reader:
@@ -35,13 +35,13 @@ def csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(limit)
 
 
-def _opened(path: Path) -> Any:
-    opened = gzip.open if path.suffix == ".gz" else open
-    return opened(path, "rt", newline="", encoding="utf-8-sig")
+def _opened(path: Path, mode: str = "rt", **options: Any) -> Any:
+    return (gzip.open if path.suffix == ".gz" else open)(path, mode, **options)
 
 
 def count_of(path: Path, mark: bytes) -> int:
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+    """How often a mark stands in a file."""
+    with _opened(path, "rb") as file:
         return sum(block.count(mark) for block in iter(lambda: file.read(CHUNK), b""))
 
 
@@ -54,13 +54,13 @@ def line_of(path: str | Path, row: int, delimiter: str | None = None) -> int:
 def empty_lines(path: str | Path, delimiter: str | None = None) -> list[int]:
     """The numbers of the empty lines between the rows of a file."""
     path = existing(path)
-    with path.open("rb") as file:
+    with _opened(path, "rb") as file:
         blank, tail = False, b"x"
         while not blank and (block := file.read(CHUNK)):
             blank, tail = re.search(rb"\n[ \t\r]*\n", tail + block) is not None, block[-64:]
     if not blank:
         return []
-    with _opened(path) as file:
+    with _opened(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=delimiter or found_delimiter(path))
         lines = [(reader.line_num, len(row) > 1 or any(cell.strip() for cell in row)) for row in reader]
     last = max((line for line, filled in lines if filled), default=0)

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxdl.data.arrays import check_device
+from jaxdl.data.arrays import FEW, check_device
 from jaxdl.data.table.csv import MISSING
 from jaxdl.data.table.notation import notation_of
 from jaxdl.types import UserError
 
 SHOWN = 5
 """Unseen categories that a note lists by name."""
-FEW = 10
-"""Categories that a column may always have, however rare they are."""
 DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?([ T].*)?|\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})( .*)?")
 
 
@@ -120,17 +118,17 @@ def offset_of(values: Float[np.ndarray, "n"]) -> float:
     return median if apart > merged else 0.0
 
 
-def doubtful(cells: np.ndarray) -> str:
-    """Why strings are hardly categories (numbers in another notation, dates, identifiers), three of them, and what to do.
+def doubtful(cells: np.ndarray, *, notation: bool = True) -> str:
+    """Why strings are hardly categories, three of them, and what to do; "" where they may be categories.
 
-    "" where they may be categories.
+    Most of them occur once (names, identifiers); with `notation` also dates, and numbers in another notation.
     """
     counts = Counter(cell for cell in cells.tolist() if cell)
     once = sum(count == 1 for count in counts.values())
     listed = ", ".join(map(repr, sorted(counts)[:3]))
-    if hint := notation_of(counts):
+    if notation and (hint := notation_of(counts)):
         return f"holds {listed}, {hint}"
-    if counts and all(map(DATE.fullmatch, counts)):
+    if notation and counts and all(map(DATE.fullmatch, counts)):
         return f"holds {listed}, dates: dates = makes numbers of them"
     if len(counts) > FEW and 2 * once > len(counts):
         return f"holds {len(counts)} different strings, {once} of them once ({listed})"

@@ -24,7 +24,8 @@ from jaxdl.data.order import rows_of_step
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import FRACTIONS, borders
 from jaxdl.data.table.csv import read_csv
-from jaxdl.data.table.stamps import check_time
+from jaxdl.data.table.delimited import line_of
+from jaxdl.data.table.stamps import Place, check_time
 from jaxdl.types import Batch, UserError
 
 Fill = Literal["previous"] | None
@@ -81,7 +82,11 @@ class SeriesWindows(InMemory):
         """The last `lookback` rows of a CSV file with the columns of this set: what comes behind them is the forecast."""
         table = timed(path, self.time, self.columns, self.format)
         values = filled(
-            chosen_columns(table, self.columns, source=str(path)), self.columns, self.fill, source=str(path)
+            chosen_columns(table, self.columns, source=str(path)),
+            self.columns,
+            self.fill,
+            source=str(path),
+            place=counted_rows(path),
         )
         if len(values) < self.lookback:
             raise UserError(f"{path}: has {len(values)} rows, the model reads {self.lookback}")
@@ -198,7 +203,9 @@ def _csv(path, stamp, lookback, horizon, batch, columns, targets, time, parts, f
         raise UserError(f"{path}: has no column of numbers")
     targets = tuple(dict.fromkeys(targets))
     names = tuple(dict.fromkeys((*targets, *names)))
-    values = chosen_columns(table, names, source=str(path))
+    values = filled(
+        chosen_columns(table, names, source=str(path)), names, fill, source=path.name, place=counted_rows(path)
+    )
     options = dict(lookback=lookback, horizon=horizon, batch=batch, parts=parts, fill=fill)
     data = windows(values, columns=names, targets=len(targets) or None, name=path.name, **options)
     return replace(data, time=time, format=dict(form))
@@ -228,7 +235,14 @@ def chosen_columns(
     return np.stack([table[name] for name in names], -1)
 
 
-def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: str) -> np.ndarray:
+def filled(
+    values: np.ndarray,
+    columns: Sequence[str],
+    fill: Fill,
+    *,
+    source: str,
+    place: Place = lambda row: f"row {row + 1}",
+) -> np.ndarray:
     """The values without gaps: an error names the first row (counted from 1) that misses one, or it is filled as asked."""
     if fill not in (None, "previous"):
         raise UserError(f"fill = {fill!r} is not 'previous' or None")
@@ -243,8 +257,10 @@ def filled(values: np.ndarray, columns: Sequence[str], fill: Fill, *, source: st
     hint = "fill = 'previous' repeats the value before"
     if last[row, column] < 0:
         hint = "there is nothing before it to fill in: "
-        hint += f"begin the file at row {begun.argmax() + 1}" if begun.any() else "leave out columns without any value"
-    raise UserError(f"{source}: row {row + 1} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
+        hint += (
+            f"begin the file at {place(int(begun.argmax()))}" if begun.any() else "leave out columns without any value"
+        )
+    raise UserError(f"{source}: {place(row)} has no value in {columns[column]!r} ({bad.sum()} gaps in all): {hint}")
 
 
 def timed(
@@ -255,6 +271,13 @@ def timed(
     table = read_csv(path, columns=some, **form)
     if time is not None:
         check_time(
-            chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0], source=f"{path}, column {time!r}"
+            chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0],
+            source=f"{path}, column {time!r}",
+            place=counted_rows(path),
         )
     return table
+
+
+def counted_rows(path: str | Path) -> Place:
+    """The rows of a CSV file counted from 1, its empty lines among them."""
+    return lambda row: f"row {line_of(path, int(row) + 1) - 1}"

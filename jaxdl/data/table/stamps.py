@@ -1,5 +1,6 @@
 """Stamps of a series: dates or numbers that must advance by one and the same step."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,15 @@ from jaxtyping import Bool, Float
 from jaxdl.data.table.csv import MISSING
 from jaxdl.types import UserError
 
+Place = Callable[[int], str]
+"""Where a row stands, counted from 0."""
 
-def check_time(stamps: np.ndarray, *, source: str) -> None:
+
+def at_row(row: int) -> str:
+    return f"row {row}"
+
+
+def check_time(stamps: np.ndarray, *, source: str, place: Place = lambda row: f"row {row + 1}") -> None:
     """ValueError unless dates or numbers advance by one and the same step; it names the first row that does not.
 
     A step of dates may be a number of calendar months (a year is 12), whatever their lengths: from the 1st to the 1st, or from
@@ -25,7 +33,7 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
     numbers = stamps.dtype.kind == "f"
     none = np.isnan(stamps) if numbers else np.isin(np.char.lower(stamps.astype(str)), ("", "nat"))
     if none.any():
-        raise UserError(f"{source}: row {none.argmax() + 1} has none")
+        raise UserError(f"{source}: {place(int(none.argmax()))} has none")
     try:
         times = stamps.astype(np.float64) if numbers else np.array(stamps.tolist(), "datetime64")
     except ValueError:
@@ -36,14 +44,14 @@ def check_time(stamps: np.ndarray, *, source: str) -> None:
     step, odd = min(steady(times), key=lambda found: found[1].sum())  # what most rows follow is the rule
     if odd.any():
         row = int(np.argmax(odd))
-        where = f"from row {row + 1} ({stamps[row]}) to row {row + 2} ({stamps[row + 1]}) it does not advance"
+        where = f"from {place(row)} ({stamps[row]}) to {place(row + 1)} ({stamps[row + 1]}) it does not advance"
         if step <= 0 * step:
             raise UserError(f"{source}: {where}: rows stand in the order of time, the oldest first")
         step = step if times.dtype.kind == "M" else f"{step:.6g}"
         raise UserError(f"{source}: {where} by {step}: rows are missing, repeated or out of order")
 
 
-def as_days(cells: Any, form: str = "", *, source: str) -> Float[np.ndarray, "n"]:
+def as_days(cells: Any, form: str = "", *, source: str, place: Place = at_row) -> Float[np.ndarray, "n"]:
     """Dates as days since 1970-01-01 00:00 (UTC where they name their offset), NaN where one is missing.
 
     `cells` are strings in a format of `strptime` (""; ISO 8601), dates of Python or NumPy.
@@ -73,7 +81,7 @@ def as_days(cells: Any, form: str = "", *, source: str) -> Float[np.ndarray, "n"
             known[cell] = (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
         except (ValueError, TypeError, AttributeError):
             wanted = f"of the form {form!r}" if form else "like 2024-12-31 or 2024-12-31 13:00"
-            raise UserError(f"{source}: {str(cell)!r} of row {row} is not a date {wanted}") from None
+            raise UserError(f"{source}: {str(cell)!r} of {place(row)} is not a date {wanted}") from None
     return np.array([known[cell] for cell in cells.tolist()], np.float64)
 
 

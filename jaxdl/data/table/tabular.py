@@ -108,14 +108,14 @@ def csv(
         if isinstance(names, str):
             raise UserError(f"{name} = {names!r} must be a list of columns: [{names!r}]")
     stamp = path.stat().st_mtime_ns, path.stat().st_size, home()  # a file that was edited is read again
-    form = tuple({"delimiter": delimiter or found_delimiter(path), "decimal": decimal, "thousands": thousands}.items())
+    form = tuple({"delimiter": delimiter, "decimal": decimal, "thousands": thousands}.items())
     days = tuple((dates if isinstance(dates, Mapping) else dict.fromkeys(dates, "")).items())
     return _csv(path, stamp, target, batch, kind, tuple(categorical), tuple(ignore), days, encode == "codes", form)
 
 
 @cache
 def _csv(path, stamp, target, batch, kind, categorical, ignore, dates, codes, form) -> Table:
-    delimiter, dates = dict(form)["delimiter"], dict(dates)
+    delimiter, dates = dict(form)["delimiter"] or found_delimiter(path), dict(dates)
     head = header_of(path, delimiter)
     for name in (*categorical, *ignore, *dates):
         if name not in head:

@@ -22,6 +22,7 @@ from jaxdl.data import files
 from jaxdl.data.source import InMemory
 from jaxdl.data.splits import split
 from jaxdl.data.table.csv import read_csv
+from jaxdl.data.table.delimited import line_of
 from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, named, summary
 from jaxdl.data.walker import list_files, one_folder_a_class, tell
 from jaxdl.types import UserError
@@ -227,7 +228,9 @@ def read_table(
 def cells_of(table: Mapping[str, np.ndarray], column: str, path: str | Path) -> list[str]:
     """A column in which no cell is empty; ValueError where one is."""
     if len(empty := np.flatnonzero(table[column] == "")):
-        what = f"{len(empty)} rows have no {column!r}, the first is row {empty[0] + 1}"
+        csv = Path(path).suffix.lower() == ".csv"
+        first = line_of(path, int(empty[0]) + 1) - 1 if csv else empty[0] + 1  # empty lines are counted
+        what = f"{len(empty)} rows have no {column!r}, the first is row {first}"
         raise UserError(f"{path}: {what} (nothing, or a mark of nothing such as NA, stands there)")
     return table[column].tolist()
 

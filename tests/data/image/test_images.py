@@ -10,6 +10,7 @@ from PIL import Image
 
 from jaxdl.data.image import decoding, images
 from jaxdl.data.order import rows_of_step
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 ROOT = Path(__file__).parents[3]
@@ -154,6 +155,20 @@ def test_a_file_is_read_as_evaluation_reads_it(painted):
         assert Path(path).parent.name == CLASSES[label]
         np.testing.assert_array_equal(data.read(path)["x"][0], source["x"][0, i])
     assert data.inputs().shape == (6, 8, 8, 3)
+
+
+def test_an_array_is_cut_as_a_file_is(painted, tmp_path):
+    data = streamed(painted, batch=6)
+    path = data.records["validation"][0][0]
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    deep = pixels.astype(np.uint16) * 257
+    for array in (pixels, deep, deep[None], pixels / 255):
+        np.save(tmp_path / "a.npy", array)
+        np.testing.assert_array_equal(data.read(tmp_path / "a.npy")["x"], data.encode([path]))
+    np.save(tmp_path / "a.npy", pixels.transpose(2, 0, 1))
+    with pytest.raises(UserError, match=r"transpose\(1, 2, 0\)"):
+        data.read(tmp_path / "a.npy")
 
 
 def test_an_evaluation_that_was_broken_off(painted):

@@ -142,6 +142,22 @@ def test_a_file_for_a_prediction_must_advance_as_well(tmp_path):
     assert series.csv(table(tmp_path, days(30)), **OPTIONS).read(gap)["x"].shape == (1, 4, 2), "no time, no check"
 
 
+def test_empty_lines_are_counted_as_rows(tmp_path):
+    path = table(tmp_path, [*days(5), "", *days(9)[6:]])
+    with pytest.raises(ValueError, match=r"from row 5 \(2020-01-05\) to row 7 \(2020-01-07\)"):
+        series.csv(path, time="day", **OPTIONS)
+    path = table(tmp_path, [*days(5), "", "2020-01-06,,3", *days(30)[6:]])
+    with pytest.raises(ValueError, match=r"row 7 has no value in 'a'"):
+        series.csv(path, time="day", **OPTIONS)
+
+
+def test_another_notation_and_a_column_that_nobody_asked_for(tmp_path):
+    path = table(tmp_path, [f"{i};{i},5;{'x' if i == 3 else i}" for i in range(60)], head="t;v;note")
+    data = series.csv(path, lookback=2, horizon=1, batch=2, columns=("v",), decimal=",", time="t")
+    np.testing.assert_array_equal(data.splits["train"]["x"][0, :, 0], [0.5, 1.5])
+    np.testing.assert_array_equal(data.read(path)["x"][0, :, 0], [58.5, 59.5])
+
+
 STEADY = {
     "tenths": [0.0, 0.1, 0.2, 0.3, 0.4, 0.1 + 0.4, 0.6],  # 0.3 - 0.2 is not 0.1 in binary
     "tenths of a second since 1970": (1.6e9 + np.arange(40) / 10).tolist(),

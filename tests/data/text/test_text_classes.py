@@ -215,7 +215,7 @@ def test_other_wrong_requests_are_one_line(tmp_path):
     (tmp_path / "table.csv").write_text("label,review\na,b\n", encoding="utf-8")
     with pytest.raises(ValueError, match="has no column 'text'"):
         text_classes.file(tmp_path / "table.csv", batch=2)
-    for rows, column, row in (("a,b\na,\n", "text", 2), ("a,b\n\n,c\nb,NA\n", "label", 2)):
+    for rows, column, row in (("a,b\na,\n", "text", 2), ("a,b\n\n,c\nb,NA\n", "label", 3)):
         (tmp_path / "gaps.csv").write_text(f"label,text\n{rows}", encoding="utf-8")
         with pytest.raises(ValueError, match=rf"gaps.csv: 1 rows have no '{column}', the first is row {row} "):
             text_classes.file(tmp_path / "gaps.csv", batch=2)

@@ -59,7 +59,9 @@ def test_a_step_is_a_function_of_seed_and_number(corpus):
     count = data.size("train") // 3
     batches = steps(data, 7, 0, count)
     starts = np.stack([data.starts(7, draw) for draw in range(count)])
-    edges = np.cumsum([shard["tokens"] for shard in json.loads((corpus / "manifest.json").read_text())["shards"]][:2])
+    edges = np.cumsum(
+        [shard["tokens"] for shard in json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))["shards"]][:2]
+    )
     assert ((starts[..., None] < edges) & (starts[..., None] + CONTEXT >= edges)).any(), "a window passes a border"
     for draw, batch in enumerate(batches):
         wanted = tokens[starts[draw][:, None] + np.arange(CONTEXT + 1)]
@@ -112,7 +114,7 @@ def test_evaluation_reads_every_target_once_in_order(batch, corpus):
     assert np.concatenate([b["y"][v] for b, v in zip(batches, valid, strict=True)]).tolist() == tokens[1:].tolist()
     assert np.concatenate([b["x"][v] for b, v in zip(batches, valid, strict=True)]).tolist() == tokens[:-1].tolist()
     assert sum(b["mask"].sum() for b in batches) == data.size("validation")
-    splits = json.loads((corpus / "manifest.json").read_text())["splits"]["validation"]
+    splits = json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))["splits"]["validation"]
     counted = sum((b["characters"] * b["mask"]).sum() for b in batches)
     np.testing.assert_allclose(counted, (len(tokens) - 1) * splits["characters"] / splits["tokens"], rtol=1e-6)
 
