@@ -3,6 +3,9 @@
 Importing this is light: no backend starts, and nothing heavy is loaded until it is used.
 """
 
+import signal
+import sys
+from types import TracebackType
 from typing import Any
 
 from jaxdl.moved import install as install_old_names
@@ -22,6 +25,24 @@ _LAZY = {
 __all__ = ["Experiment", "Setup", "configure", "load", "main", "sweep", "train", "trial"]
 
 install_old_names()
+_shown = sys.excepthook
+
+
+def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End a script by Ctrl-C without a traceback while it imports modules, which takes seconds. The exit code is 130."""
+    importing, at, first = False, trace, error
+    while at is not None:
+        importing, at = importing or at.tb_frame.f_code.co_filename.startswith("<frozen importlib"), at.tb_next
+    while (before := first.__cause__ or first.__context__) is not None:  # extension modules raise ImportError from it
+        first = before
+    if importing and isinstance(first, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    _shown(kind, error, trace)
+
+
+sys.excepthook = _ended
 
 
 def __getattr__(name: str) -> Any:

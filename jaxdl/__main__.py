@@ -11,23 +11,23 @@ COMMANDS = {
     "train": "train an experiment, or resume a run",
     "evaluate": "compute the metrics of a run on a split",
     "predict": "predict for files with a run or imported weights",
-    "generate": "continue a prompt with a language model; draw examples from a GAN or a VAE",
+    "generate": "continue a text with a language model; draw from a GAN or a VAE",
     "compare": "tabulate and plot the metrics of several runs, over seeds",
-    "record": "measure an experiment over seeds, into the ledger results/",
-    "sweep": "train many seeds and settings in one program: a table, curves, a heat map",
-    "claims": "list the claims of the cheat sheet with their measured verdicts, or run one again",
-    "summary": "show layers, shapes, parameters, multiply-adds and memory of a model",
-    "lr-find": "suggest a learning rate from a short ramp of the training step, with a plot",
+    "sweep": "train many seeds and settings in one program; tabulate, plot",
+    "record": "measure an experiment over seeds, into the ledger",
+    "claims": "list the claims of the cheat sheet with measured verdicts",
+    "summary": "show layers, parameters, multiply-adds and memory of a model",
+    "lr-find": "suggest a learning rate from a short ramp, with a plot",
     "show-augment": "draw training examples before and after augmentation",
-    "compile": "compile a training without running it: FLOPs, memory, communication",
-    "verify": "check the files of a run, and that training a part again gives the same bits",
-    "export": "write the prediction function of a run as StableHLO and safetensors",
-    "tokenize": "write a corpus as token shards, which language models read while they train",
+    "compile": "compile a training without running it; show FLOPs, memory",
+    "verify": "check the files of a run; train a part again, compare the bits",
+    "export": "write the prediction function as StableHLO and safetensors",
+    "tokenize": "write a corpus as token shards, which language models read",
     "list": "list the experiments",
-    "models": "list the named models: parameters, multiply-adds, input size, source",
+    "models": "list the named models with parameters and multiply-adds",
     "import-weights": "convert PyTorch weights of a named model",
     "new": "write a starting file for an experiment of your own",
-    "doctor": "show versions, devices, caches, and what is missing for which extra",
+    "doctor": "show versions, devices, caches, and what each extra lacks",
 }
 
 
@@ -37,10 +37,10 @@ def main(args: Sequence[str]) -> int:
         for name, text in COMMANDS.items():
             print(f"  {name:<15}{text}")
         print(
-            "\n`python -m jaxdl COMMAND --help` shows the flags of a command. An experiment is given by its name or its file:\n"
-            "    python -m jaxdl train digits_cnn\n\n"
-            "evaluate, predict, generate, export, verify and --resume execute the copy of the experiment file in a run folder.\n"
-            "Of a run of somebody else, use the files that `export` writes."
+            "\n`python -m jaxdl COMMAND --help` shows the flags of a command.\n"
+            "An experiment is given by its name or its file:\n\n    python -m jaxdl train digits_cnn\n\n"
+            "evaluate, predict, generate, export, verify and --resume execute the copy of\n"
+            "the experiment file in a run folder. Of a run of somebody else, use the files\nthat `export` writes."
         )
         return 0 if args else 2
     if args[0] in ("-V", "--version"):
@@ -77,6 +77,8 @@ def ended_by_ctrl_c() -> Iterator[None]:
 
 def run() -> None:
     """The console script."""
+    if hasattr(signal, "SIGPIPE") and (len(sys.argv) < 2 or sys.argv[1].startswith("-")):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # help may be cut by `| head`; commands have `guarded`
     sys.exit(main(sys.argv[1:]))
 
 

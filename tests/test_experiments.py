@@ -304,3 +304,14 @@ def test_trains_for_two_steps(path, small):
 def test_there_are_experiments():
     names = {path.stem for path in EXPERIMENTS}
     assert {"mnist_mlp", "mnist_cnn", *TRACED, *TRAINED, *LARGE, *SMALL, *FILES} <= names
+
+
+@pytest.mark.parametrize("path", [p for p in EXPERIMENTS if p.stem.startswith("fashion_mnist")], ids=lambda p: p.stem)
+def test_fashion_mnist_needs_no_folder(path):
+    """10,000 training images are bundled, of which 1,000 are for validation."""
+    data = load_config(path)().data
+    assert {part: arrays["x"].shape for part, arrays in data.splits.items()} == {
+        "train": (9000, 28, 28, 1),
+        "validation": (1000, 28, 28, 1),
+        "test": (2000, 28, 28, 1),
+    }

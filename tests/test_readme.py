@@ -101,3 +101,31 @@ def test_every_entry_of_the_cheat_sheet_names_files_that_exist() -> None:
 def test_the_table_of_experiments_is_complete() -> None:
     files = {path.stem for path in (ROOT / "experiments").glob("*.py") if not path.name.startswith("_")}
     assert files == {name for name in files if f"experiments/{name}.py" in README}
+
+
+def test_the_lines_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each makes a data set of the rows that it is given, in batches of 32."""
+    from PIL import Image
+
+    section = README.split("## Your own\n", 1)[1].split("\n## ", 1)[0]
+    block = re.search(r"```python\n(.*?)```", section, re.S)[1]
+    random = np.random.default_rng(0)
+    rows = [{"age": float(n), "bought": ("no", "yes")[n % 2]} for n in range(100)]
+    (tmp_path / "customers.csv").write_text(
+        "\n".join(["age,bought", *(f"{row['age']},{row['bought']}" for row in rows)]), encoding="utf-8"
+    )
+    for n in range(60):
+        file = tmp_path / "photos" / ("cat", "dog")[n % 2] / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(file)
+    x, y = random.normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2
+    names = {"frame": rows, "x": x, "y": y, "x2": x, "y2": y}
+    monkeypatch.chdir(tmp_path)
+    imports, _, lines = block.partition("\n\n")
+    exec(imports, names)
+    sizes = []
+    for line in lines.strip().splitlines():
+        exec(line, names)
+        sizes.append(sum(len(split["y"]) for split in names["data"].splits.values()))
+        assert names["data"].batch == 32
+    assert sizes == [100, 60, 100, 80]

@@ -63,7 +63,7 @@ def distributions(labels: Array, classes: int | None, smoothing: float) -> Float
     """
     if not jnp.issubdtype(labels.dtype, jnp.floating):
         if classes is None:
-            raise UserError(f"classes = None must be the number of classes to mix labels of type {labels.dtype}")
+            raise UserError(f"mixing integer labels needs their number of classes: classes=10, got {classes}")
         labels = labels.astype(jnp.int32)
         exists = (labels >= 0) & (labels < classes)
         one = exists[..., None].astype(jnp.float32)

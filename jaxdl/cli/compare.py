@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -26,7 +26,7 @@ FINISHED = ("finished", "stopped early")
 class Options:
     """Compare runs: mean ± standard deviation over seeds, best first, and one plot."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
     """Run folders, or folders that hold run folders, such as runs/digits_cnn."""
     metric: str | None = None
     """The metric to sort by. None: the one that selects the best checkpoint of the runs."""
@@ -245,7 +245,16 @@ def spread(values: Sequence[float]) -> float:
 
 
 def label(identity: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in identity.items())
+    """The name of a curve.
+
+    >>> label({"experiment": "digits_cnn", "lr": 0.01, "rate": None})
+    'digits_cnn, lr 0.01'
+    """
+    return ", ".join(
+        str(value) if name == "experiment" else f"{name} {value}"
+        for name, value in identity.items()
+        if value is not None
+    )
 
 
 def unused(path: Path) -> Path:

@@ -4,7 +4,8 @@ RUN/export/
   predict.jax           the function (params, model_state, x) -> outputs, serialised by `jax.export`
   predict.stablehlo     the same as a portable StableHLO module, for other runtimes
   weights.safetensors   params/... and model_state/..., float32
-  signature.json        shapes, types, classes, and the run
+  signature.json        shapes, types, classes, the run, and of a table the names of the numbers in a row: the function takes
+                        encoded rows (`jaxdl.load(RUN).experiment.data.as_inputs(frame)` encodes them)
   MANIFEST.json         size and checksum of these files; `load` compares them
 
 The function computes in the precision of the run: with `precision="bfloat16"` it rounds weights and inputs as training does,
@@ -18,7 +19,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ class Options:
     It executes the copy of the experiment file in the run folder; using the exported files executes no Python file.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     out: Path | None = None
     """The folder to make. None: RUN/export."""
@@ -83,6 +84,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
         "input": {"shape": [str(n) if any_batch and i == 0 else n for i, n in enumerate(example.shape)]},
         "outputs": [[str(a.dtype), [str(n) for n in a.shape]] for a in exported.out_avals],
         "classes": list(data.classes),
+        "columns": list(data.columns),
         "any_batch": any_batch,
         "platforms": list(exported.platforms),
         "jax": jax.__version__,
@@ -159,7 +161,8 @@ def load(folder: str | Path) -> Callable[[Any], Any]:
     def predict(x: Any) -> Mapping[str, np.ndarray]:
         x = np.asarray(x)
         if list(x.shape[1:]) != shape[1:] or not (signature["any_batch"] or len(x) == shape[0]):
-            raise UserError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))})")
+            columns = "".join(f"; its columns are {', '.join(names)}" for names in [signature.get("columns")] if names)
+            raise UserError(f"x has shape {x.shape}, should be ({', '.join(map(str, shape))}){columns}")
         if x.size:
             check_values(x, kind)
         return jax.device_get(call(trees["params"], trees["model_state"], x.astype(kind)))

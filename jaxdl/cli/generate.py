@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -29,7 +29,7 @@ class Options(TrainedOptions):
     (`python -m jaxdl export`), which executes no Python file.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run folder, or a folder of imported GPT-2 weights with their tokenizer.json."""
     prompt: str = ""
     """Beginning of the text; empty: a new line."""

@@ -17,9 +17,9 @@ from jaxdl.record.manifest import result_file
 class Options:
     """Convert weights named as in torchvision, timm or Hugging Face. A missing or superfluous tensor is an error."""
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """A name that `python -m jaxdl models` lists, such as resnet50 or gpt2."""
-    file: tyro.conf.Positional[Path]
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """A .safetensors file, a state dict written by torch.save (read without executing it), or a folder with one of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to make, with weights.safetensors, weights.json and, if there is one beside the file, tokenizer.json."""

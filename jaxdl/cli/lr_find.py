@@ -92,6 +92,7 @@ def ramp_of(
     exp = setup.build()
     check_data(exp)
     program = prepare(setup, exp=exp)
+    exp.task.notes(exp.data, program.predicted_shapes)  # refuses labels beyond the logits
     if knob not in program.knobs:
         raise ExperimentError(no_such_knob(setup, knob, program.knobs))
     state = program.init()

@@ -84,7 +84,7 @@ def config(''',
 class Options:
     """Write a starting file for an experiment of your own; it runs as it is."""
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """Name of the experiment (a Python identifier), or a path that ends in .py."""
     copy_of: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Copy this experiment (a name that `list` prints, or a file) instead of the template."""

@@ -1,7 +1,9 @@
 """From a command line to knobs and options: one flat set of flags, typed by the signature of `config`."""
 
 import inspect
+import shutil
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass, replace
@@ -30,7 +32,7 @@ FLAT = tyro.conf.OmitArgPrefixes
 class TrainedOptions:
     """A trained run, and which of its weights to use."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     checkpoint: Literal["best", "last"] = "best"
     """Take the weights of the best evaluation or of the last checkpoint."""
@@ -157,12 +159,25 @@ def optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
 def read_flags(options: Callable[..., Any], args: Sequence[str], *, prog: str, text: str | None = None) -> Any:
     """Build `options` from a command line. --help and a mistake end the process, with exit code 0 and 2.
 
-    `text`: what --help prints first, line by line as it is; None: the docstring of `options`, as a paragraph.
+    `text`: what --help prints first, line by line as it is; None: the docstring of `options`, in the width of the terminal.
     """
+    text = in_width(inspect.cleandoc(options.__doc__ or "")) if text is None else text
     if text and {"-h", "--help"} & set(args):
         print(f"{text.rstrip()}\n")
     with registry:
-        return tyro.cli(options, args=args, prog=prog, description=None if text is None else "", config=(FLAT,))
+        return tyro.cli(options, args=args, prog=prog, description="", config=(FLAT,))
+
+
+def in_width(text: str) -> str:
+    """Fill paragraphs to the width of the terminal; those that are indented stay as they are.
+
+    >>> in_width("Predict for files.\\n\\n    a,b,c    a list")
+    'Predict for files.\\n\\n    a,b,c    a list'
+    """
+    width = shutil.get_terminal_size().columns
+    return "\n\n".join(
+        part if part[:1] == " " else textwrap.fill(part, width, break_on_hyphens=False) for part in text.split("\n\n")
+    )
 
 
 def parse(
@@ -210,9 +225,10 @@ def open_experiment(args: Sequence[str], command: str, options: type) -> tuple[S
             f"{command} needs an experiment, by its name or file: python -m jaxdl {command} EXPERIMENT"
         )
     if args[0] in ("-h", "--help"):
+        about = in_width(inspect.cleandoc(options.__doc__ or ""))
         print(
-            f"usage: python -m jaxdl {command} EXPERIMENT [flags]\n\n{inspect.cleandoc(options.__doc__ or '')}\n\n"
-            "EXPERIMENT is a name that `python -m jaxdl list` prints, or a file. Its knobs and the options of this command:\n"
+            f"usage: python -m jaxdl {command} EXPERIMENT [flags]\n\n{about}\n\n"
+            "EXPERIMENT is a name that `python -m jaxdl list` prints, or a file.\nIts knobs and the options of this command:\n"
             f"    python -m jaxdl {command} EXPERIMENT --help"
         )
         sys.exit(0)

@@ -4,10 +4,10 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -16,6 +16,8 @@ from jaxdl import runtime
 from jaxdl.cli.export import load as exported_function
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
+from jaxdl.data.image.reader import suffixes
+from jaxdl.data.walker import list_files
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.files import read_json
 from jaxdl.pretrained.folder import open_weights
@@ -34,10 +36,10 @@ class Options(TrainedOptions):
     `python -m jaxdl export` made of it, from which no Python file is executed.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run folder, or a folder made by import-weights or by export."""
-    files: tyro.conf.Positional[tuple[Path, ...]]
-    """One or more files."""
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
+    """One or more files, or folders of images."""
     top: int = 5
     """Number of classes to show, the most probable first."""
     json: bool = False
@@ -48,9 +50,7 @@ def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl predict")
     if not options.files:
         raise ExperimentError("predict needs at least one file")
-    for file in options.files:
-        if not file.is_file():
-            raise FileNotFoundError(f"no file {file}")
+    options = replace(options, files=tuple(chain.from_iterable(map(listed, options.files))))
     if options.top < 1:
         raise ExperimentError(f"--top {options.top}: must be 1 or more")
     runtime.configure(device=options.device)
@@ -81,6 +81,18 @@ def run(args: Sequence[str]) -> int:
     for line in similarities(embedded, as_json=options.json):
         print(line)
     return 0
+
+
+def listed(path: Path) -> list[Path]:
+    """The file itself, or the images in a folder and below it."""
+    if path.is_dir():
+        found = list_files(path, suffixes()).files
+        if not found:
+            raise UserError(f"the folder {path} holds no images: name the files to predict for")
+        return [Path(file) for file in found]
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    return [path]
 
 
 def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""`sweep EXPERIMENT --seed 0:8 --lr 1e-4,3e-4,1e-3`: train a grid, or random draws, of knobs as populations.
+"""Train every combination of some knobs' values, or random draws of them, many runs in one program.
+
+    python -m jaxdl sweep EXPERIMENT --seed 0:8 --lr 1e-4,3e-4,1e-3
 
 Values of a knob:
 
@@ -7,7 +9,8 @@ Values of a knob:
     from:to:n        n evenly spaced values, both ends included: --rate 0:0.5:4
     from:to:n:log    the same, evenly spaced in the logarithm: --lr 1e-4:1e-2:3:log
 
-With --random N every list is a set to draw from, and `from:to` and `from:to:log` are ranges to draw from.
+With --random N values are drawn at random from each list, and from the ranges
+`from:to` and `from:to:log`.
 """
 
 import inspect
@@ -61,9 +64,9 @@ class ResumeOptions:
 def run(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(
-            "usage: python -m jaxdl sweep EXPERIMENT --knob VALUES ... [flags]      (EXPERIMENT --help lists the flags)"
+            "usage: python -m jaxdl sweep EXPERIMENT --knob VALUES ... [flags]\n       python -m jaxdl sweep --resume SWEEP\n"
         )
-        print(f"       python -m jaxdl sweep --resume SWEEP\n\n{__doc__}")
+        print(f"{__doc__}\n`python -m jaxdl sweep EXPERIMENT --help` lists the flags.")
         return 0 if args else 2
     if args[0].startswith("-"):
         resumed = read_flags(ResumeOptions, args, prog="python -m jaxdl sweep")

@@ -31,8 +31,8 @@ def run(args: Sequence[str]) -> int:
     if resumed is None or resumed == LATEST:
         print(
             "usage: python -m jaxdl train NAME|FILE.py [flags]\n       python -m jaxdl train --resume RUN [flags]\n\n"
-            "`python -m jaxdl train NAME --help` shows the knobs of an experiment and the options of a run. --resume executes\n"
-            "the experiment file that the run was trained from, or the copy of it in RUN: resume no run of somebody else."
+            "`python -m jaxdl train NAME --help` shows the knobs of an experiment and the\noptions of a run. --resume executes "
+            "the experiment file that the run was trained\nfrom, or the copy of it in RUN: resume no run of somebody else."
         )
         if any(arg in ("-h", "--help") for arg in args):
             return 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -32,7 +32,7 @@ class Options:
     It executes the copy of the experiment file in the run folder, unless --no-replay is given.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     device: Literal["cpu", "gpu", "tpu"] | None = None
     """Where to compute. The bits are equal only on the kind of device that the run was trained on."""

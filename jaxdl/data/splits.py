@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt64
 
+from jaxdl.data.arrays import taken_rows
 from jaxdl.data.order import permute
 from jaxdl.types import UserError
 
@@ -36,7 +37,7 @@ def split_rows(
 
     >>> rows, sentence = split_rows(np.arange(100.0))
     >>> sentence
-    '70 train / 15 validation / 15 test: one random draw for every seed; equal rows stay together'
+    '70 train / 15 validation / 15 test: the same split for every seed; duplicates stay in one part'
     """
     n = len(x[0]) if isinstance(x, list) else len(x)
     strata = np.zeros(n, int) if strata is None else np.asarray(strata)
@@ -62,8 +63,8 @@ def split_rows(
         raise UserError(f"{source}: {n} rows{apart} are too few, nothing is left for {' and '.join(empty)}")
     sizes = " / ".join(f"{len(members)} {name}" for name, members in rows.items())
     by_class = ", stratified by class" if len(np.unique(strata)) > 1 else ""
-    repeats = "; equal rows stay together" if together else f"; {repeated} rows repeat others"
-    return rows, f"{sizes}: one random draw for every seed{by_class}{repeats}"
+    repeats = "; duplicates stay in one part" if together else f"; {repeated} rows repeat others"
+    return rows, f"{sizes}: the same split for every seed{by_class}{repeats}"
 
 
 def with_all_parts(
@@ -86,7 +87,7 @@ def with_all_parts(
     strata = labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
     fractions = drawn if "test" in drawn else {"train": 0.9, "validation": 0.1}
     rows, sentence = split_rows(whole["x"], strata, fractions, source=source, groups=groups, most=most)
-    made = {**parts, **{part: {key: value[r] for key, value in whole.items()} for part, r in rows.items()}}
+    made = {**parts, **{part: {key: taken_rows(value, r) for key, value in whole.items()} for part, r in rows.items()}}
     sentence += "".join(f"; {len(made[part]['x'])} {part} as given" for part in FRACTIONS if part not in rows)
     return {part: made[part] for part in FRACTIONS}, sentence
 
@@ -182,7 +183,7 @@ def split(
         if missing := set(range(len(classes))) - set(y[members].tolist()):
             raise UserError(f"{source}: no example of class {classes[min(missing)]!r} is left for {part}")
     sizes = " / ".join(f"{len(members)} {part}" for part, members in rows.items())
-    return rows, f"{sizes}: one random draw for every seed; the {len(kinds)} {of} stay together"
+    return rows, f"{sizes}: the same split for every seed; the {len(kinds)} {of} stay together"
 
 
 def draw_names(names: Collection[str], counts: Mapping[str, int]) -> dict[str, list[str]]:

@@ -4,11 +4,14 @@ The only module that imports grain, which starts the workers and hands batches o
 and the numbers of its own batches and nothing else, so how many there are is not part of the result.
 """
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing import parent_process
 from typing import Any
 
@@ -16,14 +19,20 @@ import numpy as np
 
 from jaxdl.types import UserError
 
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when the thread that started it ends."""
 END = 2**62
 """Positions of an endless sequence."""
 
 
-def begin_worker(index: int = 0, count: int = 1) -> None:
+def begin_worker(index: int = 0, count: int = 1, *, by_main: bool = False) -> None:
     """A signal for the whole group is the parent's business, which stops its workers; if it is killed, they end with it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if (
+        by_main and sys.platform == "linux"
+    ):  # ends a worker that is stopped, too; it would end with the thread that started it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
 
 
@@ -38,8 +47,9 @@ def _batches(row: Any, first: int, batch: int, workers: int) -> Any:
     rows = grain.MapDataset.range(first * batch, END).map(row).batch(batch)
     ahead = rows.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads))
     if workers:
+        by_main = threading.current_thread() is threading.main_thread()
         options = grain.multiprocessing.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-        ahead = ahead.mp_prefetch(options, worker_init_fn=begin_worker)
+        ahead = ahead.mp_prefetch(options, worker_init_fn=partial(begin_worker, by_main=by_main))
     return iter(ahead)
 
 

@@ -51,7 +51,7 @@ class Limits:
 
     Args:
         log_every: steps between lines of the log (means over the steps since the last line); None: 50, in a short run
-            fewer, so that it has 50 lines.
+            fewer, so that it has 50 lines, and before them lines at the steps 1, 2, 4, 8, ..., where the loss changes fastest.
         checkpoint_every: steps between checkpoints; None: at every best evaluation, every minute and at the end.
         stop_at: pause after this step, with a checkpoint, as if interrupted.
         max_bad: steps in a row with a loss or gradient that is not finite before the run gives up.
@@ -100,6 +100,15 @@ def next_edge(step: int, grids: tuple[int | None, ...], last: int) -> int:
     return min([(step // grid + 1) * grid for grid in grids if grid] + [last])
 
 
+def is_early(step: int, every: int) -> bool:
+    """Whether a step is a power of two below `every`.
+
+    >>> [step for step in range(100) if is_early(step, 50)]
+    [1, 2, 4, 8, 16, 32]
+    """
+    return 0 < step < every and step.bit_count() == 1
+
+
 def nothing(sums: jax.Array) -> jax.Array:
     """Return zeros in the shape and place of the sums."""
     zeros = np.zeros(sums.shape, sums.dtype)
@@ -129,6 +138,7 @@ def fit(
     split = "validation" if "validation" in exp.data.splits else None
     step, last = int(np.max(state.step)), min(exp.steps, limits.stop_at or exp.steps)
     every = limits.log_every or max(1, min(50, exp.steps // 50))
+    early = 1 if limits.log_every else every
     outcome = Outcome(state, "finished")
     best = None  # the best value so far; of a population, that of its best member
     if checkpoints is not None and checkpoints.best is not None:
@@ -160,6 +170,7 @@ def fit(
                 outcome.reason = "stopped early"  # in a population some may have diverged instead
                 break
             edge = next_edge(step, (every, exp.evaluation_step, limits.checkpoint_every), last)
+            edge = min(edge, 1 << step.bit_length()) if step < early else edge
             room = max(1, exp.data.span(step * draws) // draws)
             n, interrupted, stop = agree(
                 min(edge - step, length, room), interruption.signal, callbacks.stopped is not None
@@ -188,7 +199,7 @@ def fit(
                 )
             current = means(view["metrics"])
             events.progress(step, {name: float(np.mean(value)) for name, value in current.items()})
-            if step % every == 0 or step == exp.steps:
+            if step % every == 0 or step == exp.steps or is_early(step, early):
                 norm = {"parameter_norm": np.asarray(program.norms(state)), "skipped": view["skipped"]}
                 events.line({"kind": "train", "step": step, **current, **norm})
                 state = state.replace(metrics=jax.tree.map(nothing, state.metrics))

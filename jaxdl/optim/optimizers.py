@@ -195,7 +195,7 @@ def lamb(
 ) -> optax.GradientTransformationExtraArgs:
     """LAMB: AdamW whose step in each layer is scaled to the norm of the weights, for very large batches.
 
-        u = m̂ / (√v̂ + ε) + λ w        r = ‖w‖ / ‖u‖ within `trust`, 1 if either norm is 0        w ← w - η r u
+        u = m̂ / (√v̂ + ε) + λ w        r = ‖w‖ / ‖u‖, clipped to `trust`; 1 if either norm is 0        w ← w - η r u
 
     The defaults are those of timm: gradients are first clipped to norm 1, and r = 1 for parameters without decay. timm's
     `trust_clip` is `trust=(0.0, 1.0)`. The paper and optax have `max_norm=None, always_adapt=True`.

@@ -1,4 +1,4 @@
-"""A learning rate that falls when the loss does not, which no function of the step can do."""
+"""Reduce the learning rate when the loss stops falling; unlike a schedule, it depends on the loss."""
 
 from typing import Any, NamedTuple
 

@@ -289,7 +289,9 @@ class _Events:
                 group = line.get("split", line["kind"])
                 for name, value in line.items():
                     value = _number(value)
-                    if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+                    if name == "step" or not isinstance(value, int | float) or isinstance(value, bool):
+                        continue
+                    if math.isfinite(value):  # tensorboardX would print a warning for each other value
                         writer.add_scalar(f"{name}/{group}", value, line["step"])
                 if self._lines.empty():
                     writer.flush()

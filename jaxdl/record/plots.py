@@ -64,7 +64,7 @@ def overlay(runs: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *,
         spread = np.array([np.std(at[step], ddof=1) if len(at[step]) > 1 else 0.0 for step in steps])
         if steps:
             name = f"{label} (n={len(histories)})" if len(histories) > 1 else label
-            series[name] = (np.array(steps), mean, spread)
+            series[f"{name}:"] = (np.array(steps), mean, spread)
     figure, (axes,) = _figure(1, width=6.4, height=3.6)
     _curves(axes, f"{metric}, {split}", series)
     return _save(figure, path)
@@ -192,7 +192,7 @@ def reliability_diagram(bins: Any, path: PathLike) -> Path:
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
     axes.set_aspect("equal", adjustable="box")
     axes.set_xlabel("confidence", color=INK)
-    axes.set_ylabel("share that is right", color=INK)
+    axes.set_ylabel("accuracy", color=INK)
     gap = float(np.sum(count * np.abs(accuracy - confidence)) / count.sum())
     _title(axes, f"expected calibration error {gap:.3f}")
     return _save(figure, path)

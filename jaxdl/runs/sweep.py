@@ -36,7 +36,7 @@ from jaxdl.record.orbax_leaves import preload
 from jaxdl.record.progress import Progress
 from jaxdl.runs.members import groups_of, histories, points_of
 from jaxdl.runs.open import config_of
-from jaxdl.runs.prepare import check_data, rehearsed
+from jaxdl.runs.prepare import check_data, prepare, rehearsed
 from jaxdl.runs.provenance import about, check_recorded, data_record, other_data
 from jaxdl.setup import Config, Setup, refuse_reserved
 
@@ -109,7 +109,7 @@ def sweep(
     if first.init_from is not None:
         raise ExperimentError(f"init_from = {first.init_from}: members of a sweep start from their own seeds")
     check_data(first)
-    rehearsed(setup, first)
+    first.task.notes(first.data, prepare(setup, exp=first).predicted_shapes)  # refuses labels beyond the logits
     points = [dict(one.knobs) for one in setups]
     record = {
         **setup.to_json(first),

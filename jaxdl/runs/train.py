@@ -109,6 +109,7 @@ def _train(
         check_source(exp.init_from)
     check_data(exp)
     program = prepare(setup, plan, exp=exp)
+    task_notes = exp.task.notes(exp.data, program.predicted_shapes)
     if folder is None:
         record = {
             **setup.to_json(exp),
@@ -135,7 +136,7 @@ def _train(
             progress.say(f"note: {note}")
         checkpoints.about = about(folder)
         progress.say(headline(program, folder.folder, step))
-        for note in exp.task.notes(exp.data, program.predicted_shapes):
+        for note in task_notes:
             progress.say(f"note: {note}")
         if not setup.knobs:
             progress.say(f"note: no knobs are recorded: {setup.name} takes none")

@@ -45,7 +45,7 @@ TITLES = {
 
 @dataclass(frozen=True, eq=False)
 class Autoencoding(Task):
-    """The plain, the denoising and the sparse autoencoder.
+    """Minimise the reconstruction error of an autoencoder: plain, denoising (`corrupt`) or sparse (`sparsity`).
 
     Args:
         model: `models.autoencoder.Autoencoder`, or any with methods `encode` and `decode`.
@@ -103,7 +103,7 @@ class Autoencoding(Task):
         return found | {name: about[name] for name in ("index",) if name in about}
 
     def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
-        """The same and the input."""
+        """As `predict`, and `input`, the example itself."""
         return {**self.predict(params, model_state, batch, key), "input": batch["x"].astype(jnp.float32)}
 
     def illustrate(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
@@ -280,7 +280,7 @@ class QuantizedAutoencoding(Autoencoding):
         return flat[other, jnp.arange(flat.shape[1])[None]].reshape(z.shape)
 
     def steps(self, z: Array) -> dict[str, Array]:
-        """No traversals: codes have no order."""
+        """Return nothing: codes have no order, so there are no traversals."""
         return {}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray | None) -> dict[str, Any]:

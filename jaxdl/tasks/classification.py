@@ -121,16 +121,19 @@ class Classification(Supervised):
         return found | ({} if self.soft(targets) else misclassified(outputs, targets))
 
     def notes(self, data: Data, outputs: Callable[[], Any]) -> tuple[str, ...]:
-        """A sentence where the model has more logits than the data have classes."""
+        """A sentence where the model has more logits than the data have classes; UserError where it has fewer."""
         y = data.splits["train"].get("y")
         if self.decides_by_sign or y is None or (y.ndim == 1 and not len(data.classes) and y.dtype.kind not in "iu"):
             return ()
-        classes = (
-            y.shape[-1]
-            if y.ndim > 1
-            else len(data.classes) or 1 + max(int(split["y"].max()) for split in data.splits.values() if "y" in split)
-        )
         logits = getattr(self.model, "classes", None) or outputs()["probability"].shape[-1]
+        targets = {name: split["y"] for name, split in data.splits.items() if "y" in split}
+        for name, labels in targets.items():
+            try:
+                self.check_range(labels, logits)
+            except UserError as error:
+                raise UserError(f"{data.name or 'data'}, {name} split: {error}") from None
+        kept = [labels[labels != self.ignore].max(initial=-1) for labels in targets.values()]
+        classes = y.shape[-1] if y.ndim > 1 else len(data.classes) or 1 + int(max(kept))
         return (f"the model has {logits} logits for {classes} classes",) if logits > classes else ()
 
     def check(self, targets: np.ndarray) -> None:
@@ -138,14 +141,24 @@ class Classification(Supervised):
         classes = getattr(self.model, "classes", None)
         if classes is not None and self.decides_by_sign:
             classes = 2
-        if self.soft(targets) or classes is None:
+        if classes is not None:
+            self.check_range(targets, classes)
+
+    def check_range(self, targets: np.ndarray, classes: int) -> None:
+        """Raise UserError for labels that are not class numbers 0 … classes - 1, unless they are soft or ignored."""
+        if self.soft(targets):
             return
         if not np.issubdtype(targets.dtype, np.integer):
             raise UserError(f"labels must be integers (or distributions over classes), got {targets.dtype}")
-        bad = targets[(targets != self.ignore) & ((targets < 0) | (targets >= classes))]
+        known = targets[targets != self.ignore]
+        bad = known[(known < 0) | (known >= classes)]
         if len(bad):
-            hint = "; two classes from one logit are BinaryClassification" if classes == 1 else ""
-            raise UserError(f"labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), got {bad[0]}{hint}")
+            hint = "; subtract 1 from labels that start at 1" if known.min() == 1 and known.max() == classes else ""
+            hint = "; two classes from one logit are BinaryClassification" if classes == 1 else hint
+            raise UserError(
+                f"the model has {classes} logits, so labels must lie in 0 … {classes - 1} (or be {self.ignore}: ignored), "
+                f"got {bad[0]}{hint}"
+            )
 
     @property
     def decides_by_sign(self) -> bool:

@@ -143,7 +143,7 @@ class MaskedToken(NextToken):
     rate: float | Array = 0.15
 
     def options(self, batch: Batch) -> dict[str, Array]:
-        """The same and the length of each row; of packed documents the segments show where padding begins."""
+        """As for `NextToken`, with the length of each row; packed documents have segments, which show where padding begins."""
         found = super().options(batch)
         if "real" in batch and "segments" not in batch and takes(self.model, "lengths"):
             places = jnp.arange(1, batch["x"].shape[1] + 1)[None]

@@ -17,7 +17,7 @@ from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, UserErro
 
 @dataclass(frozen=True, eq=False)
 class MultiLabelClassification(Supervised):
-    """Minimise the mean of a loss over examples and labels; each label is a yes-or-no question of its own.
+    """Minimise the mean of a loss over examples and labels; each label is a separate yes-or-no decision.
 
         L = Σ_i m_i 1/C Σ_c ℓ(f(x_i)_c, y_ic) / Σ_i m_i        m: mask
 

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from jaxdl.cli import export, predict
+from jaxdl.data.table.columns import from_columns
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.leaves import flatten
 from jaxdl.types import UserError
@@ -50,6 +51,14 @@ def test_the_signature_says_what_it_takes(exported):
     assert (exported / "predict.stablehlo").read_bytes()[:4] == b"ML\xefR"  # MLIR bytecode
     with pytest.raises(ValueError, match=r"x has shape \(2, 7\), should be \(batch, 6\)"):
         export.load(exported)(np.zeros((2, 7)))
+    with pytest.raises(UserError, match=r"float32.*U5"):
+        export.load(exported)([["Osaka"] * 6])
+
+
+def test_the_signature_names_the_numbers_of_an_encoded_row():
+    """A table of one number and a category of two values is three numbers."""
+    rows = {"age": np.arange(20.0), "city": np.array(["Lagos", "Osaka"] * 10), "bought": np.arange(20) % 2}
+    assert list(from_columns(rows, y="bought", batch=4).columns) == ["age", "city = Lagos", "city = Osaka"]
 
 
 def test_predict_takes_the_exported_folder(trained, exported, tiny, tmp_path, capsys):

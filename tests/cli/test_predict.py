@@ -1,6 +1,8 @@
 """predict on imported weights: labels, JSON, and what is neither a run, nor weights, nor an image, in one line."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -42,6 +44,11 @@ def test_weights_name_the_likeliest_classes(weights, capsys):
     order = np.argsort(-wanted)
     assert [label for label, _ in first["top"]] == [("cat", "dog", "bird")[i] for i in order]
     assert first["label"] == order[0]
+    (weights / "folder" / "below").mkdir(parents=True)
+    shutil.copy(image, weights / "folder" / "below" / "two.PNG")
+    assert main(["predict", str(weights / "set"), str(weights / "folder"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["file"].endswith("two.PNG"), found["probability"]) == (True, first["probability"])
     assert main(["predict", str(weights / "set"), str(image), "--top", "2"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.split(": ")[1].split()[::2] == [label for label, _ in first["top"][:2]]
@@ -50,6 +57,7 @@ def test_weights_name_the_likeliest_classes(weights, capsys):
 LINES = {
     "no image": (("set", "preprocessor_config.json"), "preprocessor_config.json: is not a readable image"),
     "no file": (("set", "absent.png"), "absent.png"),
+    "a folder without images": (("set", "set"), "set holds no images"),
     "neither": ((".", "one.png"), "is not a run folder: it has no config.json, and it does not hold imported weights"),
     "a weight file": (
         ("net.safetensors", "one.png"),
@@ -74,10 +82,11 @@ def test_one_line(weights, capfd, monkeypatch, what):
 
 
 @pytest.mark.slow
-def test_a_reader_that_leaves_ends_a_command_quietly():
+@pytest.mark.parametrize("args", [["models", "--json"], ["--help"]], ids=" ".join)
+def test_a_reader_that_leaves_ends_a_command_quietly(args):
     with subprocess.Popen(
-        [sys.executable, "-m", "jaxdl", "models", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "jaxdl", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         process.stdout.close()  # before it writes: what fits into the pipe's buffer would not be noticed
         assert process.stderr.read() == b""
-    assert process.returncode == 141
+    assert process.returncode in (141, -signal.SIGPIPE)

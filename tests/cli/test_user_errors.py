@@ -1,6 +1,9 @@
 """Whose mistake an exception is: a refusal of jaxdl is one line, a defect inside jaxdl keeps its traceback."""
 
 import ast
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,31 @@ def test_jaxdl_refuses_by_user_errors_only():
             if isinstance(raised, ast.Name) and raised.id in ("ValueError", "TypeError", "ModuleNotFoundError"):
                 plain.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     assert plain == []
+
+
+INTERRUPTED = """
+import importlib.abc, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts with &
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+import jaxdl
+from jaxdl import Experiment
+"""
+
+
+@pytest.mark.parametrize("module", ["jax", "numpy"])
+def test_ctrl_c_while_a_script_imports_jaxdl_is_no_traceback(module):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
+
+
+def test_ctrl_c_elsewhere_in_a_script_keeps_its_traceback():
+    program = "import signal, jaxdl\nsignal.signal(2, signal.default_int_handler)\nsignal.raise_signal(2)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT
+    assert "Traceback" in done.stderr

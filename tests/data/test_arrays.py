@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl import Experiment
-from jaxdl.data.arrays import as_cells, check_device, check_resolution, class_names
+from jaxdl.data.arrays import aligned_empty, as_cells, check_device, check_resolution, class_names, taken_rows
 from jaxdl.data.source import InMemory
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adam
@@ -246,3 +246,16 @@ def test_labels_that_make_more_classes_than_there_are_examples_are_refused():
         class_names({"train": 1_000_017 + 17 * np.arange(50)}, source="s")
     with pytest.raises(UserError, match=r"'u10', 'u11', 'u12', … of 40 examples make 40 classes"):
         InMemory({"train": {"x": np.zeros((40, 2)), "y": [f"u{10 + i}" for i in range(40)]}}, batch=4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_aligned_arrays_are_shared_by_the_device(dtype):
+    """A CPU's device array is the host's memory: a set of 2 GB is held once."""
+    x = np.arange(3000).astype(dtype).reshape(100, 30)
+    rows = np.array([5, 2, 99, 2])
+    taken = taken_rows(x, rows)
+    np.testing.assert_array_equal(taken, x[rows])
+    assert taken.ctypes.data % 64 == 0
+    assert aligned_empty((0, 3), dtype).shape == (0, 3)
+    if jax.default_backend() == "cpu":
+        assert jax.device_put(taken).unsafe_buffer_pointer() == taken.ctypes.data

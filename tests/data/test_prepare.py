@@ -42,10 +42,10 @@ def test_equal_rows_stay_in_one_part_unless_they_are_ordinary():
     rows, sentence = splits.split_rows(x)
     values = [set(x[r].tolist()) for r in rows.values()]
     assert sum(map(len, values)) == len(set().union(*values)) == 190
-    assert "equal rows stay together" in sentence
+    assert "duplicates stay in one part" in sentence
     rows, sentence = splits.split_rows(np.zeros((100, 2)), np.arange(100) % 2)
     assert [len(r) for r in rows.values()] == [70, 14, 16]
-    assert sentence.endswith("one random draw for every seed, stratified by class; 99 rows repeat others")
+    assert sentence.endswith("the same split for every seed, stratified by class; 99 rows repeat others")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

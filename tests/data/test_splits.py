@@ -26,9 +26,7 @@ def test_equal_rows_stay_together_even_if_most_are():
     home = where(rows)
     assert sorted(home) == list(range(200))
     assert all(home[i] == home[i % 20] for i in range(200))
-    assert (
-        sentence == "140 train / 30 validation / 30 test: one random draw for every seed; the 20 groups stay together"
-    )
+    assert sentence == "140 train / 30 validation / 30 test: the same split for every seed; the 20 groups stay together"
 
 
 def test_rows_of_their_own_are_stratified():

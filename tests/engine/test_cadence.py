@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from jaxdl.engine.loop import fit
+from jaxdl.engine.loop import Limits, fit
 from jaxdl.engine.program import Program
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.tasks.classification import Classification
@@ -44,6 +44,17 @@ def run(tiny):
     exp = replace(tiny.config(), task=task, eval_every=4, stop=EarlyStopping(metric="score", mode="max", patience=1))
     program, kept = Program(exp), Kept()
     return task, kept, fit(program, program.init(), events=kept)
+
+
+def test_the_log_begins_with_powers_of_two(tiny):
+    """Of 500 steps every tenth has a line, and so have 1, 2, 4 and 8; where the distance is given, only its multiples."""
+    exp = replace(tiny.config(), steps=500, eval_every=500, stop=None)
+    program, at = Program(exp), []
+    for limits in (Limits(stop_at=24), Limits(stop_at=24, log_every=10)):
+        kept = Kept()
+        fit(program, program.init(), events=kept, limits=limits)
+        at.append([line["step"] for line in kept.lines if line["kind"] == "train"])
+    assert at == [[1, 2, 4, 8, 10, 20], [10, 20]]
 
 
 def test_every_second_evaluation_has_a_report(run):

@@ -57,6 +57,34 @@ def streamed(folder):
     return config
 
 
+def corpus(folder):
+    """Token shards of a few hundred documents, for the run that reads a corpus."""
+    from jaxdl.data.text.tokenizing import tokenize
+
+    rng, words = np.random.default_rng(0), ("cat", "dog", "mat", "log", "sat", "ran", "the")
+    documents = [{"text": " ".join(rng.choice(words, 12))} for _ in range(400)]
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(one) + "\n" for one in documents)
+    (folder / "documents.jsonl").write_text(lines, encoding="utf-8")
+    tokenize([folder / "documents.jsonl"], folder / "tokens", tokenizer="bytes", validation=0.1, workers=1)
+
+
+def language(folder):
+    def config(*, lr: float = 1e-3, seed: int = 0):
+        from jaxdl import Experiment
+        from jaxdl.data.text.token_shards import shards
+        from jaxdl.models.catalog import MODELS
+        from jaxdl.optim import adam
+        from jaxdl.tasks.language import NextToken
+
+        data = shards(folder / "tokens", batch=4, context=16, eval_rows=8)
+        sizes = {"width": 8, "depth": 1, "heads": 2, "hidden": 16, "length": 16}
+        task = NextToken(model=MODELS["gpt2"].build(vocab=data.tokenizer.size, **sizes))
+        return Experiment(data, task, adam(lr), 200, eval_every=50, seed=seed)
+
+    return config
+
+
 def action(kind, folder):
     """What begins a run of a kind under a folder, and what resumes it."""
     tiny = load_config(ROOT / "tests" / "tiny.py")
@@ -68,6 +96,7 @@ def action(kind, folder):
     config, values = {
         "single": (tiny, {"steps": 200, "patience": 200}),
         "stream": (streamed(folder.parent / "images"), {}),
+        "tokens": (language(folder.parent / "corpus"), {}),
         "gan": (
             load_config(ROOT / "experiments" / "ring_gan.py"),
             {"updates": 150, "width": 16, "depth": 1, "batch": 32, "eval_every": 50},
@@ -152,6 +181,8 @@ def main(kind, kills, seed, folder):
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "stream":
         photographs(folder / "images")
+    if kind == "tokens":
+        corpus(folder / "corpus")
     rng, counts = random.Random(seed), {"kind": kind, "kills": 0, "torn": 0, "runs": 0, "same": 0}
     undisturbed(kind, folder / "first")  # compiles what the cache then holds
     seconds = undisturbed(kind, folder / "calm")

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
     ("kind", "kills"),
     [
         pytest.param("single", 4, marks=pytest.mark.slow),
-        *(pytest.param(kind, 20, marks=pytest.mark.night) for kind in ("single", "stream", "sweep", "prune", "gan")),
+        *(
+            pytest.param(kind, 20, marks=pytest.mark.night)
+            for kind in ("single", "stream", "tokens", "sweep", "prune", "gan")
+        ),
     ],
 )
 def test_a_run_that_was_killed_ends_with_the_same_bits(kind, kills, tmp_path):

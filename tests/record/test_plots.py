@@ -77,7 +77,7 @@ def test_lines_are_named_with_their_last_value(monkeypatch, tmp_path):
 def test_the_overlay_shows_mean_and_number_of_runs(monkeypatch, tmp_path):
     runs = {"lr 1": [[{"kind": "eval", "split": "validation", "step": 5, "acc": value}] for value in (0.5, 0.7)]}
     found = texts(monkeypatch, lambda p: plots.overlay(runs, "acc", p), tmp_path)
-    assert found == ["lr 1 (n=2) 0.6", "acc, validation"]
+    assert found == ["lr 1 (n=2): 0.6", "acc, validation"]
 
 
 def test_the_lowest_bars_come_first(monkeypatch, tmp_path):

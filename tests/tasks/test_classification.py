@@ -15,6 +15,7 @@ from jaxdl.models.mlp import MLP
 from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 from jaxdl.tasks.classification import BinaryClassification, Classification
+from jaxdl.types import UserError
 from tests.programs import one_program
 from tests.tasks.given import Given
 
@@ -273,6 +274,18 @@ def test_two_classes_from_one_logit_have_their_own_task():
 def test_a_model_is_a_linen_module(model, got):
     with pytest.raises(ValueError, match=f"model must be a Linen module.*got {got}"):
         Classification(model).init(jax.random.key(0), {"x": np.zeros((2, 4), np.float32)})
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 1, 2], [0, 1, 2, 255]])
+def test_labels_beyond_the_logits_of_any_module_are_refused(labels):
+    """`nn.Dense` has no attribute `classes`; cross-entropy of a label beyond its logits would be NaN."""
+    data = InMemory({"train": {"x": np.ones((4, 3), np.float32), "y": np.array(labels)}}, batch=2)
+    task = Classification(nn.Dense(2), ignore=255)
+    with pytest.raises(UserError, match=r"train split.* 2 logits.* got 2") as refused:
+        task.notes(data, lambda: {"probability": np.zeros((2, 2))})
+    assert ("subtract 1" in str(refused.value)) == (min(labels) == 1)
+    three = Classification(nn.Dense(3), ignore=255)
+    assert len(three.notes(data, lambda: {"probability": np.zeros((2, 3))})) == 0
 
 
 @pytest.mark.parametrize("declared", [True, False])

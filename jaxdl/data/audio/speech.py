@@ -16,6 +16,7 @@ from jaxtyping import Int16
 
 from jaxdl.counts import check_counts
 from jaxdl.data import files, tfds
+from jaxdl.data.arrays import aligned_empty
 from jaxdl.data.audio.soundfiles import SUFFIXES, read_audio, to_int16
 from jaxdl.data.audio.spectrogram import PAD, LogMel
 from jaxdl.data.source import InMemory
@@ -32,7 +33,8 @@ def padded_samples(
 ) -> Int16[np.ndarray, "n samples"]:
     """Recordings of any lengths as rows of one, filled up with `PAD`, which is no sound, or with 0, which is silence."""
     samples = max(map(len, recordings)) if samples is None else samples
-    rows = np.full((len(recordings), samples), fill, np.int16)
+    rows = aligned_empty((len(recordings), samples), np.int16)
+    rows.fill(fill)
     for row, x in zip(rows, recordings, strict=True):
         row[: len(x)] = to_int16(x)
     return rows

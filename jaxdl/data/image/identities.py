@@ -25,7 +25,7 @@ from jaxdl.data.image.decoding import ImageFiles
 from jaxdl.data.image.folder import PARTS, check_memory, check_shape, part_folders
 from jaxdl.data.image.pairs import read_pairs
 from jaxdl.data.image.reader import open_image, read_images, suffixes
-from jaxdl.data.splits import FRACTIONS, draw_names
+from jaxdl.data.splits import FRACTIONS, draw_names, row_digest, shared
 from jaxdl.data.walker import list_files, tell
 from jaxdl.types import Batch, UserError
 
@@ -206,6 +206,7 @@ def _decoded(
     standardise = prepare.statistics(splits["train"]["x"], maximum=255.0)
     counts = " / ".join(f"{len(split['y'])} {part}" for part, split in splits.items())
     said = f"; images brought to {height}x{width}" if size is not None else ""
+    said += shared({part: [row_digest(image) for image in split["x"]] for part, split in splits.items()})
     return vision.Images(
         splits=splits,
         batch=batch,

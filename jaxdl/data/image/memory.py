@@ -59,7 +59,8 @@ class Images(InMemory):
     def as_inputs(self, x: Any) -> np.ndarray:
         """Images to predict for, in the raw values of this set: uint16 is scaled by its range.
 
-        Errors: UserError for channels that come first, and floats beyond the range of a set of floats.
+        Errors: UserError for channels that come first, floats beyond the range of a set of floats, and floats up to 1 for a set
+        of integers.
         """
         x, ours = super().as_inputs(x), self.splits["train"]["x"]
         height, width, channels = ours.shape[1:]
@@ -70,6 +71,10 @@ class Images(InMemory):
             x = (np.rint(x) if ours.dtype.kind in "ui" else x).astype(ours.dtype)
         if x.dtype.kind == ours.dtype.kind == "f":
             check_range(x, self.maximum, "inputs")
+        elif x.dtype.kind == "f" and 0 < x.max(initial=0) <= 1 < self.maximum:
+            raise UserError(
+                f"inputs: floats up to {x.max():g}, where white is {self.maximum:g} in this set: (x * {self.maximum:g}).round()"
+            )
         return x
 
     def _compare_borders(self, x: np.ndarray, source: str) -> None:

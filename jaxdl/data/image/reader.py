@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxdl.data.arrays import aligned_empty
 from jaxdl.data.walker import Note, tell
 from jaxdl.types import UserError
 
@@ -46,7 +47,7 @@ def read_images(
     paths: Sequence[str], *, size: tuple[int, int], channels: int, source: str | Path
 ) -> UInt8[np.ndarray, "n h w c"]:
     """Image files as arrays of one shape, see `read_image`; one note for all that hold several frames."""
-    x, several = np.empty((len(paths), *size, channels), np.uint8), []
+    x, several = aligned_empty((len(paths), *size, channels), np.uint8), []
     for i, path in enumerate(paths):
         x[i] = read_image(path, size=size, channels=channels, frames=several.append)
     tell(source, [f"{len(several)} files hold several frames, of which the first is read"] if several else ())

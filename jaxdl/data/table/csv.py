@@ -1,5 +1,7 @@
 """CSV files: columns of numbers and of names. Arrow reads them; whatever is wrong is named with its line."""
 
+import re
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ MISSING = frozenset({"", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null",
 """Cells of a CSV file that mean: no value."""
 BLOCK = 2**23
 """Bytes that are parsed at once; more for a file with longer rows."""
+SOME = 1000
+"""Cells that are looked at for groups of three digits."""
 EXACT = 2.0**53
 """Up to here float64 holds every integer."""
 
@@ -64,6 +68,11 @@ def read_csv(
                 row, what = column.wrong
                 raise UserError(f"{path}:{line_of(path, row + (header is None), delimiter)}: {what}")
         start += batch.num_rows
+    if delimiter in ";\t" and (decimal, thousands) == (".", ""):
+        for name, column in found.items():
+            if column.grouped:
+                text = f"{column.grouped!r} in column {name!r} is read as {float(column.grouped):g}"
+                warnings.warn(f"{path}: {text}; thousands = '.' reads {column.grouped.replace('.', '')}", stacklevel=2)
     if not start:
         raise UserError(f"{path}: holds no rows")
     if count_of(path, b'"') % 2:  # perhaps one is never closed, which Arrow does not mind
@@ -90,6 +99,8 @@ class _Column:
     word: tuple[int, str] | None = None
     numbers: bool = False
     wrong: tuple[int, str] | None = None
+    grouped: str = ""
+    """A number such as 1.000, if all of the first block may be groups of three digits."""
 
     def add(self, cells: Any, start: int) -> None:
         """Numbers as float64; words, and blocks in which every cell is missing, as Arrow's strings."""
@@ -106,6 +117,9 @@ class _Column:
             self.wrong = row, f"{cell!r} in column {self.name!r} is not a number; {self._hint(cell)}"
         elif values is not None:
             self._check(values, plain, start)
+            some = [cell for cell in plain[:SOME].to_pylist() if cell] if not start else []
+            if all(re.fullmatch(r"[+-]?[1-9]\d{0,2}(\.\d{3})?", cell) for cell in some):
+                self.grouped = next((cell for cell in some if "." in cell), "")
         if values is None:
             unquoted = arrow.and_(none, arrow.not_equal(cells, trimmed))
             values = arrow.if_else(arrow.fill_null(unquoted, False), None, trimmed)
@@ -117,6 +131,8 @@ class _Column:
         if plain.null_count == len(plain):
             return None, None
         odd = None
+        if self.thousands == " ":
+            plain = arrow.replace_substring_regex(plain, "[\u00a0\u202f]", " ")
         if (self.decimal, self.thousands) != (".", ""):
             odd = arrow.invert(arrow.match_substring_regex(plain, self.number))
             if arrow.any(odd).as_py() is not True:

@@ -109,12 +109,14 @@ def offset_of(values: Float[np.ndarray, "n"]) -> float:
     >>> offset_of(1.6e9 + np.arange(5.0)), offset_of(np.array([2000.0, 2001.0]))
     (1600000002.0, 0.0)
     """
-    if not len(values) or (values.astype(np.float32) == values).all():
-        return 0.0
+    with np.errstate(over="ignore"):
+        if not len(values) or (values.astype(np.float32) == values).all():
+            return 0.0
     median = float(np.median(values))
     if 4 * np.abs(values - median).max() > abs(median):
         return 0.0
-    merged, apart = (len(np.unique(v.astype(np.float32))) for v in (values, values - median))
+    with np.errstate(over="ignore"):
+        merged, apart = (len(np.unique(v.astype(np.float32))) for v in (values, values - median))
     return median if apart > merged else 0.0
 
 

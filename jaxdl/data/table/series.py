@@ -223,14 +223,12 @@ def sunspots(*, lookback: int, horizon: int, batch: int) -> SeriesWindows:
 # -- checks -----------------------------------------------------------------------------------------------------------
 
 
-def chosen_columns(
-    table: Mapping[str, np.ndarray], names: Sequence[str], *, source: str, numbers: bool = True
-) -> np.ndarray:
-    """Columns of a table side by side; ValueError where one is missing or holds no numbers."""
+def chosen_columns(table: Mapping[str, np.ndarray], names: Sequence[str], *, source: str) -> np.ndarray:
+    """Columns of a table side by side; UserError where one is missing or holds no numbers."""
     for name in names:
         if name not in table:
             raise UserError(f"{source}: has no column {name!r}; it has {', '.join(table)}")
-        if numbers and table[name].dtype.kind != "f":
+        if table[name].dtype.kind != "f":
             raise UserError(f"{source}: column {name!r} holds {str(table[name][0])!r}, not numbers")
     return np.stack([table[name] for name in names], -1)
 
@@ -269,12 +267,10 @@ def timed(
     """Some columns of a CSV file, or all, and its column `time`, if one is named, which advances steadily."""
     some = None if columns is None else {*columns, *([time] if time else [])}
     table = read_csv(path, columns=some, **form)
+    if time is not None and time not in table:
+        raise UserError(f"{path}: has no column {time!r}; it has {', '.join(table)}")
     if time is not None:
-        check_time(
-            chosen_columns(table, (time,), source=str(path), numbers=False)[:, 0],
-            source=f"{path}, column {time!r}",
-            place=counted_rows(path),
-        )
+        check_time(table[time], source=f"{path}, column {time!r}", place=counted_rows(path))
     return table
 
 

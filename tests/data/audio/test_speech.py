@@ -73,9 +73,7 @@ def test_a_folder_without_lists_is_drawn_by_class(tmp_path):
     counts = {part: np.bincount(arrays["y"]).tolist() for part, arrays in data.splits.items()}
     assert {part: sum(n) for part, n in counts.items()} == {"train": 30, "validation": 7, "test": 6}
     assert all(abs(a - b) <= 1 for a, b in counts.values())
-    assert data.split.startswith(
-        "30 train / 7 validation / 6 test: one random draw for every seed, stratified by class"
-    )
+    assert data.split.startswith("30 train / 7 validation / 6 test: the same split for every seed, stratified by class")
     assert data.split.endswith("up to 1.50 s long")
     assert data.samples == 12000, "nothing is cut"
     one = data.read(tmp_path / "cat" / "0.wav")["x"]
@@ -96,7 +94,7 @@ def test_the_recordings_of_a_speaker_stay_together(tmp_path):
         found.setdefault(name[-15:-13], set()).add(part)
     assert len(found) == 40
     assert all(len(parts) == 1 for parts in found.values())
-    assert data.split.startswith("112 train / 24 validation / 24 test: one random draw for every seed; the 40 speakers")
+    assert data.split.startswith("112 train / 24 validation / 24 test: the same split for every seed; the 40 speakers")
 
 
 def test_folders_without_classes_are_refused(tmp_path):

@@ -96,7 +96,7 @@ def test_mnist_from_idx_files(tmp_path, load, packed, dot, inner):
     np.testing.assert_array_equal(np.bincount(data.splits["validation"]["y"]), 2)  # a tenth of each class
     assert rows(joined(data, "x", PARTS[:2]), joined(data, "y", PARTS[:2])) == rows(*sets["train"])
     np.testing.assert_array_equal(data.splits["test"]["x"][..., 0], sets["t10k"][0])
-    assert data.split.startswith("180 train / 20 validation: one random draw for every seed, stratified by class")
+    assert data.split.startswith("180 train / 20 validation: the same split for every seed, stratified by class")
     assert data.split.endswith("; 40 test as given")
     pixels = data.splits["train"]["x"] / 255.0
     np.testing.assert_allclose((data.standardise.mean[0], data.standardise.std[0]), (pixels.mean(), pixels.std()))
@@ -235,6 +235,10 @@ def test_inputs_to_predict_for_in_other_ranges():
         floats.as_inputs(np.zeros((1, 3, 8, 9)))
     with pytest.raises(UserError, match=r"transpose\(1, 2, 0\)"):
         floats.as_inputs(np.zeros((3, 8, 9)))
+    for x in (np.full((1, 8, 8), 0.5), np.ones((1, 8, 8))):
+        with pytest.raises(UserError, match=r"x \* 16"):
+            data.as_inputs(x)
+    assert data.as_inputs(np.full((1, 8, 8), 16.0)).shape == (1, 8, 8)  # raw values may be of another type
     assert data.as_inputs(np.zeros((1, 8, 8), np.uint8)).shape == (1, 8, 8)  # one image of one channel
 
 

@@ -113,6 +113,47 @@ def test_several_columns_are_a_table():
     assert "'Lima'" in note
 
 
+class Series:
+    """A column of pandas or polars: an array behind `__array__`, and the name of its type."""
+
+    def __init__(self, values, dtype=""):
+        self.values, self.dtype = values, dtype
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+class Frame(dict):
+    """A frame: `columns`, and a column by its name."""
+
+    @property
+    def columns(self):
+        return list(self)
+
+
+def test_a_frame_with_dates_and_numbers_that_name_categories():
+    days = np.datetime64("2024-01-01", "us") + np.arange(40) * np.timedelta64(12, "h")
+    days[10:16] = np.datetime64("NaT")
+    frame = Frame(
+        day=Series(days), shop=Series(np.arange(40) % 3, "category"), n=Series(np.arange(40) % 2), y=["a", "b"] * 20
+    )
+    data = from_columns(frame, y="y", batch=4, dates=["day"], categorical=["n"])
+    assert data.columns == ("day", "day is missing", *(f"shop = {i}" for i in range(3)), "n = 0", "n = 1")
+    one = data.as_inputs(
+        Frame({name: Series(np.asarray(column)[4:5], getattr(column, "dtype", "")) for name, column in frame.items()})
+    )
+    np.testing.assert_array_equal(one, [[19725, 0, 0, 1, 0, 1, 0]])  # 2024-01-03, shop 1, n 0
+    with pytest.raises(UserError, match=r"day must be numbers.*dates ="):
+        from_columns(frame, y="y", batch=4)
+    with pytest.raises(UserError, match="'name' holds 40 different strings"):
+        from_columns({"name": [f"n{i}" for i in range(40)], "n": [*range(40)], "y": ["a", "b"] * 20}, y="y", batch=4)
+    with pytest.raises(UserError, match="has no column 'date'"):
+        from_columns(frame, y="y", batch=4, dates=["date"])
+
+
 def test_several_labels_for_one_example():
     tags = [["red"], [], ["blue", "red"], ["green"]] * 10
     data = from_columns({"x": RNG.normal(size=(40, 2)), "tags": tags}, y="tags", batch=4)

@@ -2,6 +2,7 @@
 
 import csv as python
 import gzip
+import warnings
 
 import numpy as np
 import pytest
@@ -87,6 +88,25 @@ def test_numbers_in_another_notation(tmp_path):
         read_csv(path, decimal=",", thousands=",")
     with pytest.raises(UserError, match="decimal = 'comma'"):
         read_csv(path, decimal="comma")
+
+
+def test_groups_of_three_digits_that_are_read_as_decimals_are_said(tmp_path):
+    """1.000 is one or a thousand: nothing in the file decides it."""
+    path = write(tmp_path, "a;b\n1.000;1.5\n12.500;0.125\n")
+    with pytest.warns(UserWarning, match=r"'1.000' in column 'a' is read as 1; thousands = '.' reads 1000"):
+        assert read_csv(path)["a"].tolist() == [1, 12.5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_csv(path, thousands=".", decimal=",", columns=["a"])["a"].tolist() == [1000, 12500]
+        read_csv(write(tmp_path, "a;b\n1.000;1.5\n0.500;0.125\n"))
+
+
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f"])
+def test_spaces_between_groups_of_three_digits(tmp_path, space):
+    path = write(tmp_path, f"a;b\n1{space}000,5;x{space}y\n12{space}345;z\n")
+    read = read_csv(path, decimal=",", thousands=" ")
+    assert read["a"].tolist() == [1000.5, 12345]
+    assert read["b"].tolist() == [f"x{space}y", "z"]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
