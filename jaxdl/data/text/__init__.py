@@ -3,17 +3,15 @@
 from jaxdl.data.text.language import (
     Stream,
     Text,
-    TokenShards,
     TokenWindows,
-    cut,
     divide,
     documents,
-    pack,
     python_topics,
     read_any_text,
-    shards,
     windows,
 )
+from jaxdl.data.text.rows import cut, pack
+from jaxdl.data.text.token_shards import TokenShards, shards
 
 __all__ = ["Stream", "Text", "TokenShards", "TokenWindows", "cut", "divide", "documents", "pack", "python_topics"]
 __all__ += ["read_any_text", "shards", "windows"]

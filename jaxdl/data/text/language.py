@@ -38,7 +38,6 @@ __all__ = [
     "python_topics",
 ]
 __all__ += ["read_any_text", "shards", "windows"]
-
 FRACTIONS = {"train": 0.9, "validation": 0.1}
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -77,10 +76,11 @@ class Text(InMemory):
     def context(self) -> int:
         return self.splits["train"]["x"].shape[1]
 
-    @cached_property
-    def _per_token(self) -> float:
+    def _batch(self, x: Int[Array, "batch time"], y: Int[Array, "batch time"]) -> Batch:
         first = self.splits["train"]
-        return float(first["characters"][0]) / int((first["y"][0] != IGNORE).sum())
+        per_token = float(first["characters"][0]) / int((first["y"][0] != IGNORE).sum())
+        counted = (y != IGNORE).sum(1) * jnp.float32(per_token)
+        return {"x": x, "y": y, "characters": counted, "mask": jnp.ones(self.batch, jnp.float32)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class TokenWindows(Text):
         super().__post_init__()
         if self.batch * self.splits["train"]["x"].size >= 2**31:
             raise UserError(
-                f"{self.name}: batch · tokens passes 2³¹; take a smaller batch, or contiguous=True, or `shards`"
+                f"{self.name}: batch · tokens passes 2³¹; take a smaller batch, contiguous=True, or `shards`"
             )
 
     @cached_property
@@ -106,7 +106,7 @@ class TokenWindows(Text):
         tokens = source["tokens"]
         starts = rows_of_step(seed, step, self.batch, len(tokens) - self.context)
         rows = jax.vmap(lambda at: jax.lax.dynamic_slice_in_dim(tokens, at, self.context + 1))(starts)
-        return _batch(rows, self._per_token)
+        return self._batch(rows[:, :-1], rows[:, 1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,14 +142,7 @@ class Stream(Text):
         part = (jnp.arange(self.batch, dtype=jnp.int32) + step // per_part) % self.batch
         rows = part * per_part + step % per_part
         x, y = (jnp.take(source[name], rows, axis=0) for name in ("x", "y"))
-        counted = (y != IGNORE).sum(1) * jnp.float32(self._per_token)
-        return {"x": x, "y": y, "characters": counted, "mask": jnp.ones(self.batch, jnp.float32)}
-
-
-def _batch(rows: Int[Array, "batch context_and_one"], per_token: float) -> Batch:
-    batch, n = rows.shape
-    characters = jnp.full(batch, (n - 1) * per_token, jnp.float32)
-    return {"x": rows[:, :-1], "y": rows[:, 1:], "characters": characters, "mask": jnp.ones(batch, jnp.float32)}
+        return self._batch(x, y)
 
 
 def divide(text: str, fractions: Mapping[str, float] = FRACTIONS, *, source: str = "the text") -> dict[str, str]:

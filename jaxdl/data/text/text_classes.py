@@ -249,13 +249,11 @@ def read_folder(path: Path) -> Labelled:
 
 def tokenizer_of(texts: Sequence[str], unit: Unit, vocab: int, least: int, lower: bool) -> Tokenizer:
     """The tokenizer of the training texts."""
-    if unit == "characters":
-        return Characters.of(texts, specials=SPECIALS)
-    if unit == "bytes":
-        return Bytes(specials=SPECIALS)
     if unit == "words":
         return Words.of(texts, size=vocab, least=least, lower=lower, specials=SPECIALS)
-    raise UserError(f"unit = {unit!r} is not one of characters, bytes, words")
+    if unit not in ("characters", "bytes"):
+        raise UserError(f"unit = {unit!r} is not one of characters, bytes, words")
+    return Bytes(specials=SPECIALS) if unit == "bytes" else Characters.of(texts, specials=SPECIALS)
 
 
 def in_rows(tokens: Sequence[Tokens], tokenizer: Tokenizer, time: int) -> Int[np.ndarray, "n time"]:
@@ -278,22 +276,21 @@ def naive_bayes(data: Texts, *, split: str = "test", n: int = 3, alpha: float = 
 
     argmax_c log P(c) + Σ_g log P(g | c),    P(g | c) = (count(g, c) + α) / (Σ_g' count(g', c) + α·V)
     """
-    classes = len(data.classes)
 
     def grams(row: np.ndarray) -> list[tuple[int, ...]]:
         tokens = row[row != 0].tolist()
         return [tuple(tokens[i : i + k]) for k in range(1, n + 1) for i in range(len(tokens) - k + 1)]
 
-    counts = [Counter() for _ in range(classes)]
-    train = data.splits["train"]
+    train, test = data.splits["train"], data.splits[split]
+    counts = [Counter() for _ in data.classes]
     for row, label in zip(train["x"], train["y"], strict=True):
         counts[label].update(grams(row))
     vocabulary = set().union(*counts)
     totals = np.log([sum(c.values()) + alpha * len(vocabulary) for c in counts])
-    prior = np.log(np.bincount(train["y"], minlength=classes) / len(train["y"]))
-    hits = 0
-    for row, label in zip(data.splits[split]["x"], data.splits[split]["y"], strict=True):
+    prior = np.log(np.bincount(train["y"], minlength=len(counts)) / len(train["y"]))
+    found = []
+    for row in test["x"]:
         known = [g for g in grams(row) if g in vocabulary]
-        scores = prior + [sum(np.log(c.get(g, 0) + alpha) for g in known) for c in counts] - len(known) * totals
-        hits += int(scores.argmax() == label)
-    return hits / len(data.splits[split]["y"])
+        scores = [sum(np.log(c.get(g, 0) + alpha) for g in known) for c in counts]
+        found.append((prior + scores - len(known) * totals).argmax())
+    return float(np.mean(found == test["y"]))

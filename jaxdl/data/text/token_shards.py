@@ -103,15 +103,13 @@ class TokenShards(Data):
         return f"{self.checksums:08x}"
 
     # -- training -----------------------------------------------------------------------------------------------------
-    def starts(self, seed: int, draw: int) -> Int[np.ndarray, "batch"]:
-        """Where the windows of a step begin in the training tokens."""
+    def starts(self, seed: int, first: int, stop: int) -> Int[np.ndarray, "draws batch"]:
+        """Where the windows of draws `first` … `stop`-1 begin in the training tokens."""
         size = self.size("train")
-        epoch, position = np.divmod(draw * self.batch + np.arange(self.batch), size)
-        windows, offset = (
-            permute(seed, epoch, position, size),
-            permute(seed, epoch, np.zeros_like(position), self.context),
-        )
-        return windows.astype(np.int64) * self.context + offset
+        epoch, position = np.divmod(np.arange(first * self.batch, stop * self.batch), size)
+        windows = permute(seed, epoch, position, size).astype(np.int64)
+        starts = windows * self.context + permute(seed, epoch, np.zeros_like(position), self.context)
+        return starts.reshape(-1, self.batch)
 
     def span(self, draw: int) -> int:
         return self.window - draw % self.window
@@ -120,12 +118,10 @@ class TokenShards(Data):
         """The windows of draws `start` … `stop`-1; a draw has the slot of its number modulo `window`, the others are zero."""
         if stop - start > self.span(start):
             raise UserError(f"draws {start} … {stop - 1} pass the window of {self.window}: ask `span` first")
-        source = self.blank_source()
-        lengths = np.full(self.batch, self.context + 1)
-        for draw in range(start, stop):
-            source["tokens"][draw % self.window] = self.tokens["train"].read(
-                self.starts(seed, draw), lengths, self.context + 1
-            )
+        source, starts = self.blank_source(), self.starts(seed, start, stop).reshape(-1)
+        rows = self.tokens["train"].read(starts, np.full(len(starts), self.context + 1), self.context + 1)
+        slots = slice(start % self.window, start % self.window + stop - start)
+        source["tokens"][slots] = rows.reshape(-1, self.batch, self.context + 1)
         return source
 
     def blank_source(self) -> dict[str, np.ndarray]:

@@ -43,17 +43,8 @@ __all__ = [
     "HuggingFace",
     "Parts",
     "Tokenizer",
-    "Tokens",
-    "Words",
-    "at_home",
-    "from_json",
-    "home",
-    "kept",
-    "load_tokenizer",
-    "named",
-    "save",
-    "summary",
 ]
+__all__ += ["Tokens", "Words", "at_home", "from_json", "home", "kept", "load_tokenizer", "named", "save", "summary"]
 
 KINDS = {tokenizer.kind: tokenizer for tokenizer in (Characters, Words, Parts, Bytes, BPE, HuggingFace)}
 
@@ -110,12 +101,8 @@ def kept(name: str, make: Callable[[], Any]) -> Any:
     A new run writes every tokenizer of its data (`data.tokenizers`, a dictionary name -> tokenizer) into its folder, so that it
     reads its prompts with the vocabulary it learned, whatever became of the text.
     """
-    folder = home()
-    return (
-        load_tokenizer(folder / f"{name}.json")
-        if folder is not None and (folder / f"{name}.json").is_file()
-        else make()
-    )
+    path = None if home() is None else home() / f"{name}.json"
+    return make() if path is None or not path.is_file() else load_tokenizer(path)
 
 
 def summary(tokenizer: Tokenizer, rows: Sequence[Tokens], *, of: str = "", characters: int = 0) -> str:

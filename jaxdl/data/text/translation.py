@@ -32,10 +32,8 @@ __all__ = [
     "number_parts",
     "number_table",
     "number_tokenizers",
-    "number_words",
-    "read_parallel",
-    "read_sentences",
 ]
+__all__ += ["number_words", "read_parallel", "read_sentences"]
 
 Kind = Literal["bpe", "words", "characters", "bytes"]
 
