@@ -5,8 +5,8 @@ Run:    python -m experiments.contrast_imbalance --loss focal --gamma 2
 Cost:   about 1 s a run on a 2-core x86 CPU, after compiling.
 Expect: as in this table.
 
-Test split (all classes alike), mean ± standard deviation over 10 seeds (benchmarks/seeds.py with the flags on the
-left, `--seeds 10 --metrics balanced_accuracy,f1,calibration_error --splits test`), 2-core x86 CPU; 5 images of each
+Test split (all classes alike), mean ± standard deviation over 10 seeds (`python -m jaxdl record contrast_imbalance
+--seed 0:10` with the flags on the left), 2-core x86 CPU; 5 images of each
 rare class:
 
     setting                  balanced accuracy   F1 (mean over classes)   calibration error

@@ -7,7 +7,7 @@ Expect: as in this table.
 
 Twenty epochs: 786 steps of 32 or 24 steps of 1024. Each optimizer at the best of the learning rates 1e-3, 3e-3, 1e-2,
 2e-2, 3e-2, 0.1, 0.3, 1 (batch 32: 3e-3, 1e-2, 3e-2, 0.1, 0.3) by validation accuracy. Mean ± standard deviation over
-5 seeds (benchmarks/seeds.py with `--optimizer` and `--batch`, `--tune lr=... --seeds 5 --metrics accuracy`), 2-core
+5 seeds (`python -m jaxdl record contrast_large_batch --seed 0:5 --tune lr=...` with `--optimizer` and `--batch`), 2-core
 x86 CPU:
 
     batch   optimizer   best lr   training accuracy   test accuracy

@@ -5,8 +5,8 @@ Run:    python -m experiments.contrast_outliers --loss huber --wrong 10
 Cost:   about 1 s a run on a 2-core x86 CPU, after compiling.
 Expect: as in this table.
 
-Test error in the unit of the target (25 to 346), mean ± standard deviation over 10 seeds (benchmarks/seeds.py with
-`--loss` and `--wrong`, `--seeds 10 --metrics mae,r2 --splits test`), 2-core x86 CPU:
+Test error in the unit of the target (25 to 346), mean ± standard deviation over 10 seeds (`python -m jaxdl
+record contrast_outliers --seed 0:10` with `--loss` and `--wrong`), 2-core x86 CPU:
 
     wrong targets   mean absolute error                            R²
                     mse            huber          mae              mse       huber   mae

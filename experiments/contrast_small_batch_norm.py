@@ -7,7 +7,7 @@ Expect: as in this table.
 
 Five epochs, each setting at the best of the learning rates 1e-3, 3e-3, 1e-2, 3e-2, 0.1 (at batch 2 also 1e-4 and 3e-4
 for batch norm, at batch 64 also 0.3 and 1), by validation accuracy. Test accuracy, mean ± standard deviation over 5
-seeds (benchmarks/seeds.py with `--norm` and `--batch`, `--tune lr=... --seeds 5 --metrics accuracy`), 2-core x86 CPU:
+seeds (`python -m jaxdl record contrast_small_batch_norm --seed 0:5 --tune lr=...` with `--norm` and `--batch`), 2-core x86 CPU:
 
     batch   no norm        batch norm     layer norm
     2       98.7 ± 0.4 %   80.5 ± 1.5 %   98.7 ± 0.4 %

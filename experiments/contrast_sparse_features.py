@@ -6,8 +6,8 @@ Cost:   about 0.5 s a run on a 2-core x86 CPU, after compiling.
 Expect: as in this table.
 
 Three epochs, each optimizer at the best of 9 learning rates from 1e-3 to 10 (by validation accuracy), mean ± standard
-deviation over 5 seeds (benchmarks/seeds.py with `--optimizer`, `--tune lr=1e-3,3e-3,1e-2,3e-2,0.1,0.3,1,3,10 --seeds
-5 --metrics accuracy,loss`), 2-core x86 CPU:
+deviation over 5 seeds (`python -m jaxdl record contrast_sparse_features --seed 0:5 --optimizer ...
+--tune lr=1e-3,3e-3,1e-2,3e-2,0.1,0.3,1,3,10`), 2-core x86 CPU:
 
     optimizer   best lr   test accuracy   test loss       training loss
     sgd         1         79.7 ± 2.5 %    0.43 ± 0.02     0.35 ± 0.02

@@ -14,6 +14,8 @@ COMMANDS = {
     "generate": "continue a text with a language model; draw from a GAN or a VAE",
     "compare": "tabulate and plot the metrics of several runs, over seeds",
     "sweep": "train many seeds and settings in one program; tabulate, plot",
+    "record": "measure an experiment over seeds, into the ledger",
+    "claims": "list the claims of the cheat sheet with measured verdicts",
     "summary": "show layers, parameters, multiply-adds and memory of a model",
     "lr-find": "suggest a learning rate from a short ramp, with a plot",
     "show-augment": "draw training examples before and after augmentation",

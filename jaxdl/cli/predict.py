@@ -188,6 +188,8 @@ def as_text(name: str, one: dict[str, Any], classes: Sequence[str], top: int) ->
 
     >>> as_text("one.png", {"label": np.array([[0, 0], [0, 1]])}, ("ground", "cat"), 5)
     'one.png: ground 0.750  cat 0.250'
+    >>> as_text("t.csv", {"value": np.float64(1600005254.25)}, (), 5)
+    't.csv: value 1600005254.25'
     """
     if np.ndim(one.get("probability", 0.0)) == 1:
         return f"{name}: " + "  ".join(f"{label} {p:.3f}" for label, p in ranked(one["probability"], classes, top))
@@ -197,6 +199,8 @@ def as_text(name: str, one: dict[str, Any], classes: Sequence[str], top: int) ->
     return f"{name}: " + "  ".join(
         f"{key} {np.array2string(np.asarray(value), precision=5, threshold=8, edgeitems=3)}"
         if key == "embedding"
+        else f"{key} {value:.12g}"
+        if np.ndim(value) == 0 and np.asarray(value).dtype == np.float64  # in a unit that needs its digits
         else f"{key} {np.array2string(np.asarray(value), precision=5)}"
         for key, value in one.items()
     )

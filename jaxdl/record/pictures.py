@@ -189,3 +189,19 @@ def network_flow(
         corners = [(right, low), (right, high), (left, next_high), (left, next_low)]
         under.fill(*zip(*((a, b + below) for a, b in corners), strict=True), color=FAINT, alpha=0.55, linewidth=0)
     return save_figure(figure, path)
+
+
+def strips(values: Mapping[str, Sequence[float]], path: PathLike, *, label: str) -> Path:
+    """Draw the values of settings over seeds: a point for each seed, and the mean with its 95 % interval (Student's t)."""
+    from scipy.stats import t
+
+    figure, (axes,) = _figure(1, width=6.4, height=1.1 + 0.42 * len(values))
+    for row, (_name, found) in enumerate(values.items()):
+        x = np.asarray(found, float)
+        axes.plot(x, np.full(len(x), row), "o", color=COLOURS[0], alpha=0.35, markersize=5, markeredgewidth=0)
+        half = t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)) if len(x) > 1 else 0.0
+        axes.errorbar(x.mean(), row, xerr=half, fmt="D", color=COLOURS[1], markersize=6, capsize=3)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_xlabel(label, fontsize=9, color=INK)
+    return _save(figure, path)

@@ -290,7 +290,7 @@ def _listed(path: Path) -> tuple[dict[str, ImageFiles], tuple[str, ...], str]:
         flat = folder.part_folders(path)["train"] == path
         shares = FRACTIONS if flat else {"train": 0.9, "validation": 0.1}
         rows, sentence = split_rows(np.array(keys["train"]), labels, shares, source=str(path), most=1.0)
-        sentence = sentence.replace("equal rows", "equal files") + ("; test as given" if given else "")
+        sentence = sentence.replace("duplicates stay", "equal files stay") + ("; test as given" if given else "")
         found |= {part: ([paths[i] for i in r], labels[r]) for part, r in rows.items()}
     for _, labels in found.values():
         labels.flags.writeable = False

@@ -209,7 +209,7 @@ def test_equal_files_stay_in_one_part(tmp_path):
             (tmp_path / name / f"{i} (copy).png").write_bytes((tmp_path / name / f"{i}.png").read_bytes())
     data = streamed(tmp_path)
     assert in_two_parts(data) == 0
-    assert "equal files stay together" in data.split
+    assert "equal files stay in one part" in data.split
     where = {}
     memory = folder.image_folder(tmp_path, batch=4, size=8)
     for part, arrays in memory.splits.items():

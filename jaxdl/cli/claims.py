@@ -1,0 +1,110 @@
+"""`claims`: the claims of the cheat sheet, each with the verdict of a measurement that can be repeated.
+
+    python -m jaxdl claims                  all claims: verdict, seeds, difference with its 95 % interval, p-value
+    python -m jaxdl claims regularization   run the deciding comparison again over a few seeds, and draw it
+    python -m jaxdl claims regularization --full       measure all settings over all seeds, into the ledger results/claims/
+
+Verdicts: holds; holds when (some of its comparisons); no difference shown (the interval lies within the smallest difference
+that would matter); not decided (the interval is wider); wrong (the opposite was measured). P-values are adjusted by Holm's
+method for the comparisons of one claim.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from jaxdl import runtime, shipped
+from jaxdl.cli.compare import unused
+from jaxdl.cli.options import read_flags
+from jaxdl.experiment import ExperimentError
+from jaxdl.runs import claims
+
+
+@dataclass(frozen=True)
+class Options:
+    """List the claims of the sheet with their verdicts, or run a study of them again."""
+
+    name: tyro.conf.Positional[str | None] = None
+    """The study to run, a file of experiments/claims. None: list all claims."""
+    full: bool = False
+    """Measure all settings over all seeds, and keep them in the ledger."""
+    results: Path = claims.RESULTS
+    """The folder of the ledger."""
+    plot: Path | None = None
+    """File of the picture. None: claims-<name>.png."""
+
+
+def run(args: Sequence[str]) -> int:
+    options = read_flags(Options, args, prog="python -m jaxdl claims", text=__doc__)
+    runtime.configure()
+    found, kept = claims.studies(), measured(options.results)
+    if options.name is None:
+        table([row for name, file in found.items() for row in rows_of(name, file, kept)])
+        return 0
+    if options.name not in found:
+        raise ExperimentError(f"no study {options.name!r}; there are {', '.join(found) or 'none'}")
+    name, file = options.name, found[options.name]
+    study = claims.load_study(file)
+    if options.full:
+        values = claims.run_study(
+            name, file, seeds=range(study.seeds), settings=list(study.settings), root=options.results
+        )
+        table(rows_of(name, file, options.results))
+    else:
+        values = quick(name, file, study, kept)
+    if values:
+        from jaxdl.record.pictures import strips
+
+        path = unused(options.plot or Path(f"claims-{name}.png"))
+        print(f"picture: {strips({s: list(v.values()) for s, v in values.items()}, path, label=study.unit)}")
+    return 0
+
+
+def measured(results: Path) -> Path:
+    """The ledger to read: the folder given, or that of the clone that jaxdl is installed from."""
+    beside = shipped.PACKAGE.parent / claims.RESULTS
+    if results.is_dir() or not beside.is_dir():
+        if not results.is_dir():
+            print(f"note: there is no ledger {results}: run this in a clone of jaxdl, or measure with NAME --full\n")
+        return results
+    return beside
+
+
+def rows_of(name: str, file: Path, results: Path) -> list[claims.Decision]:
+    """The claims of a study with the verdicts of the ledger."""
+    return claims.decisions(name, claims.load_study(file), claims.stored(name, results)["values"])
+
+
+def table(rows: Sequence[claims.Decision]) -> None:
+    """Print the claims in the order of the sheet."""
+    for row in sorted(rows, key=lambda row: int(row.number[1:])):
+        print(f"{row.number:<4} {row.claim}\n     {row.verdict}   ({row.study})")
+        for label, found in row.differences:
+            print(f"         {label}: {found}")
+        if row.evidence:
+            print(f"         {row.evidence}")
+    kinds = [row.verdict.split(" when")[0] for row in rows]
+    print(f"\n{len(rows)} claims: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)))
+
+
+def quick(name: str, file: Path, study: claims.Study, results: Path) -> dict[str, dict[str, float]]:
+    """Run the first comparison of a study over a few seeds, and say whether it agrees with the ledger."""
+    if not study.comparisons:
+        table(rows_of(name, file, results))
+        return {}
+    first = study.comparisons[0]
+    print(f"{first.number} {first.claim}: {first.better} against {first.worse}, {study.unit}")
+    values = claims.run_study(name, file, seeds=range(study.quick), settings=[first.better, first.worse])
+    now = claims.compare_settings(study, first, values)
+    kept = claims.compare_settings(study, first, claims.stored(name, results)["values"])
+    print(f"now:    {now}")
+    if kept is None or now is None:
+        print("the ledger has no values of these settings: `--full` measures them")
+    else:
+        inside = now.low <= kept.mean <= now.high
+        print(
+            f"ledger: {kept}\nthe interval of this run {'contains' if inside else 'DOES NOT CONTAIN'} the ledger's difference"
+        )
+    return values
