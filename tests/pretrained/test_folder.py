@@ -62,5 +62,9 @@ def test_a_damaged_folder(tmp_path, source):
     record = json.loads((tmp_path / "out" / "weights.json").read_text(encoding="utf-8"))
     record["options"]["classes"] = 4
     (tmp_path / "out" / "weights.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UserError, match=r"weights\.json"):
+        open_weights(tmp_path / "out")
+    del record["sha256"]["weights.json"]  # as earlier versions wrote it
+    (tmp_path / "out" / "weights.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(UserError, match=r"params/head/bias, params/head/kernel.*cifar_resnet20"):
         open_weights(tmp_path / "out")
