@@ -11,8 +11,14 @@ from tests.cli.test_errors import FILE, ROOT, refused, write
 
 DATA = {
     "NaN": ("x[3, 1] = np.nan", "ones, train split: inputs must be finite: there is a NaN or an infinity in row 3"),
-    "a label too high": ("y[5] = 2", "ones, train split: labels must lie in 0 … 1 (or be -100: ignored), got 2"),
-    "a negative label": ("y[5] = -1", "ones, train split: labels must lie in 0 … 1 (or be -100: ignored), got -1"),
+    "a label too high": (
+        "y[5] = 2",
+        "so labels must lie in 0 … 1 (or be -100: ignored), got 2",
+    ),
+    "a negative label": (
+        "y[5] = -1",
+        "so labels must lie in 0 … 1 (or be -100: ignored), got -1",
+    ),
     "real labels": ("y = y * 0.5", "labels must be integers"),
     "lengths": ("y = y[:5]", "needs arrays of one length"),
 }

@@ -26,7 +26,7 @@ from jaxdl.data.image.folder import PARTS, check_memory, check_shape, part_folde
 from jaxdl.data.image.pairs import read_pairs
 from jaxdl.data.image.reader import open_image, read_images, suffixes
 from jaxdl.data.splits import FRACTIONS, draw_names, row_digest, shared
-from jaxdl.data.walker import list_files, tell
+from jaxdl.data.walker import Found, list_files, tell
 from jaxdl.types import Batch, UserError
 
 Listing = dict[str, list[str]]
@@ -139,7 +139,9 @@ def _identities(root: Path, aside: Container[str] = ()) -> Listing:
         place = os.path.dirname(file)
         if place != str(root):
             found.setdefault(os.path.relpath(place, root).replace(os.sep, "/"), []).append(file)
-    tell(root, [f"{inside.unread()} not read"] if inside.left_out else ())
+    # what lies beside the folders describes them: lists of pairs, a README
+    below = Found(left_out=inside.left_out - list_files(root, suffixes(), deep=False).left_out)
+    tell(root, [f"{below.unread()} not read"] if below.left_out else ())
     return {name: found[name] for name in sorted(found) if name not in aside}
 
 
