@@ -3,10 +3,12 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -195,10 +197,15 @@ def test_a_call_that_is_stopped_and_killed_gives_the_same_bytes(tmp_path):
     straight = begin("a", "--workers", "1")
     _, err = straight.communicate()
     assert straight.returncode == 0, err
-    first = begin("b", "--workers", "2")
-    after(3, first)
-    os.killpg(first.pid, signal.SIGINT)
-    _, err = first.communicate()
+    for _ in range(10):  # a call that ended before the signal came shows nothing
+        shutil.rmtree(tmp_path / "b", ignore_errors=True)
+        first = begin("b", "--workers", "2")
+        after(3, first)
+        with suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGINT)
+        _, err = first.communicate()
+        if first.returncode != 0:
+            break
     assert first.returncode == 130, err
     assert "Traceback" not in err
     all_end(first.pid)
