@@ -136,7 +136,7 @@ class Frame(dict):
 
 def test_a_frame_with_dates_and_numbers_that_name_categories():
     days = np.datetime64("2024-01-01", "us") + np.arange(40) * np.timedelta64(12, "h")
-    days[10:16] = np.datetime64("NaT")
+    days[10:16] = np.datetime64("NaT", "us")
     frame = Frame(
         day=Series(days), shop=Series(np.arange(40) % 3, "category"), n=Series(np.arange(40) % 2), y=["a", "b"] * 20
     )
