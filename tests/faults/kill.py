@@ -139,6 +139,11 @@ def undisturbed(kind, folder):
     return time.monotonic() - began
 
 
+def is_saving(folder):
+    """Whether a checkpoint is being written; `os.walk` goes on where a folder vanishes under it, pathlib's glob does not."""
+    return any(name.endswith(".saving") for _, names, _ in os.walk(folder) for name in names)
+
+
 def killed(kind, folder, seconds, rng, most):
     """Kill a run up to `most` times; (kills, those that left a half-written checkpoint, status of the end)."""
     kills = torn = 0
@@ -149,11 +154,11 @@ def killed(kind, folder, seconds, rng, most):
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 return kills, torn, status
-            saving = at_a_save and any(folder.rglob("*.saving"))
+            saving = at_a_save and is_saving(folder)
             if saving or time.monotonic() - began > wait:
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                kills, torn = kills + 1, torn + any(folder.rglob("*.saving"))
+                kills, torn = kills + 1, torn + is_saving(folder)
                 break
             time.sleep(0.003)
         else:
