@@ -25,8 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import flax.linen  # noqa: F401  so that no fork has to import it, nor jax, which starts no thread before its first use
-import jax  # noqa: F401
-import optax  # noqa: F401
+import jax  # noqa: F401  (the same)
+import optax  # noqa: F401  (the same)
 import pytest
 
 ROOT = Path(__file__).parents[1]

@@ -223,6 +223,13 @@ def test_files_are_short_and_well_named():
     assert not found
 
 
+def test_files_of_tests_are_short():
+    tests = [path for path in PACKAGE.parent.glob("tests/**/*.py") if "museum" not in path.parts]
+    long = {path.name: n for path in tests if (n := len(path.read_text(encoding="utf-8").splitlines())) > LONGEST}
+    assert tests
+    assert not long, "split them by what they test"
+
+
 def test_the_median_file_is_shorter_than_150_lines():
     lengths = sorted(len(source(path).splitlines()) for path in FILES if path.stat().st_size)
     assert lengths[len(lengths) // 2] < 150

@@ -30,6 +30,8 @@ class Options:
     """The study to run, a file of experiments/claims. None: list all claims."""
     full: bool = False
     """Measure all settings over all seeds, and keep them in the ledger."""
+    replace: bool = False
+    """With --full: measure anew what was measured with other code."""
     results: Path = claims.RESULTS
     """The folder of the ledger."""
     plot: Path | None = None
@@ -41,7 +43,7 @@ def run(args: Sequence[str]) -> int:
     runtime.configure()
     found, kept = claims.studies(), measured(options.results)
     if options.name is None:
-        table([row for name, file in found.items() for row in rows_of(name, file, kept)])
+        table([row for name, file in found.items() for row in rows_of(claims.load_study(file), name, file, kept)])
         return 0
     if options.name not in found:
         raise ExperimentError(f"no study {options.name!r}; there are {', '.join(found) or 'none'}")
@@ -49,11 +51,17 @@ def run(args: Sequence[str]) -> int:
     study = claims.load_study(file)
     if options.full:
         values = claims.run_study(
-            name, file, seeds=range(study.seeds), settings=list(study.settings), root=options.results
+            study,
+            name,
+            file,
+            seeds=range(study.seeds),
+            settings=list(study.settings),
+            root=options.results,
+            replace=options.replace,
         )
-        table(rows_of(name, file, options.results))
+        table(rows_of(study, name, file, options.results))
     else:
-        values = quick(name, file, study, kept)
+        values = quick(study, name, file, kept)
     if values:
         from jaxdl.record.pictures import strips
 
@@ -72,9 +80,9 @@ def measured(results: Path) -> Path:
     return beside
 
 
-def rows_of(name: str, file: Path, results: Path) -> list[claims.Decision]:
+def rows_of(study: claims.Study, name: str, file: Path, results: Path) -> list[claims.Decision]:
     """The claims of a study with the verdicts of the ledger."""
-    return claims.decisions(name, claims.load_study(file), claims.stored(name, results)["values"])
+    return claims.decisions(name, study, claims.valid_values(name, file, results))
 
 
 def table(rows: Sequence[claims.Decision]) -> None:
@@ -86,25 +94,26 @@ def table(rows: Sequence[claims.Decision]) -> None:
         if row.evidence:
             print(f"         {row.evidence}")
     kinds = [row.verdict.split(" when")[0] for row in rows]
-    print(f"\n{len(rows)} claims: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)))
+    numbers = {row.number for row in rows}
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    print(f"\n{len(rows)} verdicts on {len(numbers)} claims: {counted}")
 
 
-def quick(name: str, file: Path, study: claims.Study, results: Path) -> dict[str, dict[str, float]]:
+def quick(study: claims.Study, name: str, file: Path, results: Path) -> dict[str, dict[str, float]]:
     """Run the first comparison of a study over a few seeds, and say whether it agrees with the ledger."""
     if not study.comparisons:
-        table(rows_of(name, file, results))
+        table(rows_of(study, name, file, results))
         return {}
     first = study.comparisons[0]
     print(f"{first.number} {first.claim}: {first.better} against {first.worse}, {study.unit}")
-    values = claims.run_study(name, file, seeds=range(study.quick), settings=[first.better, first.worse])
+    values = claims.run_study(study, name, file, seeds=range(study.quick), settings=[first.better, first.worse])
     now = claims.compare_settings(study, first, values)
-    kept = claims.compare_settings(study, first, claims.stored(name, results)["values"])
+    kept = claims.compare_settings(study, first, claims.valid_values(name, file, results))
     print(f"now:    {now}")
     if kept is None or now is None:
-        print("the ledger has no values of these settings: `--full` measures them")
+        print("the ledger has no values of these settings with this code: `--full` measures them")
     else:
         inside = now.low <= kept.mean <= now.high
-        print(
-            f"ledger: {kept}\nthe interval of this run {'contains' if inside else 'DOES NOT CONTAIN'} the ledger's difference"
-        )
+        print(f"ledger: {kept}")
+        print(f"the interval of this run {'contains' if inside else 'DOES NOT CONTAIN'} the ledger's difference")
     return values

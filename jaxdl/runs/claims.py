@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jaxdl import shipped
 from jaxdl.experiment import ExperimentError
-from jaxdl.metrics.significance import Difference, difference, holm, paired_difference
+from jaxdl.metrics.significance import Difference, holm, paired_difference
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.run import environment
 from jaxdl.runs import ledger
@@ -27,6 +28,7 @@ from jaxdl.setup import Config
 
 RESULTS = ledger.RESULTS / "claims"
 ALPHA = 0.05
+NOTHING: Mapping[str, Any] = MappingProxyType({"code": None, "values": {}, "measured": []})
 MOST = 5
 """Comparisons of one claim: with Holm's correction more would need more seeds than are run."""
 
@@ -67,14 +69,14 @@ class Study:
     """Settings measured over seeds, and what is claimed of them.
 
     Args:
-        measure: `measure(seed=0, **setting) -> float`; see `trained`.
+        measure: `measure(seed=0, **setting) -> float`; see `trained`. A seed must mean the same draw in every setting, since
+            settings are compared seed by seed.
         settings: name -> the values that `measure` takes.
         comparisons: what is compared; the first one is run by `python -m jaxdl claims NAME`.
         facts: claims that need no training.
         unit: what is measured.
         smaller: whether smaller values are better.
         seeds: how many seeds the ledger holds; `quick` of them are run by `claims NAME`.
-        paired: whether the settings share data split and order in every seed.
     """
 
     measure: Callable[..., float] = lambda **_: math.nan
@@ -85,7 +87,6 @@ class Study:
     smaller: bool = False
     seeds: int = 12
     quick: int = 4
-    paired: bool = True
 
     def __post_init__(self) -> None:
         for number, group in by_number(self.comparisons).items():
@@ -121,6 +122,7 @@ def trained(config: Config, metric: str, split: str = "test", **fixed: Any) -> C
 
 
 def by_number(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """Claim number -> its comparisons."""
     found: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
         found.setdefault(comparison.number, []).append(comparison)
@@ -164,9 +166,8 @@ def compare_settings(
     seeds = sorted({*one} & {*other})
     if len(seeds) < 2:
         return None
-    test = paired_difference if study.paired else difference
     pair = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
-    return test(*(reversed(pair) if study.smaller else pair))
+    return paired_difference(*(reversed(pair) if study.smaller else pair))
 
 
 def decide(comparison: Comparison, found: Difference, p: float) -> str:
@@ -202,66 +203,73 @@ def decisions(name: str, study: Study, values: Mapping[str, Mapping[str, float]]
         differences = [compare_settings(study, comparison, values) for comparison in group]
         known = [one for one in differences if one is not None]
         if len(known) < len(group):
-            found.append(Decision(number, group[0].claim, "not measured", study=name))
+            found.append(Decision(number, group[0].claim, "not measured with this code", study=name))
             continue
         adjusted = holm([one.p for one in known])
         decided = [decide(*each) for each in zip(group, known, adjusted, strict=True)]
         shown = tuple(zip(map(label, group), known, strict=True))
         found.append(Decision(number, group[0].claim, verdict(group, decided), shown, study=name))
-    return found + [Decision(fact.number, fact.claim, *_checked(fact), study=name) for fact in study.facts]
+    for fact in study.facts:
+        said, evidence = fact.check()
+        found.append(Decision(fact.number, fact.claim, said, evidence=evidence, study=name))
+    return found
 
 
-def _checked(fact: Fact) -> tuple[str, tuple[()], str]:
-    said, evidence = fact.check()
-    return said, (), evidence
-
-
-def stored(name: str, root: Path = RESULTS) -> dict[str, Any]:
-    """The measured values of a study: `{"code", "unit", "values": {setting: {seed: value}}, "measured": [...]}`."""
+def stored(name: str, root: Path = RESULTS) -> Mapping[str, Any]:
+    """What the ledger holds of a study: `{"code", "unit", "values": {setting: {seed: value}}, "measured": [...]}`."""
     path = root / f"{name}.json"
     if not path.is_file():
-        return {"code": None, "values": {}, "measured": []}
+        return NOTHING
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ExperimentError(f"{path} is damaged: {error}") from None
 
 
+def valid_values(name: str, file: Path, root: Path = RESULTS) -> Mapping[str, Mapping[str, float]]:
+    """The stored values of a study by setting and seed; none where they were measured with other code."""
+    kept = stored(name, root)
+    return kept["values"] if kept["code"] == study_checksum(file) else {}
+
+
 def run_study(
+    study: Study,
     name: str,
     file: Path,
     *,
     seeds: Sequence[int],
     settings: Sequence[str],
     root: Path | None = None,
+    replace: bool = False,
     say: Callable[[str], None] = print,
 ) -> dict[str, dict[str, float]]:
-    """Measure settings over seeds: values by setting and seed. With `root` they are kept in the ledger after every seed."""
-    study, code = load_study(file), study_checksum(file)
-    kept = stored(name, root) if root else {"code": None, "values": {}, "measured": []}
+    """Measure settings over seeds: values by setting and seed. With `root` the ledger keeps them after every seed.
+
+    Raises ExperimentError where the ledger has values of other code, unless `replace` is True: then it starts again.
+    """
+    code, kept = study_checksum(file), stored(name, root) if root else NOTHING
     if kept["code"] not in (None, code):
-        kept = {"code": None, "values": {}, "measured": []}  # other code: none of it counts
-    values, env = kept["values"], environment(file)
-    began = time.process_time()
-    record = {name: env[name] for name in ("versions", "command")} | {
-        "processor": ledger.processor(),
+        if not replace:
+            raise ExperimentError(f"{name}: its code has changed since it was measured; --replace measures anew")
+        kept = NOTHING
+    values: dict[str, dict[str, float]] = {setting: dict(done) for setting, done in kept["values"].items()}
+    env, began = environment(file), time.process_time()
+    about = {
         "date": env["time"][:10],
+        "commit": (env["git"] or {}).get("commit"),
+        "versions": env["versions"],
+        "processor": ledger.processor(),
+        "command": env["command"],
     }
-    record |= {"commit": (env["git"] or {}).get("commit")}
     for seed in seeds:
         for setting in settings:
             done = values.setdefault(setting, {})
             if str(seed) not in done:
                 done[str(seed)] = float(f"{study.measure(seed=seed, **study.settings[setting]):.7g}")
         if root:
-            seconds = round(time.process_time() - began, 1)
+            measured = [*kept["measured"], {**about, "cpu_seconds": round(time.process_time() - began, 1)}]
+            whole = {"code": code, "unit": study.unit, "values": values, "measured": measured}
             root.mkdir(parents=True, exist_ok=True)
-            whole = {
-                "code": code,
-                "unit": study.unit,
-                "values": values,
-                "measured": [*kept["measured"], record | {"cpu_seconds": seconds}],
-            }
             write_synced(root / f"{name}.json", json.dumps(whole, indent=1) + "\n")
         say(f"seed {seed}: " + ", ".join(f"{setting} {values[setting][str(seed)]:.4g}" for setting in settings))
-    return {setting: dict(values[setting]) for setting in settings}
+    return {setting: values[setting] for setting in settings}

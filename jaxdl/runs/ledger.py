@@ -168,12 +168,16 @@ def flops_of(program: Program) -> float | None:
     return None if "flops" not in cost else float(cost["flops"]) * program.exp.steps
 
 
-def open_entry(setup: Setup, root: Path = RESULTS) -> tuple[LedgerEntry, bool]:
-    """The entry of a setting, new or as it stands, and whether its experiment file has changed since."""
+def new_entry(setup: Setup) -> LedgerEntry:
+    """An entry of a setting without a measured seed."""
     if setup.source is None:
         raise ExperimentError("the ledger holds experiments that stand in a file, not those of a notebook")
-    exp = setup.build()
-    fresh = LedgerEntry(setup.stem, given(setup), code_checksum(setup.source), exp.select)
+    return LedgerEntry(setup.stem, given(setup), code_checksum(setup.source), setup.build().select)
+
+
+def open_entry(setup: Setup, root: Path = RESULTS) -> tuple[LedgerEntry, bool]:
+    """The entry of a setting, new or as it stands, and whether its experiment file has changed since."""
+    fresh = new_entry(setup)
     path = root / fresh.experiment / f"{name_of(fresh.setting)}.json"
     if not path.is_file():
         return fresh, False
@@ -202,7 +206,7 @@ def record(
             "were measured; --replace measures anew"
         )
     if replace:
-        entry = LedgerEntry(entry.experiment, entry.setting, code_checksum(setup.source or ""), setup.build().select)
+        entry = new_entry(setup)
     splits = [split for split in splits if split in setup.build().data.splits]
     for seed in (seed for seed in seeds if seed not in entry.seeds):
         item, run = measure(setup, seed, splits)

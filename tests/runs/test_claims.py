@@ -106,9 +106,14 @@ def test_a_study_is_run_listed_and_repeated(tmp_path, monkeypatch, capsys):
     assert "C8" in said
     text = TOY.replace("seed / 10", "seed / 20")
     (folder / "toy.py").write_text(text, encoding="utf-8")
-    assert main(["claims", "toy", "--full"]) == 0
+    assert main(["claims"]) == 0
+    assert "not measured with this code" in capsys.readouterr().out
+    assert main(["claims", "toy", "--full"]) == 2
+    assert "--replace" in capsys.readouterr().err
+    assert json.loads((tmp_path / "results" / "claims" / "toy.json").read_text(encoding="utf-8")) == kept
+    assert main(["claims", "toy", "--full", "--replace"]) == 0
     kept = json.loads((tmp_path / "results" / "claims" / "toy.json").read_text(encoding="utf-8"))
-    assert kept["values"]["with"]["2"] == pytest.approx(1.1), "values of other code do not count"
+    assert kept["values"]["with"]["2"] == pytest.approx(1.1)
 
 
 @pytest.mark.parametrize("name", STUDIES)

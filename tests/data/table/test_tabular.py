@@ -9,7 +9,6 @@ import sklearn.datasets
 
 from jaxdl.data import splits
 from jaxdl.data.table import tabular
-from jaxdl.data.text.tokenizers import at_home
 
 SETS = {
     "breast_cancer": (tabular.breast_cancer, sklearn.datasets.load_breast_cancer, {}),
@@ -127,25 +126,6 @@ def test_csv_of_numbers_as_classes_and_as_categories(tmp_path):
     assert tabular.csv(path, target="grade", ignore=["id"], batch=2).classes == ()
 
 
-def test_reading_a_file_to_predict_uses_what_training_said(tmp_path):
-    data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
-    new = tmp_path / "new.csv"
-    new.write_text("town,age,income\nRome,30,1\nLima,,2\n", encoding="utf-8")
-    median = data.encoder.medians["age"]
-    expected = [[30, 1, 0, 0, 0, 1], [median, 2, 1, 0, 0, 0]]
-    with pytest.warns(UserWarning, match="1 of 2 rows have a town never seen in training .'Lima'"):
-        np.testing.assert_array_equal(data.read(new)["x"], np.float32(expected))
-    new.write_text("town,income\nRome,1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"new\.csv: has no column 'age'"):
-        data.read(new)
-    iris = tmp_path / "iris.csv"
-    iris.write_text(",".join(tabular.IRIS) + "\n1,2,3,4\n", encoding="utf-8")
-    np.testing.assert_array_equal(tabular.iris().read(iris)["x"], [[1, 2, 3, 4]])
-    iris.write_text(",".join(tabular.IRIS) + "\n1,2,,4\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"not finite.*row 0, column 'petal length \(cm\)'"):
-        tabular.iris().read(iris)
-
-
 def test_an_edited_file_is_read_again(tmp_path):
     path = write(tmp_path / "shop.csv")
     first = tabular.csv(path, target="bought", batch=4)
@@ -164,109 +144,6 @@ def test_categories_that_training_never_saw_are_counted(tmp_path):
         assert note.startswith("6 of 6 rows have a town never seen in training ('t")
         assert (data.splits[part]["x"][:, 1:] == 0).all()
     assert data.notes_on("train") == ()
-
-
-def test_rows_to_predict_for_from_a_mapping_of_columns(tmp_path):
-    data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
-    rows = [{"town": "Rome", "age": 30, "income": 1.0}, {"town": "Oslo", "age": None, "income": 2.0}]
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    expected = np.float32([[30, 1, 0, 0, 0, 1], [data.encoder.medians["age"], 2, 1, 0, 1, 0]])
-    for given in (rows, columns):
-        np.testing.assert_array_equal(data.as_inputs(given), expected)
-    np.testing.assert_array_equal(data.as_inputs(expected), expected)
-
-
-def stamps(tmp_path, step, n=200):
-    """Seconds since 1970 as an input and as a target."""
-    t = 1_600_000_000 + step * np.arange(n)
-    (tmp_path / "in.csv").write_text("stamp,y\n" + "".join(f"{v},{i}\n" for i, v in enumerate(t)), encoding="utf-8")
-    (tmp_path / "out.csv").write_text("x,stamp\n" + "".join(f"{i},{v}\n" for i, v in enumerate(t)), encoding="utf-8")
-    return t
-
-
-@pytest.mark.parametrize("step", [1, 10, 60])
-def test_stamps_are_standardised_before_they_are_rounded(tmp_path, step):
-    """(t - mean) / deviation in float64; float32 alone would keep 17 of 200 values 10 s apart."""
-    t = stamps(tmp_path, step)
-    data = tabular.csv(tmp_path / "in.csv", target="y", batch=8)
-    rows = {part: arrays["y"].astype(int) for part, arrays in data.splits.items()}
-    train = t[rows["train"]].astype(np.float64)
-    for part, arrays in data.splits.items():
-        found = np.asarray(data.standardise({"x": arrays["x"]})["x"])[:, 0]
-        np.testing.assert_allclose(found, (t[rows[part]] - train.mean()) / train.std(), rtol=1e-5, atol=1e-6)
-    assert len(np.unique(joined(data, "x"))) == 200
-    assert f"'stamp' is held less {np.median(train):.15g}" in data.split
-    np.testing.assert_array_equal(data.read(tmp_path / "in.csv")["x"][:, 0], t - np.median(train))
-    raw = t[:, None].astype(np.float64)
-    np.testing.assert_array_equal(data.as_inputs(raw), data.as_inputs({"stamp": t}))
-    np.testing.assert_array_equal(data.as_inputs(data.splits["test"]["x"]), data.splits["test"]["x"])
-
-
-@pytest.mark.parametrize("step", [1, 10, 60])
-def test_targets_that_float32_merges_keep_their_values_and_their_unit(tmp_path, step):
-    t = stamps(tmp_path, step)
-    data = tabular.csv(tmp_path / "out.csv", target="stamp", batch=8)
-    y = joined(data, "y")
-    order = np.argsort(joined(data, "x")[:, 0])
-    assert len(np.unique(y)) == 200
-    np.testing.assert_array_equal(data.in_units(y)[order], t)
-    np.testing.assert_array_equal(data.in_units({"value": y})["value"][order], t)
-    train = data.in_units(data.splits["train"]["y"])
-    np.testing.assert_allclose(data.scale, train.std(), rtol=1e-9)
-    np.testing.assert_allclose(data.center + data.offset, train.mean(), rtol=1e-12)
-
-
-def test_identifiers_near_the_limit_of_float64_stay_distinct_or_are_refused(tmp_path):
-    path = tmp_path / "ids.csv"
-    path.write_text("id,y\n" + "".join(f"{2**53 - 2 * i},{i % 7}\n" for i in range(60)), encoding="utf-8")
-    data = tabular.csv(path, target="y", batch=8)
-    assert len(np.unique(joined(data, "x"))) == 60
-    path.write_text("id,y\n" + "".join(f"{2**53 + i},{i % 7}\n" for i in range(60)), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"ids.csv:3: '9007199254740993' in column 'id'"):
-        tabular.csv(path, target="y", batch=8)
-    data = tabular.csv(path, target="y", batch=8, categorical=["id"])
-    assert len({*data.columns}) == 42  # one for each that is in training
-
-
-def test_arrays_that_float32_merges_are_standardised_before_they_are_rounded():
-    t = 1.6e9 + 10.0 * np.arange(200)
-    data = tabular.table(np.stack([t, np.sin(t)], 1), t, batch=8, name="t", columns=("stamp", "wave"), target="stamp")
-    assert len(np.unique(joined(data, "x")[:, 0])) == len(np.unique(joined(data, "y"))) == 200
-    plain = tabular.table(np.arange(200.0)[:, None] + 2000, t / 1e9, batch=8, name="t")
-    assert (plain.encoder.offsets, plain.splits["train"]["x"].min() >= 2000) == ({}, True)
-
-
-def test_predict_reads_the_columns_it_needs_alone(tmp_path):
-    """An ignored column, and a target of mixed names, may stand in the file and hold anything."""
-    path = tmp_path / "passengers.csv"
-    rows = [(("1", "2", "crew")[i % 3], 20 + i, f"A {i}" if i % 4 == 0 else 1000 + i) for i in range(60)]
-    path.write_text("label,age,ticket\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows), encoding="utf-8")
-    data = tabular.csv(path, target="label", kind="classes", ignore=("ticket",), batch=8)
-    assert (data.columns, data.classes) == (("age",), ("1", "2", "crew"))
-    np.testing.assert_array_equal(data.read(path)["x"][:, 0], np.arange(20, 80))
-    for text in ("age,ticket\n30,A 7\n31,1007\n", "label,age\ncrew,30\n1,31\n", "x;age\n1,5;30\n?;31\n"):
-        (tmp_path / "new.csv").write_text(text, encoding="utf-8")
-        np.testing.assert_array_equal(data.read(tmp_path / "new.csv")["x"][:, 0], [30, 31])
-
-
-def test_a_run_that_learned_from_names_still_reads_them(tmp_path):
-    """A run folder of an earlier version, which did not refuse them, builds its data again."""
-    path = tmp_path / "t.csv"
-    path.write_text("name,age,y\n" + "".join(f"n{i},{i},{i % 2}\n" for i in range(40)), encoding="utf-8")
-    with pytest.raises(ValueError, match="'name' holds 40 different strings"):
-        tabular.csv(path, target="y", batch=4)
-    with at_home(tmp_path):
-        data = tabular.csv(path, target="y", batch=4)
-    assert len(data.columns) == 29  # age, and the names of the 28 training rows
-    with pytest.raises(ValueError, match="'name' holds 40 different strings"):
-        tabular.csv(path, target="y", batch=4)
-
-
-def test_empty_lines_of_a_file_to_predict_on_are_said(tmp_path):
-    data = tabular.csv(write(tmp_path / "shop.csv"), target="bought", batch=4)
-    (tmp_path / "new.csv").write_text("town,age,income\nRome,30,1\n\nOslo,31,2\n\n", encoding="utf-8")
-    with pytest.warns(UserWarning, match="line 3: empty, and left out"):
-        assert len(data.read(tmp_path / "new.csv")["x"]) == 2
 
 
 FORMS = {

@@ -1,21 +1,11 @@
 """Parallel files: read, found by their common name, drawn from without a leak; what is wrong is told in one line."""
 
-import gzip
-
 import pytest
 
 from jaxdl.data.text.parallel import drawn, find_files, read_parallel
 from jaxdl.data.text.translation import from_files
 
 LINES = [f"a{'b' * (i % 7)} c" for i in range(60)]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "train.en").write_text("\n".join(LINES) + "\n", encoding="utf-8")
-    with gzip.open(tmp_path / "train.de.gz", "wt", encoding="utf-8") as file:
-        file.write("\r\n".join(line.upper() + "ß" for line in LINES))
-    return tmp_path
 
 
 def test_reads_plain_and_packed_files(folder):

@@ -1,7 +1,5 @@
 """Parallel text: read, split, tokenized, and every way in which files can be wrong told in one line."""
 
-import gzip
-
 import numpy as np
 import pytest
 
@@ -16,14 +14,6 @@ from jaxdl.data.text.translation import (
 )
 
 LINES = [f"a {i:b}".replace("0", "b").replace("1", "c") for i in range(60)]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "train.en").write_text("\n".join(LINES) + "\n", encoding="utf-8")
-    with gzip.open(tmp_path / "train.de.gz", "wt", encoding="utf-8") as file:
-        file.write("\r\n".join(line.upper() + "ß" for line in LINES))
-    return tmp_path
 
 
 def test_splits_tokens_and_back(folder):
