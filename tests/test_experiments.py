@@ -8,6 +8,7 @@ traces each at its own size.
 import ast
 import inspect
 import os
+import re
 from dataclasses import replace
 from functools import cache, wraps
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl import runtime
+from jaxdl import runtime, shipped
 from jaxdl.cli.options import check_signature
 from jaxdl.data.text.tokenizing import tokenize
 from jaxdl.engine.evaluate import evaluate
@@ -29,7 +30,8 @@ from jaxdl.runs.prepare import prepare
 from jaxdl.setup import Setup
 from tests.made_files import crowds, idx, recordings
 
-EXPERIMENTS = sorted(p for p in (Path(__file__).parents[1] / "experiments").glob("*.py") if not p.name.startswith("_"))
+EXPERIMENTS = shipped.files(Path(__file__).parents[1] / "experiments")
+RECIPES = [path for path in EXPERIMENTS if path.parent.name == "at_scale"]
 LARGE = {
     "cifar10_resnet18": ({"width": 8}, {"stages": (1, 1)}),
     "cifar10_sngan": ({"width": 8, "critic_width": 8}, {}),
@@ -202,6 +204,13 @@ def test_says_what_it_is(path):
     for word in ("Source:", "Run:", "Cost:", "Expect:"):
         assert word in text, f"the docstring of {path.name} lacks {word}"
     assert f"experiments.{path.stem}" in text, "the command"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_claims_no_measured_number(path):
+    text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("Expect:")[1]
+    assert "not measured" in text
+    assert "%" not in text or re.search("[Pp]ublished", text), "a number that is not said to be published"
 
 
 @every

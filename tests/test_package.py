@@ -25,6 +25,7 @@ def test_every_package_is_listed():
     folders = {path.parent for path in (ROOT / "jaxdl").rglob("*.py")}
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders} | {
         "jaxdl.experiments",
+        "jaxdl.experiments.at_scale",
         "jaxdl.experiments.claims",
     }
     assert sorted(names) == sorted(SETTINGS["tool"]["setuptools"]["packages"])
@@ -39,7 +40,7 @@ def test_every_import_is_declared_by_a_dependency_or_an_extra():
     project = SETTINGS["project"]
     declared = list(chain(project["dependencies"], *project["optional-dependencies"].values()))
     names = {re.match(r"[\w.-]+", line)[0].replace("-", "_").lower() for line in declared}
-    for path in [*(ROOT / "jaxdl").rglob("*.py"), *(ROOT / "experiments").glob("*.py")]:
+    for path in [*(ROOT / "jaxdl").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imports = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
         imports += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
@@ -53,6 +54,9 @@ def test_an_experiment_goes_by_its_name_from_any_folder(tmp_path, monkeypatch):
     own = ROOT / "experiments" / "digits_mlp.py"
     for given in ("digits_mlp", "digits_mlp.py", "experiments/digits_mlp.py"):
         assert shipped.locate(given) == own
+    recipe = ROOT / "experiments" / "at_scale" / "imagenet_vgg16.py"
+    for given in ("imagenet_vgg16", "experiments/imagenet_vgg16.py"):
+        assert shipped.locate(given) == recipe
     for given in ("else/digits_mlp.py", "digits_mlp.txt", "no_such_thing"):
         assert shipped.locate(given) == Path(given)
     (tmp_path / "experiments").mkdir()
@@ -108,7 +112,7 @@ def test_a_wheel_lists_and_trains_from_any_folder(tmp_path):
     where = run([sys.executable, "-c", "import jaxdl; print(jaxdl.__file__)"], away, environment)
     assert Path(where.strip()) == target / "jaxdl" / "__init__.py"
     shown = run([sys.executable, "-m", "jaxdl", "list"], away, environment)
-    assert {line.split()[0] for line in shown.splitlines()} == {
+    assert {line.split()[0] for line in shown.splitlines() if line and not line.startswith("Recipes, ")} == {
         file.stem for file in shipped.files(ROOT / "experiments") if "def config" in file.read_text(encoding="utf-8")
     }
     train = ["train", "digits_cnn", "--stop-at", "2", "--log-every", "1", "--device", "cpu", "--quiet"]
@@ -116,6 +120,8 @@ def test_a_wheel_lists_and_trains_from_any_folder(tmp_path):
     (folder,) = (away / "runs" / "digits_cnn").glob("*-s0")
     assert '"step": 2' in (folder / "metrics.jsonl").read_text(encoding="utf-8")
     run([sys.executable, "-m", "jaxdl.experiments.digits_mlp", "--stop-at", "1", "--quiet"], away, environment)
+    for name in ("imagenet_vgg16", "at_scale.imagenet_vgg16"):
+        assert "--hidden" in run([sys.executable, "-m", f"jaxdl.experiments.{name}", "--help"], away, environment)
 
 
 def run(command, folder, environment=None):

@@ -161,7 +161,7 @@ def absent(tree):
 @pytest.mark.parametrize("folder", ["experiments", "benchmarks", "notebooks"])
 def test_names_that_files_outside_the_package_use_are_there(folder):
     """Also in those that no test runs."""
-    files = sorted(path for path in (ROOT / folder).iterdir() if path.suffix in (".py", ".ipynb"))
+    files = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".ipynb"))
     assert files
     assert not {path.name: lost for path in files if (lost := list(absent(code_of(path))))}
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl import shipped
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 ROOT = Path(__file__).parent.parent
 
@@ -99,8 +101,8 @@ def test_every_entry_of_the_cheat_sheet_names_files_that_exist() -> None:
 
 
 def test_the_table_of_experiments_is_complete() -> None:
-    files = {path.stem for path in (ROOT / "experiments").glob("*.py") if not path.name.startswith("_")}
-    assert files == {name for name in files if f"experiments/{name}.py" in README}
+    files = {str(path.relative_to(ROOT)) for path in shipped.files(ROOT / "experiments")}
+    assert files == {name for name in files if f"]({name})" in README}
 
 
 def test_the_lines_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

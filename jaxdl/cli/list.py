@@ -44,8 +44,12 @@ def run(args: Sequence[str]) -> int:
     }  # the first one wins
     found = [named[name] for name in sorted(named)]
     width = max((len(file.stem) for file, _ in found), default=0)
-    for file, line in found:
-        print(f"{file.stem:<{width}}  {line}")
+    for recipes in (False, True):
+        shelf = [(file, line) for file, line in found if (file.parent.name == shipped.RECIPES) is recipes]
+        if recipes and shelf:
+            print("\nRecipes, whose data or machines were not at hand (published numbers stand in their docstrings):\n")
+        for file, line in shelf:
+            print(f"{file.stem:<{width}}  {line}")
     if not found:
         print(f"no experiments in {' or '.join(map(str, folders)) or './experiments'}")
     return 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -239,8 +240,10 @@ def test_summary(capfd):
 
 def test_list(here, capfd, monkeypatch):
     text = output(capfd, "list", ROOT / "experiments")
-    rows = dict(line.split("  ", 1) for line in text.splitlines())
-    assert "digits_cnn" in rows
+    own, recipes = re.split(r"\n\nRecipes, .*\n\n", text)
+    rows = dict(line.split("  ", 1) for line in [*own.splitlines(), *recipes.splitlines()])
+    assert "digits_cnn  " in own
+    assert "imagenet_vgg16  " in recipes
     for name, line in rows.items():
         assert line.strip().endswith("."), name
     (here / "broken.py").write_text("def config(:\n", encoding="utf-8")

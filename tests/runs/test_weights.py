@@ -153,7 +153,7 @@ def finetune(**values) -> Setup:
 
 @pytest.fixture(scope="module")
 def begun(weights, photos):
-    """The first state of `experiments/finetune_folder.py` with imported weights, and what was said."""
+    """The first state of `experiments/at_scale/finetune_folder.py` with imported weights, and what was said."""
     setup = finetune(folder=str(photos), init_from=str(weights[0]), freeze="^(?!head/)")
     program, lines = prepare(setup), []
     return setup, program, initialised_from(program, program.init(), lines.append), lines
