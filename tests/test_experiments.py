@@ -33,6 +33,7 @@ from tests.made_files import crowds, idx, recordings
 EXPERIMENTS = shipped.files(Path(__file__).parents[1] / "experiments")
 RECIPES = [path for path in EXPERIMENTS if path.parent.name == "at_scale"]
 LARGE = {
+    "cifar10_fast": ({"width": 4}, {}),
     "cifar10_resnet18": ({"width": 8}, {"stages": (1, 1)}),
     "cifar10_sngan": ({"width": 8, "critic_width": 8}, {}),
     "cifar10_vit": ({"width": 32, "depth": 1, "heads": 2}, {}),

@@ -82,11 +82,24 @@ def permute(
 
 def rows_of_step(seed: Any, step: Any, batch: int, size: int) -> Int[Array, "batch"]:
     """The examples of a step: positions step·batch … of one endless sequence of epochs, each a full permutation."""
-    xp = jnp if isinstance(step, jax.Array) or isinstance(seed, jax.Array) else np
+    return permute(seed, *_places(step, batch, size, isinstance(seed, jax.Array)), size)
+
+
+def _places(step: Any, batch: int, size: int, traced: bool) -> tuple[Int[Array, "batch"], Int[Array, "batch"]]:
+    """Epoch, and position in it, of the rows of a step."""
+    xp = jnp if isinstance(step, jax.Array) or traced else np
     # step = q·size + r keeps every product below size·batch: int32 is enough for any number of steps
     q, r = step // size, step % size
     position = r * batch + xp.arange(batch, dtype=np.int32)
-    return permute(seed, q * batch + position // size, position % size, size)
+    return q * batch + position // size, position % size
+
+
+def numbers_of_step(seed: Any, step: Any, rows: Int[Array, "batch"], size: int) -> dict[str, Int[Array, "batch"]]:
+    """`epoch` of each row of a step, and its `lot`: 32 random bits of (seed, example), the same in every epoch."""
+    xp = jnp if any(isinstance(value, jax.Array) for value in (seed, step, rows)) else np
+    seeds = xp.broadcast_to(xp.asarray(seed).astype(np.uint32), rows.shape)
+    lot = _mix(_mix(seeds ^ np.uint32(0x6C6F7473)) + rows.astype(np.uint32))
+    return {"epoch": _places(step, len(rows), size, xp is jnp)[0], "lot": lot}
 
 
 def subset_of_draw(seed: Any, draw: Any, count: int, size: Any) -> tuple[Int[Array, "*n k"], Int[Array, "*n k"]]:

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from jaxdl.counts import check_counts
 from jaxdl.data.arrays import as_array, check_batch, checked_splits
 from jaxdl.data.files import read_npy
-from jaxdl.data.order import balanced_rows, class_table, rows_of_step
+from jaxdl.data.order import balanced_rows, class_table, numbers_of_step, rows_of_step
 from jaxdl.types import Batch, Data, UserError
 
 SHOWN = 5
@@ -44,6 +44,8 @@ class InMemory(Data):
         classes: names of the classes where there are any.
         balanced: (m, k): every training batch holds k examples of each of m classes, m·k = `batch`; None: one epoch after
             another. See `balanced`.
+        numbered: training batches also have `epoch` `(batch,)` and `lot` `(batch,)`, 32 random bits of (seed, example) that are
+            the same in every epoch, for augmentations that depend on earlier ones (`augment.image.alternating_flip`).
     """
 
     splits: Mapping[str, Mapping[str, np.ndarray]]
@@ -54,6 +56,7 @@ class InMemory(Data):
     split: str = ""
     classes: tuple[str, ...] = ()
     balanced: tuple[int, int] | None = None
+    numbered: bool = False
     resident: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +72,8 @@ class InMemory(Data):
         for each in ("prepare", "standardise"):
             if not callable(getattr(self, each)):
                 raise UserError(f"{each} must be a function of a batch, got {getattr(self, each)!r}")
+        if self.numbered and self.balanced is not None:
+            raise UserError("numbered = True needs epochs, and balanced batches have none")
         if self.balanced is not None:
             if not (isinstance(self.balanced, tuple) and len(self.balanced) == 2):
                 raise UserError(f"balanced = {self.balanced!r} must be two numbers: classes, and examples of each")
@@ -121,6 +126,11 @@ class InMemory(Data):
             raise UserError(f"{path}: expected npy or npz, got {Path(path).suffix or 'no suffix'!r}")
         return {"x": np.asarray(read_npy(path))}
 
+    def example(self) -> Batch:
+        """One raw training batch of zeros, for shapes."""
+        zeros = {"epoch": np.zeros(self.batch, np.int32), "lot": np.zeros(self.batch, np.uint32)}
+        return super().example() | (zeros if self.numbered else {})
+
     def source(self, start: int, stop: int, seed: int) -> Mapping[str, np.ndarray]:
         """What the compiled steps `start` … `stop`-1 read from: here always the whole training split."""
         return self.splits["train"] if self.balanced is None else self._balanced_source
@@ -133,6 +143,8 @@ class InMemory(Data):
             rows = balanced_rows(seed, step, self.balanced, source)
             source = {key: source[key] for key in self.splits["train"]}
         gathered = {key: jnp.take(value, rows, axis=0, mode="clip") for key, value in source.items()}
+        if self.numbered:
+            gathered |= numbers_of_step(seed, step, rows, self.size("train"))
         return {**gathered, "mask": jnp.ones(self.batch, jnp.float32)}
 
 
@@ -146,3 +158,13 @@ def balanced(data: InMemory, *, classes: int, each: int) -> InMemory:
         )
     check_counts(classes=classes, each=each)
     return replace(data, batch=classes * each, balanced=(classes, each))
+
+
+@cache
+def with_numbers(data: InMemory) -> InMemory:
+    """The same data with `epoch` and `lot` in its training batches, see `InMemory`."""
+    if not isinstance(data, InMemory):
+        raise UserError(
+            f"numbered batches need a set in memory, and {data.name or 'the data'} is {type(data).__name__}"
+        )
+    return replace(data, numbered=True)

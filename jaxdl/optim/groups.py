@@ -154,6 +154,33 @@ def freeze(tx: optax.GradientTransformation, *patterns: str) -> optax.GradientTr
     return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, labels)
 
 
+def partition(optimizers: Mapping[str, optax.GradientTransformation | None]) -> optax.GradientTransformationExtraArgs:
+    """Train groups of parameters by optimizers of their own, `partition({"^head": nesterov(0.1), "kernel": muon(0.02)})`.
+
+    The first pattern that matches the path counts. None: these parameters keep their values, without optimizer state. Raises
+    `UserError` if a pattern has no parameter, or a parameter no pattern.
+    """
+
+    groups = {pattern: f"group{i}" for i, pattern in enumerate(optimizers)}  # a state's entries have plain names
+
+    def labels(params: Any) -> Any:
+        def label(name: str, leaf: Any) -> str:
+            if (found := next((pattern for pattern in groups if re.search(pattern, name)), None)) is None:
+                raise UserError(f"partition: {name} matches none of {', '.join(map(repr, groups))}")
+            return groups[found]
+
+        named = _map(label, params)
+        used = set(jax.tree.leaves(named))
+        if unused := [pattern for pattern, group in groups.items() if group not in used]:
+            raise UserError(f"partition: no parameter is left for {', '.join(map(repr, unused))}")
+        return named
+
+    chosen: dict[Any, Any] = {
+        groups[pattern]: optax.set_to_zero() if tx is None else tx for pattern, tx in optimizers.items()
+    }
+    return optax.partition(chosen, labels)
+
+
 def _map(rule: Callable[[str, Any], Any], tree: Any) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, leaf: rule(path_name(path), leaf), tree)
 

@@ -1,4 +1,4 @@
-"""Optimizers that treat weights as matrices: Muon and Adafactor.
+"""Optimizers that treat weights as matrices: Muon (with kernels of a fixed norm) and Adafactor.
 
 Notation as in `optimizers.py`. Weight decay is decoupled. The last axis of a kernel is that of the outputs.
 """
@@ -105,6 +105,24 @@ def orthogonalize(
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def keep_norm() -> optax.GradientTransformation:
+    """Scale kernels to the norm √out before each update: `optax.chain(muon(lr, decay=0.0), keep_norm())`.
+
+        w ← w · √out / ‖w‖ + u        out: the last axis; ‖w‖ over all elements
+
+    So the length of a kernel, on which nothing depends before a normalization, does not change the effective learning rate.
+    Vectors are not scaled. Source: Jordan 2024, github.com/KellerJordan/cifar10-airbench.
+    """
+
+    def scaled(updates, params):
+        def one(u, w):
+            return u if w.ndim < 2 else u + (w.shape[-1] ** 0.5 / jnp.linalg.norm(w) - 1) * w
+
+        return jax.tree.map(one, updates, params)
+
+    return compose(optax.stateless(scaled))
 
 
 class FactoredState(NamedTuple):

@@ -31,6 +31,8 @@ class Classification(Supervised):
         ignore: the integer label of examples that are left out of loss and metrics.
         auxiliary: name of a feature of the model -> weight: logits of auxiliary heads, whose loss is added in training.
         penalty: parameters -> scalar, added to the training loss (`jaxdl.losses.penalty`).
+        views: x -> weights `(views,)` and views `(views, *x.shape)`; evaluation and predictions use the weighted sum of their
+            logits (`augment.views.mirrored_and_shifted`).
         metric: what selects the best model, and its direction.
     """
 
@@ -40,6 +42,7 @@ class Classification(Supervised):
     ignore: int = -100
     auxiliary: Mapping[str, float] = field(default_factory=dict)
     penalty: Callable[[Params], Array] | None = None
+    views: Callable[[Array], tuple[Any, Array]] | None = None
     metric: tuple[str, str] = ("accuracy", "max")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"batch_stats": "mean"})
 
@@ -58,11 +61,25 @@ class Classification(Supervised):
         """The logits in float32, whatever the precision of the model: log-sum-exp in bfloat16 is too coarse for a loss."""
         return outputs.astype(jnp.float32)
 
+    def evaluated(self, params: Params, model_state: ModelState, x: Array, key: Key) -> Array:
+        """The outputs of the model without training: of x, or the weighted sum of those of its views, one after another."""
+
+        def of(x: Array) -> Array:
+            return forward(self.model, params, model_state, x, key=key, train=False)[0]
+
+        if self.views is None:
+            return of(x)
+        weights, views = self.views(x)
+        return jnp.tensordot(jnp.asarray(weights), jax.lax.map(of, views).astype(jnp.float32), 1)
+
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
         more = {"features": True} if train and self.auxiliary else {}
-        outputs, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train, **more)
+        if train:
+            outputs, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=True, **more)
+        else:
+            outputs = self.evaluated(params, model_state, batch["x"], key)
         outputs, seen = outputs if more else (outputs, {})
         logits, y = self.logits(outputs), batch["y"]
         soft = self.soft(y)
@@ -100,8 +117,7 @@ class Classification(Supervised):
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`label (batch,)` and `probability (batch, classes)`."""
-        outputs, _ = forward(self.model, params, model_state, batch["x"], key=key, train=False)
-        logits = self.logits(outputs)
+        logits = self.logits(self.evaluated(params, model_state, batch["x"], key))
         return {"label": self.decide(logits), "probability": self.probabilities(logits)}
 
     def observe(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxdl.data.order import balanced_rows, class_table, permute, rows_of_step, subset_of_draw
-from jaxdl.data.source import InMemory, balanced
+from jaxdl.data.source import InMemory, balanced, with_numbers
+from jaxdl.types import UserError
 from tests.programs import one_program
 
 SIZES = [1, 2, 3, 5, 7, 16, 17, 64, 97, 100, 255, 256, 257, 1000, 1257, 4096, 54_321]
@@ -217,3 +218,27 @@ def test_a_set_in_balanced_batches():
         balanced(lonely, classes=2, each=2)
     with pytest.raises(ValueError, match="need one class number y"):
         balanced(InMemory({"train": {"x": x}}, 8), classes=2, each=2)
+
+
+def test_numbered_batches_say_epoch_and_a_lot_for_each_example():
+    """20 draws of 5 of 12 examples are 8 epochs and a third: counted by hand; a lot belongs to (seed, example)."""
+    data = with_numbers(InMemory({"train": {"x": np.arange(12.0, dtype=np.float32)}}, batch=5))
+    source = {"x": jnp.asarray(data.splits["train"]["x"])}
+    steps = jax.jit(jax.vmap(lambda seed, step: data.train_batch(source, seed, step), (None, 0)))
+    found = {seed: jax.device_get(steps(np.int32(seed), np.arange(20, dtype=np.int32))) for seed in (0, 1)}
+    np.testing.assert_array_equal(found[0]["epoch"].reshape(-1), np.arange(100) // 12)
+    lots = {}
+    for seed, batches in found.items():
+        for example, lot in zip(batches["x"].reshape(-1), batches["lot"].reshape(-1), strict=True):
+            assert lots.setdefault((seed, example), lot) == lot
+    assert len(set(lots.values())) == 24
+    coins = np.array(list(lots.values())) % 2
+    assert 4 < coins.sum() < 20
+    assert {name: a.shape for name, a in data.example().items()} == dict.fromkeys(("x", "mask", "epoch", "lot"), (5,))
+
+
+def test_balanced_batches_have_no_epochs_to_number():
+    with pytest.raises(UserError, match="balanced batches have none"):
+        with_numbers(
+            balanced(InMemory({"train": {"x": np.zeros(4), "y": np.arange(4) % 2}}, batch=2), classes=2, each=1)
+        )

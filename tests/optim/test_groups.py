@@ -152,3 +152,41 @@ def test_freeze():
     for pattern in ("nothing", "."):
         with pytest.raises(UserError, match=re.escape(repr(pattern))):
             jax.eval_shape(optim.freeze(optim.sgd(0.1), pattern).init, TREE)
+
+
+def test_each_group_has_an_optimizer_of_its_own():
+    """The first pattern counts; None keeps the values; the update of SGD is -η g."""
+    tx = optim.partition({"^head": optim.sgd(0.5), "norm": None, "": optim.sgd(2.0)})
+
+    def update(tree):
+        return tx.update(tree, tx.init(tree), tree)[0]
+
+    updates = one_program(update, TREE)
+    assert (updates["head"]["kernel"] == -0.5).all()
+    assert (updates["block_0"]["norm"]["scale"] == 0).all()
+    assert (updates["block_0"]["mlp"]["kernel"] == -2).all()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (("^head", "^tail", ""), "no parameter is left for '.tail'"),
+        (("bias",), "partition: .*kernel matches none of 'bias'"),
+    ],
+)
+def test_groups_without_parameters_and_parameters_without_group_are_refused(patterns, message):
+    with pytest.raises(UserError, match=message):
+        optim.partition(dict.fromkeys(patterns)).init(TREE)
+
+
+def test_kernels_keep_their_norm_before_each_update():
+    """w ← w √out/‖w‖ + u: a kernel of 2·√(3·4·5) ones has the norm of √5 before u = 0.1 is added; a bias only gets u."""
+    params = {"kernel": np.full((3, 4, 5), 2.0, "f4"), "bias": np.full(5, 2.0, "f4")}
+
+    def moved(params):
+        tx, u = optim.keep_norm(), jax.tree.map(lambda w: 0.1 + 0 * w, params)
+        return optax.apply_updates(params, tx.update(u, tx.init(params), params)[0])
+
+    new = one_program(moved, params)
+    np.testing.assert_allclose(new["kernel"], 0.1 + 12**-0.5, rtol=1e-6)
+    np.testing.assert_allclose(new["bias"], 2.1, rtol=1e-6)

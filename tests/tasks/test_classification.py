@@ -216,3 +216,20 @@ def test_binary_predicts_two_probabilities():
     out = one_program(lambda x: BINARY.predict({}, {}, {"x": x}, jax.random.key(0)), np.float32([[0.0], [2.0]]))
     np.testing.assert_allclose(out["probability"][1], [1 - 0.880797, 0.880797], rtol=1e-5)
     assert out["label"].tolist() == [0, 1]
+
+
+def test_views_are_averaged_in_evaluation_and_prediction_only():
+    """Logits x, 2x and -4x with the weights ½, ¼ and ⅛ are x / 2: in training nothing of it."""
+    views = lambda x: (np.array([0.5, 0.25, 0.125], np.float32), jnp.stack([x, 2 * x, -4 * x]))
+    task, key = Classification(Given(4), views=views), jax.random.key(0)
+    batch = {"x": X, "y": Y, "mask": SEVEN}
+
+    def run(batch):
+        losses = [task.objective({}, {}, batch, key, 0, train=train)[0] for train in (True, False)]
+        half = PLAIN.objective({}, {}, batch | {"x": X / 2}, key, 0, train=False)[0]
+        whole = PLAIN.objective({}, {}, batch, key, 0, train=False)[0]
+        return losses, [whole, half], task.predict({}, {}, batch, key)["probability"], jax.nn.softmax(X / 2)
+
+    ours, plain, probability, expected = one_program(run, batch)
+    np.testing.assert_allclose(ours, plain, rtol=1e-6)
+    np.testing.assert_allclose(probability, expected, rtol=1e-5)

@@ -44,20 +44,35 @@ def image_folder(path: str | Path, *, batch: int, size: int | tuple[int, int] = 
         size: height and width that every image is brought to, see `reader.read_image`.
         channels: 3 for colour, 1 for grey.
     """
-    height, width = check_shape(size, channels)
+    shape = check_shape(size, channels)
     path = Path(path).expanduser()
     listing, notes = parts_and_notes(path)
-    paths = {part: [file for some in found.values() for file in some] for part, found in listing.items()}
-    check_memory(path, sum(map(len, paths.values())), height, width, channels)
+    pairs = _decoded(path, listing, shape, channels)
+    groups = None if len(pairs) == len(PARTS) else equal_files(_files(listing["train"]))
+    data = memory.images(batch=batch, name=path.name, classes=tuple(listing["train"]), groups=groups, **pairs)
+    return replace(data, split="; ".join((data.split, *notes)))
+
+
+def decoded(path: Path, *, size: int, channels: int = 3) -> tuple[dict[str, memory.Pair], tuple[str, ...]]:
+    """Images and labels of each part that has a folder, and the names of the classes."""
+    listing = parts(path)
+    return _decoded(path, listing, check_shape(size, channels), channels), tuple(listing["train"])
+
+
+def _decoded(path: Path, listing: Parts, size: tuple[int, int], channels: int) -> dict[str, memory.Pair]:
+    paths = {part: _files(found) for part, found in listing.items()}
+    check_memory(path, sum(map(len, paths.values())), *size, channels)
     label = {name: i for i, name in enumerate(listing["train"])}
-    decoded = {}
+    pairs = {}
     for part, some in paths.items():
         labels = np.array([label[name] for name, found in listing[part].items() for _ in found])
         stamp = hash(tuple(os.stat(file).st_mtime_ns for file in some))
-        decoded[part] = _decode(tuple(some), (height, width), channels, stamp), labels
-    groups = None if len(paths) == len(PARTS) else equal_files(paths["train"])
-    data = memory.images(batch=batch, name=path.name, classes=tuple(label), groups=groups, **decoded)
-    return replace(data, split="; ".join((data.split, *notes)))
+        pairs[part] = _decode(tuple(some), size, channels, stamp), labels
+    return pairs
+
+
+def _files(found: dict[str, list[str]]) -> list[str]:
+    return [file for some in found.values() for file in some]
 
 
 def check_shape(size: int | tuple[int, int] | None, channels: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxdl.counts import check_count
 from jaxdl.data import files, prepare, tfds
 from jaxdl.data.arrays import as_array, class_names
+from jaxdl.data.image import folder as folders
 from jaxdl.data.image.memory import Images, Pair, images
 from jaxdl.types import UserError
 
@@ -68,7 +69,8 @@ def cifar10(*, batch: int = 128, folder: str | Path | None = None) -> Images:
 
     Args:
         batch: examples in a training step.
-        folder: where `data_batch_1.bin` and its kin lie (the "binary version"), or an npz file; None: tensorflow-datasets.
+        folder: where `data_batch_1.bin` and its kin lie (the "binary version"), or images in train/<class>/ and test/<class>/,
+            or an npz file; None: tensorflow-datasets.
     """
     return _named("cifar10", folder, _cifar10, batch, "CIFAR-10", CIFAR10)
 
@@ -112,6 +114,18 @@ def symmetric(data: Images, *, validation: int | None = None) -> Images:
     return replace(data, splits=splits, split=split, standardise=prepare.Standardise(half, half))
 
 
+@cache
+def undivided(data: Images) -> Images:
+    """The same set with the validation images back in the training split, for a recipe of which nothing is chosen any more."""
+    parts = {name: dict(part) for name, part in data.splits.items()}
+    if (held := parts.pop("validation", None)) is not None:
+        parts["train"] = {name: np.concatenate([a, held[name]]) for name, a in parts["train"].items()}
+    mean = prepare.statistics(parts["train"]["x"], maximum=data.maximum)
+    return replace(
+        data, splits=parts, standardise=mean, split="all training images are trained on; no validation split"
+    )
+
+
 Reader = Callable[[Path], Mapping[str, Pair]]
 
 
@@ -141,12 +155,26 @@ def _idx_or_npz(folder: Path) -> Mapping[str, Pair]:
 
 def _cifar10(folder: Path) -> Mapping[str, Pair]:
     inner = "cifar-10-batches-bin"
+    if (folder / "train").is_dir():
+        return _classes(folder, CIFAR10, size=32)
     if not _find(folder, "data_batch_1.bin", inner):
         _refuse_pickle(folder, "data_batch_1", "cifar-10-batches-py", "cifar-10-binary.tar.gz")
         return _only_npz(folder, "data_batch_1.bin")
     train = [files.read_cifar(_need(folder, f"data_batch_{i}.bin", inner)) for i in range(1, 6)]
     x, y = (np.concatenate(arrays) for arrays in zip(*train, strict=True))
     return {"train": (x, y), "test": files.read_cifar(_need(folder, "test_batch.bin", inner))}
+
+
+def _classes(folder: Path, classes: Sequence[str], *, size: int) -> Mapping[str, Pair]:
+    """Images in train/<class>/ and test/<class>/, of exactly these classes."""
+    found, names = folders.decoded(folder, size=size)
+    if names != tuple(sorted(classes)) or set(found) != {"train", "test"}:
+        raise UserError(
+            f"{folder}: expected train/ and test/ with the folders {', '.join(classes)}, "
+            f"got {', '.join(sorted(found))} with {', '.join(names)}"
+        )
+    order = np.array([classes.index(name) for name in names])
+    return {part: (x, order[y]) for part, (x, y) in found.items()}
 
 
 def _cifar100(folder: Path) -> Mapping[str, Pair]:

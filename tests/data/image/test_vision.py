@@ -149,6 +149,31 @@ def test_cifar(tmp_path):
     assert len(data.classes) == 100
 
 
+def test_cifar_in_folders_of_classes(tmp_path):
+    """The class of a picture is its folder, in the order of the binary files; nothing else than ten classes is taken."""
+    folder = tmp_path / "ten"
+    for part, n in (("train", 10), ("test", 2)):
+        for i, name in enumerate(vision.CIFAR10):
+            (folder / part / name).mkdir(parents=True)
+            for k in range(n):
+                pixels = np.full((32, 32, 3), 20 * i + k, np.uint8)
+                Image.fromarray(pixels).save(folder / part / name / f"{k}.png")
+    data = vision.cifar10(batch=8, folder=folder)
+    assert data.classes == vision.CIFAR10
+    for split, n in (("train", 90), ("validation", 10), ("test", 20)):
+        x, y = data.splits[split]["x"], data.splits[split]["y"]
+        assert x.shape == (n, 32, 32, 3)
+        np.testing.assert_array_equal(x[:, 0, 0, 0] // 20, y)
+    whole = vision.undivided(data)
+    assert {split: len(a["y"]) for split, a in whole.splits.items()} == {"train": 100, "test": 20}
+    np.testing.assert_allclose(whole.standardise.mean[0], (20 * np.arange(10) + 4.5).mean() / 255, rtol=1e-6)
+    other = folder.rename(tmp_path / "other")
+    for part in ("train", "test"):
+        (other / part / "ship").rename(other / part / "boat")
+    with pytest.raises(ValueError, match=r"folders airplane, .*truck, got test, train with airplane, .*boat"):
+        vision.cifar10(batch=8, folder=other)
+
+
 def test_reading_a_file_to_predict(tmp_path):
     data = vision.digits(batch=32)
     Image.fromarray(np.full((16, 16, 3), 255, np.uint8)).save(tmp_path / "white.png")
