@@ -129,7 +129,11 @@ def main() -> None:
     contenders = {name: Contender(__file__, name, args.text) for name in CONTENDERS}
     times = rounds_of(contenders, args.rounds, args.seconds)
     if args.json:
-        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "times": times}), encoding="utf-8")
+        rows = [
+            {"model": "char_lm", "contender": name, "times": times[name], "first_step_s": contenders[name].first_step}
+            for name in CONTENDERS
+        ]
+        Path(args.json).write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}), encoding="utf-8")
     print(f"{args.rounds} rounds, {os.cpu_count()} cores; ratio: time / PyTorch's in the same round; goal {GOAL}")
     print(f"{'contender':14}{'ms/step':>9}{'2,000 steps':>13}{'ratio':>8}{'quartiles':>16}{'first step':>12}")
     for name in CONTENDERS:

@@ -8,6 +8,7 @@ batch, PyTorch's gets it ready: a lead of PyTorch's side in what is measured.
 
 import argparse
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,15 @@ def pytorch(batch: int) -> Run:
 
 
 def measure(batch: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
-    names = ("torch channels-last", "jaxdl")
-    contenders = {name: Contender(__file__, name, str(batch)) for name in names}
+    contenders = {name: Contender(__file__, name, str(batch)) for name in ("torch channels-last", "jaxdl")}
     times = rounds_of(contenders, rounds, seconds)
-    lower, median, upper = quartiles(times["jaxdl"], times[names[0]])
-    row = {"case": "cifar10_fast", "batch": batch, "ratio": median, "lower": lower, "upper": upper, "goal": GOAL}
-    return [row | {"times": times, "first_step_s": {name: c.first_step for name, c in contenders.items()}}]
+    rows = []
+    for name, contender in contenders.items():
+        lower, median, upper = quartiles(times[name], times["torch channels-last"])
+        row = {"case": "cifar10_fast", "contender": name, "batch": batch, "ms": 1e3 * statistics.median(times[name])}
+        row |= {"ratio": median, "lower": lower, "upper": upper, "first_step_s": contender.first_step}
+        rows.append(row | {"goal": GOAL if name == "jaxdl" else None, "times": times[name]})
+    return rows
 
 
 def main() -> None:
@@ -92,7 +96,8 @@ def main() -> None:
     if args.json:
         Path(args.json).write_text(json.dumps({"rounds": args.rounds, "rows": rows}), encoding="utf-8")
     for row in rows:
-        print(f"{row['case']}: {row['ratio']:.2f} of PyTorch's time ({row['lower']:.2f} to {row['upper']:.2f})")
+        between = f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+        print(f"{row['contender']:21}{row['ms']:9.1f} ms  {between}  first step {row['first_step_s']:.1f} s")
 
 
 if __name__ == "__main__":

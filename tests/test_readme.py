@@ -131,3 +131,15 @@ def test_the_lines_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         sizes.append(sum(len(split["y"]) for split in names["data"].splits.values()))
         assert names["data"].batch == 32
     assert sizes == [100, 60, 100, 80]
+
+
+def test_the_table_of_speed_is_that_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's lines between the marks are made from results/benchmarks; a file's ratios are its own seconds' quotients."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    benchmarks = __import__("all")
+    files = benchmarks.stored()
+    assert benchmarks.with_table(README, benchmarks.table(files)) == README
+    for one in files:
+        for row in one["cases"].values():
+            assert row["lower"] <= row["ratio"] <= row["upper"]
+            assert row["rounds"] >= 3
