@@ -1,7 +1,7 @@
 """The ledger: every measured number of an experiment, by setting and seed, in `results/<experiment>/<setting>.json`.
 
     {"experiment": "digits_mlp", "setting": {"lr": 0.003}, "code": <checksum>, "select": ["accuracy", "max"],
-     "flops": <of all steps>, "baseline": {"accuracy": 0.95},
+     "flops": <of all steps>, "baseline": {"accuracy": 0.95}, "baseline_by": "logistic regression",
      "runs": [{"seed": 0, "metrics": {"validation": {...}, "test": {...}}, "cpu_seconds": 3.1, "peak_memory": 4e8,
                "date": ..., "commit": ..., "versions": {...}, "processor": ..., "command": ...}, ...]}
 
@@ -30,6 +30,7 @@ from jaxdl.experiment import ExperimentError
 from jaxdl.metrics.significance import Difference, paired_difference
 from jaxdl.record.manifest import write_synced
 from jaxdl.record.run import environment
+from jaxdl.runs import naive
 from jaxdl.runs.run import Run
 from jaxdl.runs.trial import trial
 from jaxdl.setup import Setup
@@ -47,6 +48,7 @@ class LedgerEntry:
     select: tuple[str, str]
     flops: float | None = None
     baseline: dict[str, float] = field(default_factory=dict)
+    baseline_by: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -153,11 +155,11 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def baseline_of(setup: Setup) -> dict[str, float]:
-    """What the experiment file's own `baseline(data)` gives on the test split: metrics of a naive method, `{}` without one."""
-    module = sys.modules.get(setup.config.__module__)
-    naive = getattr(module, "baseline", None)
-    return {} if naive is None else numbers(naive(setup.build().data))
+def baseline_of(setup: Setup, reached: Mapping[str, float]) -> tuple[dict[str, float], str]:
+    """The metrics of the naive method, of those that the run has, and what it is called."""
+    found, title = naive.baseline(setup)
+    kept = numbers({name: value for name, value in found.items() if name in reached})
+    return kept, title if kept else ""
 
 
 def flops_of(program: Program) -> float | None:
@@ -212,7 +214,7 @@ def record(
         item, run = measure(setup, seed, splits)
         if entry.flops is None:
             entry.flops = flops_of(run.program)
-            entry.baseline = baseline_of(setup)
+            entry.baseline, entry.baseline_by = baseline_of(setup, item["metrics"].get("test", {}))
         entry.runs.append(item)
         entry.save(root)
         shown = ", ".join(f"{split} {item['metrics'][split][entry.select[0]]:.4g}" for split in splits)

@@ -1,7 +1,6 @@
 """The ledger: what it keeps of a measurement, how it is continued, when it is stale, and what it says of a repetition."""
 
 import json
-import statistics
 
 import pytest
 
@@ -125,18 +124,3 @@ def test_the_projects_own_entries_are_of_todays_code(path):
     )
     assert path.stem == ledger.name_of(entry.setting)
     assert len(set(entry.seeds)) == len(entry.seeds) >= 3
-
-
-def spellings(values):
-    """Mean ± standard deviation as the tables write it."""
-    mean, sd = statistics.fmean(values), statistics.stdev(values)
-    return {f"{100 * mean:.1f} ± {100 * sd:.1f} %", f"{mean:.3f} ± {sd:.3f}", f"{mean:.1f} ± {sd:.1f}"}
-
-
-@pytest.mark.parametrize("path", [p for p in OWN if p.stem == "default"], ids=lambda path: path.parent.name)
-def test_the_readme_says_what_the_ledger_holds(path):
-    entry = ledger.load_entry(path)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    rows = "\n".join(line for line in readme if f"](experiments/{entry.experiment}.py)" in line)
-    written = {name: spellings(entry.values(name)) for name in entry.runs[0]["metrics"]["test"]}
-    assert any(text in rows for texts in written.values() for text in texts), f"none of {written} is in README's rows"
