@@ -45,7 +45,7 @@ from jaxdl.losses.regression import (
     student_t_nll,
 )
 from jaxdl.losses.segmentation import dice, softmax_dice
-from jaxdl.losses.sequence import coverage_loss, ctc, label_smoothed_nll, per_sequence
+from jaxdl.losses.sequence import coverage_loss, ctc, label_smoothed_nll, per_sequence, tiled_nll
 from jaxdl.losses.variational import importance_weighted, kl_normal, kl_standard_normal, negative_elbo
 
 __all__ = [
@@ -55,6 +55,6 @@ __all__ = [
     "huber", "importance_weighted", "info_nce", "kl_activity", "kl_divergence", "kl_normal", "kl_standard_normal",
     "l1", "l1_activity", "l2", "label_smoothed_nll", "log_cosh", "mined_triplet", "negative_elbo", "nt_xent",
     "paired_contrastive", "per_example", "per_sequence", "poly_cross_entropy", "quantile", "sigmoid_focal_loss",
-    "smooth_l1", "softmax_dice", "sphereface", "squared_error", "student_t_nll", "supervised_contrastive", "triplet",
+    "smooth_l1", "softmax_dice", "sphereface", "squared_error", "student_t_nll", "supervised_contrastive", "tiled_nll", "triplet",
     "valid_labels",
 ]  # fmt: skip

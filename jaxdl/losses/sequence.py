@@ -77,6 +77,54 @@ def label_smoothed_nll(
     return cross_entropy(logits, jnp.where(mask > 0, tokens, -100), smoothing=smoothing)
 
 
+def tiled_nll(
+    hidden: Float[Array, "*batch width"],
+    table: Float[Array, "vocab width"],
+    tokens: Int[Array, "*batch"],
+    *,
+    tile: int,
+    bias: Float[Array, "vocab"] | None = None,
+    smoothing: ArrayLike = 0.0,
+    mask: Num[Array, "*batch"] | None = None,
+) -> tuple[Float[Array, "*batch"], Int[Array, "*batch"]]:
+    """`label_smoothed_nll` of the logits `hidden · tableᵀ + bias`, and their most probable token, without holding all logits.
+
+    The logits are made for `tile` tokens of the vocabulary at a time, and once more for the gradient:
+
+        log Σ_v exp z_v = log Σ_tiles exp(log Σ_(v in tile) exp z_v)
+
+    So memory is that of rows · tile numbers instead of rows · vocab, for a third more work in this layer. Padding and tokens
+    outside of the vocabulary are treated as in `label_smoothed_nll`.
+    """
+    check_numbers(0, 1, smoothing=smoothing)
+    check_count("tile", tile)
+    vocab, width = table.shape
+    count = -(-vocab // tile)
+    target = (tokens if mask is None else jnp.where(mask > 0, tokens, -100)).reshape(-1, 1)
+    rows, more = hidden.reshape(-1, width), count * tile - vocab
+    bias = jnp.zeros(vocab, rows.dtype) if bias is None else bias.astype(rows.dtype)
+    kernels = jnp.pad(table, ((0, more), (0, 0))).reshape(count, tile, width)
+    numbers = jnp.arange(count * tile).reshape(count, tile)
+
+    def one(part: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+        kernel, shift, number = part
+        z = (rows @ kernel.T.astype(rows.dtype) + shift[None]).astype(jnp.float32)
+        real = number[None] < vocab
+        z = jnp.where(real, z, -jnp.inf)
+        at_truth = jnp.where(number[None] == target, z, 0).sum(-1)
+        return jax.nn.logsumexp(z, -1), at_truth, jnp.where(real, z, 0).sum(-1), z.max(-1), number[z.argmax(-1)]
+
+    parts = (kernels, jnp.pad(bias, (0, more)).reshape(count, tile), numbers)
+    log_sums, at_truth, sums, highest, best = jax.lax.map(jax.checkpoint(one, prevent_cse=False), parts)
+    log_sum = jax.nn.logsumexp(log_sums, 0)
+    spread = jnp.asarray(smoothing, jnp.float32) * (vocab / max(vocab - 1, 1))
+    nll = log_sum - (1 - spread) * at_truth.sum(0) - spread * sums.sum(0) / vocab
+    known = (target[:, 0] >= 0) & (target[:, 0] < vocab)
+    nll = jnp.where(target[:, 0] == -100, 0, jnp.where(known, nll, jnp.nan))
+    predicted = jnp.take_along_axis(best, highest.argmax(0)[None], 0)[0]
+    return nll.reshape(tokens.shape), predicted.reshape(tokens.shape)
+
+
 def coverage_loss(
     weights: Float[Array, "batch target source"], mask: Num[Array, "batch target"] | None = None
 ) -> Float[Array, "batch target"]:

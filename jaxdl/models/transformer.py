@@ -55,24 +55,31 @@ class Embedding(nn.Module):
         return self.drop(x if self.norm is None else self.norm(x), train=train)
 
 
+Factored = tuple[Hidden, Float[Array, "vocab width"], Float[Array, "vocab"] | None]
+"""Logits that are not multiplied out: hidden · tableᵀ + bias."""
+
+
 class Head(nn.Module):
     """Output layer: hidden states to logits by the embedding (`tied`) or by its own `kernel` `(width, vocab)`."""
 
     config: Config
 
     @nn.compact
-    def __call__(self, x: Hidden, embedding: Float[Array, "vocab width"]) -> Logits:
+    def __call__(
+        self, x: Hidden, embedding: Float[Array, "vocab width"], *, factored: bool = False
+    ) -> Any:  # Logits, or Factored
         c = self.config
         if c.logit_scale is not None:
             x = x * jnp.asarray(c.logit_scale, x.dtype)
-        if c.tied:
-            logits = x @ embedding.T.astype(x.dtype)
-        else:
-            logits = Dense(c.vocab, use_bias=False, name="dense")(x)
-        if c.logit_bias:
-            bias = self.param("bias", nn.initializers.zeros, (c.vocab,), jnp.float32)
-            logits = logits + jnp.broadcast_to(bias.astype(logits.dtype), logits.shape)
-        return logits
+        bias = self.param("bias", nn.initializers.zeros, (c.vocab,), jnp.float32) if c.logit_bias else None
+        dense = None if c.tied else Dense(c.vocab, use_bias=False, name="dense")
+        if factored:
+            if dense is not None:
+                dense(x[:, :1])  # makes its kernel
+                embedding = dense.variables["params"]["kernel"].T
+            return x, embedding, bias
+        logits = x @ embedding.T.astype(x.dtype) if dense is None else dense(x)
+        return logits if bias is None else logits + jnp.broadcast_to(bias.astype(logits.dtype), logits.shape)
 
 
 class Encoder(nn.Module):
@@ -120,7 +127,8 @@ class Decoder(nn.Module):
     """Decoder as in GPT: tokens to logits of the next token; each position attends to itself and those before it.
 
     `segments` `(batch, time)` number the documents packed into one row; attention does not cross them, and `positions` should
-    restart with each. `start` and `step` are for generation. Parameters: `embed`, `stack`, `head`.
+    restart with each. `factored` gives the factors of the logits instead, for `losses.tiled_nll`. `start` and `step` are for
+    generation. Parameters: `embed`, `stack`, `head`.
     """
 
     config: Config
@@ -135,13 +143,14 @@ class Decoder(nn.Module):
         *,
         segments: Tokens | None = None,
         positions: Positions | None = None,
+        factored: bool = False,
         train: bool,
-    ) -> Logits:
+    ) -> Logits | Factored:
         mask = None if segments is None else segment_mask(segments, segments)
         mask = both(mask, key_mask(tokens, lengths, None))
         x = self.embed(tokens, positions, train=train)
         x = self.stack(x, mask=mask, causal=True, positions=positions, train=train)
-        return self.head(x, self.embed.embedding)
+        return self.head(x, self.embed.embedding, factored=factored)
 
     @nn.nowrap  # called outside of `apply`, where no submodule may be made
     def start(self, batch: int, slots: int, dtype: Any = jnp.float32) -> Cache:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.calling import takes
-from jaxdl.losses.sequence import label_smoothed_nll
+from jaxdl.counts import check_count
+from jaxdl.losses.sequence import label_smoothed_nll, tiled_nll
 from jaxdl.tasks.forward import forward, initialise
 from jaxdl.tracing import row_numbers
 from jaxdl.types import Array, Batch, Key, Metrics, ModelState, Params, Task, UserError, Variables
@@ -42,14 +43,22 @@ class NextToken(Task):
             tokens must be below its attribute `vocab` (or `config.vocab`). The collection `carry` of a `stateful` model is
             kept per row from one step to the next.
         smoothing: label smoothing in training. The loss of an evaluation is never smoothed.
+        tile: make the logits for so many tokens of the vocabulary at a time (`losses.tiled_nll`), for a large vocabulary; for
+            models that take `factored`, as `Decoder` does. None: all at once.
 
     Metrics: `loss` (nats a token), `accuracy`, `bits_per_character`, and `perplexity` = exp(loss) of a whole split.
     """
 
     model: Any
     smoothing: float | Array = 0.0
+    tile: int | None = None
     metric: tuple[str, str] = ("loss", "min")
     reduce: Mapping[str, str] = field(default_factory=lambda: {"carry": "example"})
+
+    def __post_init__(self) -> None:
+        check_count("tile", self.tile)
+        if self.tile is not None and not takes(self.model, "factored"):
+            raise UserError(f"tile = {self.tile} needs a model that takes factored=True, as Decoder(config) does")
 
     @property
     def directions(self) -> Mapping[str, str]:
@@ -70,32 +79,46 @@ class NextToken(Task):
             )
         return found
 
+    def outputs(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, *, train: bool, **more: bool
+    ) -> tuple[Any, ModelState]:
+        options = self.options(batch) | more
+        return forward(self.model, params, model_state, batch["x"], key=key, train=train, **options)
+
     def logits(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, *, train: bool
     ) -> tuple[Array, ModelState]:
         """The logits in float32, whatever the precision of the model."""
-        options = self.options(batch)
-        logits, model_state = forward(self.model, params, model_state, batch["x"], key=key, train=train, **options)
+        logits, model_state = self.outputs(params, model_state, batch, key, train=train)
         return logits.astype(jnp.float32), model_state
+
+    def scores(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, y: Array, valid: Array, *, train: bool
+    ) -> tuple[Array, Array, ModelState]:
+        """The loss of each token, the most probable token, and the model state."""
+        how: dict[str, Any] = {"smoothing": self.smoothing if train else 0.0, "mask": valid}
+        if self.tile is None:
+            logits, model_state = self.logits(params, model_state, batch, key, train=train)
+            return label_smoothed_nll(logits, y, **how), jnp.argmax(logits, -1), model_state
+        (hidden, table, bias), model_state = self.outputs(params, model_state, batch, key, train=train, factored=True)
+        return *tiled_nll(hidden, table, y, tile=self.tile, bias=bias, **how), model_state
 
     def objective(
         self, params: Params, model_state: ModelState, batch: Batch, key: Key, step: Array, *, train: bool
     ) -> tuple[Array, tuple[ModelState, Metrics]]:
-        logits, model_state = self.logits(params, model_state, batch, key, train=train)
         y = batch["y"]
         valid = batch["mask"][:, None] * (y != IGNORE)
-        nll = label_smoothed_nll(logits, y, smoothing=self.smoothing if train else 0.0, mask=valid)
-        metrics = sums(nll, jnp.argmax(logits, -1) == y, valid, batch)
+        nll, best, model_state = self.scores(params, model_state, batch, key, y, valid, train=train)
+        metrics = sums(nll, best == y, valid, batch)
         total, count = metrics["loss"]
         return total / jnp.maximum(count, 1), (model_state, metrics)
 
     def predict(self, params: Params, model_state: ModelState, batch: Batch, key: Key) -> dict[str, Array]:
         """`next` `(batch, time)`, the most probable next token; `log_likelihood` `(batch, time)` of the true next token."""
-        logits, _ = self.logits(params, model_state, batch, key, train=False)
         x = batch["x"]
         y = batch["y"] if "y" in batch else jnp.concatenate([x[:, 1:], jnp.full_like(x[:, :1], IGNORE)], 1)
-        nll = label_smoothed_nll(logits, y, smoothing=0.0, mask=y != IGNORE)
-        return {"next": jnp.argmax(logits, -1), "log_likelihood": -nll}
+        nll, best, _ = self.scores(params, model_state, batch, key, y, y != IGNORE, train=False)
+        return {"next": best, "log_likelihood": -nll}
 
     def report(self, outputs: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         counts = targets != IGNORE
