@@ -16,8 +16,15 @@ rare class:
     --loss focal --gamma 5   83.3 ± 1.0 %        82.5 ± 1.1 %             0.065 ± 0.012
     --loss weighted          86.8 ± 1.0 %        86.3 ± 1.1 %             0.081 ± 0.009
 
-Focal loss finds no more of the rare digits than cross-entropy; class weights find two points more. Focal loss improves the
-calibration of the probabilities. It was made for thousands of easy negatives per positive, which is not the case here.
+Paired over seeds, mean [95 % interval], Wilcoxon's p:
+
+    `--loss weighted` against `--loss cross-entropy`, balanced_accuracy: +0.01929 [+0.01452, +0.02415], p = 0.002, n = 10
+    `--loss focal` against `--loss cross-entropy`, balanced_accuracy: -0.007066 [-0.01303, -0.001111], p = 0.078, n = 10
+    `--loss focal` against `--loss cross-entropy`, calibration_error: -0.04301 [-0.05013, -0.03598], p = 0.002, n = 10
+
+Class weights find two points more of the rare digits; no difference shown between focal loss and cross-entropy there. Focal
+loss improves the calibration. It was made for thousands of easy negatives per positive,
+which is not the case here. Logistic regression: 81.6 % balanced.
 """
 
 from dataclasses import replace

@@ -15,7 +15,14 @@ record contrast_outliers --seed 0:10` with `--loss` and `--wrong`), 2-core x86 C
     10 %           139.3 ± 3.2     45.9 ± 1.9     46.1 ± 2.0       -2.94     0.55    0.55
 
 Without outliers Huber's loss is as good as squared error. With one target in ten wrong it loses one unit, and squared error is
-worse than predicting the mean. Huber and absolute error do not differ significantly here.
+worse than predicting the mean.
+
+Paired over seeds, mean [95 % interval], Wilcoxon's p:
+
+    `--loss huber --wrong 10` against `--loss mse --wrong 10`, mae: -93.43 [-95.5, -91.03], p = 0.002, n = 10
+    `--loss huber --wrong 10` against `--loss mae --wrong 10`, mae: -0.1979 [-0.3601, -0.04884], p = 0.037, n = 10
+
+Linear regression fails as squared error does: 168.1 with one target in ten wrong.
 """
 
 from dataclasses import replace

@@ -5,17 +5,24 @@ Run:    python -m experiments.contrast_sparse_features --optimizer adagrad
 Cost:   about 0.5 s a run on a 2-core x86 CPU, after compiling.
 Expect: as in this table.
 
-Three epochs, each optimizer at the best of 9 learning rates from 1e-3 to 10 (by validation accuracy), mean ± standard
-deviation over 5 seeds (`python -m jaxdl record contrast_sparse_features --seed 0:5 --optimizer ...
---tune lr=1e-3,3e-3,1e-2,3e-2,0.1,0.3,1,3,10`), 2-core x86 CPU:
+Three epochs, each optimizer at the best of 9 learning rates from 1e-3 to 10 (by validation accuracy over 5 seeds, `--tune
+lr=1e-3,3e-3,1e-2,3e-2,0.1,0.3,1,3,10`), mean ± standard deviation over 10 seeds (`python -m jaxdl record
+contrast_sparse_features --seed 0:10` with `--optimizer` and `--lr`), 2-core x86 CPU:
 
-    optimizer   best lr   test accuracy   test loss       training loss
-    sgd         1         79.7 ± 2.5 %    0.43 ± 0.02     0.35 ± 0.02
-    momentum    0.3       83.5 ± 1.2 %    0.364 ± 0.014   0.237 ± 0.012
-    adagrad     0.3       85.2 ± 0.8 %    0.339 ± 0.008   0.164 ± 0.003
-    adam        0.03      85.5 ± 0.4 %    0.332 ± 0.002   0.155 ± 0.002
+    optimizer   best lr   test accuracy   test loss
+    sgd         1         80.3 ± 1.8 %    0.424 ± 0.016
+    momentum    0.3       83.3 ± 0.9 %    0.367 ± 0.011
+    adagrad     0.3       85.2 ± 0.6 %    0.339 ± 0.006
+    adam        0.03      85.5 ± 0.3 %    0.332 ± 0.002
 
-AdaGrad beats SGD by 5 points and momentum by 2. Adam, which also adapts the step of each feature, does as well as AdaGrad.
+Paired over seeds, mean [95 % interval], Wilcoxon's p:
+
+    `default` against `--optimizer sgd --lr 1`, accuracy: +0.0489 [+0.042, +0.0586], p = 0.002, n = 10
+    `default` against `--optimizer momentum`, accuracy: +0.0197 [+0.0172, +0.0223], p = 0.002, n = 10
+    `default` against `--optimizer adam --lr 0.03`, accuracy: -0.0023 [-0.0053, +0.001], p = 0.26, n = 10
+
+AdaGrad beats SGD by 5 points and momentum by 2; no difference shown between it and Adam, which also adapts the step of each
+feature. Logistic regression reaches 85.4 %: the labels are logistic in the words.
 """
 
 from functools import cache

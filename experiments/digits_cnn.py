@@ -9,6 +9,10 @@ Expect: test accuracy, mean ± standard deviation over seeds 0-4 (logistic regre
     --norm none     99.0 ± 0.3 %
     --norm after    98.7 ± 0.4 %      batch norm after the ReLU
 
+Paired over seeds, mean [95 % interval], Wilcoxon's p:
+
+    `default` against `--norm none`, accuracy: +0.0007435 [-0.00223, +0.004461], p = 1, n = 5
+
 Five seeds show no difference between the positions of the norm. With the norm before the ReLU a run stops earlier: after 433
 of 570 steps in the mean, after 501 without a norm.
 """

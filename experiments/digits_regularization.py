@@ -36,9 +36,20 @@ digits_regularization --seed 0:10` with the flags on the left), 2-core x86 CPU:
     --rate 0.5 --augment 1 --mixup 1 --steps 2000
                                      95.4 ± 0.3 %    0.18
 
-Augmentation helps most, then dropout, batch norm and label smoothing, with about a point each. Weight decay, L2, early
-stopping, cut-mix and the average of the weights do not change the accuracy; decay, L2, both norms and early stopping lower the
-test loss. L1, strong L2, and mix-up with 8x8 pixels and these few steps hurt.
+Paired over seeds, mean [95 % interval], Wilcoxon's p:
+
+    `--rate 0.5` against `default`, accuracy: +0.01135 [+0.00869, +0.0143], p = 0.002, n = 10
+    `--norm batch` against `default`, accuracy: +0.011 [+0.008409, +0.01374], p = 0.002, n = 10
+    `--decay 0.1` against `default`, accuracy: +0.0002803 [-0.001331, +0.001892], p = 0.64, n = 10
+    `--l1 3e-4` against `default`, accuracy: -0.003434 [-0.008619, +0.002032], p = 0.25, n = 10
+    `--l2 1e-3` against `default`, accuracy: +0.0003504 [-0.003083, +0.004064], p = 0.96, n = 10
+    `--mixup 0.4` against `default`, accuracy: -0.01906 [-0.02411, -0.01507], p = 0.002, n = 10
+    `--cutmix 0.4` against `default`, accuracy: +0.002102 [-0.002593, +0.007288], p = 0.54, n = 10
+    `--augment 1` against `default`, accuracy: +0.03917 [+0.03574, +0.04282], p = 0.002, n = 10
+
+Augmentation helps most, then dropout and batch norm with about a point each; mix-up with 8x8 pixels and these few steps hurts.
+No difference shown for weight decay, L1, L2 and cut-mix, at these strengths; the other rows were not compared by a test. Logistic
+regression reaches 89.9 %.
 """
 
 from dataclasses import replace

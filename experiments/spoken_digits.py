@@ -13,7 +13,8 @@ Expect: word error rate of the test split, with unseen lines or an unseen speake
     FSDD (theo)       --model gru (default)          24.0 ± 0.4 % (seeds 0-2)                nearest mean spectrum 83 %
     FSDD (theo)       --model conformer --lr 2e-3    21.1 ± 0.9 % (seeds 0-2)
 
-On other recordings of the speakers in the training split the error on FSDD is 2.7 ± 1.0 % (gru) and 1.8 ± 0.3 % (conformer):
+The deviation is over seeds, with one unheard speaker; that over speakers was not measured (`--unheard` names another one). On
+other recordings of the speakers in the training split the error on FSDD is 2.7 ± 1.0 % (gru) and 1.8 ± 0.3 % (conformer):
 three training voices are few.
 """
 
