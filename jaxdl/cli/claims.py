@@ -1,8 +1,9 @@
 """`claims`: the claims of the cheat sheet, each with the verdict of a measurement that can be repeated.
 
     python -m jaxdl claims                  all claims: verdict, seeds, difference with its 95 % interval, p-value
-    python -m jaxdl claims regularization   run the deciding comparison again over a few seeds, and draw it
+    python -m jaxdl claims regularization   run the deciding comparison again over a few seeds
     python -m jaxdl claims regularization --full       measure all settings over all seeds, into the ledger results/claims/
+    python -m jaxdl claims --plot pictures             all claims, and a picture of each from what is stored
 
 Verdicts: holds; holds when (some of its comparisons); no difference shown (the interval lies within the smallest difference
 that would matter); not decided (the interval is wider); wrong (the opposite was measured). P-values are adjusted by Holm's
@@ -20,6 +21,7 @@ from jaxdl.cli.compare import unused
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.runs import claims
+from jaxdl.runs.claim_pictures import draw_claims
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Options:
     results: Path = claims.RESULTS
     """The folder of the ledger."""
     plot: Path | None = None
-    """File of the picture. None: claims-<name>.png."""
+    """A folder for pictures, <claim>-<study>.png for each claim; with NAME and without --full a PNG of the repetition. None: no
+    picture."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -44,30 +47,39 @@ def run(args: Sequence[str]) -> int:
     found, kept = claims.studies(), measured(options.results)
     if options.name is None:
         table([row for name, file in found.items() for row in rows_of(claims.load_study(file), name, file, kept)])
+        draw(options, kept)
         return 0
     if options.name not in found:
         raise ExperimentError(f"no study {options.name!r}; there are {', '.join(found) or 'none'}")
     name, file = options.name, found[options.name]
     study = claims.load_study(file)
-    if options.full:
-        values = claims.run_study(
-            study,
-            name,
-            file,
-            seeds=range(study.seeds),
-            settings=list(study.settings),
-            root=options.results,
-            replace=options.replace,
-        )
-        table(rows_of(study, name, file, options.results))
-    else:
+    if not options.full:
         values = quick(study, name, file, kept)
-    if values:
-        from jaxdl.record.pictures import strips
+        if options.plot and values:
+            from jaxdl.record.pictures import strips  # brings matplotlib
 
-        path = unused(options.plot or Path(f"claims-{name}.png"))
-        print(f"picture: {strips({s: list(v.values()) for s, v in values.items()}, path, label=study.unit)}")
+            path = unused(options.plot)
+            print(f"picture: {strips({s: list(v.values()) for s, v in values.items()}, path, label=study.unit)}")
+        return 0
+    claims.run_study(
+        study,
+        name,
+        file,
+        seeds=range(study.seeds),
+        settings=list(study.settings),
+        root=options.results,
+        replace=options.replace,
+    )
+    table(rows_of(study, name, file, options.results))
+    draw(options, options.results)
     return 0
+
+
+def draw(options: Options, results: Path) -> None:
+    """The pictures of all claims, or of those of a study, into the folder --plot."""
+    if options.plot:
+        drawn = draw_claims(options.plot, results, only=options.name)
+        print(f"{len(drawn)} pictures in {options.plot}")
 
 
 def measured(results: Path) -> Path:

@@ -3,6 +3,7 @@
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -10,7 +11,8 @@ from jaxdl import shipped
 from jaxdl.__main__ import main
 from jaxdl.experiment import ExperimentError
 from jaxdl.metrics.significance import Difference
-from jaxdl.runs import claims
+from jaxdl.record import claim_plots
+from jaxdl.runs import claim_pictures, claims
 from jaxdl.runs.claims import Comparison, Fact, Study
 from tests.conftest import ROOT
 
@@ -97,7 +99,13 @@ def test_a_study_is_run_listed_and_repeated(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["claims", "toy"]) == 0
     assert "contains the ledger" in capsys.readouterr().out
-    assert (tmp_path / "claims-toy.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(["claims", "toy", "--plot", "toy.png"]) == 0
+    assert (tmp_path / "toy.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["experiments", "results", "toy.png"]  # nothing unasked
+    assert main(["claims", "--plot", "pictures"]) == 0
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"C7-toy.png", "C8-toy.png"}
+    assert main(["claims", "--plot", "pictures"]) == 2
+    capsys.readouterr()
     assert main(["claims", "nothing"]) == 2
     assert "toy" in capsys.readouterr().err
     assert main(["claims"]) == 0
@@ -131,6 +139,40 @@ def test_the_ledger_of_claims_is_of_todays_code(name):
     assert study.seeds >= 12
     assert all(len(values) == study.seeds for values in kept["values"].values())
     assert all({"date", "processor", "command", "versions"} <= {*item} for item in kept["measured"])
+
+
+def test_a_picture_shows_each_setting_and_difference_of_the_ledger(tmp_path, monkeypatch):
+    """The pictures of a swept knob and of single settings, from what is stored: no study measures anything."""
+    drawn = {}
+    monkeypatch.setattr(claim_plots, "draw_claim", lambda path, **shown: drawn.setdefault(path.stem, shown) and path)
+    for name in ("batch_norm", "regularization"):
+        study, values = claims.load_study(STUDIES[name]), claims.valid_values(name, STUDIES[name], RESULTS)
+        found = {one.number: one for one in claims.decisions(name, study, values)}
+        for number, decision in found.items():
+            claim_pictures.draw_decision(decision, study, values, tmp_path / f"{number}.png")
+    rates = drawn["C47"]
+    assert rates["knob"] == "lr"
+    assert {line: sorted(points) for line, points in rates["curves"].items()} == {
+        "norm batch": [0.03, 0.3, 1.0],
+        "norm none": [0.03, 0.3, 1.0],
+    }
+    decay = drawn["C51"]
+    assert not decay["curves"]
+    assert {*decay["values"]} == {"nothing", "decay 0.1", "decay 1"}
+    assert [(label, least) for label, _, least in decay["differences"]] == [("λ = 0.1", 0.005), ("λ = 1", 0.005)]
+    monkeypatch.undo()
+    path = claim_plots.draw_claim(tmp_path / "real.png", **rates)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.programs(8, "a seed alone is drawn eagerly")
+def test_a_population_gives_each_seed_its_own_value():
+    """Of a block of seeds in one program each is what the function gives for its key."""
+    train = lambda key, *, gain, shape: gain * jax.random.normal(key, shape).sum()
+    measure = claims.population(train, block=2)
+    for seed in (0, 3):
+        alone = 2.0 * np.asarray(jax.random.normal(jax.random.key(seed), (3,))).sum()
+        assert measure(seed=seed, gain=2.0, shape=(3,)) == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.programs(180, "formulas are evaluated once each, eagerly")
