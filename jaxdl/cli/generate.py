@@ -1,7 +1,7 @@
 """`generate RUN --prompt "..."`: text of a trained or imported language model; examples of a GAN or a VAE."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +13,26 @@ from jaxdl import runtime
 from jaxdl.cli.generate_examples import make
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data.text.tokenizers import HuggingFace, named
-from jaxdl.decode import beam_search, greedy, sample, step_of
+from jaxdl.decode import beam_search, greedy, recompute, sample, step_of
+from jaxdl.decode.generate import Step
 from jaxdl.decode.stream import stream
 from jaxdl.experiment import ExperimentError
 from jaxdl.models.seq2seq import Seq2Seq
 from jaxdl.models.transformer import Decoder, EncoderDecoder
 from jaxdl.pretrained.folder import open_weights
+from jaxdl.tasks.language import MaskedToken, NextToken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """A language model as decoding takes it: its step function, first cache, parameters and tokenizer."""
+
+    step: Step
+    start: Callable[[int, int], Any]
+    params: Any
+    tokenizer: Any
+    limit: int | None
+    """Number of positions of the model; None: no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,24 +72,22 @@ def run(args: Sequence[str]) -> int:
     check(options)
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
-        return write(*imported(options.run), options)
+        return write(imported(options.run), options)
 
     trained = options.load()
     if trained.experiment.task.generative:
         made = make(trained, options.samples or 64, label=options.label, seed=options.seed, path=options.out)
         print(f"{options.samples or 64} examples: {made}")
         return 0
-    model, tokenizer = writer(trained.experiment, options.run)
-    return write(model, trained.weights[0], tokenizer, options)
+    return write(writer(trained, options.run), options)
 
 
-def write(model: Any, params: Any, tokenizer: Any, options: Options) -> int:
+def write(model: Writer, options: Options) -> int:
     """Print the prompt and its continuations."""
     if options.label is not None or options.out is not None:
         raise ExperimentError("--label and --out are for runs that make examples (a GAN, a VAE); this one writes text")
     samples = options.samples or 1
-    prompt = encoded(options.prompt, tokenizer)
-    limit = positions_of(model)
+    prompt, limit = encoded(options.prompt, model.tokenizer), model.limit
     if limit is not None and len(prompt) + options.steps > limit:
         known = f"the model has {limit} positions"
         if options.beam is not None:
@@ -85,19 +97,19 @@ def write(model: Any, params: Any, tokenizer: Any, options: Options) -> int:
         print(f"note: {known}; past them it starts again from the last {limit // 2} tokens", file=sys.stderr)
     rows = np.tile(prompt, (samples, 1))
     if options.beam is not None:
-        texts = searched(model, params, rows[:1], tokenizer, options)
+        texts = searched(model, rows[:1], options)
         print("\n---\n".join(options.prompt + text for text in texts))
         return 0
-    pieces = written(model, params, rows, tokenizer, limit, options)
+    pieces = written(model, rows, options)
     if samples == 1:
         sys.stdout.write(options.prompt)
-        for piece in as_text((p[0] for p in pieces), tokenizer):
+        for piece in as_text((p[0] for p in pieces), model.tokenizer):
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()
     else:
         tokens = np.concatenate(list(pieces), 1)
-        print("\n---\n".join(options.prompt + "".join(as_text([row], tokenizer)) for row in tokens))
+        print("\n---\n".join(options.prompt + "".join(as_text([row], model.tokenizer)) for row in tokens))
     return 0
 
 
@@ -119,29 +131,69 @@ def check(options: Options) -> None:
         raise ExperimentError(f"--seed {options.seed} must be between 0 and {2**31 - 1}")
 
 
-def imported(folder: Path) -> tuple[Any, Any, Any]:
-    """(model, parameters, tokenizer) of imported weights."""
+def imported(folder: Path) -> Writer:
+    """The language model of imported weights."""
     found = open_weights(folder)
     if not isinstance(found.model, Decoder):
         raise ExperimentError(f"{folder} holds {found.name}, which is not a language model with a decoder only")
     if found.tokenizer is None:
         raise ExperimentError(f"{folder} has no tokenizer.json: copy the tokenizer.json of these weights into it")
-    return found.model, found.weights.variables["params"], HuggingFace(found.tokenizer.read_text(encoding="utf-8"))
+    tokenizer = HuggingFace(found.tokenizer.read_text(encoding="utf-8"))
+    return with_cache(found.model, found.weights.variables["params"], tokenizer)
 
 
-def writer(exp: Any, run: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a run; ExperimentError if it is not a language model."""
-    model = exp.task.network
+def with_cache(model: Any, params: Any, tokenizer: Any) -> Writer:
+    """A model that has the methods `start` and `step`."""
+    position = getattr(getattr(model, "config", None), "position", None)
+    limit = getattr(position(), "length", None) if position is not None else None
+    return Writer(step=step_of(model), start=model.start, params=params, tokenizer=tokenizer, limit=limit)
+
+
+def writer(trained: Any, run: Path) -> Writer:
+    """The language model of a run; ExperimentError if it has none."""
+    task, data = trained.experiment.task, trained.experiment.data
+    model, tokenizer = task.network, data.tokenizers.get("tokenizer")
     if isinstance(model, (EncoderDecoder, Seq2Seq)):
         raise ExperimentError(
             f"{run} translates and cannot continue a text: use python -m jaxdl predict {run} file.txt"
         )
-    tokenizer = exp.data.tokenizers.get("tokenizer")
-    if not (hasattr(model, "start") and hasattr(model, "step")) or tokenizer is None:
+    writes = isinstance(task, NextToken) and not isinstance(task, MaskedToken)
+    if not writes or tokenizer is None:
+        why = "its data have no tokenizer" if writes else f"its task is {type(task).__name__}, not NextToken"
+        raise ExperimentError(f"{run} is not a language model: {why}, so it cannot generate text")
+    if hasattr(model, "start") and hasattr(model, "step"):
+        plain = model.clone(stateful=False) if getattr(model, "stateful", False) else model
+        return with_cache(plain, trained.weights[0], tokenizer)
+    return without_cache(trained, tokenizer, run)
+
+
+def without_cache(trained: Any, tokenizer: Any, run: Path) -> Writer:
+    """A model of the user's own, which gives logits: it reads a window as long as those of its training anew for each token."""
+    import jax
+    import jax.numpy as jnp
+
+    task, (params, model_state) = trained.experiment.task, trained.weights
+    if "carry" in model_state:
         raise ExperimentError(
-            f"{run} is not a language model (its task is {type(exp.task).__name__}): it cannot generate text"
+            f"{run}: {type(task.network).__name__} keeps a state between batches, so it needs the methods `start` and "
+            "`step` to generate text (jaxdl.decode says which)"
         )
-    return (model.clone(stateful=False) if getattr(model, "stateful", False) else model), tokenizer
+    limit = trained.experiment.data.example()["x"].shape[-1]
+
+    def logits(params: Any, text: Any) -> Any:
+        batch = {"x": text, "mask": jnp.ones(len(text))}
+        return task.logits(params, model_state, batch, jax.random.key(0), train=False)[0]
+
+    first = jax.jit(lambda params, text: logits(params, text)[:, 0])
+    zeros = jnp.zeros((2, limit), jnp.int32)
+    either = np.asarray(first(params, zeros.at[1, 1:].set(1)))
+    if not np.allclose(*either, rtol=1e-3, atol=1e-4):
+        raise ExperimentError(
+            f"{run}: {type(task.network).__name__} is not causal: its prediction for a token depends on later tokens, "
+            "which do not exist yet when it writes; mask its attention"
+        )
+    start = lambda batch, slots: jnp.zeros((batch, limit), jnp.int32)  # a fixed length: the model may know no other
+    return Writer(step=recompute(logits), start=start, params=params, tokenizer=tokenizer, limit=limit)
 
 
 def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
@@ -164,43 +216,38 @@ def encoded(prompt: str, tokenizer: Any) -> np.ndarray:
     return line if len(line) else np.zeros(1, np.int32)
 
 
-def positions_of(model: Any) -> int | None:
-    """Number of positions of a model; None: no limit."""
-    position = getattr(getattr(model, "config", None), "position", None)
-    return getattr(position(), "length", None) if position is not None else None
-
-
-def written(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, limit: int | None, options: Options) -> Iterable:
+def written(model: Writer, rows: np.ndarray, options: Options) -> Iterable:
     import jax
 
     pick = greedy
     if options.temperature > 0:
         pick = sample(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
     return stream(
-        step_of(model),
-        params,
+        model.step,
+        model.params,
         model.start,
         rows,
         steps=options.steps,
         pick=pick,
         key=jax.random.key(options.seed),
-        end=tokenizer.end,
-        limit=limit,
+        end=model.tokenizer.end,
+        limit=model.limit,
     )
 
 
-def searched(model: Any, params: Any, rows: np.ndarray, tokenizer: Any, options: Options) -> list[str]:
+def searched(model: Writer, rows: np.ndarray, options: Options) -> list[str]:
     """The most probable texts, by beam search."""
     import jax
 
-    end = -1 if tokenizer.end is None else tokenizer.end  # no token is -1: all texts have the full length
+    stop = model.tokenizer.end
+    end = -1 if stop is None else stop  # no token is -1: all texts have the full length
 
     def search(params: Any, rows: Any) -> Any:
         cache = model.start(1, rows.shape[1] + options.steps)
-        return beam_search(step_of(model), params, cache, rows, steps=options.steps, end=end, beams=options.beam)
+        return beam_search(model.step, params, cache, rows, steps=options.steps, end=end, beams=options.beam)
 
-    found = jax.device_get(jax.jit(search)(params, rows))
-    return [tokenizer.decode(t[:n]) for t, n in zip(found.tokens[0], found.lengths[0], strict=True)][
+    found = jax.device_get(jax.jit(search)(model.params, rows))
+    return [model.tokenizer.decode(t[:n]) for t, n in zip(found.tokens[0], found.lengths[0], strict=True)][
         : options.samples or 1
     ]
 

@@ -8,10 +8,11 @@
                         dictionary, what stands under "self" may have `slots`, the most tokens that it holds: this is checked
 
 `step_of(model)` makes it from a module with a method `step(cache, tokens, positions)`; the models' `start` makes the first cache.
+`recompute(logits)` makes it from any causal model, without a cache.
 """
 
 from jaxdl.decode.beam import Beams, beam_search, length_penalty
-from jaxdl.decode.generate import Generated, generate, step_of
+from jaxdl.decode.generate import Generated, generate, recompute, step_of
 from jaxdl.decode.pick import Pick, greedy, sample
 from jaxdl.decode.stream import stream
 
@@ -23,6 +24,7 @@ __all__ = [
     "generate",
     "greedy",
     "length_penalty",
+    "recompute",
     "sample",
     "step_of",
     "stream",

@@ -30,6 +30,26 @@ def step_of(model: Any) -> Step:
     )
 
 
+def recompute(logits: Callable[[Params, Int[Array, "batch slots"]], Float[Array, "batch slots vocab"]]) -> Step:
+    """Return the step function of a causal model without a cache: each step computes all positions anew.
+
+    The cache is the text so far, `jnp.zeros((batch, slots), jnp.int32)`. The model must be causal: the logits of a position
+    then do not depend on the slots that are not written yet. A step costs as much as the forward pass of `slots` tokens.
+
+    Args:
+        logits: (params, tokens) -> logits of the token after each.
+    """
+
+    def step(params: Params, text: Array, tokens: Array, positions: Array) -> tuple[Array, Array]:
+        slots = text.shape[1]
+        at = jnp.where(positions < 0, slots, positions)  # padding is written nowhere
+        text = text.at[jnp.arange(len(text))[:, None], at].set(tokens.astype(text.dtype), mode="drop")
+        out = logits(params, text)
+        return jnp.take_along_axis(out, jnp.clip(positions, 0)[..., None], 1), text
+
+    return step
+
+
 def read_prompt(
     step: Step, params: Params, cache: Any, prompt: Int[Array, "batch n"], lengths: Int[Array, "batch"] | None
 ) -> tuple[Float[Array, "batch vocab"], Any, Int[Array, "batch"]]:

@@ -91,7 +91,48 @@ def test_what_is_refused(name, written, capsys, once):
 
 def test_a_run_that_is_no_language_model(trained, capsys):
     code, _, err = out(capsys, trained.folder)
-    assert (code, "not a language model (its task is Classification)" in err) == (2, True)
+    assert (code, "Classification" in err, err.count("\n")) == (2, True, 1)
+
+
+OWN = """
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+from jaxdl import Experiment
+from jaxdl.data import text as texts
+from jaxdl.data.text.tokenizers import Characters
+from jaxdl.tasks.language import NextToken
+
+class Net(nn.Module):
+    causal: bool
+
+    @nn.compact
+    def __call__(self, idx, deterministic=True):
+        x = nn.Embed(16, 8)(idx) + nn.Embed(8, 8)(jnp.arange(idx.shape[1]))[None]
+        mask = nn.make_causal_mask(idx) if self.causal else None
+        return nn.Dense(16)(x + nn.MultiHeadDotProductAttention(1)(x, mask=mask))
+
+def config(*, causal: bool = True, seed: int = 0):
+    text = "abcdefg " * 40
+    data = texts.windows(text, Characters.of(text), batch=8, context=8)
+    return Experiment(data=data, task=NextToken(model=Net(causal)), optimizer=optax.adam(3e-2), steps=60, seed=seed)
+"""
+
+
+@pytest.mark.programs(32, "a training, and one program for each length that the text has when it is read anew")
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_model_of_the_users_own_writes_if_it_is_causal(causal, tmp_path, capsys):
+    """It gives logits and has no cache. The text repeats eight letters, which the model continues without an error."""
+    file = tmp_path / "own.py"
+    file.write_text(OWN, encoding="utf-8")
+    run = jaxdl.train(load_config(file), causal=causal, run=tmp_path, quiet=True)
+    capsys.readouterr()
+    code, text, err = out(capsys, run.folder, "--prompt", "abcd", "--steps", 8, "--temperature", 0)
+    if causal:
+        assert (code, text) == (0, "abcdefg abcd\n")
+        assert out(capsys, run.folder, "--prompt", "abcd", "--steps", 4, "--beam", 2)[1] == "abcdefg \n"
+    else:
+        assert (code, "Net is not causal" in err, err.count("\n")) == (2, True, 1)
 
 
 @pytest.mark.parametrize("model", [EncoderDecoder(Config(8)), Seq2Seq(8)], ids=["transformer", "recurrent"])
@@ -100,8 +141,8 @@ def test_a_translator_is_sent_to_predict(model):
     letters = Characters.of("abcd", specials=SPECIALS)
     task = Translation(model, letters, letters, steps=5)
     exp = SimpleNamespace(task=task, data=SimpleNamespace(tokenizers={"tokenizer": letters}))
-    with pytest.raises(ExperimentError, match=r"RUN translates .*: use python -m jaxdl predict RUN file.txt"):
-        writer(exp, Path("RUN"))
+    with pytest.raises(ExperimentError, match=r"python -m jaxdl predict RUN file.txt"):
+        writer(SimpleNamespace(experiment=exp), Path("RUN"))
 
 
 def test_a_text_that_is_gone(written, capsys, tmp_path):

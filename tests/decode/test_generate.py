@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.decode import beam_search, generate, sample, step_of
+from jaxdl.decode import beam_search, generate, recompute, sample, step_of
 from jaxdl.decode.pick import keep_top_k, keep_top_p
 from jaxdl.layers.alignment import Bahdanau
 from jaxdl.layers.position import ALiBi, Learned, Rotary, Shaw, SinusoidalRelative, T5Bias
@@ -57,6 +57,19 @@ def test_cached_is_uncached_for_prompts_of_different_lengths(model):
     got, log_p = one_program(run, filled(model, PROMPT), PROMPT, LENGTHS)
     np.testing.assert_array_equal(log_p.argmax(-1), got.tokens)
     np.testing.assert_allclose(got.log_probs, log_p.max(-1).sum(-1), rtol=1e-4)
+
+
+def test_a_model_without_a_cache_writes_the_same():
+    model, steps = MODELS["transformer"], 5
+
+    def run(params, prompt, lengths):
+        step = recompute(lambda params, text: model.apply({"params": params}, text, train=False))
+        cached = generate(step_of(model), params, model.start(2, 8), prompt, lengths, steps=steps)
+        return cached, generate(step, params, jnp.zeros((2, 8), jnp.int32), prompt, lengths, steps=steps)
+
+    cached, anew = one_program(run, filled(model, PROMPT), PROMPT, LENGTHS)
+    np.testing.assert_array_equal(anew.tokens, cached.tokens)
+    np.testing.assert_allclose(anew.log_probs, cached.log_probs, rtol=1e-4)
 
 
 @pytest.mark.parametrize("write", [generate, partial(beam_search, end=0)])
