@@ -4,9 +4,6 @@ The CNN has 18,106 parameters, `mlp` 18,295, `wide mlp` 203,530. 300 steps of 32
 images (of 9,000), the initialization and the order.
 """
 
-# `apply` of Linen has a type for results with and without mutable collections, and optax one for any tree:
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-
 from functools import cache
 
 import jax

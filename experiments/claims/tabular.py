@@ -5,9 +5,6 @@ Three bundled tables, and one that is generated (Friedman 1991: y = 10 sin(Ï€xâ‚
 500 rows). A seed divides the rows anew, three quarters for training, and draws the weights. Columns are standardised.
 """
 
-# `apply` of Linen has a type for results with and without mutable collections, and optax one for any tree:
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-
 from functools import cache
 
 import jax
