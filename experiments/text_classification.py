@@ -1,7 +1,8 @@
 """Text classification by a convolutional or recurrent network or a Transformer; by default, of the language.
 
-Source: Kim 2014, arXiv:1408.5882 (CNN); Cho et al. 2014; Hochreiter and Schmidhuber 1997; Vaswani et al. 2017. Texts: 5,006
-        sentences of 20 European languages from Django's message catalogs (BSD-3-Clause, bundled), or any labelled file.
+Source: Kim 2014, arXiv:1408.5882 (CNN); Joulin et al. 2016, arXiv:1607.01759 (fastText); Cho et al. 2014; Hochreiter and
+        Schmidhuber 1997; Vaswani et al. 2017. Texts: 5,006 sentences of 20 European languages from Django's message catalogs
+        (BSD-3-Clause, bundled), or any labelled file.
 Run:    python -m experiments.text_classification
         python -m experiments.text_classification --file reviews.csv --text-column review --label-column stars --unit words
         python -m jaxdl predict RUN lines.txt
@@ -17,7 +18,9 @@ Expect: test accuracy, mean ± standard deviation over seeds 0-2; naive Bayes re
     RT polarity, --unit words --time 48 --epochs 4 --lr 3e-3   76.7 ± 0.8 %    (cnn)
     RT polarity, naive Bayes over words, over 1 and 2 words    76.6 %, 78.2 %  (α = 1)
 
-With 3,501 and 7,464 training texts, no network here beats naive Bayes on n-grams.
+The deviations are over seeds, on one split. With --model fasttext --width 32 --lr 3e-2, seed 0 alone reaches 91.7 % (on the
+validation split 93.6 %, where naive Bayes has 94.6 %); its rate was chosen on the validation split. With 3,501 and 7,464
+training texts, no network here beats naive Bayes on n-grams.
 """
 
 from typing import Any, Literal
@@ -27,6 +30,7 @@ from jaxdl.augment import text
 from jaxdl.data.text import text_classes
 from jaxdl.engine.stopping import EarlyStopping
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
+from jaxdl.models.fasttext import FastText
 from jaxdl.models.rnn import Classifier
 from jaxdl.models.text_cnn import TextCNN
 from jaxdl.models.transformer_block import Config
@@ -39,6 +43,8 @@ def network(name: str, *, classes: int, vocab: int, width: int, rate: Any) -> An
     """A classifier of tokens, 0 being padding."""
     if name == "cnn":
         return TextCNN(classes=classes, vocab=vocab, width=width, features=width, pad=0, rate=rate)
+    if name == "fasttext":
+        return FastText(classes=classes, width=width, pad=0, rate=rate)
     if name == "transformer":
         config = Config(vocab=vocab, width=width, depth=2, heads=4, hidden=2 * width, order="first", rate=rate)
         return SequenceClassifier(
@@ -50,7 +56,7 @@ def network(name: str, *, classes: int, vocab: int, width: int, rate: Any) -> An
 
 def config(
     *,
-    model: Literal["cnn", "gru", "lstm", "transformer"] = "cnn",
+    model: Literal["cnn", "fasttext", "gru", "lstm", "transformer"] = "cnn",
     file: str = "",
     text_column: str = "text",
     label_column: str = "label",
@@ -70,7 +76,7 @@ def config(
     """Text classification; by default, of the language.
 
     Args:
-        model: a convolutional network, a bidirectional recurrent one, or a Transformer.
+        model: a convolutional network, a bag of n-grams (fastText), a bidirectional recurrent one, or a Transformer.
         file: lines `label <tab> text`, a CSV file, or a folder of folders; none: languages.
         text_column, label_column: where a CSV file has them.
         unit: kind of token.
