@@ -14,6 +14,7 @@ from jaxdl import Experiment, main
 from jaxdl.augment import image
 from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
+from jaxdl.models.resnet import Stem
 from jaxdl.models.vit import ViT
 from jaxdl.optim import adamw, schedules
 from jaxdl.tasks.classification import Classification
@@ -27,6 +28,7 @@ def config(
     heads: int = 4,
     pool: Literal["token", "average", "attention"] = "average",
     positions: Literal["learned", "sincos"] = "sincos",
+    stem: int = 2,
     rate: float = 0.0,
     drop_path: float = 0.0,
     epochs: int = 60,
@@ -34,7 +36,7 @@ def config(
     lr: float = 5e-3,
     decay: float = 0.05,
     smoothing: float = 0.0,
-    shift: int = 0,
+    shift: int = 1,
     seed: int = 0,
 ) -> Experiment:
     """A tiny Vision Transformer on scikit-learn's digits.
@@ -46,6 +48,7 @@ def config(
         heads: number of attention heads.
         pool: input of the head: a class token, the mean of the patches, or attention pooling with a learned query.
         positions: a learned table, or fixed sines and cosines.
+        stem: 3x3 convolutions before the patches, of half the width; 0: none.
         rate: dropout.
         drop_path: probability that the last block's branches are skipped in training; of earlier ones in proportion.
         epochs: passes over the training split.
@@ -59,7 +62,8 @@ def config(
     data = vision.digits(batch=batch)
     steps = epochs * data.steps_per_epoch
     sizes = {"patch": patch, "width": width, "depth": depth, "heads": heads, "image": 8, "classes": 10}
-    model = ViT(**sizes, pool=pool, positions=positions, rate=rate, drop_path=drop_path)
+    layers = partial(Stem, layers=((width // 2, 3, 1),) * stem, pool=False) if stem else None
+    model = ViT(**sizes, stem=layers, pool=pool, positions=positions, rate=rate, drop_path=drop_path)
     return Experiment(
         data=data,
         augment=(image.crop(pad=shift),) if shift else (),

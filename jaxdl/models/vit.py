@@ -5,6 +5,7 @@ distillation token), Beyer et al. 2022, arXiv:2205.01580 (mean instead of a toke
 arXiv:2106.04560 (attention pooling), Touvron et al. 2021, arXiv:2103.17239 (layer scale).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -140,6 +141,7 @@ class ViT(nn.Module):
     Args:
         image: size, or (height, width), of the images that the learned positions are for. For images of other multiples of
             `patch` they are resampled.
+        stem: a module before the patches, such as the convolutions of `resnet.Stem` (Xiao et al. 2021, arXiv:2106.14881).
         pool: "token" (a class token), "average" (the mean over patches) or "attention".
         distilled: adds a second token and head; logits are their mean, the features `"class"` and `"distilled"` the two parts.
         representation: width of a tanh layer before the head.
@@ -154,6 +156,7 @@ class ViT(nn.Module):
     hidden: int | None = None
     classes: int = 1000
     image: int | tuple[int, int] = 224
+    stem: Callable[..., nn.Module] | None = None
     pool: Literal["token", "average", "attention"] = "token"
     positions: Literal["learned", "sincos"] = "learned"
     distilled: bool = False
@@ -172,6 +175,8 @@ class ViT(nn.Module):
     ) -> Float[Array, "batch classes"] | tuple[Array, Seen]:
         self._check(x)
         hidden = self.hidden or 4 * self.width
+        if self.stem is not None:
+            x = self.stem(name="stem")(x, train=train)
         x = Conv(self.width, self.patch, self.patch, "valid", name="patches")(x)
         grid, x = (x.shape[1], x.shape[2]), x.reshape(x.shape[0], -1, self.width)
         x = self._with_positions(x, grid)

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxdl.models.resnet import Stem
 from jaxdl.models.vit import ViT, resample_positions, sincos_positions
 from jaxdl.types import UserError
 from tests.programs import one_program
@@ -64,3 +65,21 @@ def test_vit_attention_weights():
     run = lambda variables, x: model.apply(variables, x, train=False, mutable=["intermediates"])[1]
     (weights,) = one_program(run, variables, x)["intermediates"]["block1"]["attention"]["weights"]
     np.testing.assert_allclose(weights.sum(-1), np.ones((1, 2, 17)), rtol=1e-5)
+
+
+def test_a_vit_with_a_stem_is_a_vit_of_what_the_stem_gives():
+    stem = partial(Stem, layers=((6, 3, 1),), pool=False)
+    model, plain = ViT(**tiny_vit, stem=stem), ViT(**tiny_vit)
+    x = np.random.default_rng(0).normal(size=(2, 16, 16, 1)).astype(np.float32)
+    shapes = jax.eval_shape(partial(model.init, train=False), KEY, x)
+    random = np.random.default_rng(1)
+    variables = jax.tree.map(lambda s: random.uniform(0.1, 0.5, s.shape).astype(s.dtype), shapes)
+
+    def both(variables, x):
+        own = {name: tree["stem"] for name, tree in variables.items()}
+        rest = {name: value for name, value in variables["params"].items() if name != "stem"}
+        maps = stem().apply(own, x, train=False)
+        return model.apply(variables, x, train=False), plain.apply({"params": rest}, maps, train=False)
+
+    whole, parts = one_program(both, variables, x)
+    np.testing.assert_allclose(whole, parts, rtol=1e-5, atol=1e-5)
