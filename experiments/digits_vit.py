@@ -2,9 +2,10 @@
 
 Source: Dosovitskiy et al. 2020, arXiv:2010.11929; Alpaydin and Kaynak's digits (8x8).
 Run:    python -m experiments.digits_vit
-Cost:   9 to 14 s on a 2-core x86 CPU that was busy with other work, after compiling.
-Expect: test accuracy 94.3 ± 0.9 % over seeds 0-2. That is less than logistic regression on the same split (98.1 %): it
-        memorizes the 1,258 training images. A class token, learned positions, --lr 3e-3, half the steps: 88.6 ± 2.7 %.
+Cost:   61 to 65 CPU seconds with compiling (Intel Xeon, 2 cores).
+Expect: test accuracy 96.7 ± 0.4 % over seeds 0-2 (one split), with two convolutions before the patches and shifts of a pixel,
+        both chosen on validation (97.8 %). `--stem 0 --shift 0`: 94.3 ± 0.9 %. Both are less than logistic regression on the
+        same split (98.1 %).
 """
 
 from functools import partial

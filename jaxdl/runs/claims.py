@@ -283,7 +283,7 @@ def run_study(
         "commit": (env["git"] or {}).get("commit"),
         "versions": env["versions"],
         "processor": ledger.processor(),
-        "command": env["command"],
+        "command": f"python -m jaxdl claims {name} --full",
     }
     for seed in seeds:
         for setting in settings:
