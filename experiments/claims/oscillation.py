@@ -41,7 +41,7 @@ def closed_form() -> tuple[str, str]:
     """Without noise the sign changes exactly where η λ > 1, and the descent is the power of 1 - η λ."""
     start, lr, steps = jnp.ones(50), 1.9, 20
     points = path(lr, start, jnp.zeros((steps, 50)))
-    powers = (1 - lr * CURVATURE) ** jnp.arange(1, steps + 1)[:, None]
+    powers = (1 - lr * CURVATURE)[None] ** jnp.arange(1, steps + 1)[:, None]
     gap = float(abs(points - powers).max())
     turning = int((points[0] < 0).sum())
     expected = int((lr * CURVATURE > 1).sum())

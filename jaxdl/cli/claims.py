@@ -4,6 +4,7 @@
     python -m jaxdl claims regularization   run the deciding comparison again over a few seeds
     python -m jaxdl claims regularization --full       measure all settings over all seeds, into the ledger results/claims/
     python -m jaxdl claims --plot pictures             all claims, and a picture of each from what is stored
+    python -m jaxdl claims --page docs/claims          a page with all of that
 
 Verdicts: holds; holds when (some of its comparisons); no difference shown (the interval lies within the smallest difference
 that would matter); not decided (the interval is wider); wrong (the opposite was measured). P-values are adjusted by Holm's
@@ -21,6 +22,7 @@ from jaxdl.cli.compare import unused
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.runs import claims
+from jaxdl.runs.claim_page import tally, write_page
 from jaxdl.runs.claim_pictures import draw_claims
 
 
@@ -39,12 +41,19 @@ class Options:
     plot: Path | None = None
     """A folder for pictures, <claim>-<study>.png for each claim; with NAME and without --full a PNG of the repetition. None: no
     picture."""
+    page: Path | None = None
+    """A folder for a page, README.md, with the verdicts, numbers and pictures of all claims. None: no page."""
 
 
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl claims", text=__doc__)
     runtime.configure()
     found, kept = claims.studies(), measured(options.results)
+    if options.page:
+        if options.name is not None:
+            raise ExperimentError(f"--page holds all claims: leave out {options.name}")
+        print(f"page: {write_page(options.page, kept)}")
+        return 0
     if options.name is None:
         table([row for name, file in found.items() for row in rows_of(claims.load_study(file), name, file, kept)])
         draw(options, kept)
@@ -105,10 +114,7 @@ def table(rows: Sequence[claims.Decision]) -> None:
             print(f"         {label}: {found}")
         if row.evidence:
             print(f"         {row.evidence}")
-    kinds = [row.verdict.split(" when")[0] for row in rows]
-    numbers = {row.number for row in rows}
-    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    print(f"\n{len(rows)} verdicts on {len(numbers)} claims: {counted}")
+    print(f"\n{tally(rows)}")
 
 
 def quick(study: claims.Study, name: str, file: Path, results: Path) -> dict[str, dict[str, float]]:

@@ -59,20 +59,33 @@ def swept_curves(
     return "", None
 
 
-def draw_claims(folder: Path, results: Path = claims.RESULTS, *, only: str | None = None) -> dict[str, Path]:
-    """Draw every claim, or those of one study, into a folder. Returns `<number>-<study>` (with `-fact` for a second one) -> PNG.
+def picture_names(decisions: Sequence[Decision]) -> list[str]:
+    """`<number>-<study>` for each claim, with `-fact` for the second one of a study."""
+    names: list[str] = []
+    for one in decisions:
+        name = f"{one.number}-{one.study}"
+        names.append(f"{name}-fact" if name in names else name)
+    return names
 
-    A claim that was measured with other code has only its verdict drawn, which says so. Raises UserError where a PNG exists.
+
+def draw_claims(
+    folder: Path, results: Path = claims.RESULTS, *, only: str | None = None, facts: bool = True
+) -> dict[str, Path]:
+    """Draw every claim, or those of one study, into a folder. Returns the name of `picture_names` -> PNG.
+
+    A claim that was measured with other code has only its verdict drawn, which says so. Without `facts` the claims that need no
+    training are left out. Raises UserError where a PNG exists.
     """
     drawn: dict[str, Path] = {}
     for name, file in claims.studies().items():
         if only not in (None, name):
             continue
         study, values = claims.load_study(file), claims.valid_values(name, file, results)
-        for decision in claims.decisions(name, study, values):
-            label = f"{decision.number}-{name}"
-            label += "-fact" if label in drawn else ""
+        decisions = claims.decisions(name, study, values)
+        for label, decision in zip(picture_names(decisions), decisions, strict=True):
             path = folder / f"{label}.png"
+            if decision.evidence and not facts:
+                continue
             if path.exists():
                 raise UserError(f"{path} exists already: name another folder for the pictures")
             drawn[label] = draw_decision(decision, study, values, path)
