@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -209,7 +210,8 @@ def import_weights(
     unknown name and for weights that do not fit.
     """
     if name not in MODELS:
-        raise UserError(f"model {name!r} is unknown: take one of {', '.join(MODELS)}")
+        close = ", ".join(get_close_matches(name, MODELS, n=3, cutoff=0.5))
+        raise UserError(f"model {name!r} is unknown{close and f' (near: {close})'}: `models` lists {len(MODELS)} names")
     options = {**sizes.sizes_beside(path, name), **options}
     model, out = MODELS[name].build(**options), Path(out)
     weights = load_weights(model, path, name=name, naming=naming, ignore=ignore)

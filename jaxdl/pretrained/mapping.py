@@ -182,7 +182,7 @@ def variables_of(
     """Make the variables (NumPy, float32) with the given `shapes` from the tensors of a file, by the naming that fits best.
 
     Leaves whose path matches a pattern in `fresh` are left out (a new head); `ignore` are patterns of unexpected tensors that
-    are allowed. Raises UserError that lists every missing, unexpected and wrongly shaped tensor by name.
+    are allowed. Raises UserError that counts the missing, unexpected and wrongly shaped tensors and names some.
     """
     tensors, wanted = _without_prefix(tensors), leaves_by_path(shapes)
     found = {n: {k: place_of_leaf(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
@@ -223,7 +223,8 @@ def variables_of(
         ("wrong values", other),
     ]
     if any(items for _, items in problems):
-        text = "; ".join(f"{what}: {', '.join(items)}" for what, items in problems if items)
+        some = lambda items: ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
+        text = "; ".join(f"{what}: {some(items)}" for what, items in problems if items)
         raise UserError(f"the weights do not fit (read as {best}); nothing is loaded. {text}")
     return Loaded(unflat(out), best)
 

@@ -68,3 +68,16 @@ def test_a_damaged_folder(tmp_path, source):
     (tmp_path / "out" / "weights.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(UserError, match=r"params/head/bias, params/head/kernel.*cifar_resnet20"):
         open_weights(tmp_path / "out")
+
+
+def test_a_wrong_model_is_named_briefly(tmp_path, source):
+    """Near names for an unknown one; a few of the tensors that do not fit, and how many there are."""
+    path, _ = source
+    with pytest.raises(UserError) as refused:
+        import_weights("cifar_resnet21", path, tmp_path / "out")
+    assert "cifar_resnet20" in str(refused.value)
+    assert len(str(refused.value)) < 200
+    with pytest.raises(UserError, match=r"and \d+ more") as refused:
+        import_weights("cifar_resnet20", path, tmp_path / "out")
+    assert len(str(refused.value)) < 1500
+    assert not (tmp_path / "out").exists()
