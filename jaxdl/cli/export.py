@@ -29,6 +29,7 @@ import tyro
 from jaxdl import runtime
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
+from jaxdl.pretrained import files
 from jaxdl.pretrained.files import read_json, read_tensors, reading
 from jaxdl.record.leaves import flatten
 from jaxdl.record.manifest import MANIFEST, find_damage, result_file, write_manifest
@@ -72,8 +73,6 @@ def run(args: Sequence[str]) -> int:
 
 def write(trained: Any, folder: Path) -> dict[str, Any]:
     """Export a `jaxdl.runs.run.Run` into a new folder; returns what signature.json says."""
-    from safetensors.numpy import save_file
-
     exported, any_batch = exported_function(trained)
     params, model_state = jax.device_get(trained.weights)
     weights = flatten({"params": params, "model_state": model_state})
@@ -92,7 +91,7 @@ def write(trained: Any, folder: Path) -> dict[str, Any]:
     signature["input"]["dtype"] = str(example.dtype)
     with result_file(folder) as new:
         new.mkdir()
-        save_file({name: np.ascontiguousarray(a) for name, a in weights.items()}, new / "weights.safetensors")
+        files.write(new / "weights.safetensors", weights, {"format": "flax"})
         (new / "predict.jax").write_bytes(exported.serialize())
         (new / "predict.stablehlo").write_bytes(exported.mlir_module_serialized)
         (new / "signature.json").write_text(json.dumps(signature, indent=1) + "\n", encoding="utf-8")

@@ -130,11 +130,14 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
 
 
 def write(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file, which PyTorch's libraries read as well."""
+    """Write a safetensors file, which PyTorch's libraries read as well, with the permissions of the user's other files."""
     from safetensors.numpy import save_file
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    Path(path).touch()
+    mode = Path(path).stat().st_mode  # save_file replaces the file by one that only its owner may read
     save_file(contiguous, str(path), metadata=dict(metadata or {"format": "pt"}))
+    Path(path).chmod(mode)
 
 
 def tensors_of(tree: Any, path: Path) -> dict[str, np.ndarray]:

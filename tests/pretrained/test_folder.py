@@ -1,6 +1,7 @@
 """An imported weight set is a folder that says everything about itself."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -81,3 +82,12 @@ def test_a_wrong_model_is_named_briefly(tmp_path, source):
         import_weights("cifar_resnet20", path, tmp_path / "out")
     assert len(str(refused.value)) < 1500
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of a group")
+def test_files_have_the_permissions_of_the_user(tmp_path, source):
+    path, _ = source
+    import_weights(NAME, path, tmp_path / "out", **OPTIONS)
+    (tmp_path / "plain").touch()
+    modes = {file.stat().st_mode for file in [tmp_path / "plain", *(tmp_path / "out").iterdir()]}
+    assert len(modes) == 1
