@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.pretrained.folder import import_weights
+from jaxdl.pretrained.sizes import config_beside
 from jaxdl.record.manifest import result_file
 
 
@@ -24,7 +25,13 @@ class Options:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to make, with weights.safetensors, weights.json and, if there is one beside the file, tokenizer.json."""
     classes: int | None = None
-    """Number of classes of the head. None: 1000, or what config.json beside the weights of a language model says."""
+    """Number of classes of the head. None: what config.json beside the weights says, else 1000."""
+    padding: Literal["same", "symmetric"] | None = None
+    """Padding of the convolutions; weights trained in TensorFlow need "same". None: what config.json says, else symmetric."""
+    eps: float | None = None
+    """ε of all batch norms; 1e-3 for weights trained in TensorFlow. None: what config.json says, else that of the model."""
+    heads: int | None = None
+    """Number of attention heads. None: what config.json says, else that of the model."""
     naming: str | None = None
     """torchvision, timm or huggingface. None: the one that fits."""
     ignore: tuple[str, ...] = ()
@@ -36,8 +43,14 @@ def run(args: Sequence[str]) -> int:
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
         raise ExperimentError(f"{options.output} exists and is not empty: name another folder with -o")
 
-    head = {} if options.classes is None else {"classes": options.classes}
+    given = {name: getattr(options, name) for name in ("classes", "padding", "eps", "heads")}
+    given = {name: value for name, value in given.items() if value is not None}
     with result_file(options.output) as new:
-        imported = import_weights(options.name, options.file, new, naming=options.naming, ignore=options.ignore, **head)
+        imported = import_weights(
+            options.name, options.file, new, naming=options.naming, ignore=options.ignore, **given
+        )
     print(f"{options.output}: {options.name} from {imported.weights.naming} names, all tensors loaded")
+    if not config_beside(options.file).is_file():
+        assumed = ", ".join(f"{name}={value}" for name, value in given.items()) or "those of the name"
+        print(f"there is no config.json beside the weights: the options are {assumed}")
     return 0

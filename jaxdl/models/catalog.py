@@ -8,6 +8,7 @@ Names are torchvision's; timm's for models that torchvision does not have.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 
@@ -52,6 +53,10 @@ class Entry:
     source: str
     sequences: int = 0
     """Number of token arrays that the model reads; 0 for models of images."""
+
+    def configured(self, *, eps: float | None = None, **options: Any) -> nn.Module:
+        """Build the model from options that JSON can hold; `eps` is that of its batch norms."""
+        return self.build(**options) if eps is None else self.build(**options, norm=partial(BatchNorm, eps=eps))
 
 
 def _images(size: int, source: str, builds: Mapping[str, Callable[..., nn.Module]]) -> dict[str, Entry]:

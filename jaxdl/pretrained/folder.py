@@ -204,16 +204,16 @@ def import_weights(
 ) -> Imported:
     """Read weights of the catalog's model `name` and write them to the folder `out`, with everything needed to use them.
 
-    `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`). Those of a language model
-    are read from `config.json` beside the weights where they are not given. The folder holds `weights.safetensors`, with paths
-    of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
+    `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`, and `eps`, that of all batch
+    norms). Where they are not given, `config.json` beside the weights decides. The folder holds `weights.safetensors`, with
+    paths of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
     unknown name and for weights that do not fit.
     """
     if name not in MODELS:
         close = ", ".join(get_close_matches(name, MODELS, n=3, cutoff=0.5))
         raise UserError(f"model {name!r} is unknown{close and f' (near: {close})'}: `models` lists {len(MODELS)} names")
     options = {**sizes.sizes_beside(path, name), **options}
-    model, out = MODELS[name].build(**options), Path(out)
+    model, out = MODELS[name].configured(**options), Path(out)
     weights = load_weights(model, path, name=name, naming=naming, ignore=ignore)
     labels = tuple(labels) if labels else weights.labels
     weights = Weights(weights.variables, weights.naming, weights.preprocess, labels)
@@ -256,7 +256,7 @@ def open_weights(folder: str | Path) -> Imported:
         raise UserError(f"{folder} holds no {DESCRIPTION}: make it with import-weights")
     record = files.read_json(file)
     with files.reading(file):
-        model = MODELS[record["name"]].build(**record["options"])
+        model = MODELS[record["name"]].configured(**record["options"])
         labels = tuple(record["labels"]) if record["labels"] else None
         preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
         naming, digests = record["naming"], dict(record.get("sha256", {}))

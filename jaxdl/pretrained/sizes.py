@@ -1,4 +1,4 @@
-"""Sizes of a language model from Hugging Face's `config.json`, and a check that its architecture is the same."""
+"""Options of a model from the `config.json` of Hugging Face or timm, and a check that its architecture is the same."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,13 @@ from typing import Any
 from jaxdl.pretrained.files import read_json
 from jaxdl.types import UserError
 
+VIT = {
+    "width": "hidden_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "hidden": "intermediate_size",
+    "image": "image_size",
+}
 BERT = {
     "vocab": "vocab_size",
     "width": "hidden_size",
@@ -49,8 +56,24 @@ SIZES: dict[str, dict[str, str]] = {
         "heads": "encoder_attention_heads",
         "hidden": "encoder_ffn_dim",
     },
+    "vit": VIT,
+    "deit": VIT,
+    "resnet": {},
+    "mobilenet_v1": {},
+    "mobilenet_v2": {},
+    "efficientnet": {},
 }
 """By family: option here -> its name in the file. The name of a model in the catalog begins with its family."""
+
+EPS = {"mobilenet_v1": "layer_norm_eps", "mobilenet_v2": "layer_norm_eps", "efficientnet": "batch_norm_eps"}
+"""By family: the entry with the ε of all batch norms."""
+IMAGES = ("vit", "deit", "resnet", "mobilenet_v1", "mobilenet_v2", "efficientnet")
+PATCHES = {
+    "hidden_act": ("gelu",),
+    "layer_norm_eps": (1e-12, 1e-6),  # ours is 1e-6; beside variances near 1 the difference is below float32's rounding
+    "qkv_bias": (True,),
+    "num_channels": (3,),
+}
 
 SAID: dict[str, dict[str, tuple[Any, ...]]] = {
     "bert": {
@@ -74,6 +97,7 @@ SAID: dict[str, dict[str, tuple[Any, ...]]] = {
         "layer_norm_epsilon": (1e-6,),
         "relative_attention_num_buckets": (32,),
         "relative_attention_max_distance": (128,),
+        "scale_decoder_outputs": (True,),
     },
     "marian": {
         "activation_function": ("swish", "silu"),
@@ -82,16 +106,41 @@ SAID: dict[str, dict[str, tuple[Any, ...]]] = {
         "tie_word_embeddings": (True,),
         "share_encoder_decoder_embeddings": (True,),
     },
+    "vit": PATCHES,
+    "deit": PATCHES,
+    "resnet": {
+        "hidden_act": ("relu",),
+        "downsample_in_bottleneck": (False,),
+        "downsample_in_first_stage": (False,),
+        "num_channels": (3,),
+    },
+    "mobilenet_v1": {"hidden_act": ("relu6",), "num_channels": (3,)},
+    "mobilenet_v2": {
+        "hidden_act": ("relu6",),
+        "output_stride": (32,),
+        "first_layer_is_expansion": (True,),
+        "num_channels": (3,),
+    },
+    "efficientnet": {"hidden_act": ("swish", "silu"), "pooling_type": ("mean",), "num_channels": (3,)},
 }
 """By family: entries of the file -> values that the models here implement."""
-GATED = {"feed_forward_proj": ("gated-gelu",), "tie_word_embeddings": (False,)}
+GATED = {"feed_forward_proj": ("gated-gelu",), "tie_word_embeddings": (False,), "scale_decoder_outputs": (False,)}
 TWINS = {"decoder_layers": "encoder_layers", "num_decoder_layers": "num_layers"} | {
     f"decoder_{name}": f"encoder_{name}" for name in ("attention_heads", "ffn_dim")
 }
 """Entries that must be equal, because encoder and decoder share them here."""
 
+CONVOLUTIONAL = ("mobilenet", "efficientnet")
+TENSORFLOW = {"padding": "same", "eps": 1e-3}
+"""Options of weights that timm ported from TensorFlow, whose architectures begin with "tf_"."""
+
 DEEPEST = 1000
 """Largest number of blocks that is accepted, because a damaged number would take hours to build."""
+
+
+def config_beside(path: str | Path) -> Path:
+    """The `config.json` of weights, a file or a folder, whether it exists or not."""
+    return (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
 
 
 def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
@@ -99,14 +148,22 @@ def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
 
     Raises UserError if the file describes a model that computes something else.
     """
-    file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
+    file = config_beside(path)
     family = next((f for f in SIZES if name.startswith(f)), None)
-    if family is None or not file.is_file():
+    if not file.is_file() or (family is None and not name.startswith(CONVOLUTIONAL)):
         return {}
     config = read_json(file)
+    if str(config.get("architecture", "")).startswith("tf_"):
+        return dict(TENSORFLOW) if name.startswith(CONVOLUTIONAL) else {}
+    if family is None or (family in IMAGES and "model_type" not in config):
+        return {}
     if config.get("model_type", family) != family:
         raise UserError(f"{file} is of a model of type {config['model_type']!r}, {name} is of type {family!r}")
     said = SAID[family] | (GATED if "v1_1" in name else {})
+    if config.get("scale_decoder_outputs") is False and "v1_1" in name:
+        said |= {
+            "tie_word_embeddings": (False, True)
+        }  # transformers 5 says True and writes the output matrix all the same
     for key, values in said.items():
         if key in config and config[key] not in values:
             raise UserError(f"{file} says {key}={config[key]!r}: {name} is made for {' or '.join(map(repr, values))}")
@@ -122,7 +179,11 @@ def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
             raise UserError(f"{file} says {SIZES[family][ours]}={size!r}: it must be a whole number from 1 to {most}")
     if family == "gpt2" and "hidden" not in options and "width" in options:
         options["hidden"] = 4 * options["width"]
-    if name.endswith("_classifier"):
+    if family in EPS:
+        options["eps"] = config.get(EPS[family], 1e-3)
+    if family == "efficientnet" or (family in EPS and config.get("tf_padding", True)):
+        options["padding"] = "same"
+    if name.endswith("_classifier") or family in IMAGES:
         labels = config.get("id2label") or config.get("num_labels")
         options |= {} if labels is None else {"classes": len(labels) if isinstance(labels, Mapping) else labels}
     return options
