@@ -186,8 +186,15 @@ def test_a_call_that_is_stopped_and_killed_gives_the_same_bytes(tmp_path):
             "2000",
         ]
         pipe = subprocess.PIPE
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores Ctrl-C
         return subprocess.Popen(
-            [*map(str, command), *flags], cwd=ROOT, start_new_session=True, stdout=pipe, stderr=pipe, text=True
+            [*map(str, command), *flags],
+            cwd=ROOT,
+            start_new_session=True,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            preexec_fn=heard,
         )
 
     def after(count, process):
