@@ -168,7 +168,7 @@ def _train(
 
                 report_divergence(folder, exp, recorder)
                 rest = f"the last good checkpoint is step {kept[-1]}" if kept else "there is no checkpoint yet"
-                search = "" if jax.config.jax_debug_nans else ", or --debug-nans"
+                search = "" if jax.config.values["jax_debug_nans"] else ", or --debug-nans"
                 hint = f"in {folder.folder}. Try a lower learning rate or gradient clipping{search}"
                 raise Diverged(f"{error}; {rest}, {hint}") from None
             except OSError as error:
