@@ -119,6 +119,7 @@ def config(*, causal: bool = True, seed: int = 0):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.programs(32, "a training, and one program for each length that the text has when it is read anew")
 @pytest.mark.parametrize("causal", [True, False])
 def test_a_model_of_the_users_own_writes_if_it_is_causal(causal, tmp_path, capsys):

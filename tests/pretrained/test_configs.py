@@ -93,6 +93,7 @@ def test_what_a_config_decides(tmp_path):
     assert sizes_beside(tmp_path, "efficientnet_lite0") == {}
 
 
+@pytest.mark.programs(60, "each array of a file is put on the device by itself")
 def test_a_bare_file_is_told_what_was_assumed(tmp_path, capsys):
     from jaxdl.models.catalog import MODELS
     from jaxdl.pretrained.folder import open_weights, save_torch, shapes_of
