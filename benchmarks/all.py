@@ -4,7 +4,7 @@ Run: python benchmarks/all.py [--quick] [--only vision gan] [--output FOLDER] [-
      python benchmarks/all.py --readme          writes README's table from the files
 
 Each number is the median (quartiles) of the ratio of jaxdl's time to PyTorch's within an interleaved round, on a machine that
-does nothing else. `--quick` measures fewer cases in three short rounds, in about five minutes on two cores. A failing one is
+does nothing else. `--quick` measures fewer cases in three short rounds, in about seven minutes on two cores. A failing one is
 named, the results of the others are kept, and the exit code is 1.
 """
 

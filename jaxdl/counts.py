@@ -1,6 +1,8 @@
-"""Checks of numbers where they enter: a loop over 19.5 steps would never end."""
+"""Checks of numbers and names where they enter: a loop over 19.5 steps would never end."""
 
 import math
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -52,3 +54,9 @@ def check_numbers(least: float = 0.0, most: float = math.inf, /, **values: Any) 
             wanted = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
             shown = array.item() if array.ndim == 0 else value
             raise UserError(f"{name} = {shown!r} must be a number {wanted}")
+
+
+def unknown_model(name: str, models: Collection[str]) -> UserError:
+    """The error for a name that is not among the named models, with near names."""
+    close = ", ".join(get_close_matches(name, models, n=3, cutoff=0.5))
+    return UserError(f"model {name!r} is unknown{close and f' (near: {close})'}: `models` lists {len(models)} names")

@@ -33,8 +33,8 @@ MAY_IMPORT = {
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "reports", "losses", "metrics", "decode"},
     "record": {"types", "counts", "reports", "runtime"},
-    "pretrained": {"types", "models", "data"},
-    "inspect": {"types", "runtime", "layers", "parameters", "calling"},
+    "pretrained": {"types", "counts", "models", "data"},
+    "inspect": {"types", "counts", "runtime", "layers", "parameters", "calling"},
     "engine": {*SCIENCE, "reports", "runtime", "record"},
 }
 """Part -> the parts it may import beside itself; the list runs upwards."""

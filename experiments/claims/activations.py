@@ -5,26 +5,16 @@ value is its test accuracy. Weights start with variance 2/n, for tanh and sigmoi
 statistics of 512 training images.
 """
 
-from functools import cache
-
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxdl import activations
-from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.optim import adam
-from jaxdl.runs.claims import Comparison, Study, population
+from jaxdl.runs.claim_training import minimise, population, small_clothing
+from jaxdl.runs.claims import Comparison, Study
 
 WIDTH, STEPS, BATCH, RATES = 64, 250, 32, (1e-3, 3e-3, 1e-2)
-
-
-@cache
-def split(name: str):
-    arrays = vision.clothing().splits[name]
-    halved = arrays["x"].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 255.0
-    return (halved - 0.3).astype("float32"), arrays["y"]
 
 
 def forward(params, x, *, act: str, norm: str, known: int):
@@ -46,21 +36,14 @@ def train(key, *, act: str, depth: int, norm: str):
         ((gain / n) ** 0.5 * jax.random.normal(k, (n, m)), jnp.zeros(m))
         for k, n, m in zip(jax.random.split(start, depth + 1), sizes[:-1], sizes[1:], strict=True)
     ]
-    (x, y), (vx, vy), (tx, ty) = (tuple(map(jnp.asarray, split(s))) for s in ("train", "validation", "test"))
+    (x, y), (vx, vy), (tx, ty) = (tuple(map(jnp.asarray, small_clothing(s))) for s in ("train", "validation", "test"))
     rows = jax.random.randint(order, (STEPS, BATCH), 0, len(y))
 
     def accuracies(rate):
-        transform = adam(rate)
-
         def loss(params, take):
             return cross_entropy(forward(params, x[take], act=act, norm=norm, known=BATCH), y[take]).mean()
 
-        def step(carry, take):
-            params, state = carry
-            updates, state = transform.update(jax.grad(loss)(params, take), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        (last, _), _ = jax.lax.scan(step, (params, transform.init(params)), rows)
+        last = minimise(loss, params, adam(rate), rows)
         logits = forward(last, jnp.concatenate([x[:512], vx, tx]), act=act, norm=norm, known=512)[512:]
         right = logits.argmax(-1) == jnp.concatenate([vy, ty])
         return right[: len(vy)].mean(), right[len(vy) :].mean()

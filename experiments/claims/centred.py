@@ -5,15 +5,14 @@ after 150 steps of plain SGD on batches of 32, at the one of five rates (0.1 to 
 third activation is sigmoid minus 1/2, which differs from sigmoid by its centre alone; tanh also has four times its slope.
 """
 
-from functools import cache
-
 import jax
 import jax.numpy as jnp
 
 from jaxdl import activations
-from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
-from jaxdl.runs.claims import Comparison, Study, population
+from jaxdl.optim import sgd
+from jaxdl.runs.claim_training import minimise, population, small_clothing
+from jaxdl.runs.claims import Comparison, Study
 
 STEPS, BATCH, SIZES = 150, 32, (196, 64, 64, 64, 10)
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -22,13 +21,6 @@ ACTS = {
     "sigmoid": activations.sigmoid,
     "sigmoid - 1/2": lambda x: activations.sigmoid(x) - 0.5,
 }
-
-
-@cache
-def split(name: str):
-    arrays = vision.clothing().splits[name]
-    halved = arrays["x"].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 255.0
-    return (halved - 0.3).astype("float32"), arrays["y"]
 
 
 def forward(params, x, act: str):
@@ -45,17 +37,14 @@ def train(key, *, act: str):
         ((2 / (n + m)) ** 0.5 * jax.random.normal(k, (n, m)), jnp.zeros(m))
         for k, n, m in zip(keys, SIZES[:-1], SIZES[1:], strict=True)
     ]
-    (x, y), (vx, vy), (tx, ty) = (tuple(map(jnp.asarray, split(s))) for s in ("train", "validation", "test"))
+    (x, y), (vx, vy), (tx, ty) = (tuple(map(jnp.asarray, small_clothing(s))) for s in ("train", "validation", "test"))
     units = forward(params, x[:512], act)[1]
     share = (abs(units.mean(0)) / jnp.sqrt((units**2).mean(0))).mean()
     rows = jax.random.randint(order, (STEPS, BATCH), 0, len(y))
 
     def accuracies(rate):
-        def step(params, take):
-            grads = jax.grad(lambda p: cross_entropy(forward(p, x[take], act)[0], y[take]).mean())(params)
-            return jax.tree.map(lambda p, g: p - rate * g, params, grads), None
-
-        last, _ = jax.lax.scan(step, params, rows)
+        loss = lambda p, take: cross_entropy(forward(p, x[take], act)[0], y[take]).mean()
+        last = minimise(loss, params, sgd(rate), rows)
         return tuple((forward(last, x, act)[0].argmax(-1) == y).mean() for x, y in ((vx, vy), (tx, ty)))
 
     chosen, value = jax.vmap(accuracies)(jnp.array(RATES))

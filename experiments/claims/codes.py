@@ -9,13 +9,13 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxdl.data.image import vision
 from jaxdl.metrics.reduction import pca
 from jaxdl.models.autoencoder import Autoencoder
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 STEPS, IMAGES = 800, 4000
@@ -43,14 +43,11 @@ def trained(width: int):
         mean = x.mean(0)
         params = model.init(start, x[:1], train=False)
 
-        def step(carry, key):
-            params, state = carry
+        def loss(params, key):
             rows = x[jax.random.randint(key, (64,), 0, len(x))] - mean
-            loss = lambda p: jnp.mean((model.apply(p, rows, train=True) - rows) ** 2)
-            updates, state = transform.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
+            return jnp.mean((model.apply(params, rows, train=True) - rows) ** 2)
 
-        (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), jax.random.split(order, STEPS))
+        params = minimise(loss, params, transform, jax.random.split(order, STEPS))
         return kept(model.apply(params, test - mean, train=False) + mean, test, mean)
 
     return jax.jit(train)

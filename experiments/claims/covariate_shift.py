@@ -8,24 +8,15 @@
              et al. 2018, arXiv:1805.11604, who found it no smaller with batch norm)
 """
 
-from functools import cache
-
 import jax
 import jax.numpy as jnp
 
-from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
-from jaxdl.runs.claims import Comparison, Study, population
+from jaxdl.runs.claim_training import population, small_clothing
+from jaxdl.runs.claims import Comparison, Study
 
 STEPS, BATCH, RATE, LAYER, APART = 300, 64, 0.1, 3, 10
 SIZES = (196, 64, 64, 64, 64, 64, 10)
-
-
-@cache
-def images():
-    arrays = vision.clothing().splits["train"]
-    halved = arrays["x"].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 255.0
-    return (halved - 0.3).astype("float32"), arrays["y"]
 
 
 def forward(params, x, norm: bool):
@@ -43,7 +34,7 @@ def forward(params, x, norm: bool):
 
 def train(key, *, norm: bool):
     start, order = jax.random.split(key)
-    x, y = map(jnp.asarray, images())
+    x, y = map(jnp.asarray, small_clothing("train"))
     pairs = zip(jax.random.split(start, len(SIZES) - 1), SIZES[:-1], SIZES[1:], strict=True)
     params = [
         {

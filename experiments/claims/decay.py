@@ -6,27 +6,17 @@ at the middle rate loses at the two other rates, against the strength chosen the
 Hutter 2019: the optima of rate and decay decouple, so AdamW loses less). A seed draws the images and the start.
 """
 
-from functools import cache
-
 import jax
 import jax.numpy as jnp
-import optax
 
-from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.optim import adam, adamw
-from jaxdl.runs.claims import Comparison, Study, population
+from jaxdl.runs.claim_training import minimise, population, small_clothing
+from jaxdl.runs.claims import Comparison, Study
 
 STEPS, BATCH, IMAGES = 300, 32, 500
 RATES = jnp.array([1e-3, 3e-3, 1e-2])
 STRENGTHS = {"adamw": jnp.array([0.1, 0.3, 1, 3, 10]), "l2": jnp.array([1e-4, 3e-4, 1e-3, 3e-3, 1e-2])}
-
-
-@cache
-def split(name: str):
-    arrays = vision.clothing().splits[name]
-    halved = arrays["x"].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 255.0
-    return (halved - 0.3).astype("float32"), arrays["y"]
 
 
 def forward(params, x):
@@ -35,7 +25,7 @@ def forward(params, x):
 
 def train(key, *, how: str):
     first, second, draw, order = jax.random.split(key, 4)
-    (x, y), (vx, vy), (tx, ty) = (tuple(map(jnp.asarray, split(s))) for s in ("train", "validation", "test"))
+    (x, y), (vx, vy), (tx, ty) = (tuple(map(jnp.asarray, small_clothing(s))) for s in ("train", "validation", "test"))
     keep = jax.random.choice(draw, len(y), (IMAGES,), replace=False)
     rows = keep[jax.random.randint(order, (STEPS, BATCH), 0, IMAGES)]
     params = {
@@ -51,12 +41,7 @@ def train(key, *, how: str):
             penalty = 0.5 * strength * squares if how == "l2" else 0.0
             return cross_entropy(forward(params, x[take]), y[take]).mean() + penalty
 
-        def step(carry, take):
-            params, state = carry
-            updates, state = transform.update(jax.grad(loss)(params, take), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        (last, _), _ = jax.lax.scan(step, (params, transform.init(params)), rows)
+        last = minimise(loss, params, transform, rows)
         return tuple((forward(last, x).argmax(-1) == y).mean() for x, y in ((vx, vy), (tx, ty)))
 
     over = jax.vmap(jax.vmap(accuracies, (None, 0)), (0, None))

@@ -11,13 +11,12 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxdl.data.image import vision
 from jaxdl.losses import margin, metric_learning
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.optim import adam
-from jaxdl.runs.claims import Comparison, Study, population
+from jaxdl.runs.claim_training import minimise, population, small_clothing
+from jaxdl.runs.claims import Comparison, Study
 
 STEPS, BATCH, DIM = 400, 64, 32
 
@@ -25,9 +24,8 @@ STEPS, BATCH, DIM = 400, 64, 32
 @cache
 def by_class(name: str):
     """Images (class, image, 196)."""
-    arrays = vision.clothing().splits[name]
-    halved = arrays["x"].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 255.0 - 0.3
-    return np.stack([halved[arrays["y"] == label] for label in range(10)]).astype("float32")
+    x, y = small_clothing(name)
+    return np.stack([x[y == label] for label in range(10)])
 
 
 def embed(params, x):
@@ -57,16 +55,9 @@ def train(key, *, what: str):
     shapes = {"in": (196, 128), "out": (128, DIM), "classes": (DIM, 5)}
     keys = zip(jax.random.split(start, 3), shapes.items(), strict=True)
     params = {name: jax.random.normal(key, shape) * shape[0] ** -0.5 for key, (name, shape) in keys}
-    transform = adam(1e-3)
-
-    def step(carry, take):
-        params, state = carry
-        updates, state = transform.update(jax.grad(loss)(params, x[take], y[take], what), state, params)
-        return (optax.apply_updates(params, updates), state), None
-
     if what != "pixels":
         rows = jax.random.randint(order, (STEPS, BATCH), 0, len(y))
-        (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), rows)
+        params = minimise(lambda p, take: loss(p, x[take], y[take], what), params, adam(1e-3), rows)
     unseen = jnp.asarray(by_class("test"))[classes[5:]]
     known, asked = unseen[:, :50].reshape(-1, 196), unseen[:, -100:].reshape(-1, 196)
     if what != "pixels":

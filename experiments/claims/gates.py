@@ -2,8 +2,8 @@
 
 LSTM of 64 units: 23,808 parameters, GRU of 64: 17,920, of 76: 24,016. 250 steps of 32 images. Speed is counted in training steps
 per second of CPU time of the process (all threads, first run left out), from the same runs; a seed is a round in which all are
-run one after the other. The machine had much other work, which the interval shows; `recurrence` counts multiply-adds. Where GRU
-differs in accuracy, it is the better one: what fails is the claim that they perform alike.
+run one after the other; `recurrence` counts multiply-adds. Where GRU differs in accuracy, it is the better one: what fails is
+the claim that they perform alike.
 """
 
 import time
@@ -11,13 +11,13 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxdl.data.image import vision
 from jaxdl.layers.recurrent import GRU, LSTM, Recurrent
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.rnn import Classifier
 from jaxdl.optim import adamw, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 CELLS = {"LSTM 64": LSTM(64), "GRU 64": GRU(64), "GRU 76": GRU(76)}
@@ -40,14 +40,11 @@ def programs(cell: str):
         start, order = jax.random.split(key)
         params = model.init(start, x[:1], train=False)
 
-        def step(carry, key):
-            params, state = carry
+        def loss(params, key):
             rows = jax.random.randint(key, (32,), 0, len(y))
-            loss = lambda p: cross_entropy(model.apply(p, x[rows], train=True), y[rows]).mean()
-            updates, state = transform.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
+            return cross_entropy(model.apply(params, x[rows], train=True), y[rows]).mean()
 
-        return jax.lax.scan(step, (params, transform.init(params)), jax.random.split(order, STEPS))[0][0]
+        return minimise(loss, params, transform, jax.random.split(order, STEPS))
 
     accuracy = jax.jit(lambda params, x, y: jnp.mean(model.apply(params, x, train=False).argmax(-1) == y))
     return jax.jit(train).lower(*arrays("train"), jax.random.key(0)).compile(), accuracy

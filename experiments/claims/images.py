@@ -8,13 +8,13 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.cnn import CNN
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 MODELS = {  # model, peak of the learning rate
@@ -44,14 +44,11 @@ def trained(model: str, images: int):
         chosen = jax.random.permutation(which, len(y))[:images]
         params = network.init(start, x[:1], train=False)
 
-        def step(carry, key):
-            params, state = carry
+        def loss(params, key):
             rows = chosen[jax.random.randint(key, (32,), 0, images)]
-            loss = lambda p: cross_entropy(network.apply(p, x[rows], train=True), y[rows]).mean()
-            updates, state = transform.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
+            return cross_entropy(network.apply(params, x[rows], train=True), y[rows]).mean()
 
-        (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), jax.random.split(order, STEPS))
+        params = minimise(loss, params, transform, jax.random.split(order, STEPS))
         batches = test.reshape(10, -1, *test.shape[1:])
         guesses = jax.lax.map(lambda x: network.apply(params, x, train=False).argmax(-1), batches)
         return jnp.mean(guesses.reshape(-1) == labels)

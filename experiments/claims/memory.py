@@ -15,6 +15,7 @@ from jaxdl.layers.recurrent import LSTM, RNN, Recurrent
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.rnn import Classifier
 from jaxdl.optim import adamw, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 CELLS = {"LSTM": LSTM(32), "RNN": RNN(32)}
@@ -34,14 +35,11 @@ def trained(cell: str, length: int):
         test = sequences(last, 1000)
         params = model.init(start, test[:1], train=False)
 
-        def step(carry, key):
-            params, state = carry
+        def loss(params, key):
             x = sequences(key, 32)
-            loss = lambda p: cross_entropy(model.apply(p, x, train=True), x[:, 0]).mean()
-            updates, state = transform.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
+            return cross_entropy(model.apply(params, x, train=True), x[:, 0]).mean()
 
-        (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), jax.random.split(order, STEPS))
+        params = minimise(loss, params, transform, jax.random.split(order, STEPS))
         return jnp.mean(model.apply(params, test, train=False).argmax(-1) == test[:, 0])
 
     return jax.jit(train)

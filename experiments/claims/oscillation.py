@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.optim import sgd
-from jaxdl.runs.claims import Comparison, Fact, Study, population
+from jaxdl.runs.claim_training import population
+from jaxdl.runs.claims import Comparison, Fact, Study
 
 CURVATURE = jnp.geomspace(1e-2, 1.0, 50)
 STEPS = 200

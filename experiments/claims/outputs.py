@@ -9,22 +9,20 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from jaxdl.data.image import vision
 from jaxdl.losses.classification import binary_cross_entropy, cross_entropy
 from jaxdl.optim import adam
-from jaxdl.runs.claims import Comparison, Study, population
+from jaxdl.runs.claim_training import minimise, population, small_clothing
+from jaxdl.runs.claims import Comparison, Study
 
 STEPS, BATCH, SHIRT = 400, 32, 6
 
 
 @cache
 def split(name: str):
-    arrays = vision.clothing().splits[name]
-    pair = (arrays["y"] == 0) | (arrays["y"] == SHIRT)
-    halved = arrays["x"][pair].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 255.0
-    return (halved - 0.3).astype("float32"), (arrays["y"][pair] == SHIRT).astype("int32")
+    x, y = small_clothing(name)
+    pair = (y == 0) | (y == SHIRT)
+    return x[pair], (y[pair] == SHIRT).astype("int32")
 
 
 def forward(params, x):
@@ -57,16 +55,8 @@ def train(key, *, head: str):
         "out": (1 / 64) ** 0.5 * jax.random.normal(second, (64, outputs)),
         "top": jnp.zeros(outputs),
     }
-    transform = adam(3e-3)
-
-    def step(carry, take):
-        params, state = carry
-        grads = jax.grad(lambda p: loss(forward(p, x[take]), y[take], head))(params)
-        updates, state = transform.update(grads, state, params)
-        return (optax.apply_updates(params, updates), state), None
-
     rows = jax.random.randint(order, (STEPS, BATCH), 0, len(y))
-    (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), rows)
+    params = minimise(lambda p, take: loss(forward(p, x[take]), y[take], head), params, adam(3e-3), rows)
     p = probability(forward(params, tx), head)
     bins = jax.nn.one_hot(jnp.minimum((10 * p).astype(int), 9), 10)
     return jnp.stack([((p - ty) ** 2).mean(), abs(((p - ty)[:, None] * bins).sum(0)).sum() / len(ty)])

@@ -7,12 +7,12 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxdl.data.image import vision
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.losses.penalty import elastic_net
 from jaxdl.optim import adam, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 STEPS = 1500
@@ -34,12 +34,7 @@ def trained_weights():
                 params, lambda1=l1, lambda2=l2
             )
 
-        def step(carry, take):
-            params, state = carry
-            updates, state = transform.update(jax.grad(loss)(params, take), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        (params, _), _ = jax.lax.scan(step, (start, transform.init(start)), rows)
+        params = minimise(loss, start, transform, rows)
         return params["kernel"], jnp.mean((tx @ params["kernel"]).argmax(-1) == ty)
 
     return jax.jit(train)

@@ -2,19 +2,18 @@
 
 A block is two layers, each a product, batch norm and ReLU; the residual network adds the block's input to its output. Dense
 layers in place of convolutions, for speed. 300 steps of 64 images with momentum; the norm of the test uses the test batch.
-Measured under the name `depth`.
 """
 
 from functools import cache
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxdl.data.image import vision
 from jaxdl.layers.normalization import standardize
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.optim import momentum, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 WIDTH, STEPS, CLAIM = 64, 300, "skip connections allow very deep nets"
@@ -53,14 +52,11 @@ def trained(depth: int, residual: bool):
         params = {"first": weights(a, 784, WIDTH), "blocks": weights(b, depth // 2, 2, WIDTH, WIDTH)}
         params["last"] = 0.1 * jax.random.normal(c, (WIDTH, 10))
 
-        def step(carry, key):
-            params, state = carry
+        def loss(params, key):
             rows = jax.random.randint(key, (64,), 0, len(y))
-            grads = jax.grad(lambda p: cross_entropy(forward(p, x[rows]), y[rows]).mean())(params)
-            updates, state = transform.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), None
+            return cross_entropy(forward(params, x[rows]), y[rows]).mean()
 
-        (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), jax.random.split(order, STEPS))
+        params = minimise(loss, params, transform, jax.random.split(order, STEPS))
         return jnp.mean(forward(params, test).argmax(-1) == truth)
 
     return jax.jit(train)

@@ -10,12 +10,12 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxdl.data.table import tabular
 from jaxdl.losses.classification import cross_entropy
 from jaxdl.models.mlp import MLP
 from jaxdl.optim import adamw, schedules
+from jaxdl.runs.claim_training import minimise
 from jaxdl.runs.claims import Comparison, Study
 
 CLASSES = {"breast cancer": 2, "wine": 3, "diabetes": 1, "Friedman": 1}
@@ -44,16 +44,11 @@ def trained(features: tuple[int, ...], classes: int):
     def train(x, y, test, truth, key):
         params = model.init(key, x[:1], train=False)
 
-        def loss(params):
+        def loss(params, _):
             out = model.apply(params, x, train=True)
             return jnp.mean((out[:, 0] - y) ** 2) if classes == 1 else cross_entropy(out, y).mean()
 
-        def step(carry, _):
-            params, state = carry
-            updates, state = transform.update(jax.grad(loss)(params), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        (params, _), _ = jax.lax.scan(step, (params, transform.init(params)), None, STEPS)
+        params = minimise(loss, params, transform, jnp.arange(STEPS))
         out = model.apply(params, test, train=False)
         if classes > 1:
             return jnp.mean(out.argmax(-1) == truth)

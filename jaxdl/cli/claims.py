@@ -23,7 +23,7 @@ from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.runs import claims
 from jaxdl.runs.claim_page import tally, write_page
-from jaxdl.runs.claim_pictures import draw_claims
+from jaxdl.runs.claim_pictures import draw_claims, judged
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Options:
     results: Path = claims.RESULTS
     """The folder of the ledger."""
     plot: Path | None = None
-    """A folder for pictures, <claim>-<study>.png for each claim; with NAME and without --full a PNG of the repetition. None: no
-    picture."""
+    """A folder for pictures: <claim>-<study>.png for each claim, or NAME.png of what is run again. None: no picture."""
     page: Path | None = None
     """A folder for a page, README.md, with the verdicts, numbers and pictures of all claims. None: no page."""
 
@@ -52,11 +51,10 @@ def run(args: Sequence[str]) -> int:
     if options.page:
         if options.name is not None:
             raise ExperimentError(f"--page holds all claims: leave out {options.name}")
-        print(f"page: {write_page(options.page, kept)}")
+        print(f"page: {write_page(options.page, judged(kept))}")
         return 0
     if options.name is None:
-        table([row for name, file in found.items() for row in rows_of(claims.load_study(file), name, file, kept)])
-        draw(options, kept)
+        show(options, kept)
         return 0
     if options.name not in found:
         raise ExperimentError(f"no study {options.name!r}; there are {', '.join(found) or 'none'}")
@@ -67,7 +65,8 @@ def run(args: Sequence[str]) -> int:
         if options.plot and values:
             from jaxdl.record.pictures import strips  # brings matplotlib
 
-            path = unused(options.plot)
+            options.plot.mkdir(parents=True, exist_ok=True)
+            path = unused(options.plot / f"{name}.png")
             print(f"picture: {strips({s: list(v.values()) for s, v in values.items()}, path, label=study.unit)}")
         return 0
     claims.run_study(
@@ -79,16 +78,16 @@ def run(args: Sequence[str]) -> int:
         root=options.results,
         replace=options.replace,
     )
-    table(rows_of(study, name, file, options.results))
-    draw(options, options.results)
+    show(options, options.results)
     return 0
 
 
-def draw(options: Options, results: Path) -> None:
-    """The pictures of all claims, or of those of a study, into the folder --plot."""
+def show(options: Options, results: Path) -> None:
+    """Print all claims, or those of a study, and draw them into the folder --plot."""
+    found = judged(results, only=options.name)
+    table([one.decision for one in found])
     if options.plot:
-        drawn = draw_claims(options.plot, results, only=options.name)
-        print(f"{len(drawn)} pictures in {options.plot}")
+        print(f"{len(draw_claims(options.plot, found))} pictures in {options.plot}")
 
 
 def measured(results: Path) -> Path:
@@ -101,14 +100,9 @@ def measured(results: Path) -> Path:
     return beside
 
 
-def rows_of(study: claims.Study, name: str, file: Path, results: Path) -> list[claims.Decision]:
-    """The claims of a study with the verdicts of the ledger."""
-    return claims.decisions(name, study, claims.valid_values(name, file, results))
-
-
 def table(rows: Sequence[claims.Decision]) -> None:
-    """Print the claims in the order of the sheet."""
-    for row in sorted(rows, key=lambda row: int(row.number[1:])):
+    """Print claims with their verdicts."""
+    for row in rows:
         print(f"{row.number:<4} {row.claim}\n     {row.verdict}   ({row.study})")
         for label, found in row.differences:
             print(f"         {label}: {found}")
@@ -120,18 +114,21 @@ def table(rows: Sequence[claims.Decision]) -> None:
 def quick(study: claims.Study, name: str, file: Path, results: Path) -> dict[str, dict[str, float]]:
     """Run the first comparison of a study over a few seeds, and say whether it agrees with the ledger."""
     if not study.comparisons:
-        table(rows_of(study, name, file, results))
+        table([one.decision for one in judged(results, only=name)])
         return {}
     first = study.comparisons[0]
     print(f"{first.number} {first.claim}: {first.better} against {first.worse}, {study.unit}")
     values = claims.run_study(study, name, file, seeds=range(study.quick), settings=[first.better, first.worse])
     now = claims.compare_settings(study, first, values)
-    kept = claims.compare_settings(study, first, claims.valid_values(name, file, results))
+    stored = claims.valid_values(name, file, results)
+    kept = claims.compare_settings(study, first, stored)
     print(f"now:    {now}")
     if kept is None or now is None:
         print("the ledger has no values of these settings with this code: `--full` measures them")
     else:
         inside = now.low <= kept.mean <= now.high
+        gap = max(abs(value - stored[s].get(seed, value)) for s, of in values.items() for seed, value in of.items())
         print(f"ledger: {kept}")
+        print(f"the values of these seeds differ from the ledger's by at most {gap:.2g}")
         print(f"the interval of this run {'contains' if inside else 'DOES NOT CONTAIN'} the ledger's difference")
     return values

@@ -29,7 +29,7 @@ class Options:
     padding: Literal["same", "symmetric"] | None = None
     """Padding of the convolutions; weights trained in TensorFlow need "same". None: what config.json says, else symmetric."""
     eps: float | None = None
-    """ε of all batch norms; 1e-3 for weights trained in TensorFlow. None: what config.json says, else that of the model."""
+    """ε of all norms; 1e-3 for convolutions trained in TensorFlow. None: what config.json says, else that of the model."""
     heads: int | None = None
     """Number of attention heads. None: what config.json says, else that of the model."""
     naming: str | None = None

@@ -45,7 +45,7 @@ class InMemory(Data):
         balanced: (m, k): every training batch holds k examples of each of m classes, m·k = `batch`; None: one epoch after
             another. See `balanced`.
         numbered: training batches also have `epoch` `(batch,)` and `lot` `(batch,)`, 32 random bits of (seed, example) that are
-            the same in every epoch, for augmentations that depend on earlier ones (`augment.image.alternating_flip`).
+            the same in every epoch, for augmentations that depend on earlier ones (`augment.views.alternating_flip`).
     """
 
     splits: Mapping[str, Mapping[str, np.ndarray]]

@@ -4,7 +4,6 @@ Counted are matrix products and convolutions, as torchvision's and the papers' f
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from math import prod
 from typing import Any
@@ -14,8 +13,8 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from jaxdl.calling import called
+from jaxdl.counts import unknown_model
 from jaxdl.layers.linear_maps import FORMS
-from jaxdl.types import UserError
 
 
 def multiply_adds(function: Callable[..., Any], *inputs: Any) -> int:
@@ -91,10 +90,7 @@ def rows(models: Mapping[str, Any], names: Sequence[str] | None = None) -> Itera
     """
     for name in models if names is None else names:
         if name not in models:
-            close = ", ".join(get_close_matches(name, models, n=3, cutoff=0.5))
-            raise UserError(
-                f"model {name!r} is unknown{close and f' (near: {close})'}: `models` lists {len(models)} names"
-            )
+            raise unknown_model(name, models)
         entry = models[name]
         numbers = counts(entry.build(), entry.input, entry.sequences)
         yield {"name": name, **numbers, "input": list(entry.input), "source": entry.source}

@@ -42,6 +42,7 @@ from jaxdl.models.resnet import (
 from jaxdl.models.transformer_catalog import LANGUAGE
 from jaxdl.models.vgg import vgg
 from jaxdl.models.vit import vit
+from jaxdl.types import UserError
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ class Entry:
     """Number of token arrays that the model reads; 0 for models of images."""
 
     def configured(self, *, eps: float | None = None, **options: Any) -> nn.Module:
-        """Build the model from options that JSON can hold; `eps` is that of its batch norms."""
-        return self.build(**options) if eps is None else self.build(**options, norm=partial(BatchNorm, eps=eps))
+        """Build the model from options that JSON can hold; `eps` is that of all its norms."""
+        model = self.build(**options)
+        if eps is None:
+            return model
+        if (norm := getattr(model, "norm", None)) is None:
+            raise UserError(f"eps={eps}: {type(model).__name__} has no norm")
+        return model.clone(norm=partial(norm, eps=eps))
 
 
 def _images(size: int, source: str, builds: Mapping[str, Callable[..., nn.Module]]) -> dict[str, Entry]:

@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.counts import unknown_model
 from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.models.catalog import MODELS
 from jaxdl.models.efficientnet import EfficientNet
@@ -204,15 +204,14 @@ def import_weights(
 ) -> Imported:
     """Read weights of the catalog's model `name` and write them to the folder `out`, with everything needed to use them.
 
-    `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`, and `eps`, that of all batch
+    `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`, and `eps`, that of all
     norms). Where they are not given, `config.json` beside the weights decides. The folder holds `weights.safetensors`, with
     paths of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
     unknown name and for weights that do not fit.
     """
     if name not in MODELS:
-        close = ", ".join(get_close_matches(name, MODELS, n=3, cutoff=0.5))
-        raise UserError(f"model {name!r} is unknown{close and f' (near: {close})'}: `models` lists {len(MODELS)} names")
-    options = {**sizes.sizes_beside(path, name), **options}
+        raise unknown_model(name, MODELS)
+    options = {**sizes.options_beside(path, name), **options}
     model, out = MODELS[name].configured(**options), Path(out)
     weights = load_weights(model, path, name=name, naming=naming, ignore=ignore)
     labels = tuple(labels) if labels else weights.labels

@@ -65,12 +65,17 @@ SIZES: dict[str, dict[str, str]] = {
 }
 """By family: option here -> its name in the file. The name of a model in the catalog begins with its family."""
 
-EPS = {"mobilenet_v1": "layer_norm_eps", "mobilenet_v2": "layer_norm_eps", "efficientnet": "batch_norm_eps"}
-"""By family: the entry with the ε of all batch norms."""
+EPS = {
+    "vit": ("layer_norm_eps", 1e-12),
+    "deit": ("layer_norm_eps", 1e-12),
+    "mobilenet_v1": ("layer_norm_eps", 1e-3),
+    "mobilenet_v2": ("layer_norm_eps", 1e-3),
+    "efficientnet": ("batch_norm_eps", 1e-3),
+}
+"""By family: the entry with the ε of all norms, and its value where the file does not say it."""
 IMAGES = ("vit", "deit", "resnet", "mobilenet_v1", "mobilenet_v2", "efficientnet")
 PATCHES = {
     "hidden_act": ("gelu",),
-    "layer_norm_eps": (1e-12, 1e-6),  # ours is 1e-6; beside variances near 1 the difference is below float32's rounding
     "qkv_bias": (True,),
     "num_channels": (3,),
 }
@@ -143,7 +148,7 @@ def config_beside(path: str | Path) -> Path:
     return (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
 
 
-def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
+def options_beside(path: str | Path, name: str) -> dict[str, Any]:
     """Read options of the catalog's model `name` from `config.json` beside the weights; empty without such a file.
 
     Raises UserError if the file describes a model that computes something else.
@@ -180,8 +185,8 @@ def sizes_beside(path: str | Path, name: str) -> dict[str, Any]:
     if family == "gpt2" and "hidden" not in options and "width" in options:
         options["hidden"] = 4 * options["width"]
     if family in EPS:
-        options["eps"] = config.get(EPS[family], 1e-3)
-    if family == "efficientnet" or (family in EPS and config.get("tf_padding", True)):
+        options["eps"] = config.get(*EPS[family])
+    if family == "efficientnet" or (family.startswith("mobilenet") and config.get("tf_padding", True)):
         options["padding"] = "same"
     if name.endswith("_classifier") or family in IMAGES:
         labels = config.get("id2label") or config.get("num_labels")

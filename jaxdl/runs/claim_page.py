@@ -1,10 +1,10 @@
 """The claims of the cheat sheet as a page that a repository shows: verdicts, numbers and pictures from the stored results."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxdl.runs import claims
-from jaxdl.runs.claim_pictures import draw_claims, picture_names
+from jaxdl.runs.claim_pictures import Judged, draw_claims, picture_names
 from jaxdl.runs.claims import Decision
 from jaxdl.types import UserError
 
@@ -29,17 +29,9 @@ def tally(decisions: Sequence[Decision]) -> str:
     return f"{len(decisions)} verdicts on {len(numbers)} claims: {counted}"
 
 
-def ordered(results: Path) -> list[Decision]:
-    """All claims in the order of the sheet."""
-    found: list[Decision] = []
-    for name, file in claims.studies().items():
-        found += claims.decisions(name, claims.load_study(file), claims.valid_values(name, file, results))
-    return sorted(found, key=lambda one: int(one.number[1:]))
-
-
-def page(decisions: Sequence[Decision]) -> str:
+def page(found: Sequence[Judged]) -> str:
     """The page in Markdown. Lines that begin with "Evidence:" hold rounding errors, which depend on the machine."""
-    names = picture_names(decisions)
+    names, decisions = picture_names(found), [one.decision for one in found]
     rows = [
         f"| [{one.number}](#{name.lower()}) | {one.claim} | {one.verdict} |"
         for one, name in zip(decisions, names, strict=True)
@@ -57,20 +49,18 @@ def page(decisions: Sequence[Decision]) -> str:
     return "\n".join(lines)
 
 
-def write_page(folder: Path, results: Path) -> Path:
-    """Write README.md and a picture for each claim; replace only what an earlier call has written.
+def write_page(folder: Path, found: Sequence[Judged]) -> Path:
+    """Write README.md and a picture for each claim that was measured; replace only what an earlier call has written.
 
-    Raises UserError where the folder has another README.md or pictures without one.
+    Raises UserError where the folder has another README.md, or a picture of that name which the page before did not show.
     """
     target = folder / "README.md"
     old = target.read_text(encoding="utf-8") if target.is_file() else ""
-    pictures = sorted(folder.glob("*.png"))
-    if (old or pictures) and not old.startswith(MARK):
-        raise UserError(f"{target if old else pictures[0]} was not written by `claims --page`: name another folder")
-    for picture in pictures:
-        picture.unlink()
+    if old and not old.startswith(MARK):
+        raise UserError(f"{target} was not written by `claims --page`: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    decisions = ordered(results)
-    draw_claims(folder, results, facts=False)
-    target.write_text(page(decisions), encoding="utf-8")
+    for name in re.findall(r"^!\[.*\]\((\S+\.png)\)$", old, re.MULTILINE):
+        (folder / name).unlink(missing_ok=True)
+    draw_claims(folder, [one for one in found if not one.decision.evidence])
+    target.write_text(page(found), encoding="utf-8")
     return target

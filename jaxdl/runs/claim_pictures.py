@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxdl.runs import claims
 from jaxdl.runs.claims import Decision, Study
@@ -11,10 +11,29 @@ from jaxdl.types import UserError
 Values = Mapping[str, Mapping[str, float]]
 
 
-def draw_decision(decision: Decision, study: Study, values: Values, path: Path) -> Path:
-    """Draw one claim of a study as a PNG: the values of the settings it compares, and the differences with their intervals."""
+class Judged(NamedTuple):
+    """A claim with its verdict, and the study and the stored values that it was computed from."""
+
+    decision: Decision
+    study: Study
+    values: Values
+
+
+def judged(results: Path, *, only: str | None = None) -> list[Judged]:
+    """All claims, or those of one study, in the order of the sheet, from the results in a folder."""
+    found: list[Judged] = []
+    for name, file in claims.studies().items():
+        if only in (None, name):
+            study, values = claims.load_study(file), claims.valid_values(name, file, results)
+            found += [Judged(one, study, values) for one in claims.decisions(name, study, values)]
+    return sorted(found, key=lambda one: int(one.decision.number[1:]))
+
+
+def draw_decision(one: Judged, path: Path) -> Path:
+    """Draw one claim as a PNG: the values of the settings it compares, and the differences with their intervals."""
     from jaxdl.record.claim_plots import draw_claim  # brings matplotlib
 
+    decision, study, values = one
     compared = [one for one in study.comparisons if one.number == decision.number and decision.differences]
     names = list(dict.fromkeys(name for one in compared for name in (one.better, one.worse)))
     pairs = zip(decision.differences, compared, strict=True)
@@ -59,34 +78,21 @@ def swept_curves(
     return "", None
 
 
-def picture_names(decisions: Sequence[Decision]) -> list[str]:
+def picture_names(found: Sequence[Judged]) -> list[str]:
     """`<number>-<study>` for each claim, with `-fact` for the second one of a study."""
     names: list[str] = []
-    for one in decisions:
-        name = f"{one.number}-{one.study}"
+    for decision, *_ in found:
+        name = f"{decision.number}-{decision.study}"
         names.append(f"{name}-fact" if name in names else name)
     return names
 
 
-def draw_claims(
-    folder: Path, results: Path = claims.RESULTS, *, only: str | None = None, facts: bool = True
-) -> dict[str, Path]:
-    """Draw every claim, or those of one study, into a folder. Returns the name of `picture_names` -> PNG.
+def draw_claims(folder: Path, found: Sequence[Judged]) -> list[Path]:
+    """Draw claims into a folder, `<name>.png` with the names of `picture_names`.
 
-    A claim that was measured with other code has only its verdict drawn, which says so. Without `facts` the claims that need no
-    training are left out. Raises UserError where a PNG exists.
+    A claim that was measured with other code has only its verdict drawn, which says so. Raises UserError where a PNG exists.
     """
-    drawn: dict[str, Path] = {}
-    for name, file in claims.studies().items():
-        if only not in (None, name):
-            continue
-        study, values = claims.load_study(file), claims.valid_values(name, file, results)
-        decisions = claims.decisions(name, study, values)
-        for label, decision in zip(picture_names(decisions), decisions, strict=True):
-            path = folder / f"{label}.png"
-            if decision.evidence and not facts:
-                continue
-            if path.exists():
-                raise UserError(f"{path} exists already: name another folder for the pictures")
-            drawn[label] = draw_decision(decision, study, values, path)
-    return drawn
+    paths = [folder / f"{name}.png" for name in picture_names(found)]
+    if exists := [path for path in paths if path.exists()]:
+        raise UserError(f"{exists[0]} exists already: name another folder for the pictures")
+    return [draw_decision(one, path) for one, path in zip(found, paths, strict=True)]

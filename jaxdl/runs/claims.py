@@ -12,14 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from jaxdl import shipped
 from jaxdl.experiment import ExperimentError
@@ -123,26 +119,6 @@ def trained(config: Config, metric: str, split: str = "test", **fixed: Any) -> C
         return float(trial(config, **{**fixed, **values}).evaluate(split).metrics[metric])
 
     return measure
-
-
-def population(train: Callable[..., jax.Array], block: int = 4) -> Callable[..., Any]:
-    """A measure: `train(key, **setting)`, pure in JAX, for a block of seeds in one program by `vmap`.
-
-    A float of a setting is traced; every other value decides the program.
-    """
-
-    @cache
-    def program(static: tuple[tuple[str, Any], ...]) -> Callable[..., jax.Array]:
-        alone = lambda seed, traced: train(jax.random.key(seed), **dict(static), **traced)
-        return jax.jit(jax.vmap(alone, in_axes=(0, None)))
-
-    @cache
-    def values(first: int, setting: tuple[tuple[str, Any], ...]) -> list[Any]:
-        traced = {name: value for name, value in setting if isinstance(value, float)}
-        static = tuple(item for item in setting if item[0] not in traced)
-        return program(static)(jnp.arange(first, first + block), traced).tolist()
-
-    return lambda *, seed, **setting: values(seed - seed % block, tuple(setting.items()))[seed % block]
 
 
 def by_number(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:

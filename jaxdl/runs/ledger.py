@@ -87,11 +87,6 @@ def load_entry(path: Path) -> LedgerEntry:
         raise ExperimentError(f"{path} is not an entry of the ledger: {error}") from None
 
 
-def entries(root: Path = RESULTS) -> list[LedgerEntry]:
-    """All entries of a ledger, in the order of their names."""
-    return [load_entry(path) for path in sorted(root.glob("*/*.json"))]
-
-
 def code_checksum(path: str | Path) -> str:
     """16 hex digits of SHA-256 of a Python file without docstrings, comment lines and blank lines: equal for equal code."""
     text = Path(path).read_text(encoding="utf-8")

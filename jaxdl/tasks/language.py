@@ -43,8 +43,8 @@ class NextToken(Task):
             tokens must be below its attribute `vocab` (or `config.vocab`). The collection `carry` of a `stateful` model is
             kept per row from one step to the next.
         smoothing: label smoothing in training. The loss of an evaluation is never smoothed.
-        tile: make the logits for so many tokens of the vocabulary at a time (`losses.tiled_nll`), for a large vocabulary; for
-            models that take `factored`, as `Decoder` does. None: all at once.
+        tile: number of tokens of the vocabulary whose logits are computed at a time (`losses.tiled_nll`), to save memory with a
+            large vocabulary. The model must take `factored`, as `Decoder` does. None: all at once.
 
     Metrics: `loss` (nats a token), `accuracy`, `bits_per_character`, and `perplexity` = exp(loss) of a whole split.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl.__main__ import main
 from jaxdl.pretrained.folder import import_weights
-from jaxdl.pretrained.sizes import sizes_beside
+from jaxdl.pretrained.sizes import options_beside
 from jaxdl.types import UserError
 
 TINY_VIT = {
@@ -79,18 +79,18 @@ def test_logits_are_those_of_transformers(case, tmp_path):
 def test_another_model_is_refused_by_its_field(name, config, says, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(UserError, match=says):
-        sizes_beside(tmp_path, name)
+        options_beside(tmp_path, name)
 
 
 def test_what_a_config_decides(tmp_path):
     """T5 1.1 as transformers 5 saves it holds its own output matrix; timm's names begin with "tf_" for TensorFlow's weights."""
     said = lambda config: (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     said({"model_type": "t5", "tie_word_embeddings": True, "scale_decoder_outputs": False, "d_ff": 32})
-    assert sizes_beside(tmp_path, "t5_v1_1_small") == {"hidden": 32}
+    assert options_beside(tmp_path, "t5_v1_1_small") == {"hidden": 32}
     said({"architecture": "tf_efficientnet_lite0"})
-    assert sizes_beside(tmp_path, "efficientnet_lite0") == {"padding": "same", "eps": 1e-3}
+    assert options_beside(tmp_path, "efficientnet_lite0") == {"padding": "same", "eps": 1e-3}
     said({"architecture": "efficientnet_lite0"})
-    assert sizes_beside(tmp_path, "efficientnet_lite0") == {}
+    assert options_beside(tmp_path, "efficientnet_lite0") == {}
 
 
 @pytest.mark.programs(60, "each array of a file is put on the device by itself")

@@ -12,7 +12,7 @@ from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import files
 from jaxdl.pretrained.folder import import_weights, load_weights, names_of, open_weights, save_torch, shapes_of
 from jaxdl.pretrained.mapping import to_tensors, variables_of
-from jaxdl.pretrained.sizes import sizes_beside
+from jaxdl.pretrained.sizes import options_beside
 from jaxdl.types import UserError
 
 TINY = {"vocab": 11, "width": 8, "depth": 2, "heads": 2, "hidden": 12}
@@ -182,15 +182,15 @@ def test_new_classes_on_pretrained_weights(tmp_path):
 def test_a_config_of_another_model_is_refused(tmp_path, name, config, says):
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(UserError, match=says):
-        sizes_beside(tmp_path, name)
+        options_beside(tmp_path, name)
 
 
 def test_sizes_of_a_config(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**GPT2, "n_inner": None}), encoding="utf-8")
-    assert sizes_beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
+    assert options_beside(tmp_path, "gpt2") == {**TINY, "hidden": 32, "length": 16}
     (tmp_path / "config.json").write_text(
         json.dumps({"vocab_size": 7, "id2label": {"0": "a", "1": "b", "2": "c"}}), encoding="utf-8"
     )
-    assert sizes_beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
-    assert sizes_beside(tmp_path, "distilbert") == {"vocab": 7}
-    assert sizes_beside(tmp_path, "resnet50") == {}
+    assert options_beside(tmp_path, "distilbert_classifier") == {"vocab": 7, "classes": 3}
+    assert options_beside(tmp_path, "distilbert") == {"vocab": 7}
+    assert options_beside(tmp_path, "resnet50") == {}

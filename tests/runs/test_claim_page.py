@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from jaxdl.runs import claim_page
+from jaxdl.runs.claim_pictures import Judged, judged
+from jaxdl.runs.claims import Decision, Study
 from jaxdl.types import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +21,7 @@ def without_rounding(text):
 @pytest.mark.slow
 @pytest.mark.programs(200, "facts are computed eagerly")
 def test_the_page_is_what_the_ledger_says():
-    wanted = claim_page.page(claim_page.ordered(ROOT / "results" / "claims"))
+    wanted = claim_page.page(judged(ROOT / "results" / "claims"))
     kept = (PAGE / "README.md").read_text(encoding="utf-8")
     assert without_rounding(kept) == without_rounding(wanted), "run: python -m jaxdl claims --page docs/claims"
     shown = {line.split("(")[-1].rstrip(")") for line in kept.splitlines() if line.startswith("![")}
@@ -27,9 +29,21 @@ def test_the_page_is_what_the_ledger_says():
     assert shown == {picture.name for picture in PAGE.glob("*.png")}
 
 
-@pytest.mark.parametrize("name", ["README.md", "mine.png"])
+ONE = [Judged(Decision("C9", "it holds", "not measured with this code", study="toy"), Study(), {})]
+
+
+@pytest.mark.parametrize("name", ["README.md", "C9-toy.png"])
 def test_files_of_the_user_are_refused_and_stay(name, tmp_path):
     (tmp_path / name).write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match=name):
-        claim_page.write_page(tmp_path, ROOT / "results" / "claims")
+        claim_page.write_page(tmp_path, ONE)
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_page_is_replaced_and_other_pictures_stay(tmp_path):
+    (tmp_path / "mine.png").write_text("mine", encoding="utf-8")
+    claim_page.write_page(tmp_path, ONE)
+    (tmp_path / "C9-toy.png").write_text("older", encoding="utf-8")
+    claim_page.write_page(tmp_path, ONE)
+    assert (tmp_path / "C9-toy.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "mine.png").read_text(encoding="utf-8") == "mine"

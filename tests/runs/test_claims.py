@@ -12,7 +12,7 @@ from jaxdl.__main__ import main
 from jaxdl.experiment import ExperimentError
 from jaxdl.metrics.significance import Difference
 from jaxdl.record import claim_plots
-from jaxdl.runs import claim_pictures, claims
+from jaxdl.runs import claim_pictures, claim_training, claims
 from jaxdl.runs.claims import Comparison, Fact, Study
 from tests.conftest import ROOT
 
@@ -99,9 +99,9 @@ def test_a_study_is_run_listed_and_repeated(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["claims", "toy"]) == 0
     assert "contains the ledger" in capsys.readouterr().out
-    assert main(["claims", "toy", "--plot", "toy.png"]) == 0
-    assert (tmp_path / "toy.png").read_bytes()[:4] == b"\x89PNG"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["experiments", "results", "toy.png"]  # nothing unasked
+    assert main(["claims", "toy", "--plot", "again"]) == 0
+    assert (tmp_path / "again" / "toy.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "experiments", "results"]  # nothing unasked
     assert main(["claims", "--plot", "pictures"]) == 0
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"C7-toy.png", "C8-toy.png"}
     assert main(["claims", "--plot", "pictures"]) == 2
@@ -146,10 +146,8 @@ def test_a_picture_shows_each_setting_and_difference_of_the_ledger(tmp_path, mon
     drawn = {}
     monkeypatch.setattr(claim_plots, "draw_claim", lambda path, **shown: drawn.setdefault(path.stem, shown) and path)
     for name in ("batch_norm", "regularization"):
-        study, values = claims.load_study(STUDIES[name]), claims.valid_values(name, STUDIES[name], RESULTS)
-        found = {one.number: one for one in claims.decisions(name, study, values)}
-        for number, decision in found.items():
-            claim_pictures.draw_decision(decision, study, values, tmp_path / f"{number}.png")
+        for one in claim_pictures.judged(RESULTS, only=name):
+            claim_pictures.draw_decision(one, tmp_path / f"{one.decision.number}.png")
     rates = drawn["C47"]
     assert rates["knob"] == "lr"
     assert {line: sorted(points) for line, points in rates["curves"].items()} == {
@@ -169,7 +167,7 @@ def test_a_picture_shows_each_setting_and_difference_of_the_ledger(tmp_path, mon
 def test_a_population_gives_each_seed_its_own_value():
     """Of a block of seeds in one program each is what the function gives for its key."""
     train = lambda key, *, gain, shape: gain * jax.random.normal(key, shape).sum()
-    measure = claims.population(train, block=2)
+    measure = claim_training.population(train, block=2)
     for seed in (0, 3):
         alone = 2.0 * np.asarray(jax.random.normal(jax.random.key(seed), (3,))).sum()
         assert measure(seed=seed, gain=2.0, shape=(3,)) == pytest.approx(alone, rel=1e-5)
