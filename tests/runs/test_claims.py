@@ -141,6 +141,7 @@ def test_the_ledger_of_claims_is_of_todays_code(name):
     assert all({"date", "processor", "command", "versions"} <= {*item} for item in kept["measured"])
 
 
+@pytest.mark.slow
 def test_a_picture_shows_each_setting_and_difference_of_the_ledger(tmp_path, monkeypatch):
     """The pictures of a swept knob and of single settings, from what is stored: no study measures anything."""
     drawn = {}
