@@ -31,7 +31,13 @@ def test_every_package_is_listed():
     assert sorted(names) == sorted(SETTINGS["tool"]["setuptools"]["packages"])
 
 
-IMPORTED = {"PIL": "pillow", "absl": "absl-py", "orbax": "orbax-checkpoint", "jaxlib": "jax"}
+IMPORTED = {
+    "markdown_it": "markdown-it-py",
+    "PIL": "pillow",
+    "absl": "absl-py",
+    "orbax": "orbax-checkpoint",
+    "jaxlib": "jax",
+}
 """Module -> the distribution that brings it, where the names differ."""
 
 

@@ -1,4 +1,4 @@
-"""`compare RUN...`: a table of the final and best metrics of runs, grouped over seeds, and one plot.
+"""`compare RUN...`: a table of the final and best metrics of runs, grouped over seeds, one plot, and both as a page.
 
 Each seed counts once, with its newest finished run. Runs of an edited file are another setting. A note names every run that is
 left out.
@@ -17,14 +17,16 @@ import tyro
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read_thinned
+from jaxdl.record.page import write_html
 from jaxdl.record.run import RunFolder, age, find_runs, open_run, readable
+from jaxdl.record.series import series_over_seeds
 
 FINISHED = ("finished", "stopped early")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Compare runs: mean ± standard deviation over seeds, best first, and one plot."""
+    """Compare runs: mean ± standard deviation over seeds, best first, one plot, and both as a page."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
     """Run folders, or folders that hold run folders, such as runs/digits_cnn."""
@@ -33,7 +35,7 @@ class Options:
     mode: Literal["max", "min"] | None = None
     """Whether a larger or a smaller value is better, if the runs do not record it."""
     plot: Path = Path("compare.png")
-    """File of the plot; if it exists, a number is added to the name."""
+    """File of the plot; the page stands beside it as .html. If one exists, a number is added to its name."""
     json: bool = False
     """Print JSON."""
 
@@ -78,18 +80,24 @@ def run(args: Sequence[str]) -> int:
         }
         for g, identity in zip(groups, names, strict=True)
     ]
+    title = f"by best validation {metric} ({mode}imum first); mean ± sd over n seeds"
     if options.json:
         print(json.dumps({"metric": metric, "mode": mode, "rows": rows, "notes": notes}))
     else:
-        show(rows, metric, mode)
+        show(*cells(rows), title)
         print(*notes, sep="\n", end="\n" if notes else "")
-    from jaxdl.record import plots
+    from jaxdl.record import plots, report
 
-    path = unused(options.plot)
+    path, page = unused(options.plot), unused(options.plot.with_suffix(".html"))
     labels = [label(identity) or g[0].run.config["experiment"] for g, identity in zip(groups, names, strict=True)]
-    plots.overlay({name: [r.lines for r in g] for name, g in zip(labels, groups, strict=True)}, metric, path)
+    histories = {name: [r.lines for r in g] for name, g in zip(labels, groups, strict=True)}
+    plots.overlay(histories, metric, path)
+    said = "\n".join(f"- {report.plain_text(note)}" for note in notes)
+    text = f"# Comparison\n\n{title}\n\n{report.markdown_table(*cells(rows))}\n\n![{metric}]({path.name})\n\n{said}\n"
+    lines = series_over_seeds(histories, metric, "validation")
+    write_html(text, page, {path.name: {f"{metric}, validation": lines}})
     if not options.json:
-        print(f"plot: {path}")
+        print(f"plot: {path}, page: {page}")
     return 0
 
 
@@ -265,22 +273,25 @@ def unused(path: Path) -> Path:
     return candidate
 
 
-def show(rows: Sequence[Mapping[str, Any]], metric: str, mode: str) -> None:
+def cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the text of each cell."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, list):
+            return f"{value[0]:.4f}" + ("" if math.isnan(value[1]) else f" ± {value[1]:.2g}")
+        return "" if value is None else str(value)
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, [[text(row.get(name)) for name in names] for row in rows]
+
+
+def show(names: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"by best validation {metric} ({mode}imum first); mean ± sd over n seeds")
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(title=title)
     for name in names:
         table.add_column(name, justify="right")
     for row in rows:
-        cells = []
-        for name in names:
-            value = row.get(name)
-            if isinstance(value, list):
-                sd = "" if math.isnan(value[1]) else f" ± {value[1]:.2g}"
-                cells.append(f"{value[0]:.4f}{sd}")
-            else:
-                cells.append("" if value is None else str(value))
-        table.add_row(*cells)
+        table.add_row(*row)
     Console().print(table)

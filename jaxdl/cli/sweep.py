@@ -95,7 +95,7 @@ def run(args: Sequence[str]) -> int:
             **{name: value for name, value in values.items() if name not in swept},
         )
     if outcome.reason == "finished":
-        print(f"{outcome.table}\n\nreport: {outcome.folder / 'report.md'}")
+        print(f"{outcome.table}\n\nreport: {outcome.folder / 'report.html'}")
     return PAUSED if outcome.reason == "interrupted" else 0
 
 

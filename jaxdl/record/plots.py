@@ -16,13 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxdl.record.manifest import result_file
+from jaxdl.record.series import Lines, Series, series_of_run, series_over_seeds
 from jaxdl.types import UserError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, FAINT = "#333333", "#DDDDDD"
-HIDDEN = frozenset({"step", "examples", "skipped", "parameter_norm", "gradient_norm", "learning_rate"})
-
-Lines = Sequence[Mapping[str, Any]]
 PathLike = str | os.PathLike
 
 
@@ -37,13 +35,10 @@ def learning_curves(history: Lines, path: PathLike, *, metrics: Sequence[str] = 
         metrics: what to draw; by default three: the loss, `select`, and others that training and evaluation share.
         select: the metric that selects the best checkpoint.
     """
-    names = list(metrics) or _shared(history, select)
-    figure, panels = _figure(max(len(names), 1), width=4.6)
-    for axes, name in zip(panels, names, strict=False):
-        series = {}
-        for split in ("train", *dict.fromkeys(line["split"] for line in history if "split" in line)):
-            series[split] = _points([line for line in history if line.get("split", line["kind"]) == split], name)
-        _curves(axes, name, {split: (x, y, None) for split, (x, y) in series.items() if len(x)})
+    drawn = series_of_run(history, metrics=metrics, select=select)
+    figure, panels = _figure(max(len(drawn), 1), width=4.6)
+    for axes, (name, series) in zip(panels, drawn.items(), strict=False):
+        _curves(axes, name, series)
     return _save(figure, path)
 
 
@@ -52,19 +47,8 @@ def overlay(runs: Mapping[str, Sequence[Lines]], metric: str, path: PathLike, *,
 
     `runs` maps a label to the histories of its runs. "train" as the split shows the training log.
     """
-    series = {}
-    for label, histories in runs.items():
-        at: dict[float, list[float]] = {}
-        for history in histories:
-            lines = [line for line in history if line.get("split", line["kind"]) == split]
-            for x, y in zip(*_points(lines, metric), strict=True):
-                at.setdefault(x, []).append(y)
-        steps = sorted(at)
-        mean = np.array([np.mean(at[step]) for step in steps])
-        spread = np.array([np.std(at[step], ddof=1) if len(at[step]) > 1 else 0.0 for step in steps])
-        if steps:
-            name = f"{label} (n={len(histories)})" if len(histories) > 1 else label
-            series[f"{name}:"] = (np.array(steps), mean, spread)
+    named = {f"{label} (n={len(h)})" if len(h) > 1 else label: h for label, h in runs.items()}
+    series = {f"{label}:": one for label, one in series_over_seeds(named, metric, split).items()}
     figure, (axes,) = _figure(1, width=6.4, height=3.6)
     _curves(axes, f"{metric}, {split}", series)
     return _save(figure, path)
@@ -223,7 +207,7 @@ def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=10, fontweight="bold", color=INK)
 
 
-def _curves(axes: Axes, name: str, series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> None:
+def _curves(axes: Axes, name: str, series: Mapping[str, Series]) -> None:
     """Draw lines over steps, each labelled at its end."""
     ends = []
     for i, (label, (x, y, spread)) in enumerate(series.items()):
@@ -253,32 +237,6 @@ def _apart(heights: Sequence[float], gap: float) -> np.ndarray:
     placed = np.empty(len(order))
     placed[order] = np.minimum(upwards, 1 - ladder[::-1])  # the top ones are pushed back down
     return placed
-
-
-def _points(lines: Lines, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of a number. A training line holds a mean since the line before: its step is the middle of the two."""
-    before = [0.0, *(line["step"] for line in lines)]
-    places = [
-        (a + line["step"]) / 2 if line["kind"] == "train" else line["step"]
-        for a, line in zip(before, lines, strict=False)
-    ]
-    pairs = [(x, line[name]) for x, line in zip(places, lines, strict=True) if isinstance(line.get(name), int | float)]
-    pairs = [(x, y) for x, y in pairs if np.isfinite(y)]
-    x, y = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.asarray(x, np.float64), np.asarray(y, np.float64)
-
-
-def _shared(history: Lines, select: str = "") -> list[str]:
-    """Three at most: the loss, the metric that selects, then the numbers that both training and evaluation log."""
-    numbers: dict[str, set[str]] = {}
-    for line in history:
-        for name, value in line.items():
-            if name not in HIDDEN and isinstance(value, int | float) and not isinstance(value, bool):
-                numbers.setdefault(name, set()).add(line["kind"])
-    evaluated = any("eval" in kinds for kinds in numbers.values())
-    wanted = {"train", "eval"} if evaluated else {"train"}
-    shared = [name for name, kinds in numbers.items() if wanted <= kinds]
-    return list(dict.fromkeys([*(name for name in ("loss", select) if name in numbers), *shared]))[:3]
 
 
 def _names(classes: Sequence[str], n: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""`report.md`: the settings of a run, its results and pictures, and the commands to repeat it."""
+"""`report.md` and `report.html`: the settings of a run, its results and pictures, and the commands to repeat it."""
 
 import ast
 import html
@@ -12,13 +12,15 @@ from jaxdl.record import gallery, plots
 from jaxdl.record.draw import Split, draw
 from jaxdl.record.log import Line, best_evaluation, read_thinned, whose_weights
 from jaxdl.record.manifest import result_file
+from jaxdl.record.page import write_html
 from jaxdl.record.processes import is_first_process
 from jaxdl.record.run import RunFolder
+from jaxdl.record.series import series_of_run
 from jaxdl.reports import Notes, Rows
 
 
 def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> Path:
-    """Draw the plots of a run and write its report, when it ends or pauses.
+    """Draw the plots of a run and write its report, when it ends or pauses. Returns the path of report.md.
 
     `exp` is its Experiment (for the data set's sentences, class names and images, and the metric that selects);
     `evaluations` has `split, metrics, report, outputs, targets` of each split that was evaluated with the final weights.
@@ -54,8 +56,10 @@ def write_report(run: RunFolder, exp: Any, evaluations: Sequence[Any] = ()) -> P
         "## Again\n",
         _commands(run),
     ]
+    text = "\n".join(part for part in parts if part)
     with result_file(run.report) as new:
-        new.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+        new.write_text(text, encoding="utf-8")
+    write_html(text, run.page, {curves.name: series_of_run(history, select=metric)})
     return run.report
 
 

@@ -7,7 +7,7 @@ runs/<experiment>/<date-time>-s<seed>/
   metrics.jsonl     the metrics (`record/log.py`), also in tensorboard/
   checkpoints/      `record/checkpoint.py`
   plots/            `record/plots.py`
-  report.md         `record/report.py`
+  report.md         `record/report.py`; report.html: the same as one page, `record/page.py`
 """
 
 import json
@@ -57,6 +57,10 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.folder / "report.md"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
 
     @property
     def experiment(self) -> Path:

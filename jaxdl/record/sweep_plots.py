@@ -15,15 +15,14 @@ from jaxdl.record.plots import (
     INK,
     Axes,
     Figure,
-    Lines,
     PathLike,
     _bare,
     _curves,
     _figure,
-    _points,
     _save,
     _title,
 )
+from jaxdl.record.series import Lines, series_over_seeds
 
 MOST_TICKS = 8
 
@@ -35,41 +34,21 @@ def curves(
 
     The best `most` settings are labelled; the others are grey lines.
     """
-    series, others = {}, []
-    for i, (label, histories) in enumerate(settings.items()):
-        steps, mean, spread = mean_curve(
-            [[line for line in h if line.get("split") == split] for h in histories], metric
-        )
-        if len(steps) and i < most:
-            series[f"{label}:"] = (steps, mean, spread)
-        elif len(steps):
-            others.append((steps, mean))
+    found = series_over_seeds(settings, metric, split)
+    named = [label for label in list(settings)[:most] if label in found]
+    series, others = {f"{label}:": found.pop(label) for label in named}, list(found.values())
     figure, (axes,) = _figure(1, width=6.4, height=3.6)
     _curves(axes, f"{metric}, {split}", series)
     low, high = axes.get_ylim()
-    for steps, mean in others:
+    for steps, mean, _ in others:
         axes.plot(steps, mean, color="#BBBBBB", linewidth=0.8, zorder=1)
     if others:
-        middle = float(np.median([mean[-1] for _, mean in others]))  # the worst half may leave the frame
+        middle = float(np.median([mean[-1] for _, mean, _ in others]))  # the worst half may leave the frame
         low, high = min(low, middle), max(high, middle)
     axes.set_ylim(low, high)
     if others:
         axes.set_title(f"grey: {len(others)} more settings", loc="right", fontsize=8, color="#999999")
     return _save(figure, path)
-
-
-def mean_curve(runs: Sequence[Lines], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, mean and standard deviation over runs of different lengths.
-
-    A run that has stopped keeps its last value, so that the mean does not jump.
-    """
-    points = [pair for pair in (_points(lines, metric) for lines in runs) if len(pair[0])]
-    if not points:
-        return np.zeros(0), np.zeros(0), np.zeros(0)
-    steps = np.unique(np.concatenate([x for x, _ in points]))
-    values = np.stack([np.interp(steps, x, y) for x, y in points])
-    spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros(len(steps))
-    return steps, values.mean(0), spread
 
 
 def one_knob(name: str, values: Sequence[Any], results: Sequence[float], metric: str, path: PathLike) -> Path:

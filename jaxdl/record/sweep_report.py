@@ -1,4 +1,4 @@
-"""The report of a sweep: a table of its settings, best first, `results.csv`, pictures and `report.md`."""
+"""The report of a sweep: a table of its settings, best first, `results.csv`, pictures, `report.md` and `report.html`."""
 
 import csv
 import io
@@ -13,12 +13,17 @@ import numpy as np
 from jaxdl.record import sweep_plots
 from jaxdl.record.log import Line
 from jaxdl.record.manifest import write_synced
+from jaxdl.record.page import write_html
 from jaxdl.record.parallel_coordinates import parallel_coordinates
 from jaxdl.record.report import _data, _settings, _where, duration, markdown_table, plain_text, title
 from jaxdl.record.run import RunFolder
+from jaxdl.record.series import series_over_seeds
 
 Row = Mapping[str, Any]
 """One member: its number, knobs and results (`engine/halving.py`)."""
+
+MOST_LINES = 12
+"""Lines that report.html shows."""
 
 CAPTIONS = {
     "curves": "Curves: mean over seeds, a band of one standard deviation",
@@ -36,7 +41,7 @@ def write_sweep_report(
     plan: Sequence[str],
     seconds: float,
 ) -> tuple[str, dict[str, Path]]:
-    """Write results.csv, the plots and report.md of a sweep. Returns the table of its settings and its pictures.
+    """Write results.csv, the plots and the report of a sweep. Returns the table of its settings and its pictures.
 
     Args:
         data: the data set, for its name and split.
@@ -78,7 +83,11 @@ def write_sweep_report(
         f"python -m jaxdl sweep --resume {folder}   # continue it, if it was stopped\n"
         f"python -m jaxdl evaluate {folder} --member {best['member'] if best else 0}\n```\n",
     ]
-    write_synced(run.report, "\n".join(part for part in parts if part))
+    text = "\n".join(part for part in parts if part)
+    write_synced(run.report, text)
+    lines = series_over_seeds(dict(list(named_histories(groups, histories).items())[:MOST_LINES]), metric, "validation")
+    more = f", the best {MOST_LINES} of {len(groups)} settings" if len(groups) > MOST_LINES else ""
+    write_html(text, run.page, {shown["curves"].name: {f"{metric}, validation{more}": lines}})
     return listed, shown
 
 
@@ -187,6 +196,17 @@ def _best(row: Row, knobs: Sequence[str], metric: str, run: RunFolder) -> str:
 # -- pictures ---------------------------------------------------------------------------------------------------------
 
 
+def named_histories(
+    groups: Sequence[tuple[dict[str, Any], list[Row]]], histories: Sequence[Sequence[Line]]
+) -> dict[str, list[Sequence[Line]]]:
+    """The histories of each setting under its name."""
+    labels = [", ".join(f"{k} {sweep_plots.text(v)}" for k, v in chosen.items()) or "all seeds" for chosen, _ in groups]
+    return {
+        f"{label} (n={len(rows)})" if len(rows) > 1 else label: [histories[row["member"]] for row in rows]
+        for label, (_, rows) in zip(labels, groups, strict=True)
+    }
+
+
 def draw_sweep(
     groups: Sequence[tuple[dict[str, Any], list[Row]]],
     histories: Sequence[Sequence[Line]],
@@ -195,12 +215,7 @@ def draw_sweep(
     folder: Path,
 ) -> dict[str, Path]:
     """Draw the curves, and the result over one knob, over two as a map, or over more as parallel coordinates."""
-    labels = [", ".join(f"{k} {sweep_plots.text(v)}" for k, v in chosen.items()) or "all seeds" for chosen, _ in groups]
-    runs = {
-        f"{label} (n={len(rows)})" if len(rows) > 1 else label: [histories[row["member"]] for row in rows]
-        for label, (_, rows) in zip(labels, groups, strict=True)
-    }
-    shown = {"curves": sweep_plots.curves(runs, metric, folder / "curves.png")}
+    shown = {"curves": sweep_plots.curves(named_histories(groups, histories), metric, folder / "curves.png")}
     members = [
         (list(chosen.values()), row["best"]) for chosen, rows in groups for row in rows if row["best"] is not None
     ]

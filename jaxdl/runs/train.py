@@ -230,7 +230,7 @@ def finish(result: Run, folder: folders.RunFolder, recorder: Recorder, progress:
     times = f"trained {outcome.train_seconds:.1f} s, compiled {outcome.compile_seconds:.1f} s"
     progress.say(f"{outcome.reason} at step {int(outcome.state.step)} of {exp.steps}; {times}")
     again = f"to go on: python -m jaxdl train --resume {shlex.quote(str(folder.folder))}"
-    progress.say(f"report: {folder.report}" if ended else again)
+    progress.say(f"report: {folder.page}" if ended else again)
 
 
 def headline(program: Program, folder: Path, step: int) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdl.record import sweep_plots
+from jaxdl.record import series, sweep_plots
 from jaxdl.record.parallel_coordinates import axis_positions, fanned, parallel_coordinates
 from jaxdl.record.sweep_report import settings
 
@@ -13,7 +13,7 @@ def run(values):
 
 
 def test_a_run_that_stopped_goes_on_as_its_last_value():
-    steps, mean, spread = sweep_plots.mean_curve([run([1.0, 0.5, 0.3]), run([0.8, 0.7])], "loss")
+    steps, mean, spread = series.mean_curve([run([1.0, 0.5, 0.3]), run([0.8, 0.7])], "loss")
     assert steps.tolist() == [10, 20, 30]
     np.testing.assert_allclose(mean, [0.9, 0.6, 0.5])
     np.testing.assert_allclose(spread, np.std([[1.0, 0.5, 0.3], [0.8, 0.7, 0.7]], axis=0, ddof=1))
