@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "engine": {*SCIENCE, "reports", "runtime", "record"},
 }
 """Part -> the parts it may import beside itself; the list runs upwards."""
-TOP = ("shipped", "experiment", "setup", "runs", "cli", "__main__", "__init__")
+TOP = ("shipped", "experiment", "setup", "runs", "site", "cli", "__main__", "__init__")
 """What stands on these, from the bottom to the top: each may import everything below it."""
 DRAWN = {f"jaxdl.record.{name}" for name in ("plots", "pictures", "claim_plots", "draw", "report", "sweep_report")}
 """What brings matplotlib: imported where something is drawn."""

@@ -1,0 +1,16 @@
+"""A picture and a tile for each entry of the sheet, as SVG: drawn by code from the library's own functions and models.
+
+    PICTURES["relu"]()      the picture of the entry's page
+    TILES["relu"]()         the small one of Home, without text
+
+Colours are the CSS variables of `svg.stylesheet()`, which the page defines once; the rest is the page's text colour.
+"""
+
+from collections.abc import Callable
+
+from jaxdl.site.pictures import activations, losses, optimizers
+from jaxdl.site.pictures.entries import Drawn
+
+DRAWN: dict[str, Drawn] = {**activations.ENTRIES, **losses.ENTRIES, **optimizers.ENTRIES}
+PICTURES: dict[str, Callable[[], str]] = {slug: drawn.picture for slug, drawn in DRAWN.items()}
+TILES: dict[str, Callable[[], str]] = {slug: drawn.tile for slug, drawn in DRAWN.items()}
