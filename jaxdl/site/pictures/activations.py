@@ -66,7 +66,7 @@ def plot_activation(slug: str) -> Plotted:
         lines = [Line(X, found[name][k], name, colours[name], None if name == first else DASHED) for name in curves]
         return Chart(lines, "x", label, (-4, 4), limits)
 
-    slopes = np.concatenate([pair[1] for pair in found.activation_values()])
+    slopes = np.concatenate([pair[1] for pair in found.values()])
     top = float(slopes.max())
     desc = f"Left: {title} from -4 to 4. Right: its derivative, which reaches {top:.2f} and falls to {float(slopes.min()):.2f}."
     return Plotted(
