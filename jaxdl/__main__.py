@@ -10,6 +10,7 @@ from threading import current_thread, main_thread
 COMMANDS = {
     "train": "train an experiment, or resume a run",
     "show": "open the report of a run or a sweep in the browser",
+    "site": "write the sheet as a web site, from a clone of the repository",
     "evaluate": "compute the metrics of a run on a split",
     "predict": "predict for files with a run or imported weights",
     "generate": "continue a text with a language model; draw from a GAN or a VAE",

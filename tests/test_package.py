@@ -164,3 +164,8 @@ def test_the_distribution_has_a_name_of_its_own():
     assert SETTINGS["project"]["scripts"] == {"jaxdl": "jaxdl.__main__:run"}
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "jaxdl").rglob("*.py")]:
         assert not re.search(r"pip install (-U )?['\"]?jaxdl\b(?!-sheet)", path.read_text(encoding="utf-8")), path
+
+
+def test_the_type_checker_reads_files_that_exist():
+    """A name that is no path is checked by nobody, and pyright does not say so."""
+    assert [path for path in SETTINGS["tool"]["pyright"]["include"] if not (ROOT / path).exists()] == []

@@ -16,6 +16,17 @@ def test_p_values_are_scipys():
     assert difference(A, B[:9]).p == pytest.approx(stats.ttest_ind(A, B[:9], equal_var=False).pvalue, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "apart",
+    [[0.0, 0.5, -0.5, 1.0, 2.0], [1.0, 1.0, 1.0, -2.0, -2.0, 3.0], [0.0, 0.0, 1.0], [0.3, -0.1, 0.2, -0.4], [0.0, 0.0]],
+)
+def test_ties_and_zeros_have_scipys_exact_p(apart):
+    """SciPy's own exact test of tied differences is a permutation test in Python; that of no difference at all is nan."""
+    exact = stats.PermutationMethod(n_resamples=np.inf)
+    wanted = stats.wilcoxon(apart, zero_method="pratt", method=exact).pvalue if any(apart) else 1.0
+    assert paired_difference(apart, np.zeros(len(apart))).p == pytest.approx(wanted, rel=1e-12)
+
+
 def test_the_interval_is_scipys_bootstrap():
     theirs = stats.bootstrap((A - B,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1))
     found = paired_difference(A, B)

@@ -107,7 +107,17 @@ def models() -> dict:
     from jaxdl.models import alexnet, efficientnet, inception, mlp, mobilenet, resnet, transformer_block, vgg, vit
 
     modules = (convolution, dropout, normalization, pooling, metric_learning, penalty)
-    modules += (alexnet, efficientnet, inception, mlp, mobilenet, resnet, vgg, vit, transformer_block)  # `Block` is the last one's
+    modules += (
+        alexnet,
+        efficientnet,
+        inception,
+        mlp,
+        mobilenet,
+        resnet,
+        vgg,
+        vit,
+        transformer_block,
+    )  # `Block` is the last one's
     return {name: value for module in modules for name, value in vars(module).items() if not name.startswith("_")}
 
 

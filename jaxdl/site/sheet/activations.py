@@ -19,7 +19,8 @@ GROUP = SheetGroup(
             "max(0, x)",
             "The rectified linear unit passes positive values and stops negative ones. Its derivative is 0 or 1, so it does not "
             "saturate above zero, and it costs one comparison.",
-            "Use it in hidden layers of CNNs and MLPs. A unit whose input is negative for every example gets no gradient: it is dead.",
+            "Use it in hidden layers of CNNs and MLPs. A unit whose input is negative for every example gets no gradient: it "
+            "is dead.",
             r"\mathrm{ReLU}(x) = \max(0, x), \qquad \mathrm{range}\ [0, \infty)",
             ("activations:relu",),
             ORACLES,
@@ -27,7 +28,7 @@ GROUP = SheetGroup(
             "F.relu(a)",
             "relu(a)",
             experiments=("digits_mlp", "digits_cnn"),
-            claims=(18, 26),
+            claims=(18,),
             related=("leaky-relu", "elu", "swish", "gelu"),
             aliases=("rectified linear unit", "nn.ReLU"),
             notebook=NOTEBOOK,
@@ -46,7 +47,7 @@ GROUP = SheetGroup(
             "F.leaky_relu(a)",
             "leaky_relu(a)",
             experiments=("digits_gan", "fashion_mnist_dcgan"),
-            claims=(19, 26),
+            claims=(19,),
             related=("relu", "elu", "gan"),
             aliases=("LReLU", "PReLU", "nn.LeakyReLU"),
             notebook=NOTEBOOK,
@@ -64,7 +65,7 @@ GROUP = SheetGroup(
             "Clevert et al. 2015, arXiv:1511.07289",
             "F.elu(a)",
             "elu(a)",
-            claims=(20, 26),
+            claims=(20,),
             related=("relu", "leaky-relu"),
             aliases=("exponential linear unit", "SELU", "CELU", "nn.ELU"),
             notebook=NOTEBOOK,
@@ -74,10 +75,10 @@ GROUP = SheetGroup(
             "sigmoid",
             "Sigmoid",
             "a number between 0 and 1",
-            "The logistic function maps any number to (0, 1): a probability, or a gate. Its derivative is at most 1/4 and vanishes "
-            "for large values.",
-            "Use it for binary outputs, together with the loss: binary cross-entropy takes the logits. In hidden layers it trains "
-            "slowly.",
+            "The logistic function maps any number to (0, 1): a probability, or a gate. Its derivative is at most 1/4 and "
+            "vanishes for large values.",
+            "Use it for binary outputs, together with the loss: binary cross-entropy takes the logits. In hidden layers it "
+            "trains slowly.",
             r"\sigma(x) = \frac{1}{1 + e^{-x}}, \qquad \mathrm{range}\ (0, 1)",
             ("activations:sigmoid",),
             ORACLES,
@@ -85,7 +86,7 @@ GROUP = SheetGroup(
             "torch.sigmoid(a)",
             "sigmoid(a)",
             experiments=("breast_cancer_mlp",),
-            claims=(21, 26),
+            claims=(21,),
             related=("binary-cross-entropy", "tanh", "softmax", "lstm"),
             aliases=("logistic function", "nn.Sigmoid"),
             notebook=NOTEBOOK,
@@ -104,7 +105,7 @@ GROUP = SheetGroup(
             "torch.tanh(a)",
             "tanh(a)",
             experiments=("sunspots_lstm",),
-            claims=(22, 26),
+            claims=(22,),
             related=("sigmoid", "lstm", "rnn"),
             aliases=("hyperbolic tangent", "nn.Tanh"),
             notebook=NOTEBOOK,
@@ -114,10 +115,10 @@ GROUP = SheetGroup(
             "softmax",
             "Softmax",
             "logits to probabilities",
-            "Softmax makes a distribution of a vector of logits: all entries are positive and sum to 1. The same number added to all "
-            "logits changes nothing.",
-            "Use it for the classes of an output and for the weights of attention. The loss takes logits: do not apply softmax before "
-            "cross-entropy.",
+            "Softmax makes a distribution of a vector of logits: all entries are positive and sum to 1. The same number added "
+            "to all logits changes nothing.",
+            "Use it for the classes of an output and for the weights of attention. The loss takes logits: do not apply softmax "
+            "before cross-entropy.",
             r"\mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}, \qquad \mathrm{range}\ (0, 1)",
             ("activations:softmax",),
             (*ORACLES, "tests/test_activations.py::test_softmax_sums_to_one_and_ignores_a_shift"),
@@ -125,7 +126,7 @@ GROUP = SheetGroup(
             "F.softmax(logits, dim=-1)",
             "softmax(logits)",
             experiments=("digits_cnn",),
-            claims=(23, 26),
+            claims=(23,),
             related=("cross-entropy", "sigmoid", "attention"),
             aliases=("nn.Softmax", "log softmax", "temperature"),
             notebook=NOTEBOOK,
@@ -159,8 +160,8 @@ GROUP = SheetGroup(
             "GELU",
             "x times the normal distribution function",
             "GELU gates a value by the probability that a normal number is smaller. It is smooth and falls to -0.17 below zero.",
-            "Use it in Transformers. BERT, ViT and PyTorch mean the exact form, GPT-2 and `jax.nn.gelu` the tanh form: they differ by "
-            "up to 5e-4.",
+            "Use it in Transformers. BERT, ViT and PyTorch mean the exact form, GPT-2 and `jax.nn.gelu` the tanh form: they "
+            "differ by up to 5e-4.",
             r"\mathrm{GELU}(x) = x \, \Phi(x), \qquad \mathrm{range}\ [-0.17, \infty)",
             ("activations:gelu", "activations:gelu_tanh"),
             (*ORACLES, "tests/test_activations.py::test_gelu_names_differ_where_libraries_differ"),

@@ -40,8 +40,8 @@ GROUP = SheetGroup(
             "cnn",
             "CNN",
             "convolution and pooling for images",
-            "A convolutional network moves small filters over an image. Every place is treated by the same weights, so a pattern is "
-            "found wherever it is. Pooling makes the maps smaller, dense layers at the end name the class.",
+            "A convolutional network moves small filters over an image. Every place is treated by the same weights, so a "
+            "pattern is found wherever it is. Pooling makes the maps smaller, dense layers at the end name the class.",
             "Use it for images and other regular grids. It needs fewer examples than a Vision Transformer.",
             r"y_{n,o,j} = \sum_t \sum_i x_{n,\,o s + t - p,\,i}\; w_{t,i,j} + b_j",
             ("models.cnn:CNN",),
@@ -50,8 +50,8 @@ GROUP = SheetGroup(
                 "tests/models/test_cnn.py::test_the_sheets_network_has_2_026_442_parameters",
             ),
             "LeCun et al. 1989, Neural Computation 1",
-            "nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), "
-            "nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 56 * 56, 10))",
+            "nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), "
+            "nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 56 * 56, 10))",
             "CNN(classes=10)",
             sample=(224, 224, 3),
             experiments=("digits_cnn", "mnist_cnn", "fashion_mnist_cnn", "cifar10_fast"),
@@ -65,8 +65,8 @@ GROUP = SheetGroup(
             "rnn",
             "RNN",
             "a state that is updated at every step",
-            "A recurrent network reads a sequence one step at a time. Its state is a summary of what it has read. The same weights "
-            "are used at every step.",
+            "A recurrent network reads a sequence one step at a time. Its state is a summary of what it has read. The same "
+            "weights are used at every step.",
             "The plain cell is the simplest one. Its gradient shrinks or grows with every step, so take an LSTM or a GRU for "
             "dependencies over more than some ten steps.",
             r"h_t = \tanh(W x_t + R h_{t-1} + b)",
@@ -86,10 +86,10 @@ GROUP = SheetGroup(
             "lstm",
             "LSTM",
             "a memory cell with three gates",
-            "A long short-term memory has a cell beside its state. Gates between 0 and 1 decide what is forgotten, what is written "
-            "and what is shown. The cell is added to, not multiplied by a matrix, so gradients reach further back.",
-            "Use it for time series, speech and short texts. The forget gate starts open here (bias 1). Its initial bias decides how "
-            "far it remembers before it has learned.",
+            "A long short-term memory has a cell beside its state. Gates between 0 and 1 decide what is forgotten, what is "
+            "written and what is shown. The cell is added to, not multiplied by a matrix, so gradients reach further back.",
+            "Use it for time series, speech and short texts. The forget gate starts open here (bias 1). Its initial bias "
+            "decides how far it remembers before it has learned.",
             r"c_t = f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh(c_t)",
             ("layers.recurrent_cells:LSTM", "layers.recurrent:Recurrent"),
             (*RECURRENT_ORACLES, "tests/layers/test_recurrent.py::test_peepholes_are_graves_formula_written_out"),
@@ -107,8 +107,8 @@ GROUP = SheetGroup(
             "gru",
             "GRU",
             "an LSTM with two gates and no cell",
-            "A gated recurrent unit mixes its old state with a new one. The update gate z says how much is kept. The reset gate r "
-            "says how much of the old state the new one reads. It has three quarters of an LSTM's weights.",
+            "A gated recurrent unit mixes its old state with a new one. The update gate z says how much is kept. The reset "
+            "gate r says how much of the old state the new one reads. It has three quarters of an LSTM's weights.",
             "Use it where an LSTM would do and parameters are few. Whether it is faster depends on the machine: measure it.",
             r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}, \qquad n_t = \tanh(W x_t + b + r_t \odot (R h_{t-1} + b_n))",
             ("layers.recurrent_cells:GRU", "layers.recurrent:Recurrent"),
@@ -127,8 +127,9 @@ GROUP = SheetGroup(
             "transformer",
             "Transformer",
             "self-attention and dense layers, in parallel",
-            "A Transformer lets every position of a sequence attend to others. Attention moves information between positions, a dense "
-            "network works on each position, and a shortcut goes around both. All positions of a sequence are computed at once.",
+            "A Transformer lets every position of a sequence attend to others. Attention moves information between positions, "
+            "a dense network works on each position, and a shortcut goes around both. All positions of a sequence are computed "
+            "at once.",
             "Use it for language, translation and other long sequences with much data. Attention costs the square of the length. "
             "On a small data set a recurrent network or a table of n-grams can be better.",
             r"x \leftarrow x + \mathrm{Attention}(\mathrm{LN}(x)), \qquad x \leftarrow x + \mathrm{FFN}(\mathrm{LN}(x))",
@@ -152,8 +153,8 @@ GROUP = SheetGroup(
             "vit",
             "Vision Transformer",
             "a Transformer over the patches of an image",
-            "A Vision Transformer cuts an image into patches, maps each patch to a vector, adds positions, and runs a Transformer "
-            "over them. A class token or the mean over the patches gives the class.",
+            "A Vision Transformer cuts an image into patches, maps each patch to a vector, adds positions, and runs a "
+            "Transformer over them. A class token or the mean over the patches gives the class.",
             "Use it with much data or with imported weights. With few images a CNN is better: a ViT must learn that near pixels "
             "belong together. A few convolutions before the patches help.",
             r"z_0 = [x_{\mathrm{class}};\; x_1 E;\; \ldots;\; x_N E] + E_{\mathrm{pos}}",
@@ -179,8 +180,8 @@ GROUP = SheetGroup(
             "an encoder, a narrow code, a decoder",
             "An autoencoder learns to give back its input through a narrow code. The code is a summary of the input. A linear "
             "autoencoder finds the plane of PCA; layers with activations can bend it.",
-            "Use it to reduce dimensions, to remove noise, and to find examples that are unlike the others. To draw new examples, "
-            "take the variational form, whose codes follow a known distribution.",
+            "Use it to reduce dimensions, to remove noise, and to find examples that are unlike the others. To draw new "
+            "examples, take the variational form, whose codes follow a known distribution.",
             r"\min_{f,\,g} \; \sum_n \| x_n - g(f(x_n)) \|^2",
             ("models.autoencoder:Autoencoder", "tasks.autoencoding:Autoencoding"),
             (
@@ -200,10 +201,10 @@ GROUP = SheetGroup(
             "gan",
             "GAN",
             "a generator against a discriminator",
-            "A generator turns noise into examples. A discriminator tells real examples from generated ones. Each is trained against "
-            "the other, until the generated examples look real.",
-            "Use it to generate images fast, in one pass. Training is a game and can cycle or lose modes: look at the samples and at "
-            "a distance between the distributions, not at the losses.",
+            "A generator turns noise into examples. A discriminator tells real examples from generated ones. Each is trained "
+            "against the other, until the generated examples look real.",
+            "Use it to generate images fast, in one pass. Training is a game and can cycle or lose modes: look at the samples "
+            "and at a distance between the distributions, not at the losses.",
             r"\min_G \max_D \; \mathbb{E}_x[\log D(x)] + \mathbb{E}_z[\log(1 - D(G(z)))]",
             ("tasks.adversarial:Adversarial", "models.gan:DCGANGenerator", "models.gan:DCGANCritic"),
             (

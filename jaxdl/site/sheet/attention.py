@@ -10,9 +10,10 @@ CONVOLUTION = SheetGroup(
             "convolution",
             "Convolution",
             "a small filter at every place",
-            "A filter of 3x3, 5x5 or 7x7 weights is laid on every place of the input, multiplied and summed. The stride is the step "
-            "between places, the padding the zeros around the input.",
-            "Use 3x3 filters with padding 1, which keep the size, and stride 2 to halve it. Two 3x3 filters replace a 5x5 filter.",
+            "A filter of 3x3, 5x5 or 7x7 weights is laid on every place of the input, multiplied and summed. The stride is the "
+            "step between places, the padding the zeros around the input.",
+            "Use 3x3 filters with padding 1, which keep the size, and stride 2 to halve it. Two 3x3 filters replace a 5x5 "
+            "filter.",
             r"\mathrm{out} = \left\lfloor \frac{\mathrm{in} - k + 2 p}{s} \right\rfloor + 1",
             ("layers.convolution:Conv", "layers.arithmetic:convolution_output_size"),
             (
@@ -33,10 +34,10 @@ CONVOLUTION = SheetGroup(
             "pooling",
             "Pooling",
             "the maximum or the mean of each window",
-            "A window, usually 2x2 with stride 2, is replaced by its maximum or its mean. The map has a quarter of the places, and "
-            "a pattern may move a little without a change.",
-            "Use max-pooling inside a CNN and the mean over the whole map before the last layer. A convolution with stride 2 is the "
-            "alternative.",
+            "A window, usually 2x2 with stride 2, is replaced by its maximum or its mean. The map has a quarter of the places, "
+            "and a pattern may move a little without a change.",
+            "Use max-pooling inside a CNN and the mean over the whole map before the last layer. A convolution with stride 2 "
+            "is the alternative.",
             r"y_{o} = \max_{t \in \mathrm{window}(o)} x_t, \qquad \mathrm{out} = \left\lfloor \frac{\mathrm{in} - k}{s} "
             r"\right\rfloor + 1",
             ("layers.pooling:max_pool", "layers.pooling:avg_pool"),
@@ -64,8 +65,8 @@ ATTENTION = SheetGroup(
             "attention",
             "Scaled dot-product attention",
             "a weighted mean of values, by likeness of keys",
-            "Each query is compared with every key. The softmax of the scores gives weights, and the result is the weighted mean of "
-            "the values. The factor 1/√d keeps the scores from growing with the width.",
+            "Each query is compared with every key. The softmax of the scores gives weights, and the result is the weighted "
+            "mean of the values. The factor 1/√d keeps the scores from growing with the width.",
             "Use it to let positions exchange information. A causal mask hides the future, a padding mask what is not there.",
             r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left( \frac{Q K^{\mathsf{T}}}{\sqrt{d}} \right) V",
             ("layers.attention:attention_weights", "layers.attention:dot_product_attention"),
@@ -87,8 +88,8 @@ ATTENTION = SheetGroup(
             "multi-head-attention",
             "Multi-head attention",
             "several attentions beside each other",
-            "The channels are split among heads. Each head has its own queries, keys and values, so that each can look elsewhere. The "
-            "results are joined by a dense layer.",
+            "The channels are split among heads. Each head has its own queries, keys and values, so that each can look "
+            "elsewhere. The results are joined by a dense layer.",
             "Use 64 channels a head as a start. Grouped heads share keys and values and make generation cheaper.",
             r"\mathrm{MultiHead}(x) = [\,\mathrm{head}_1;\; \ldots;\; \mathrm{head}_h\,]\, W_O, \qquad \mathrm{head}_i = "
             r"\mathrm{Attention}(x W_i^Q,\, x W_i^K,\, x W_i^V)",
@@ -112,11 +113,11 @@ ATTENTION = SheetGroup(
             "positional-encoding",
             "Positional encoding",
             "where a token stands",
-            "Attention alone does not see the order. Sines and cosines of many wavelengths, added to the tokens, mark each position. "
-            "Relative forms (rotary, ALiBi, T5) put the distance into the scores instead.",
+            "Attention alone does not see the order. Sines and cosines of many wavelengths, added to the tokens, mark each "
+            "position. Relative forms (rotary, ALiBi, T5) put the distance into the scores instead.",
             "Use rotary positions in new language models, learned or sine positions where a recipe has them.",
-            r"PE_{p,\,2i} = \sin\!\left( \frac{p}{10000^{2i/d}} \right), \qquad PE_{p,\,2i+1} = \cos\!\left( \frac{p}{10000^{2i/d}} "
-            r"\right)",
+            r"PE_{p,\,2i} = \sin\!\left( \frac{p}{10000^{2i/d}} \right), \qquad PE_{p,\,2i+1} = \cos\!\left( "
+            r"\frac{p}{10000^{2i/d}} \right)",
             ("layers.position:sinusoidal", "layers.position:rotary", "layers.position:ALiBi"),
             (
                 "tests/layers/test_position.py::test_sinusoidal_table",
@@ -137,8 +138,8 @@ ATTENTION = SheetGroup(
             "seq2seq",
             "Sequence to sequence, with attention",
             "an encoder reads, a decoder writes and looks back",
-            "An encoder reads the source. A decoder writes the target one token at a time, and at each step attends to the encoder's "
-            "states, so that no single vector must hold the whole source.",
+            "An encoder reads the source. A decoder writes the target one token at a time, and at each step attends to the "
+            "encoder's states, so that no single vector must hold the whole source.",
             "Use it for translation and transcription of short sequences. A Transformer encoder-decoder does the same without "
             "recurrence.",
             r"\alpha_{tj} = \mathrm{softmax}_j\, e(s_{t-1}, h_j), \qquad c_t = \sum_j \alpha_{tj} h_j",

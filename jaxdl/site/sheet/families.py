@@ -13,8 +13,8 @@ GROUP = SheetGroup(
             "alexnet",
             "AlexNet",
             "five convolutions and three dense layers",
-            "The network that won ImageNet in 2012. Large filters first (11x11 with stride 4), then 5x5 and 3x3, ReLU everywhere, "
-            "dropout before the dense layers, which hold most of the 61 million weights.",
+            "The network that won ImageNet in 2012. Large filters first (11x11 with stride 4), then 5x5 and 3x3, ReLU "
+            "everywhere, dropout before the dense layers, which hold most of the 61 million weights.",
             "Use it as a historical baseline. Newer families reach more with fewer weights.",
             r"\mathrm{image} \to 5 \times (\mathrm{conv},\, \mathrm{ReLU}) \to 3 \times \mathrm{dense} \to \mathrm{softmax}",
             ("models.alexnet:AlexNet",),
@@ -24,6 +24,7 @@ GROUP = SheetGroup(
             "AlexNet()",
             sample=(224, 224, 3),
             experiments=("digits_families", "imagenet_alexnet"),
+            claims=(13,),
             related=("typical-cnn", "vgg", "dropout", "relu"),
             notebook="06_convolution_and_vision",
         ),
@@ -32,9 +33,10 @@ GROUP = SheetGroup(
             "vgg",
             "VGG",
             "stacks of 3x3 convolutions",
-            "VGG uses one block again and again: two to four 3x3 convolutions, then pooling. Two 3x3 filters see as far as one 5x5 "
-            "filter, with fewer weights and one activation more.",
-            "Use its features for style and perceptual losses. For classification take a ResNet, which is smaller and trains deeper.",
+            "VGG uses one block again and again: two to four 3x3 convolutions, then pooling. Two 3x3 filters see as far as one "
+            "5x5 filter, with fewer weights and one activation more.",
+            "Use its features for style and perceptual losses. For classification take a ResNet, which is smaller and trains "
+            "deeper.",
             r"\mathrm{receptive\ field\ of\ } n \mathrm{\ filters\ of\ } 3 \times 3: \quad (2n + 1) \times (2n + 1)",
             ("models.vgg:VGG", "models.vgg:vgg"),
             (COUNTS, "tests/layers/test_arithmetic.py::test_receptive_field"),
@@ -53,10 +55,10 @@ GROUP = SheetGroup(
             "resnet",
             "ResNet",
             "shortcuts around every block",
-            "Each block of a residual network adds a correction to its input. The shortcut lets values and gradients pass unchanged, "
-            "so that networks of 18 to 152 layers can be trained.",
-            "Use it first for images: ResNet-18 for small tasks, ResNet-50 for large ones. It needs batch norm, or another norm for "
-            "small batches.",
+            "Each block of a residual network adds a correction to its input. The shortcut lets values and gradients pass "
+            "unchanged, so that networks of 18 to 152 layers can be trained.",
+            "Use it first for images: ResNet-18 for small tasks, ResNet-50 for large ones. It needs batch norm, or another "
+            "norm for small batches.",
             r"y = \phi(x + F(x))",
             ("models.resnet:Residual", "models.resnet:ResNet", "models.resnet:resnet"),
             (
@@ -100,11 +102,13 @@ GROUP = SheetGroup(
             "mobilenet",
             "MobileNet",
             "depthwise and 1x1 convolutions",
-            "A depthwise convolution filters each channel alone, then a 1x1 convolution mixes the channels. With k x k filters and c "
-            "output channels, both together cost 1/c + 1/k² of a full convolution. Version 2 adds shortcuts between narrow layers.",
-            "Use it on phones and other small devices. `width` makes it narrower. On a CPU fewer multiply-adds need not mean less "
-            "time: measure.",
-            r"\frac{\mathrm{cost}_{\mathrm{separable}}}{\mathrm{cost}_{\mathrm{full}}} = \frac{1}{c_{\mathrm{out}}} + \frac{1}{k^2}",
+            "A depthwise convolution filters each channel alone, then a 1x1 convolution mixes the channels. With k x k filters "
+            "and c output channels, both together cost 1/c + 1/k² of a full convolution. Version 2 adds shortcuts between "
+            "narrow layers.",
+            "Use it on phones and other small devices. `width` makes it narrower. On a CPU fewer multiply-adds need not mean "
+            "less time: measure.",
+            r"\frac{\mathrm{cost}_{\mathrm{separable}}}{\mathrm{cost}_{\mathrm{full}}} = "
+            r"\frac{1}{c_{\mathrm{out}}} + \frac{1}{k^2}",
             ("models.mobilenet:InvertedResidual", "models.mobilenet:MobileNetV2"),
             (
                 COUNTS,
@@ -127,10 +131,10 @@ GROUP = SheetGroup(
             "efficientnet",
             "EfficientNet",
             "depth, width and resolution scaled together",
-            "B0 is a network of MobileNet's blocks with squeeze-and-excite. B1 to B7 scale its depth, width and resolution by powers "
-            "of one number, φ.",
-            "Use it where accuracy per multiply-add counts, best with imported weights. It trains more slowly than its multiply-adds "
-            "suggest.",
+            "B0 is a network of MobileNet's blocks with squeeze-and-excite. B1 to B7 scale its depth, width and resolution by "
+            "powers of one number, φ.",
+            "Use it where accuracy per multiply-add counts, best with imported weights. It trains more slowly than its "
+            "multiply-adds suggest.",
             r"\mathrm{depth} = \alpha^{\varphi}, \quad \mathrm{width} = \beta^{\varphi}, \quad \mathrm{resolution} = "
             r"\gamma^{\varphi}, \qquad \alpha \beta^2 \gamma^2 \approx 2",
             ("models.efficientnet:EfficientNet", "models.efficientnet:efficientnet"),
@@ -150,11 +154,11 @@ GROUP = SheetGroup(
             "typical-cnn",
             "A typical CNN",
             "input, convolution, ReLU, pooling, dense, softmax",
-            "The usual order: convolution, ReLU and pooling, repeated; then flatten and dense layers. The sheet's own network has two "
-            "3x3 convolutions of 32 and 64 channels with padding 1, each followed by a 2x2 max-pool: 224x224 images become "
-            "64·56·56 numbers, then 10 logits.",
-            "Use it as a first network for images. Most of its weights are in the dense layer: average over the map instead where "
-            "the images are large.",
+            "The usual order: convolution, ReLU and pooling, repeated; then flatten and dense layers. The sheet's own network "
+            "has two 3x3 convolutions of 32 and 64 channels with padding 1, each followed by a 2x2 max-pool: 224x224 images "
+            "become 64·56·56 numbers, then 10 logits.",
+            "Use it as a first network for images. Most of its weights are in the dense layer: average over the map instead "
+            "where the images are large.",
             r"3 \to 32 \to 64 \;\mathrm{channels}, \quad 224 \to 112 \to 56 \;\mathrm{pixels}, \quad 64 \cdot 56 \cdot 56 \to 10",
             ("models.cnn:CNN",),
             (
@@ -162,8 +166,8 @@ GROUP = SheetGroup(
                 "tests/layers/test_arithmetic.py::test_parameters_of_the_sheets_network",
             ),
             "LeCun et al. 1998, Proceedings of the IEEE 86",
-            "nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), "
-            "nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 56 * 56, 10))",
+            "nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), "
+            "nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 56 * 56, 10))",
             "CNN(classes=10)",
             sample=(224, 224, 3),
             experiments=("digits_cnn", "fashion_mnist_cnn"),

@@ -35,19 +35,30 @@ GROUP = SheetGroup(
             "cross-entropy",
             "Multi-class cross-entropy",
             "the log-likelihood of one of many classes",
-            "The negative log-probability of the true class under softmax. Label smoothing moves a share of the probability to the "
-            "other classes.",
+            "The negative log-probability of the true class under softmax. Label smoothing moves a share of the probability to "
+            "the other classes.",
             "Use it for one true class. It takes logits. Weights of classes help where some are rare.",
             r"\ell = -\log \frac{e^{x_y}}{\sum_j e^{x_j}}",
             ("losses.classification:cross_entropy",),
-            (GOLDEN, CONTRACT, "tests/losses/test_classification.py::test_matches_the_onnx_cases_of_softmax_cross_entropy"),
+            (
+                GOLDEN,
+                CONTRACT,
+                "tests/losses/test_classification.py::test_matches_the_onnx_cases_of_softmax_cross_entropy",
+            ),
             "Bridle 1990; label smoothing: Szegedy et al. 2015, arXiv:1512.00567",
             "F.cross_entropy(logits, labels)",
             "cross_entropy(logits, labels).mean()",
             experiments=("digits_mlp", "digits_cnn", "fashion_mnist_cnn"),
             claims=(23,),
             related=("softmax", "binary-cross-entropy", "focal"),
-            aliases=("CE", "nn.CrossEntropyLoss", "NLL", "softmax loss", "label smoothing", "categorical cross-entropy"),
+            aliases=(
+                "CE",
+                "nn.CrossEntropyLoss",
+                "NLL",
+                "softmax loss",
+                "label smoothing",
+                "categorical cross-entropy",
+            ),
             notebook=NOTEBOOK,
         ),
         SheetEntry(
@@ -55,10 +66,10 @@ GROUP = SheetGroup(
             "focal",
             "Focal loss",
             "cross-entropy that fades for easy examples",
-            "Cross-entropy times (1 - p)^γ, where p is the probability of the true class. Examples that are already right count less. "
-            "With γ = 0 it is cross-entropy.",
-            "It was made for detectors, with thousands of easy background boxes for each object. For rare classes try weights of the "
-            "classes first: on our data they helped more.",
+            "Cross-entropy times (1 - p)^γ, where p is the probability of the true class. Examples that are already right "
+            "count less. With γ = 0 it is cross-entropy.",
+            "It was made for detectors, with thousands of easy background boxes for each object. For rare classes try weights "
+            "of the classes first: on our data they helped more.",
             r"\ell = -\alpha_y \, (1 - p_y)^{\gamma} \log p_y",
             ("losses.classification:focal_loss",),
             (GOLDEN, CONTRACT, "tests/losses/test_classification.py::test_focal_is_cross_entropy_when_nothing_fades"),
@@ -75,8 +86,8 @@ GROUP = SheetGroup(
             "mse",
             "Mean squared error",
             "squared differences",
-            "The mean of the squared differences. Its best constant is the mean. It is the log-likelihood of normal noise, up to a "
-            "constant.",
+            "The mean of the squared differences. Its best constant is the mean. It is the log-likelihood of normal noise, up "
+            "to a constant.",
             "Use it for regression with few outliers. One error of 10 counts as much as a hundred errors of 1.",
             r"\ell = \frac{1}{n} \sum_i (\hat y_i - y_i)^2",
             ("losses.regression:squared_error",),
@@ -96,8 +107,8 @@ GROUP = SheetGroup(
             "Mean absolute error",
             "absolute differences",
             "The mean of the absolute differences. Its best constant is the median, so one large error moves it little.",
-            "Use it for regression with outliers. Its gradient has the same size near the target as far away: lower the learning rate "
-            "at the end.",
+            "Use it for regression with outliers. Its gradient has the same size near the target as far away: lower the "
+            "learning rate at the end.",
             r"\ell = \frac{1}{n} \sum_i |\hat y_i - y_i|",
             ("losses.regression:absolute_error",),
             (GOLDEN, CONTRACT, "tests/losses/test_regression.py::test_the_best_constant_is_mean_median_or_quantile"),
@@ -117,7 +128,8 @@ GROUP = SheetGroup(
             "squared near the target, linear far away",
             "Small errors cost their square, large ones their absolute value. δ is the place where one becomes the other.",
             "Use it for regression with some outliers. Set δ to the size of an ordinary error.",
-            r"\ell = \tfrac{1}{2} d^2 \;\; (|d| \le \delta), \qquad \ell = \delta (|d| - \tfrac{1}{2} \delta) \;\; (|d| > \delta)",
+            r"\ell = \tfrac{1}{2} d^2 \;\; (|d| \le \delta), \qquad "
+            r"\ell = \delta (|d| - \tfrac{1}{2} \delta) \;\; (|d| > \delta)",
             ("losses.regression:huber",),
             (GOLDEN, CONTRACT, "tests/losses/test_regression.py::test_relations"),
             "Huber 1964",
@@ -136,8 +148,8 @@ GROUP = SheetGroup(
             "equal pairs together, different pairs apart",
             "A pair of the same class costs its squared distance. A pair of different classes costs something only while it is "
             "nearer than the margin.",
-            "Use it for pairs that are labelled the same or different. With labels of classes the supervised contrastive loss uses "
-            "all pairs of a batch and did better here.",
+            "Use it for pairs that are labelled the same or different. With labels of classes the supervised contrastive loss "
+            "uses all pairs of a batch and did better here.",
             r"\ell = \tfrac{1}{2} y D^2 + \tfrac{1}{2} (1 - y) \max(0, m - D)^2",
             ("losses.metric_learning:contrastive",),
             (GOLDEN, "tests/losses/test_metric_learning.py::test_contrastive_by_hand_on_four_points"),
@@ -174,10 +186,10 @@ GROUP = SheetGroup(
             "arcface-cosface",
             "ArcFace and CosFace",
             "a softmax with a margin on the angle",
-            "Features and class vectors have length 1, so a logit is a cosine. ArcFace adds a margin to the angle of the true class, "
-            "CosFace subtracts one from its cosine. The classes are pushed further apart than softmax needs.",
-            "Use them to compare faces, or other classes, that were never seen in training. Start with a small scale or margin if "
-            "training does not begin.",
+            "Features and class vectors have length 1, so a logit is a cosine. ArcFace adds a margin to the angle of the true "
+            "class, CosFace subtracts one from its cosine. The classes are pushed further apart than softmax needs.",
+            "Use them to compare faces, or other classes, that were never seen in training. Start with a small scale or margin "
+            "if training does not begin.",
             r"\mathrm{ArcFace:}\; s \cos(\theta_y + m), \qquad \mathrm{CosFace:}\; s (\cos \theta_y - m)",
             ("losses.margin:arcface", "losses.margin:cosface"),
             (GOLDEN, "tests/losses/test_metric_learning.py::test_each_margin_is_a_corner_of_the_combined_one"),
@@ -194,10 +206,10 @@ GROUP = SheetGroup(
             "l1",
             "L1 penalty",
             "the sum of absolute weights",
-            "The penalty pulls every weight to zero with the same force, however small it is. Small weights become exactly zero if "
-            "the optimizer can reach it.",
-            "Use it where few inputs matter. A gradient step only comes near zero; a proximal step, or a threshold after training, "
-            "makes exact zeros.",
+            "The penalty pulls every weight to zero with the same force, however small it is. Small weights become exactly "
+            "zero if the optimizer can reach it.",
+            "Use it where few inputs matter. A gradient step only comes near zero; a proximal step, or a threshold after "
+            "training, makes exact zeros.",
             r"\lambda \sum_i |w_i|, \qquad \mathrm{gradient}\ \lambda\,\mathrm{sign}(w_i)",
             ("losses.penalty:l1",),
             ("tests/losses/test_penalty.py::test_gradients_are_sign_and_twice_the_weight",),
@@ -216,7 +228,8 @@ GROUP = SheetGroup(
             "L2 penalty",
             "the sum of squared weights",
             "The penalty pulls every weight to zero in proportion to its size. Weights become small, but not zero.",
-            "Use weight decay instead with Adam: there a penalty is divided by the size of the gradients and does something else.",
+            "Use weight decay instead with Adam: there a penalty is divided by the size of the gradients and does something "
+            "else.",
             r"\lambda \sum_i w_i^2, \qquad \mathrm{gradient}\ 2 \lambda w_i",
             ("losses.penalty:l2",),
             (

@@ -53,7 +53,8 @@ GROUP = SheetGroup(
             "nesterov",
             "Nesterov momentum",
             "momentum that looks ahead",
-            "The gradient is taken where the velocity is about to lead. This form uses the gradient at w and steps along g + b·m.",
+            "The gradient is taken where the velocity is about to lead. This form uses the gradient at w and steps along g + "
+            "b·m.",
             "Use it in place of momentum; it is often a little faster with the same b.",
             r"m \leftarrow b m + g, \qquad w \leftarrow w - \eta (g + b m)",
             ("optim.optimizers:nesterov",),
@@ -72,8 +73,8 @@ GROUP = SheetGroup(
             "adagrad",
             "AdaGrad",
             "a rate that falls with the sum of squares",
-            "Each weight has its own learning rate, divided by the root of the sum of its squared gradients. Weights that rarely get "
-            "a gradient keep a large rate.",
+            "Each weight has its own learning rate, divided by the root of the sum of its squared gradients. Weights that "
+            "rarely get a gradient keep a large rate.",
             "Use it for sparse inputs such as words. In long trainings of dense networks its rate becomes too small.",
             r"s \leftarrow s + g^2, \qquad w \leftarrow w - \frac{\eta\, g}{\sqrt{s} + \varepsilon}",
             ("optim.optimizers:adagrad",),
@@ -93,8 +94,8 @@ GROUP = SheetGroup(
             "RMSprop",
             "a rate divided by the recent size of gradients",
             "Like AdaGrad, but with a moving average of the squared gradients, so that old ones are forgotten.",
-            "Use it where a recipe names it, for recurrent networks and for reinforcement learning. Keras, TensorFlow and PyTorch "
-            "differ in b₂ and in where ε stands: see `preset`.",
+            "Use it where a recipe names it, for recurrent networks and for reinforcement learning. Keras, TensorFlow and "
+            "PyTorch differ in b₂ and in where ε stands: see `preset`.",
             r"v \leftarrow b_2 v + (1 - b_2) g^2, \qquad w \leftarrow w - \frac{\eta\, g}{\sqrt{v} + \varepsilon}",
             ("optim.optimizers:rmsprop",),
             (GOLDEN, LIVE),
@@ -111,8 +112,8 @@ GROUP = SheetGroup(
             "adam",
             "Adam",
             "momentum and RMSprop together",
-            "Moving averages of the gradient and of its square, both corrected for their start at zero. Each weight moves by about "
-            "the learning rate, whatever the size of its gradient.",
+            "Moving averages of the gradient and of its square, both corrected for their start at zero. Each weight moves by "
+            "about the learning rate, whatever the size of its gradient.",
             "Use it as a first choice, with a warm-up and a falling schedule. For weight decay take AdamW.",
             r"\hat m = \frac{m}{1 - b_1^t}, \quad \hat v = \frac{v}{1 - b_2^t}, \qquad w \leftarrow w - \frac{\eta\, \hat m}"
             r"{\sqrt{\hat v} + \varepsilon}",
@@ -132,7 +133,8 @@ GROUP = SheetGroup(
             "adamw",
             "AdamW",
             "Adam with decoupled weight decay",
-            "The decay is subtracted from the weight directly, and is not divided by the size of the gradients as a penalty would be.",
+            "The decay is subtracted from the weight directly, and is not divided by the size of the gradients as a penalty "
+            "would be.",
             "Use it for Transformers and as a default. Biases and norms are not decayed here unless `mask=everything`.",
             r"w \leftarrow w - \eta \left( \frac{\hat m}{\sqrt{\hat v} + \varepsilon} + \lambda w \right)",
             ("optim.optimizers:adamw",),
@@ -151,8 +153,8 @@ GROUP = SheetGroup(
             "lamb",
             "LAMB",
             "AdamW scaled to the norm of each layer",
-            "AdamW's step of each layer is scaled to the norm of the layer's weights. No layer moves by more than a share of its size, "
-            "so that very large learning rates work.",
+            "AdamW's step of each layer is scaled to the norm of the layer's weights. No layer moves by more than a share of "
+            "its size, so that very large learning rates work.",
             "Use it for batches of thousands. For ordinary batches AdamW does as well.",
             r"u = \frac{\hat m}{\sqrt{\hat v} + \varepsilon} + \lambda w, \qquad w \leftarrow w - \eta\, \frac{\|w\|}{\|u\|}\, u",
             ("optim.optimizers:lamb", "optim.optimizers:scale_by_trust_ratio"),

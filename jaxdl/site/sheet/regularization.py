@@ -14,8 +14,8 @@ GROUP = SheetGroup(
             "dropout",
             "Dropout",
             "random zeros in training",
-            "In training each value is set to zero with probability p, and the others are divided by 1 - p, so that the mean stays. "
-            "In evaluation nothing happens.",
+            "In training each value is set to zero with probability p, and the others are divided by 1 - p, so that the mean "
+            "stays. In evaluation nothing happens.",
             "Use it in dense layers of networks that overfit. 0.1 to 0.5 are usual. Beside batch norm it often does not help.",
             r"y = \frac{x \odot m}{1 - p}, \qquad m \sim \mathrm{Bernoulli}(1 - p)",
             ("layers.dropout:dropout", "layers.dropout:Dropout"),
@@ -37,8 +37,8 @@ GROUP = SheetGroup(
             "batch-norm",
             "Batch normalization",
             "each channel to mean 0 and variance 1 over the batch",
-            "In training each channel is normalized with the mean and the variance of the batch, then scaled and shifted by learned "
-            "numbers. In evaluation the running statistics are used.",
+            "In training each channel is normalized with the mean and the variance of the batch, then scaled and shifted by "
+            "learned numbers. In evaluation the running statistics are used.",
             "Use it in CNNs with batches of 16 or more. With a batch of 2 it fails: take group or layer norm.",
             r"y = \gamma\, \frac{x - \mu_B}{\sqrt{\sigma_B^2 + \varepsilon}} + \beta",
             ("layers.normalization:BatchNorm",),
@@ -61,8 +61,8 @@ GROUP = SheetGroup(
             "layer-norm",
             "Layer normalization",
             "each example to mean 0 and variance 1 over its channels",
-            "Each example, or each token, is normalized over its own channels. Training and evaluation are the same, and the other "
-            "examples of the batch do not matter.",
+            "Each example, or each token, is normalized over its own channels. Training and evaluation are the same, and the "
+            "other examples of the batch do not matter.",
             "Use it in Transformers and recurrent networks, and with very small batches.",
             r"y = \gamma\, \frac{x - \mu_x}{\sqrt{\sigma_x^2 + \varepsilon}} + \beta",
             ("layers.normalization:LayerNorm",),
@@ -81,12 +81,15 @@ GROUP = SheetGroup(
             "weight-decay",
             "Weight decay",
             "every step makes the weights a little smaller",
-            "Each step multiplies the weights by a number a little below 1. With SGD it is the same as an L2 penalty, with Adam it is "
-            "not.",
+            "Each step multiplies the weights by a number a little below 1. With SGD it is the same as an L2 penalty, with "
+            "Adam it is not.",
             "Use it with AdamW in most trainings, 0.01 to 0.1. Leave out biases and norms, which is the default here.",
             r"w \leftarrow (1 - \eta \lambda)\, w - \eta\, u",
             ("optim.composition:weight_decay", "optim.optimizers:adamw"),
-            ("tests/optim/test_optimizers.py::test_coupled_and_decoupled_decay", "tests/optim/test_optimizers.py::test_golden"),
+            (
+                "tests/optim/test_optimizers.py::test_coupled_and_decoupled_decay",
+                "tests/optim/test_optimizers.py::test_golden",
+            ),
             "Hanson and Pratt 1988; Loshchilov and Hutter 2017, arXiv:1711.05101",
             "torch.optim.SGD(params, lr=0.1, weight_decay=0.01)",
             "sgd(0.1, decay=0.01, mask=everything)",
@@ -101,8 +104,8 @@ GROUP = SheetGroup(
             "early-stopping",
             "Early stopping",
             "keep the weights that validate best",
-            "Training stops when a metric of the validation split has not improved for a number of evaluations, the patience. The "
-            "best weights are kept.",
+            "Training stops when a metric of the validation split has not improved for a number of evaluations, the patience. "
+            "The best weights are kept.",
             "Use it when you do not know how long to train. The validation split must not be the test split.",
             r"t^* = \arg\min_t\, L_{\mathrm{validation}}(w_t), \qquad \mathrm{stop\ at}\ t^* + \mathrm{patience}",
             ("engine.stopping:EarlyStopping",),
@@ -123,12 +126,16 @@ GROUP = SheetGroup(
             "image-augmentation",
             "Image augmentation",
             "rotation, flip, crop, colour jitter",
-            "Each image is changed at random in every epoch, in ways that leave its class as it is. The network sees more variety "
-            "than was photographed.",
+            "Each image is changed at random in every epoch, in ways that leave its class as it is. The network sees more "
+            "variety than was photographed.",
             "Use it for images whenever there are few. Take only changes that keep the class: a flipped 3 is no 3.",
             r"x' = T_{\omega}(x), \qquad \omega \sim p(\omega), \qquad y' = y",
             ("augment.image:rotate", "augment.image:flip", "augment.image:crop", "augment.image:color_jitter"),
-            (*AUGMENT, "tests/augment/test_geometry.py::test_rotate_turns_as_pillow_does", "tests/augment/test_colour.py::test_pillow"),
+            (
+                *AUGMENT,
+                "tests/augment/test_geometry.py::test_rotate_turns_as_pillow_does",
+                "tests/augment/test_colour.py::test_pillow",
+            ),
             "Krizhevsky et al. 2012; RandAugment: Cubuk et al. 2019, arXiv:1909.13719",
             without="PyTorch has none; torchvision's transforms work on one image at a time, these on a batch inside the step.",
             experiments=("digits_regularization", "fashion_mnist_cnn"),
@@ -142,8 +149,8 @@ GROUP = SheetGroup(
             "text-augmentation",
             "Text augmentation",
             "paraphrase and back-translation",
-            "A text is replaced by one that means the same: by a paraphrasing model, by translation there and back, or by synonyms, "
-            "swaps and deletions of words.",
+            "A text is replaced by one that means the same: by a paraphrasing model, by translation there and back, or by "
+            "synonyms, swaps and deletions of words.",
             "Use back-translation where pairs are few and single texts are many. Words that are swapped at random can change the "
             "meaning.",
             r"x' = g_{\mathrm{back}}(f_{\mathrm{there}}(x))",
@@ -167,8 +174,8 @@ GROUP = SheetGroup(
             "Time-series augmentation",
             "scaling, noise, warping",
             "Each series is multiplied by a random factor, gets noise, or is stretched in time.",
-            "Use it for sensors and other recordings with few examples. Keep what matters: a random scale destroys an amplitude that "
-            "names the class.",
+            "Use it for sensors and other recordings with few examples. Keep what matters: a random scale destroys an "
+            "amplitude that names the class.",
             r"x' = s\, x + \epsilon, \qquad s \sim \mathcal{N}(1, \sigma_s^2), \quad \epsilon \sim \mathcal{N}(0, \sigma^2)",
             ("augment.series:scaling", "augment.series:jitter", "augment.series:noise"),
             (
@@ -213,9 +220,13 @@ GROUP = SheetGroup(
             "a box of another image, labels by area",
             "A box of one image is replaced by the same box of another. The label is shared by area.",
             "Use it for image networks, alone or in turns with mix-up.",
-            r"x' = M \odot x_i + (1 - M) \odot x_j, \quad y' = \lambda y_i + (1 - \lambda) y_j, \qquad \lambda = \mathrm{mean}(M)",
+            r"x' = M \odot x_i + (1 - M) \odot x_j, \quad y' = \lambda y_i + (1 - \lambda) y_j, \qquad "
+            r"\lambda = \mathrm{mean}(M)",
             ("augment.mix:cutmix",),
-            ("tests/augment/test_mix.py::test_cutmix_share_is_the_kept_share", "tests/augment/test_maps.py::test_cutmix_pastes_the_map"),
+            (
+                "tests/augment/test_mix.py::test_cutmix_share_is_the_kept_share",
+                "tests/augment/test_maps.py::test_cutmix_pastes_the_map",
+            ),
             "Yun et al. 2019, arXiv:1905.04899",
             without="PyTorch has none; torchvision has `v2.CutMix`.",
             experiments=("digits_regularization",),

@@ -10,8 +10,8 @@ GROUP = SheetGroup(
             "forecasting-and-speech",
             "Forecasting and speech recognition",
             "series in, the future or words out",
-            "A forecaster reads the past and predicts the next values. A recogniser reads the frames of a recording and gives symbols; "
-            "CTC sums over all ways to align them.",
+            "A forecaster reads the past and predicts the next values. A recogniser reads the frames of a recording and gives "
+            "symbols; CTC sums over all ways to align them.",
             "Compare a forecast with the last value and with a linear map: both are hard to beat on short series.",
             r"p(y \mid x) = \sum_{\pi \,\in\, \mathrm{alignments}(y)} \; \prod_t p(\pi_t \mid x)",
             ("models.rnn:Forecaster", "models.forecast:DLinear", "tasks.ctc:Transcription"),
@@ -22,7 +22,13 @@ GROUP = SheetGroup(
             ),
             "CTC: Graves et al. 2006; DLinear: Zeng et al. 2022, arXiv:2205.13504",
             without="PyTorch has `nn.CTCLoss` only; the golden files compare with it.",
-            experiments=("sunspots_lstm", "etth1_forecast", "spoken_digits", "speech_commands", "librispeech_conformer"),
+            experiments=(
+                "sunspots_lstm",
+                "etth1_forecast",
+                "spoken_digits",
+                "speech_commands",
+                "librispeech_conformer",
+            ),
             claims=(3,),
             related=("lstm", "gru", "time-series-augmentation"),
             aliases=("CTC", "time series", "ASR", "Conformer", "PatchTST"),
@@ -65,7 +71,13 @@ GROUP = SheetGroup(
             ),
             "Krizhevsky et al. 2012; U-Net: Ronneberger et al. 2015, arXiv:1505.04597",
             without="PyTorch has no task for it; torchvision's weights can be imported.",
-            experiments=("digits_cnn", "fashion_mnist_cnn", "digits_multilabel", "digits_segmentation", "finetune_digits"),
+            experiments=(
+                "digits_cnn",
+                "fashion_mnist_cnn",
+                "digits_multilabel",
+                "digits_segmentation",
+                "finetune_digits",
+            ),
             claims=(2, 10),
             related=("cnn", "resnet", "vit", "image-augmentation"),
             aliases=("image classification", "segmentation", "U-Net", "fine-tuning", "transfer learning"),
@@ -94,10 +106,10 @@ GROUP = SheetGroup(
             "image-generation",
             "Image generation",
             "noise in, images out",
-            "A GAN or a variational autoencoder draws new images. The Fréchet distance compares the features of generated and of real "
-            "images.",
-            "A VAE trains steadily and blurs; a GAN is sharp and can lose modes. Look at the samples, and measure with features that "
-            "fit your images.",
+            "A GAN or a variational autoencoder draws new images. The Fréchet distance compares the features of generated and "
+            "of real images.",
+            "A VAE trains steadily and blurs; a GAN is sharp and can lose modes. Look at the samples, and measure with "
+            "features that fit your images.",
             r"\mathrm{FID} = \|\mu_r - \mu_g\|^2 + \mathrm{tr}\!\left( \Sigma_r + \Sigma_g - 2 (\Sigma_r \Sigma_g)^{1/2} \right)",
             ("tasks.adversarial:Adversarial", "tasks.autoencoding:VariationalAutoencoding"),
             (
@@ -117,11 +129,11 @@ GROUP = SheetGroup(
             "face-recognition",
             "Face recognition",
             "is this the same person?",
-            "A network maps a face to a vector of length 1. Two faces are the same person if their cosine is large. It is trained on "
-            "other people than it is used for.",
-            "Train with a margin loss on many people. Verify with pairs of people never seen. No faces are bundled here: characters "
-            "of an alphabet never seen stand for them.",
-            r"\mathrm{same}(a, b) \iff \cos(f(a), f(b)) > \tau",
+            "A network maps a face to a vector of length 1. Two faces are the same person if their cosine is large. It is "
+            "trained on other people than it is used for.",
+            "Train with a margin loss on many people. Verify with pairs of people never seen. No faces are bundled here: "
+            "characters of an alphabet never seen stand for them.",
+            r"\mathrm{same}(a, b) \;\Leftrightarrow\; \cos(f(a), f(b)) > \tau",
             ("tasks.metric_learning:MetricLearning", "models.iresnet:iresnet"),
             (
                 "tests/losses/test_metric_learning.py::test_each_margin_is_a_corner_of_the_combined_one",
@@ -171,7 +183,6 @@ GROUP = SheetGroup(
             "F.relu(a @ b.T)",
             "relu(a @ b.T)",
             experiments=("digits_mlp",),
-            claims=(26,),
             related=("mlp", "cnn", "relu"),
             aliases=("feed-forward", "inference", "nn.Module.forward"),
             notebook="01_quickstart",
