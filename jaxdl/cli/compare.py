@@ -18,7 +18,7 @@ from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
 from jaxdl.record.log import read_thinned
 from jaxdl.record.page import write_html
-from jaxdl.record.run import RunFolder, age, find_runs, open_run, readable
+from jaxdl.record.run import RunFolder, age, find_runs, newest, open_run, readable
 from jaxdl.record.series import series_over_seeds
 
 FINISHED = ("finished", "stopped early")
@@ -104,7 +104,7 @@ def run(args: Sequence[str]) -> int:
 def all_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """The runs given, or inside the folders given, each once, oldest first."""
     found: list[RunFolder] = []
-    for path in paths:
+    for path in map(newest, paths):
         if (path / "config.json").is_file() or not path.is_dir():
             found.append(open_run(path))
         else:

@@ -39,7 +39,7 @@ def run(args: Sequence[str]) -> int:
 
     data = trained.experiment.data
     member = "" if options.member is None else f", member {options.member}"
-    print(f"{options.run.name}{member}: {options.split} split of {data.name}, {options.checkpoint} weights")
+    print(f"{trained.folder.name}{member}: {options.split} split of {data.name}, {options.checkpoint} weights")
     table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")

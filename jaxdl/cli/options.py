@@ -18,12 +18,12 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from jaxdl import runtime
 from jaxdl.engine.loop import Limits
 from jaxdl.experiment import ExperimentError, load_config, override_types
+from jaxdl.record.run import LATEST, newest
 from jaxdl.runs.members import load
 from jaxdl.runs.run import Run
 from jaxdl.setup import Config, Setup, as_typed, knob_types, refuse_reserved
 from jaxdl.shipped import commands_here
 
-LATEST = "latest"
 FLAT = tyro.conf.OmitArgPrefixes
 """Groups of flags are titles in the help, not prefixes of the flags."""
 
@@ -165,7 +165,8 @@ def read_flags(options: Callable[..., Any], args: Sequence[str], *, prog: str, t
     if text and {"-h", "--help"} & set(args):
         print(f"{text.rstrip()}\n")
     with registry:
-        return tyro.cli(options, args=args, prog=prog, description="", config=(FLAT,))
+        found = tyro.cli(options, args=args, prog=prog, description="", config=(FLAT,))
+    return replace(found, run=newest(found.run)) if isinstance(getattr(found, "run", None), Path) else found
 
 
 def in_width(text: str) -> str:

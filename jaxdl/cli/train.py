@@ -8,10 +8,10 @@ from typing import Any
 
 from jaxdl import runtime
 from jaxdl.cli.errors import guarded
-from jaxdl.cli.options import LATEST, RunOptions, parse, positive, with_value
+from jaxdl.cli.options import RunOptions, parse, positive, with_value
 from jaxdl.engine import distributed
 from jaxdl.experiment import ExperimentError, load_config, refuse_while_reading
-from jaxdl.record.run import RunFolder, find_runs, open_run
+from jaxdl.record.run import LATEST, RUNS, RunFolder, find_runs, open_run
 from jaxdl.runs import train as runs
 from jaxdl.runs.open import config_of
 from jaxdl.setup import Config
@@ -28,7 +28,10 @@ def run(args: Sequence[str]) -> int:
         return train(load_config(file), flags, prog=f"python -m jaxdl train {file}")
     args = with_value(list(args))
     resumed = value_of(args, "--resume")
-    if resumed is None or resumed == LATEST:
+    if resumed == LATEST:
+        resumed = str(open_run(Path(value_of(args, "--run") or RUNS) / LATEST).folder)
+        args = [resumed if arg == LATEST else arg for arg in args]
+    if resumed is None:
         print(
             "usage: python -m jaxdl train NAME|FILE.py [flags]\n       python -m jaxdl train --resume RUN [flags]\n\n"
             "`python -m jaxdl train NAME --help` shows the knobs of an experiment and the\noptions of a run. --resume executes "

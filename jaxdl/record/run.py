@@ -32,6 +32,9 @@ from jaxdl.record.manifest import write_synced
 from jaxdl.record.processes import is_first_process
 from jaxdl.types import UserError
 
+LATEST = "latest"
+"""The name that means the newest run, wherever a run folder is asked for."""
+RUNS = Path("runs")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -145,9 +148,20 @@ def create_run(
     return RunFolder(folder, entry)
 
 
+def newest(path: str | os.PathLike) -> Path:
+    """The path, or the run that it means: `latest` is the newest under ./runs, `runs/digits_cnn/latest` that of an experiment."""
+    path = Path(path)
+    if path.name != LATEST or path.exists():
+        return path
+    base = RUNS if path == Path(LATEST) else path.parent
+    if not (found := find_runs(base) or find_runs(base.parent, base.name)):
+        raise UserError(f"{path}: there is no run in {base}")
+    return found[-1].folder
+
+
 def open_run(path: str | os.PathLike) -> RunFolder:
-    """Open a run folder; UserError that says what is missing if it is not one."""
-    folder = Path(path).absolute()
+    """Open a run folder, or the `newest`; UserError that says what is missing if it is not one."""
+    folder = newest(path).absolute()
     if not folder.is_dir():
         raise UserError(
             f"{path} is not a run folder: {'it is a file' if folder.exists() else 'there is no such folder'}"
