@@ -212,6 +212,8 @@ def parse(
         run: Annotated[Any, tyro.conf.arg(constructor=options)],
     ) -> tuple[dict[str, Any], Any]:
         given = {name: value for name, value in vars(recorded).items() if value is not None}
+        if "init_from" in given:
+            given["init_from"] = str(newest(given["init_from"]))  # now: the run to come will be the newest
         return {**given, **knobs}, run
 
     module = sys.modules.get(config.__module__)

@@ -76,6 +76,8 @@ def run(args: Sequence[str]) -> int:
         )
     else:
         config = load_config(args[0])
+        if {"-h", "--help"} & set(args):
+            print(__doc__)  # how the values of a knob are written; the knobs follow
         swept, rest = split(config, args[1:])
         values, options = parse(config, rest, prog=f"python -m jaxdl sweep {args[0]}", options=SweepOptions)
         if not swept:

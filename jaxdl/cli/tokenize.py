@@ -11,6 +11,7 @@ import tyro
 
 from jaxdl.cli.options import read_flags
 from jaxdl.data.text.tokenizing import tokenize
+from jaxdl.data.walker import Note
 from jaxdl.types import UserError
 
 
@@ -55,7 +56,9 @@ def run(args: Sequence[str]) -> int:
         )
     splits, bits = manifest["splits"], 8 * (2 if manifest["dtype"] == "uint16" else 4)
     if not splits["validation"]["tokens"]:
-        warnings.warn(f"no document of {splits['train']['documents']:,} is for validation (--validation)", stacklevel=1)
+        warnings.warn(
+            f"no document of {splits['train']['documents']:,} is for validation (--validation)", Note, stacklevel=1
+        )
     for note in notes:
         print(f"note: {note.message}", file=sys.stderr)
     sizes = " and ".join(f"{splits[split]['tokens']:,} {split}" for split in splits)

@@ -28,6 +28,19 @@ from jaxdl.types import UserError
 MARK = ".jaxdl-site"
 """A file in every site, by which `write_site` knows a folder that it may replace."""
 
+GUIDES = (
+    "first-run",
+    "your-data",
+    "your-parts",
+    "sweeps",
+    "reading-a-run",
+    "resume",
+    "weights",
+    "from-pytorch",
+    "from-keras",
+)
+"""The guides of docs/guides in the order in which a newcomer reads them."""
+
 SETTINGS: Mapping[str, Any] = {
     "project": "jaxdl",
     "html_title": "jaxdl",
@@ -95,7 +108,7 @@ def write_sources(source: Path, root: Path, cache: Path | None) -> None:
     pages |= {f"experiments/{name}": experiment_page(path, site.results) for name, path in experiments.items()}
     pages |= {f"studies/{name}": study_page(path, site.trials) for name, path in studies.items()}
     pages |= {f"api/{part}": reference_page(part) for part in PARTS}
-    guides = sorted((root / "docs" / "guides").glob("*.md"))
+    guides = [root / "docs" / "guides" / f"{name}.md" for name in GUIDES]
     pages |= {f"guides/{path.stem}": relinked(path.read_text(encoding="utf-8")) for path in guides}
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     lists = {

@@ -24,7 +24,8 @@ def home_page(site: Site, *, network: str | None, tiles: Callable[[str], str | N
     lines = ["# jaxdl: the deep-learning cheat sheet, executable", ""]
     lines += [
         "Every entry of the sheet as short JAX code, tested against facts from outside, and trained on real data. The "
-        "verdicts on the sheet's claims were measured: [the sheet on trial](claims.md).",
+        "verdicts on the sheet's claims were measured: [the sheet on trial](claims.md). "
+        "To begin: [the first run](guides/first-run.md).",
         "",
     ]
     lines += raw(f'<figure class="picture wide">{network}</figure>') if network else []

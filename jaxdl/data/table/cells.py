@@ -21,6 +21,7 @@ from jaxdl.data.table.named import has_names, table_cells
 from jaxdl.data.table.notation import parsed_number
 from jaxdl.data.table.stamps import Place, as_days, at_row
 from jaxdl.data.text.tokenizers import home
+from jaxdl.data.walker import Note
 from jaxdl.types import UserError
 
 
@@ -56,7 +57,7 @@ class Table(InMemory):
         cells = read_csv(path, names=names, columns=self.wanted, **self.format)
         if empty := empty_lines(path, self.format.get("delimiter")):
             where = f"line {empty[0]}" + (f" and {len(empty) - 1} more" if len(empty) > 1 else "")
-            warnings.warn(f"{path}: {where}: empty, and left out: predictions are numbered without", stacklevel=2)
+            warnings.warn(f"{path}: {where}: empty, and left out: predictions are numbered without", Note, stacklevel=2)
         return self._encoded(cells, str(path))
 
     def as_inputs(self, x: Any) -> np.ndarray:
@@ -90,7 +91,7 @@ class Table(InMemory):
         inputs = self.encoder(cells, source=source)
         prepare.check_inputs(inputs["x"], source=source, columns=self.encoder.names)
         if unseen := self.encoder.unseen(cells):
-            warnings.warn(f"{source}: {unseen}: for the model they are of no category", stacklevel=4)
+            warnings.warn(f"{source}: {unseen}: for the model they are of no category", Note, stacklevel=4)
         return inputs
 
     def notes_on(self, split: str) -> tuple[str, ...]:

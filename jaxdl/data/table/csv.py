@@ -12,6 +12,7 @@ import numpy as np
 from jaxdl.data.files import existing
 from jaxdl.data.table.delimited import count_of, csv_rows, found_delimiter, header_of, line_of
 from jaxdl.data.table.notation import notation_of, number_pattern
+from jaxdl.data.walker import Note
 from jaxdl.types import UserError
 
 MISSING = frozenset({"", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "?"})
@@ -72,7 +73,9 @@ def read_csv(
         for name, column in found.items():
             if column.grouped:
                 text = f"{column.grouped!r} in column {name!r} is read as {float(column.grouped):g}"
-                warnings.warn(f"{path}: {text}; thousands = '.' reads {column.grouped.replace('.', '')}", stacklevel=2)
+                warnings.warn(
+                    f"{path}: {text}; thousands = '.' reads {column.grouped.replace('.', '')}", Note, stacklevel=2
+                )
     if not start:
         raise UserError(f"{path}: holds no rows")
     if count_of(path, b'"') % 2:  # perhaps one is never closed, which Arrow does not mind

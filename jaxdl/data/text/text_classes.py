@@ -24,7 +24,7 @@ from jaxdl.data.splits import split
 from jaxdl.data.table.csv import read_csv
 from jaxdl.data.table.delimited import line_of
 from jaxdl.data.text.tokenizers import PAD, UNKNOWN, Bytes, Characters, Tokenizer, Tokens, Words, kept, named, summary
-from jaxdl.data.walker import list_files, one_folder_a_class, tell
+from jaxdl.data.walker import Note, list_files, one_folder_a_class, tell
 from jaxdl.types import UserError
 
 SPECIALS = (PAD, UNKNOWN)
@@ -75,11 +75,15 @@ class Texts(InMemory):
                     f"{path}:{tabs}: holds a tab: write one text a line, or `label <tab> text` in every line "
                     f"(labels: {named(self.classes)})"
                 )
-            warnings.warn(f"{path}: its lines are labelled; their texts are read, their labels are not", stacklevel=2)
+            warnings.warn(
+                f"{path}: its lines are labelled; their texts are read, their labels are not", Note, stacklevel=2
+            )
             lines = [cells[1:2] for cells in lines]
         if empty:
             more = f" and {len(empty) - 1} more lines are" if len(empty) > 1 else " is"
-            warnings.warn(f"{path}: line {empty[0]}{more} empty, with predictions that mean nothing", stacklevel=2)
+            warnings.warn(
+                f"{path}: line {empty[0]}{more} empty, with predictions that mean nothing", Note, stacklevel=2
+            )
         return {"x": self.encode(["".join(cells).strip() for cells in lines])}
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n time"]:
