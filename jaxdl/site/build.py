@@ -17,9 +17,10 @@ from typing import Any
 
 from jaxdl import extras, shipped
 from jaxdl.site.home import home_page
-from jaxdl.site.pages import Site, entry_page, experiment_page, study_page
+from jaxdl.site.pages import Site, entry_page, experiment_page, raw, study_page
 from jaxdl.site.pictures import PICTURES, TILES
 from jaxdl.site.pictures.svg import stylesheet
+from jaxdl.site.play import PLAY, Widget
 from jaxdl.site.reference import PARTS, modules_of, reference_page
 from jaxdl.site.sheet import ENTRIES, GROUPS
 from jaxdl.site.verdicts import claim_page, trials
@@ -41,6 +42,16 @@ GUIDES = (
 )
 """The guides of docs/guides in the order in which a newcomer reads them."""
 
+MENDED = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside aria-label="all pages" class="sidebar-drawer">',
+    '<aside class="toc-drawer': '<aside aria-label="on this page" class="toc-drawer',
+    "<pre>": '<pre tabindex="0">',
+    '<th class="head"><p></p></th>': "<td></td>",
+    '<div id="search-results">': '<h1>Search</h1><div id="search-results">',
+}
+"""What furo and Sphinx write -> what is read aloud, and reached by the keyboard, as it is meant."""
+
 SETTINGS: Mapping[str, Any] = {
     "project": "jaxdl",
     "html_title": "jaxdl",
@@ -48,7 +59,9 @@ SETTINGS: Mapping[str, Any] = {
     "html_static_path": ["_static"],
     "html_css_files": ["site.css"],
     "html_copy_source": False,
+    "html_search_scorer": str(Path(__file__).with_name("search.js")),
     "html_show_sphinx": False,
+    "html_show_copyright": False,
     "html_math_renderer": "mathml",
     "extensions": ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "jaxdl.site.sphinx_extension"],
     "myst_enable_extensions": ["dollarmath"],
@@ -56,7 +69,6 @@ SETTINGS: Mapping[str, Any] = {
     "nb_execution_mode": "off",
     "default_role": "code",
     "autodoc_typehints_format": "short",
-    "maximum_signature_line_length": 80,
     "napoleon_numpy_docstring": False,
     "smartquotes": False,
     "language": "en",
@@ -88,11 +100,24 @@ def write_site(target: Path, *, root: Path = extras.CHECKOUT, cache: Path | None
         Sphinx(source, None, out, Path(work, "doctrees"), "html", dict(SETTINGS), status=None, warning=said).build()
         if said.getvalue():
             raise RuntimeError(f"Sphinx warns:\n{said.getvalue()}")
+        for path in out.rglob("*.html"):
+            path.write_text(accessible(path.read_text(encoding="utf-8")), encoding="utf-8")
         (out / MARK).touch()
         if target.is_dir():
             shutil.rmtree(target)
         os.rename(out, target)
     return target / "index.html"
+
+
+def accessible(html: str) -> str:
+    """A page of furo with what screen readers and keyboards miss in it: levels of headings, names of regions, blocks to scroll.
+
+    >>> accessible('<aside class="toc-drawer"><pre>x</pre></aside>')
+    '<aside aria-label="on this page" class="toc-drawer"><pre tabindex="0">x</pre></aside>'
+    """
+    for old, new in MENDED.items():
+        html = html.replace(old, new)
+    return html
 
 
 def write_sources(source: Path, root: Path, cache: Path | None) -> None:
@@ -109,10 +134,12 @@ def write_sources(source: Path, root: Path, cache: Path | None) -> None:
     pages |= {f"studies/{name}": study_page(path, site.trials) for name, path in studies.items()}
     pages |= {f"api/{part}": reference_page(part) for part in PARTS}
     guides = [root / "docs" / "guides" / f"{name}.md" for name in GUIDES]
+    pages |= {f"play/{name}": play_page(widget, kept(f"{name}-play", widget.body)) for name, widget in PLAY.items()}
     pages |= {f"guides/{path.stem}": relinked(path.read_text(encoding="utf-8")) for path in guides}
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     lists = {
         "guides": ("Guides", [path.stem for path in guides]),
+        "play": ("Play", [*PLAY]),
         "notebooks": ("Notebooks", [path.stem for path in notebooks]),
         "api": ("Reference", [*PARTS]),
     }
@@ -130,13 +157,19 @@ def write_sources(source: Path, root: Path, cache: Path | None) -> None:
         (source / "notebooks" / path.name).write_text(notebook(path), encoding="utf-8")
     styles = source / "_static" / "site.css"
     styles.parent.mkdir()
-    styles.write_text(stylesheet() + Path(__file__).with_name("site.css").read_text(encoding="utf-8"), encoding="utf-8")
+    parts = [(Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("site.css", "play/play.css")]
+    styles.write_text("".join([stylesheet(), *parts]), encoding="utf-8")
 
 
 def toctree(pages: Sequence[str], caption: str | None = None) -> str:
     """A table of contents; with a caption it is out of sight, for the side bar."""
     options = [":hidden:", f":caption: {caption}"] if caption else [":maxdepth: 1"]
     return "\n".join(["```{toctree}", *options, "", *pages, "```", ""])
+
+
+def play_page(widget: Widget, body: str) -> str:
+    """The page of a widget."""
+    return "\n".join([f"# {widget.title}", "", *raw(f'<p class="lead">{widget.line}</p>'), *raw(body)])
 
 
 def linked(title: str, files: Mapping[str, Path]) -> str:

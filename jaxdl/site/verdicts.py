@@ -156,7 +156,7 @@ def claim_page(found: Mapping[int, Sequence[Trial]]) -> str:
         "",
         f"{len(verdicts)} verdicts: {counted}. {open_} claims are not measured yet.",
         "",
-        "| | claim | verdict | entry |",
+        "| number | claim | verdict | entry |",
         "|---|---|---|---|",
     ]
     for number, group in found.items():

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +13,6 @@ from jaxdl.__main__ import main
 from jaxdl.site import reference
 from jaxdl.site.sheet import ENTRIES
 
-ROOT = Path(__file__).parents[2]
 HOME, PAGE = 400_000, 350_000
 """Bytes that Home and an entry may load, uncompressed and with all styles and scripts."""
 
@@ -44,17 +41,6 @@ class Page(HTMLParser):
 @cache
 def page(path: Path) -> Page:
     return Page(path)
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("sphinx", reason="the extra docs is not installed")
-    folder = tmp_path_factory.mktemp("site") / "html"
-    command = [sys.executable, "-m", "jaxdl", "site", "-o", str(folder)]  # Sphinx's own warnings are not ours to raise
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(folder / "index.html")
-    return folder
 
 
 def loaded(path: Path) -> int:
