@@ -1,7 +1,7 @@
-"""Every benchmark in one go, into results/benchmarks/<processor>.json, and README's table of them.
+"""Every benchmark in one go, into results/benchmarks/<processor>.json, and the table of docs/speed.md.
 
 Run: python benchmarks/all.py [--quick] [--only vision gan] [--output FOLDER] [--replace]
-     python benchmarks/all.py --readme          writes README's table from the files
+     python benchmarks/all.py --table           writes the table of docs/speed.md from the files
 
 Each number is the median (quartiles) of the ratio of jaxdl's time to PyTorch's within an interleaved round, on a machine that
 does nothing else. `--quick` measures fewer cases in three short rounds, in about seven minutes on two cores. A failing one is
@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from jaxdl.runs.ledger import processor
 
 FOLDER = ROOT / "results" / "benchmarks"
-MARKS = "<!-- from results/benchmarks: python benchmarks/all.py --readme -->", "<!-- end -->"
+MARKS = "<!-- from results/benchmarks: python benchmarks/all.py --table -->", "<!-- end -->"
 SUITES = {
     "products": ("square", "mlp", "lm mlp", "lm scores", "lstm step"),
     "train_step": ("mlp", "cnn"),
@@ -136,7 +136,7 @@ def stored(folder: Path = FOLDER) -> list[dict[str, Any]]:
 
 
 def with_table(text: str, made: str) -> str:
-    """README with this table between its marks."""
+    """A page with this table between its marks."""
     first, last = MARKS
     head, _, rest = text.partition(first)
     return f"{head}{first}\n\n{made}\n\n{last}{rest.partition(last)[2]}"
@@ -148,12 +148,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(SUITES), help="some of the benchmarks")
     parser.add_argument("--output", type=Path, default=FOLDER, metavar="FOLDER", help="where the file goes")
     parser.add_argument("--replace", action="store_true", help="replace the file of this processor")
-    parser.add_argument("--readme", action="store_true", help="write README's table from the files, without measuring")
+    parser.add_argument(
+        "--table", action="store_true", help="write the table of docs/speed.md from the files, without measuring"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the commands only")
     args = parser.parse_args()
-    readme = ROOT / "README.md"
-    if args.readme:
-        readme.write_text(with_table(readme.read_text(encoding="utf-8"), table(stored(args.output))), encoding="utf-8")
+    speed = ROOT / "docs" / "speed.md"
+    if args.table:
+        speed.write_text(with_table(speed.read_text(encoding="utf-8"), table(stored(args.output))), encoding="utf-8")
         return
     suites = args.only or [suite for suite in SUITES if not (args.quick and suite in SLOW)]
     file = args.output / file_name(processor(), os.cpu_count() or 1)

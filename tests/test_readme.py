@@ -1,4 +1,4 @@
-"""README's claims that can be run: every row of the table from PyTorch to jaxdl gives the same numbers."""
+"""What README and the pages beside it claim and can be run: every row from PyTorch to jaxdl gives the same numbers."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 
 from jaxdl import shipped
+from jaxdl.runs.claim_page import tally
+from jaxdl.runs.claim_pictures import judged
+from jaxdl.site.sheet.statements import STATEMENTS
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MEASURED, SPEED, PYTORCH = (
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("measured.md", "speed.md", "guides/from-pytorch.md")
+)
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table under a heading of the README."""
-    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    """The cells of the table under a heading of the guide for people who come from PyTorch."""
+    section = PYTORCH.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -24,11 +30,11 @@ def code(cell: str) -> str:
     return re.match(r"`([^`]+)`", cell)[1]
 
 
-LINES = rows("From PyTorch")
+LINES = rows("Lines side by side")
 
 
 @pytest.mark.parity
-@pytest.mark.programs(60, "lines of README as a reader types them: eagerly")
+@pytest.mark.programs(60, "lines as a reader types them: eagerly")
 @pytest.mark.parametrize("row", LINES, ids=[code(row[0])[:40] for row in LINES])
 def test_a_pytorch_line_and_its_jaxdl_line_give_the_same_numbers(row: list[str]) -> None:
     import torch
@@ -93,16 +99,30 @@ def compare_optimizers(torch, theirs, ours) -> None:
     np.testing.assert_allclose(params["kernel"], parameter.detach().numpy(), rtol=2e-6, atol=1e-6)
 
 
-def test_every_entry_of_the_cheat_sheet_names_files_that_exist() -> None:
-    linked = re.findall(r"\]\(([^)#:]+)\)", README)
-    missing = [path for path in linked if not (ROOT / path).exists()]
-    assert len(linked) > 50
-    assert not missing
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/measured.md", "docs/speed.md", "notebooks/README.md", "CONTRIBUTING.md"]
+)
+def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert linked
+    assert [path for path in linked if not (ROOT / page).parent.joinpath(path).exists()] == []
+
+
+def test_the_readme_is_one_screen_of_pictures_and_links() -> None:
+    assert len(README.splitlines()) <= 150
+    for name in re.findall(r'(?:src|srcset)="([^"]+)"', README):
+        assert (ROOT / name).stat().st_size < 300_000
+
+
+def test_the_readme_counts_the_verdicts() -> None:
+    found = judged(ROOT / "results" / "claims")
+    left = len(STATEMENTS) - len({one.decision.number for one in found})
+    assert f"{tally([one.decision for one in found])}; {left} are not measured yet" in README
 
 
 def test_the_table_of_experiments_is_complete() -> None:
     files = {str(path.relative_to(ROOT)) for path in shipped.files(ROOT / "experiments")}
-    assert files == {name for name in files if f"]({name})" in README}
+    assert files == {name for name in files if f"](../{name})" in MEASURED}
 
 
 def test_the_lines_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,11 +154,11 @@ def test_the_lines_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_table_of_speed_is_that_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """README's lines between the marks are made from results/benchmarks; a file's ratios are its own seconds' quotients."""
+    """The lines between the marks are made from results/benchmarks; a file's ratios are its own seconds' quotients."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     benchmarks = __import__("all")
     files = benchmarks.stored()
-    assert benchmarks.with_table(README, benchmarks.table(files)) == README
+    assert benchmarks.with_table(SPEED, benchmarks.table(files)) == SPEED
     for one in files:
         for row in one["cases"].values():
             assert row["lower"] <= row["ratio"] <= row["upper"]

@@ -1,4 +1,4 @@
-"""No measured number is typed by hand: what README's tables and the docstrings of experiments say stands in the ledger.
+"""No measured number is typed by hand: what README, docs/measured.md and the docstrings of experiments say is in the ledger.
 
 `unbacked.json` lists the numbers that are not there yet, by file; it may only shrink.
 """
@@ -23,7 +23,7 @@ MEASURED = re.compile(r"(-?\d+(?:\.(\d+))?) ± (\d+(?:\.(\d+))?)")
 COMPARED = re.compile(r"`([^`]*)` against `([^`]*)`, (\w+): (\S+ \[[^]]*\], p = \S+, n = \d+)")
 UNBACKED = json.loads((ROOT / "tests" / "runs" / "unbacked.json").read_text(encoding="utf-8"))
 FILES = {path.stem: path for path in shipped.files(ROOT / "experiments") if path.parent.name != shipped.RECIPES}
-README = (ROOT / "README.md").read_text(encoding="utf-8").split("## The cheat sheet\n")[1].split("\n## ")[0]
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measured.md")}
 
 
 def entries_of(names):
@@ -59,11 +59,12 @@ def check(source, missing):
     assert not gone, f"{source}: {gone} need not be listed in unbacked.json any more"
 
 
-def test_the_readme_says_what_the_ledger_holds():
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_what_the_ledger_holds(page):
     missing = []
-    for line in README.splitlines():
-        missing += unbacked(line, entries_of(re.findall(r"\]\(experiments/(\w+)\.py\)", line)))
-    check("README.md", missing)
+    for line in PAGES[page].splitlines():
+        missing += unbacked(line, entries_of(re.findall(r"\]\((?:\.\./)?experiments/(\w+)\.py\)", line)))
+    check(page, missing)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -72,7 +73,7 @@ def test_an_experiment_expects_what_the_ledger_holds(name):
 
 
 def test_only_files_that_are_there_are_listed():
-    assert set(UNBACKED) <= {"README.md", *FILES}
+    assert set(UNBACKED) <= {*PAGES, *FILES}
     assert all(UNBACKED.values()), "leave out what has nothing missing"
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from jaxdl.__main__ import COMMANDS, main
-from jaxdl.site import build
+from jaxdl.site import sources
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
@@ -91,7 +91,7 @@ def test_a_guide_does_what_it_says(guide, tmp_path, monkeypatch, capfd):
 
 
 def test_there_is_a_guide_for_every_task_of_a_newcomer():
-    assert [guide.stem for guide in GUIDES] == sorted(build.GUIDES)
+    assert [guide.stem for guide in GUIDES] == sorted(sources.GUIDES)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=[path.stem for path in GUIDES])
