@@ -8,9 +8,9 @@ Colours are the CSS variables of `svg.stylesheet()`, which the page defines once
 
 from collections.abc import Callable
 
-from jaxdl.site.pictures import activations, losses, optimizers
+from jaxdl.site.pictures import activations, families, losses, optimizers
 from jaxdl.site.pictures.entries import Drawn
 
-DRAWN: dict[str, Drawn] = {**activations.ENTRIES, **losses.ENTRIES, **optimizers.ENTRIES}
+DRAWN: dict[str, Drawn] = {**activations.ENTRIES, **losses.ENTRIES, **optimizers.ENTRIES, **families.ENTRIES}
 PICTURES: dict[str, Callable[[], str]] = {slug: drawn.picture for slug, drawn in DRAWN.items()}
 TILES: dict[str, Callable[[], str]] = {slug: drawn.tile for slug, drawn in DRAWN.items()}
