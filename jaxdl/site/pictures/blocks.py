@@ -9,6 +9,7 @@ A colour says what a layer does, in every diagram:
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -146,7 +147,7 @@ def chain(d: Drawing, stages: Sequence[Stage], box: tuple[float, float, float, f
     left, top, width, height = box
     each = width / len(stages)
     base = top + height - (62 if text else 3)
-    unit = min((base - top) / 86, each / (54 if text else 24))
+    unit = min((base - top) / 86, each / (54 if text else 28))
     ends: list[tuple[float, float]] = []
     for i, stage in enumerate(stages):
         middle = left + (i + 0.5) * each
@@ -164,5 +165,5 @@ def chain(d: Drawing, stages: Sequence[Stage], box: tuple[float, float, float, f
                        data_shape=None if j else shape_text(stage.shape))  # fmt: skip
     if text:
         y = base - 8
-        arrows = [(a[1] + 2, y, b[0] - 3, y) for a, b in zip(ends, ends[1:], strict=False) if b[0] - a[1] > 14]
+        arrows = [(a[1] + 2, y, b[0] - 3, y) for a, b in pairwise(ends) if b[0] - a[1] > 14]
         d.arrows(arrows, width=1.2, head=5, opacity=0.7)
