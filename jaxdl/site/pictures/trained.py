@@ -1,26 +1,67 @@
-"""Small models that some pictures show at work: each is trained in a second or two, once per process, on bundled data.
+"""Small models of images and tables that some pictures show at work, each trained in a second or two on bundled data.
 
-Each function is one compiled program that initialises, trains and applies a model of `jaxdl.models`; it returns NumPy arrays.
+A function trains once per process, in one compiled program, and returns NumPy arrays. Sequences are in `trained_sequences`.
 """
 
+from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array, Float
 
 from jaxdl import losses
 from jaxdl.data.image import vision
+from jaxdl.data.table import tabular
+from jaxdl.losses.adversarial import nonsaturating
+from jaxdl.losses.margin import arcface
+from jaxdl.losses.metric_learning import normalize
+from jaxdl.models.autoencoder import Autoencoder, Normal
 from jaxdl.models.cnn import CNN
-from jaxdl.optim import adamw, schedules
+from jaxdl.models.gan import MLPCritic, MLPGenerator
+from jaxdl.models.mlp import MLP
+from jaxdl.optim import adam, adamw, schedules
 from jaxdl.runs.claim_training import minimise
+
+QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_parallel_codegen_split_count": 1}
+if version("jaxlib").startswith("0.10."):  # the older emitters of small kernels; later versions have no others
+    QUICK["xla_cpu_use_fusion_emitters"] = False
+
+
+def quick_jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.jit` with few of LLVM's passes: these programs run once, and compiling them is most of what they cost."""
+    return jax.jit(function, compiler_options=QUICK)
+
+
+def brief_training(
+    loss: Callable[[Any, Any], Array], params: Any, batches: Any, *, peak: float, decay: Any = 0.0
+) -> Any:
+    """Parameters after one step of AdamW for each batch, the rate warmed up to `peak` and falling to 0 along a cosine."""
+    steps = len(jax.tree.leaves(batches)[0])
+    return minimise(loss, params, adamw(schedules.warmup_cosine(peak=peak, steps=steps), decay=decay), batches)
+
+
+def drawn_rows(key: Array, steps: int, batch: int, size: int) -> Array:
+    """Row numbers `(steps, batch)` of the examples of each step."""
+    return jax.random.randint(key, (steps, batch), 0, size)
 
 
 @cache
-def digits_arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images `(n, 8, 8, 1)` in [0, 1], and their labels."""
+def digit_images(split: str) -> tuple[Float[np.ndarray, "n 8 8 1"], np.ndarray]:
+    """Digits in [0, 1], and their labels."""
     part = vision.digits().splits[split]
     return (part["x"] / 16.0).astype(np.float32), np.asarray(part["y"])
+
+
+@cache
+def clothing_images(split: str) -> tuple[Float[np.ndarray, "n 28 28 1"], np.ndarray]:
+    """Pieces of clothing in [0, 1], and their labels."""
+    part = vision.clothing().splits[split]
+    return (part["x"] / 255.0).astype(np.float32), np.asarray(part["y"])
 
 
 class Trained(NamedTuple):
@@ -32,21 +73,219 @@ class Trained(NamedTuple):
 
 
 @cache
-def digits_cnn() -> Trained:
+def trained_cnn() -> Trained:
     """The sheet's network on 8x8 digits."""
-    model, steps, batch = CNN(classes=10), 200, 48
-    transform = adamw(schedules.warmup_cosine(peak=4e-3, steps=steps), decay=0.01)
+    model = CNN(classes=10)
 
-    def train(x: jax.Array, y: jax.Array, test: jax.Array, key: jax.Array) -> tuple[Any, jax.Array]:
-        start, order = jax.random.split(key)
-        rows = jax.random.randint(order, (steps, batch), 0, len(y))
-
-        def loss(params: Any, rows: jax.Array) -> jax.Array:
+    def train(x: Array, y: Array, test: Array) -> tuple[Any, Array]:
+        def loss(params: Any, rows: Array) -> Array:
             return losses.cross_entropy(model.apply(params, x[rows], train=True), y[rows]).mean()
 
-        params = minimise(loss, model.init(start, x[:1], train=False), transform, rows)
+        start = model.init(jax.random.key(0), x[:1], train=False)
+        params = brief_training(loss, start, drawn_rows(jax.random.key(1), 200, 48, len(y)), peak=4e-3, decay=0.01)
         return params, model.apply(params, test, train=False).argmax(-1)
 
-    test, truth = digits_arrays("test")
-    params, found = jax.device_get(jax.jit(train)(*digits_arrays("train"), test, jax.random.key(0)))
+    test, truth = digit_images("test")
+    params, found = jax.device_get(quick_jit(train)(*digit_images("train"), test))
     return Trained(model, params, float((found == truth).mean()))
+
+
+@cache
+def trained_autoencoders() -> dict[int, dict[str, np.ndarray]]:
+    """Width of the code -> `code` and `made`, the reconstruction, of the test digits, by a dense autoencoder."""
+
+    def train(x: Array, test: Array) -> dict[int, dict[str, Array]]:
+        found = {}
+        for width in (2, 8):
+            model = Autoencoder(MLP((64, 32), width), MLP((32, 64), 64))
+
+            def loss(params: Any, rows: Array, model: Any = model) -> Array:
+                return losses.squared_error(model.apply(params, x[rows], train=True), x[rows]).mean()
+
+            start = model.init(jax.random.key(0), x[:1], train=False)
+            params = brief_training(loss, start, drawn_rows(jax.random.key(1), 600, 64, len(x)), peak=6e-3)
+            code = model.apply(params, test, train=False, method="encode")[0]
+            found[width] = {"code": code, "made": model.apply(params, code, train=False, method="decode")}
+        return found
+
+    flat = [digit_images(split)[0].reshape(-1, 64) for split in ("train", "test")]
+    return jax.device_get(quick_jit(train)(*flat))
+
+
+@cache
+def trained_vae(rows: int = 6, columns: int = 16) -> Float[np.ndarray, "rows columns 28 28"]:
+    """Clothing decoded from a grid of codes over the plane, evenly over the normal distribution, by a VAE."""
+    model = Autoencoder(MLP((128,), 4), MLP((128,), 784), Normal())
+
+    def train(x: Array, codes: Array) -> Array:
+        def loss(params: Any, given: tuple[Array, Array]) -> Array:
+            rows, key = given
+            _, terms = model.apply(params, x[rows], train=True, method="encode")
+            noise = jax.random.normal(key, terms["mean"].shape)
+            z = terms["mean"] + jnp.exp(0.5 * terms["log_variance"]) * noise
+            logits = model.apply(params, z, train=True, method="decode")
+            made = losses.binary_cross_entropy(logits, x[rows]).sum(-1)
+            return (made + losses.kl_standard_normal(terms["mean"], terms["log_variance"])).mean()
+
+        start = model.init(jax.random.key(0), x[:1], train=False)
+        batches = drawn_rows(jax.random.key(1), 500, 48, len(x)), jax.random.split(jax.random.key(2), 500)
+        params = brief_training(loss, start, batches, peak=3e-3)
+        return jax.nn.sigmoid(model.apply(params, codes, train=False, method="decode"))
+
+    across, down = (jax.scipy.stats.norm.ppf(np.linspace(0.03, 0.97, n)) for n in (columns, rows))
+    codes = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2).astype(np.float32)
+    made = quick_jit(train)(clothing_images("train")[0].reshape(-1, 784), codes)
+    return np.asarray(made).reshape(rows, columns, 28, 28)
+
+
+@cache
+def trained_gan(shown: int = 12) -> tuple[np.ndarray, list[int]]:
+    """Digits that a dense generator makes of the same noise at four times of training `(times, shown, 8, 8)`; the steps."""
+    make, judge, steps, batch = MLPGenerator((64,), (96, 96)), MLPCritic((96, 96)), 1600, 48
+    times = [0, 100, 400, steps]
+
+    def train(x: Array, key: Array) -> list[Array]:
+        start, noise, order = jax.random.split(key, 3)
+        fixed = jax.random.normal(noise, (shown, 16))
+        params = {"make": make.init(start, fixed, train=False), "judge": judge.init(start, x[:1], train=False)}
+        tx = optax.chain(adam(1.2e-3, b1=0.5))
+
+        def losses_of(params: Any, real: Array, z: Array) -> Array:
+            still = jax.lax.stop_gradient
+            fake = make.apply(params["make"], z, train=True)
+            critic = nonsaturating.critic(
+                judge.apply(params["judge"], real, train=True), judge.apply(params["judge"], still(fake), train=True)
+            )
+            return (critic + nonsaturating.generator(judge.apply(still(params["judge"]), fake, train=True))).mean()
+
+        def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], None]:
+            params, state = carry
+            a, b, c = jax.random.split(key, 3)
+            rows = x[jax.random.randint(a, (batch,), 0, len(x))]
+            rows = rows + 0.1 * jax.random.normal(c, rows.shape)
+            updates, state = tx.update(
+                jax.grad(losses_of)(params, rows, jax.random.normal(b, (batch, 16))), state, params
+            )
+            return (optax.apply_updates(params, updates), state), None
+
+        keys = jax.random.split(order, steps)
+        found, carry, done = [], (params, tx.init(params)), 0
+        for until in times:
+            carry, _ = jax.lax.scan(step, carry, keys[done:until])
+            done = until
+            found.append(make.apply(carry[0]["make"], fixed, train=False))
+        return found
+
+    made = quick_jit(train)(2 * digit_images("train")[0].reshape(-1, 64) - 1, jax.random.key(3))
+    return np.clip((np.stack(made) + 1) / 2, 0, 1).reshape(len(times), shown, 8, 8), times
+
+
+SEEN = 7
+"""Classes of clothing that the embedding is trained on; the others stand for people that nobody has seen."""
+
+
+@cache
+def trained_embedding() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit embeddings, labels and images of test clothing of unseen classes, by a dense network trained with ArcFace."""
+    model, classes = MLP((128,), 32), SEEN
+
+    def train(x: Array, y: Array, test: Array) -> Array:
+        def loss(params: Any, rows: Array) -> Array:
+            z = normalize(model.apply(params["net"], x[rows], train=True))
+            centres = params["centres"] / jnp.linalg.norm(params["centres"], axis=0)
+            return arcface(z @ centres, y[rows], margin=0.3, scale=16.0).mean()
+
+        start = {
+            "net": model.init(jax.random.key(0), x[:1], train=False),
+            "centres": jax.random.normal(jax.random.key(1), (32, classes)),
+        }
+        params = brief_training(loss, start, drawn_rows(jax.random.key(2), 400, 64, len(y)), peak=2e-3)
+        return normalize(model.apply(params["net"], test, train=False))
+
+    (x, y), (test, truth) = clothing_images("train"), clothing_images("test")
+    mean = x.mean()
+    known, unseen = y < classes, truth >= classes
+    z = quick_jit(train)(x[known].reshape(-1, 784) - mean, y[known], test[unseen].reshape(-1, 784) - mean)
+    return np.asarray(z), truth[unseen], test[unseen][..., 0]
+
+
+@cache
+def trained_decays(decays: tuple[float, ...] = (0.0, 0.3, 3.0)) -> dict[str, np.ndarray]:
+    """An MLP on 120 digits with several weight decays, all in one program.
+
+    `train` and `validation` `(decays, evaluations)` are losses, `norm` the length of the weights, `weights` `(decays, n)` those
+    of the first layer at the end; `steps` counts.
+    """
+    model, every, count = MLP((64,), classes=10), 10, 60
+
+    def train(x: Array, y: Array, held: tuple[Array, Array], decay: Array) -> dict[str, Array]:
+        tx = adamw(3e-3, decay=decay)
+        start = model.init(jax.random.key(0), x[:1], train=False)
+
+        def loss(params: Any, x: Array, y: Array) -> Array:
+            return losses.cross_entropy(model.apply(params, x, train=False), y).mean()
+
+        def step(carry: tuple[Any, Any], rows: Array) -> tuple[tuple[Any, Any], None]:
+            params, state = carry
+            updates, state = tx.update(jax.grad(loss)(params, x[rows], y[rows]), state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        def chunk(carry: tuple[Any, Any], rows: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
+            params = carry[0]
+            norm = optax.global_norm(params)
+            seen = {"train": loss(params, x, y), "validation": loss(params, *held), "norm": norm}
+            return jax.lax.scan(step, carry, rows)[0], seen
+
+        rows = drawn_rows(jax.random.key(1), count * every, 32, len(y)).reshape(count, every, 32)
+        (params, _), seen = jax.lax.scan(chunk, (start, tx.init(start)), rows)
+        return seen | {"weights": params["params"]["Dense_0"]["kernel"].reshape(-1)}
+
+    (x, y), held = digit_images("train"), digit_images("validation")
+    rng = np.random.default_rng(0)
+    wrong = rng.random(120) < 0.15  # labels that can only be learned by heart
+    noisy = np.where(wrong, rng.integers(0, 10, 120), y[:120])
+    found = quick_jit(jax.vmap(train, (None, None, None, 0)))(x[:120], noisy, held, jnp.array(decays))
+    return {**{name: np.asarray(v) for name, v in found.items()}, "steps": every * np.arange(count)}
+
+
+@cache
+def trained_tables() -> dict[str, Any]:
+    """Two MLPs. `iris`: the parameters of 4-5-3 units. `wine`: class probabilities on a plane of two measures.
+
+    Inputs are standardised with the mean and deviation of the training rows: `iris_scale`, `wine_scale`.
+    """
+    flowers, wines = tabular.iris(), tabular.wine()
+    names = [wines.columns.index(name) for name in ("alcohol", "flavanoids")]
+    small, bent = MLP((5,), 3), MLP((16,), 3)
+
+    def standard(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        scale = x.mean(0), x.std(0)
+        return ((x - scale[0]) / scale[1]).astype(np.float32), scale
+
+    x1, iris_scale = standard(flowers.splits["train"]["x"])
+    x2, wine_scale = standard(wines.splits["train"]["x"][:, names])
+    side = np.linspace(-2.6, 2.6, 53, dtype=np.float32)
+    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+
+    def train(x1: Array, y1: Array, x2: Array, y2: Array, grid: Array) -> tuple[Any, Array]:
+        found = []
+        for model, x, y, decay in ((small, x1, y1, 0.01), (bent, x2, y2, 0.03)):
+
+            def loss(params: Any, rows: Array, model: Any = model, x: Array = x, y: Array = y) -> Array:
+                return losses.cross_entropy(model.apply(params, x[rows], train=True), y[rows]).mean()
+
+            start = model.init(jax.random.key(4), x[:1], train=False)
+            rows = drawn_rows(jax.random.key(1), 300, 32, len(y))
+            found.append(brief_training(loss, start, rows, peak=2e-2, decay=decay))
+        return found[0], jax.nn.softmax(bent.apply(found[1], grid, train=False))
+
+    y1, y2 = (np.asarray(data.splits["train"]["y"]) for data in (flowers, wines))
+    params, plane = jax.device_get(quick_jit(train)(x1, y1, x2, y2, grid))
+    return {
+        "iris": (small, params),
+        "iris_scale": iris_scale,
+        "wine": plane.reshape(len(side), len(side), 3),
+        "wine_side": side,
+        "wine_points": (x2, y2),
+        "wine_scale": wine_scale,
+    }
