@@ -8,9 +8,10 @@ Colours are the CSS variables of `svg.stylesheet()`, which the page defines once
 
 from collections.abc import Callable
 
-from jaxdl.site.pictures import activations, families, losses, optimizers
+from jaxdl.site.pictures import activations, architectures, families, losses, optimizers, recurrent, transformers
 from jaxdl.site.pictures.entries import Drawn
 
-DRAWN: dict[str, Drawn] = {**activations.ENTRIES, **losses.ENTRIES, **optimizers.ENTRIES, **families.ENTRIES}
+TOPICS = (architectures, recurrent, transformers, families, activations, losses, optimizers)
+DRAWN: dict[str, Drawn] = {slug: drawn for topic in TOPICS for slug, drawn in topic.ENTRIES.items()}
 PICTURES: dict[str, Callable[[], str]] = {slug: drawn.picture for slug, drawn in DRAWN.items()}
 TILES: dict[str, Callable[[], str]] = {slug: drawn.tile for slug, drawn in DRAWN.items()}

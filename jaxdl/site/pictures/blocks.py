@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.inspect import flops
+from jaxdl.inspect.taps import layer_outputs
 from jaxdl.site.pictures.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED, Drawing
 
 PLACES, CHANNELS, FEWER, NORM, BEND = BLUE, GREEN, RED, PURPLE, ORANGE
@@ -56,6 +57,17 @@ def model_facts(model: Any, *inputs: tuple[int, ...], tokens: bool = False, **op
     shapes = {name: a.shape[1:] for name, a in seen.items()}
     first = jax.tree.leaves(output)[0].shape[1:]
     return Facts(sum(sizes.values()), sizes, flops.count(traced.jaxpr), shapes, first, params)
+
+
+def layer_shapes(model: Any, *inputs: tuple[int, ...], tokens: bool = False) -> dict[str, tuple[int, ...]]:
+    """Name of a layer -> the shape of its output, without the batch axis, in the order in which the layers finish."""
+    args = [jax.ShapeDtypeStruct((1, *shape), jnp.int32 if tokens else jnp.float32) for shape in inputs]
+
+    def outputs(*args: Any) -> dict[str, jax.Array]:
+        variables = model.init(jax.random.key(0), *args, train=False)
+        return layer_outputs(model, (variables["params"], {k: v for k, v in variables.items() if k != "params"}), *args)
+
+    return {name: a.shape[1:] for name, a in jax.eval_shape(outputs, *args).items()}
 
 
 def shape_text(shape: Sequence[int]) -> str:
@@ -100,6 +112,25 @@ def block(
         d.text(x + w / 2, y + h / 2 + 13, note, size=11, anchor="middle", opacity=0.8)
 
 
+def operation(d: Drawing, x: float, y: float, sign: str, r: float = 10) -> None:
+    """A circle with the sign of what happens there: + or ×."""
+    d.circle(x, y, r, INK, fill=0.06, stroke=INK)
+    d.text(x, y + 5, sign, size=15, anchor="middle")
+
+
+def shares_bar(d: Drawing, x: float, y: float, w: float, parts: Mapping[str, tuple[int, str]]) -> None:
+    """The parameters of the layers, name -> (count, colour), as parts of one bar; what has room gets its name."""
+    d.text(x, y - 8, "Where the parameters are", size=12, font_weight=600)
+    total, at = sum(count for count, _ in parts.values()), x
+    for name, (count, colour) in parts.items():
+        wide = w * count / total
+        d.box(at, y, wide, 26, colour, fill=0.2, width=0.8, rx=0, data_part=name, data_parameters=count)
+        label = f"{name} {short_count(count)}"
+        if wide > 7 * len(label):
+            d.text(at + wide / 2, y + 17, label, size=11, anchor="middle")
+        at += wide
+
+
 def legend_of(d: Drawing, x: float, y: float, kinds: Sequence[str], step: float = 118) -> None:
     """What the colours of the diagram mean."""
     for i, kind in enumerate(kinds):
@@ -117,7 +148,7 @@ def slab(d: Drawing, x: float, base: float, shape: Sequence[int], colour: str, u
     channels = math.log2(shape[-1] + 1)
     if len(shape) < 3:
         places = shape[0] if len(shape) == 2 else 1
-        w, h = unit * (5 + 6 * math.log2(places)), unit * (8 + 5 * channels)
+        w, h = unit * (5 + 6 * math.log2(places)), unit * (8 + 4.3 * channels)
         d.path(
             [(x, base), (x + w, base), (x + w, base - h), (x, base - h), (x, base)], colour, fill_opacity=0.25, **edge
         )

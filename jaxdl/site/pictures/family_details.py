@@ -8,44 +8,41 @@ import numpy as np
 
 from jaxdl.layers.arithmetic import receptive_field
 from jaxdl.models import efficientnet
-from jaxdl.site.pictures.blocks import BEND, CHANNELS, FEWER, NORM, PLACES, block, shape_text, short_count
+from jaxdl.site.pictures.blocks import (
+    BEND,
+    CHANNELS,
+    FEWER,
+    NORM,
+    PLACES,
+    block,
+    operation,
+    shape_text,
+    shares_bar,
+    short_count,
+)
 from jaxdl.site.pictures.charts import Axes, Chart, Line
 from jaxdl.site.pictures.family_models import family_facts
 from jaxdl.site.pictures.svg import BLUE, GREEN, INK, RED, Drawing
 
 
-def shares_bar(d: Drawing, x: float, y: float, w: float, parts: Mapping[str, int], total: int) -> None:
-    """The parameters of the layers as parts of one bar."""
-    d.text(x, y - 8, "Where the parameters are", size=12, font_weight=600)
-    at = x
-    for name, count in parts.items():
-        wide = w * count / total
-        colour = PLACES if re.match("conv|stage|block|stem|incep|last", name) else CHANNELS
-        d.box(at, y, wide, 26, colour, fill=0.2, width=0.8, rx=0, data_part=name, data_parameters=count)
-        label = f"{name} {short_count(count)}"
-        if wide > 6.4 * len(label):
-            d.text(at + wide / 2, y + 17, label, size=11, anchor="middle")
-        at += wide
-
-
-def grouped(parts: Mapping[str, int]) -> dict[str, int]:
-    """Parameters by the first word of a layer's name: the convolutions of a stage are one part."""
+def grouped(parts: Mapping[str, int]) -> dict[str, tuple[int, str]]:
+    """Parameters and colours by the first word of a layer's name: the convolutions of a stage are one part."""
     found: dict[str, int] = {}
     for name, count in parts.items():
         key = re.sub(r"_.*$", "", name)
         found[key] = found.get(key, 0) + count
-    return found
+    return {key: (count, PLACES if key.startswith("conv") else CHANNELS) for key, count in found.items()}
 
 
 def detail_alexnet(d: Drawing, top: float) -> None:
     facts = family_facts("alexnet")
-    shares_bar(d, 20, top + 20, 600, facts.parts, facts.total)
+    shares_bar(d, 20, top + 20, 600, grouped(facts.parts))
 
 
 def detail_vgg(d: Drawing, top: float) -> None:
     """The receptive field of three 3x3 convolutions, and the weights of what they replace."""
     facts, cell = family_facts("vgg"), 13
-    shares_bar(d, 20, top + 20, 600, grouped(facts.parts), facts.total)
+    shares_bar(d, 20, top + 20, 600, grouped(facts.parts))
     fields = [receptive_field([(3, 1)] * n)[0] for n in range(4)]
     x, y = 40, top + 82
     side = fields[-1] * cell
@@ -92,8 +89,7 @@ def detail_resnet(d: Drawing, top: float) -> None:
         d.arrow(end, y, end + 14, y)
         x = end + 14
     x += 10
-    d.circle(x, y, 10, INK, fill=0.08, stroke=INK)
-    d.text(x, y + 5, "+", size=15, anchor="middle")
+    operation(d, x, y, "+")
     block(d, x + 22, y - 22, 38, 44, "ReLU", "", BEND, size=11)
     d.line(x + 10, y, x + 22, y, width=1.5)
     d.arrow(x + 60, y, x + 84, y)
