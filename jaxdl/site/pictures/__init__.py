@@ -18,6 +18,8 @@ from jaxdl.site.pictures import (
     generative,
     losses,
     mixing,
+    more_uses,
+    network,
     optimizers,
     recurrent,
     regularization,
@@ -27,7 +29,7 @@ from jaxdl.site.pictures.entries import Drawn
 
 TOPICS = (
     architectures, generative, recurrent, transformers, families, activations, losses, optimizers, regularization, augmentation,
-    mixing, convolution, attention,
+    mixing, convolution, attention, more_uses, network,
 )  # fmt: skip
 DRAWN: dict[str, Drawn] = {slug: drawn for topic in TOPICS for slug, drawn in topic.ENTRIES.items()}
 PICTURES: dict[str, Callable[[], str]] = {slug: drawn.picture for slug, drawn in DRAWN.items()}

@@ -43,25 +43,30 @@ def attention_at_work() -> dict[str, np.ndarray]:
     return {"keys": keys, "queries": queries, **{n: np.asarray(a) for n, a in quick_jit(run)(keys, queries).items()}}
 
 
-def weight_cells(
-    d: Drawing, x: float, y: float, weights: np.ndarray, w: float, h: float, *, text: bool, kind: str
-) -> None:
+def weight_cells(d: Drawing, x: float, y: float, weights: np.ndarray, w: float, h: float, kind: str) -> None:
     """A row of cells for each query, the more tinted the larger the weight."""
     for i, row in enumerate(weights):
         for j, p in enumerate(row):
-            d.box(x + j * w, y + i * h, w, h, PLACES, fill=float(p) * 0.85, width=0.6, rx=0, data_weight=kind)
-            if text:
-                d.text(x + (j + 0.5) * w, y + (i + 0.5) * h + 4, f"{p:.2f}".removeprefix("0"), size=11.5, anchor="middle",
-                       data_value=kind)  # fmt: skip
+            d.box(x + j * w, y + i * h, w, h, PLACES, fill=float(p) * 0.45, width=0.6, rx=0, data_weight=kind)
+            d.text(x + (j + 0.5) * w, y + (i + 0.5) * h + 4, f"{p:.2f}".removeprefix("0"), size=11.5, anchor="middle",
+                   data_value=kind)  # fmt: skip
+
+
+def small_weights(d: Drawing, weights: np.ndarray) -> None:
+    """Weights as a raster that fills a tile, with lines between its rows."""
+    d.heat(4, 4, 112, 64, weights, largest=1.0)
+    rows = len(weights)
+    d.add("path", d="".join(d.steps([(4, 4 + 64 * i / rows), (116, 4 + 64 * i / rows)]) for i in range(rows + 1)),
+          stroke=PLACES, stroke_width=1, fill="none", opacity=0.6)  # fmt: skip
 
 
 def draw_attention_weights() -> str:
     found = attention_at_work()
     dim = found["keys"][0].size
     desc = (
-        f"Scaled dot-product attention. Keys and values are {len(KEYS)} images of digits, queries {len(QUERIES)} other ones, as "
-        f"vectors of {dim} pixels. Each row of weights is softmax(q·k/√{dim}) and sums to 1; the result is the mean of the values "
-        "with these weights. Below: without 1/√d nearly all the weight is on one key."
+        f"Scaled dot-product attention. Keys and values are {len(KEYS)} images of digits, queries {len(QUERIES)} other ones, "
+        f"as vectors of {dim} pixels. Each row of weights is softmax(q·k/√{dim}) and sums to 1; the result is the mean of the "
+        "values with these weights. Below: without 1/√d nearly all the weight is on one key."
     )
     d = Drawing(640, 452, "Scaled dot-product attention", desc)
     heading(d, "softmax(Q Kᵀ / √d) V")
@@ -70,7 +75,7 @@ def draw_attention_weights() -> str:
     d.text(48, top - 8, "queries Q", size=12.5, font_weight=600, anchor="middle")
     d.raster(left + 6, 40, w * len(KEYS) - 12, 38, photographs(found["keys"], len(KEYS), gap=3))
     d.raster(28, top + 4, 40, h * len(QUERIES) - 8, photographs(found["queries"], 1, gap=2))
-    weight_cells(d, left, top, found["weights"], w, h, text=True, kind="scaled")
+    weight_cells(d, left, top, found["weights"], w, h, kind="scaled")
     d.text(
         left + w * len(KEYS) / 2, top + h * len(QUERIES) + 18, "weights: every row sums to 1", size=12, anchor="middle"
     )
@@ -82,13 +87,13 @@ def draw_attention_weights() -> str:
     d.text(574, top - 8, "results", size=12.5, font_weight=600, anchor="middle")
     y = 348
     d.text(left, y - 8, "the same without 1/√d", size=12.5, font_weight=600)
-    weight_cells(d, left, y, found["sharp"], w, 22, text=True, kind="sharp")
+    weight_cells(d, left, y, found["sharp"], w, 22, kind="sharp")
     return d.svg()
 
 
 def draw_small_attention_weights() -> str:
     d = Drawing(*TILE, "Scaled dot-product attention", "A matrix of weights, tinted by their size", digits=1)
-    weight_cells(d, 4, 4, attention_at_work()["weights"], 14, 16, text=False, kind="scaled")
+    small_weights(d, attention_at_work()["weights"])
     return d.svg()
 
 
@@ -117,7 +122,7 @@ def draw_heads() -> str:
         f"trained to name for every letter {', '.join(TASKS)}, and is right for {accuracy:.1%} of the letters. The heads look "
         f"at different places: {'; '.join(f'head {i + 1} most at {a}' for i, a in enumerate(likes))}."
     )
-    d = Drawing(640, 306, "Multi-head attention", desc, digits=1)
+    d = Drawing(640, 324, "Multi-head attention", desc, digits=1)
     heading(d, "each head looks for something else", f"all questions right: {accuracy:.1%}")
     for i, one in enumerate(maps):
         x, y = 28 + 207 * i, 74
@@ -158,11 +163,12 @@ def position_tables() -> tuple[np.ndarray, np.ndarray]:
 def draw_positions() -> str:
     table, products = position_tables()
     slopes = alibi_slopes(4)
+    listed = ", ".join(f"{slope:.3g}" for slope in slopes)
     desc = (
-        f"Left: sines and cosines of {POSITIONS} positions at {WIDTH // 2} frequencies, blue positive and orange negative; added to "
-        "the embeddings, they tell every position apart. Middle: the product of the encodings of two positions depends on their "
-        f"distance only. Right: a relative encoding, ALiBi, subtracts the distance times a slope from the scores, of 4 heads: "
-        f"{', '.join(f'{s:.3g}' for s in slopes)}."
+        f"Left: sines and cosines of {POSITIONS} positions at {WIDTH // 2} frequencies, blue positive and orange negative; "
+        "added to the embeddings, they tell every position apart. Middle: the product of two encodings depends on their distance "
+        "only. Right: a relative encoding, ALiBi, subtracts the distance times a slope from the scores; the slopes of 4 heads are "
+        f"{listed}."
     )
     d = Drawing(640, 290, "Positional encoding", desc)
     d.text(44, 22, "absolute: sine and cosine", size=13, font_weight=600)
@@ -199,8 +205,8 @@ def draw_seq2seq() -> str:
     shown, exact = trained_translator()
     one = max(shown[:60], key=lambda s: len(s.english) * len(s.german))
     desc = (
-        f"A recurrent encoder and decoder with attention, trained on English and German number words; it translates {exact:.1%} of "
-        f"200 numbers that it has not seen. Columns: the words “{' '.join(one.english)}”. Rows: the parts that it writes, "
+        f"A recurrent encoder and decoder with attention, trained on English and German number words; it translates {exact:.1%} "
+        f"of 200 numbers that it has not seen. Columns: the words “{' '.join(one.english)}”. Rows: the parts that it writes, "
         f"“{' '.join(one.german)}”. A cell is the weight of a word for a part: the order of ones and tens is turned."
     )
     columns, rows, w, h, left, top = len(one.english), len(one.german), 68, 36, 128, 116
@@ -223,7 +229,7 @@ def draw_seq2seq() -> str:
         if i:
             d.arrow(90, y - 4, 90, y + 4, width=1.3, head=5)
     d.text(90, top - 8, "decoder", size=12.5, anchor="middle", font_weight=600)
-    weight_cells(d, left, top, one.weights, w, h, text=True, kind="alignment")
+    weight_cells(d, left, top, one.weights, w, h, kind="alignment")
     d.text(
         left + w * columns / 2,
         top + h * rows + 22,
@@ -238,8 +244,7 @@ def draw_small_seq2seq() -> str:
     shown, _ = trained_translator()
     one = max(shown[:60], key=lambda s: len(s.english) * len(s.german))
     d = Drawing(*TILE, "Sequence to sequence with attention", "An alignment of words and parts of words", digits=1)
-    w, h = 112 / len(one.english), 64 / len(one.german)
-    weight_cells(d, 4, 4, one.weights, w, h, text=False, kind="alignment")
+    small_weights(d, one.weights)
     return d.svg()
 
 

@@ -95,7 +95,7 @@ def draw_convolution() -> str:
     desc = (
         "A filter of 3x3 weights is laid on the input, multiplied and summed. Of an input of 5x5 numbers remain, with stride "
         f"and padding {', '.join(f'{s} and {p}: {n}x{n}' for (_, s, p), n in zip(SETTINGS, sizes, strict=True))}. Below: four "
-        f"filters on a photograph. Places that one output sees behind one, two and three 3x3 layers: {', '.join(map(str, fields))}."
+        f"filters on a photograph. One output sees, behind one, two and three 3x3 layers, {', '.join(map(str, fields))} places."
     )
     d = Drawing(640, 596, "Convolution", desc, digits=1)
     heading(d, "output = ⌊(input − kernel + 2 · padding) / stride⌋ + 1")

@@ -85,6 +85,8 @@ class Translated(NamedTuple):
     english: list[str]
     german: list[str]
     weights: Float[np.ndarray, "parts words"]
+    candidates: list[list[tuple[str, float]]]
+    """For each part the three likeliest ones with their probabilities."""
 
 
 @cache
@@ -121,18 +123,21 @@ def trained_translator() -> tuple[list[Translated], float]:
         params = brief_training(loss, start, drawn_rows(jax.random.key(1), STEPS, 48, 800), peak=8e-3)
 
         logits, seen = model.apply(params, x[held], before[held], lengths[held], train=False, mutable=["intermediates"])
-        return logits.argmax(-1), seen["intermediates"]["weights"][0]
+        return jax.nn.softmax(logits), seen["intermediates"]["weights"][0]
 
     everything = np.concatenate([known, held])
-    found, weights = jax.device_get(quick_jit(train)(x[everything], y[everything], np.arange(800, 1000)))
+    p, weights = jax.device_get(quick_jit(train)(x[everything], y[everything], np.arange(800, 1000)))
+    found = p.argmax(-1)
     shown, exact = [], 0
     for i, number in enumerate(held):
         # where every token that follows the right ones is right, so is what greedy search writes
         right = y[number] != target.pad
         exact += bool((found[i] == y[number])[right].all())
         words = [source.decode([t]) if t != source.end else "end" for t in x[number] if t != source.pad]
-        parts = [target.decode([t]) if t != target.end else "end" for t in found[i][right]]
-        shown.append(Translated(words, parts, weights[i][: len(parts), : len(words)]))
+        name = lambda t: target.decode([t]) if t != target.end else "end"
+        best = [[(name(int(t)), float(row[t])) for t in np.argsort(-row)[:3]] for row in p[i][right]]
+        parts = [candidates[0][0] for candidates in best]
+        shown.append(Translated(words, parts, weights[i][: len(parts), : len(words)], best))
     return shown, exact / len(held)
 
 
