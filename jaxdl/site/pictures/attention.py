@@ -167,8 +167,8 @@ def draw_positions() -> str:
     desc = (
         f"Left: sines and cosines of {POSITIONS} positions at {WIDTH // 2} frequencies, blue positive and orange negative; "
         "added to the embeddings, they tell every position apart. Middle: the product of two encodings depends on their distance "
-        "only. Right: a relative encoding, ALiBi, subtracts the distance times a slope from the scores; the slopes of 4 heads are "
-        f"{listed}."
+        "only. Right: a relative encoding, ALiBi, subtracts the distance times a slope from the scores; the slopes of 4 heads "
+        f"are {listed}."
     )
     d = Drawing(640, 290, "Positional encoding", desc)
     d.text(44, 22, "absolute: sine and cosine", size=13, font_weight=600)

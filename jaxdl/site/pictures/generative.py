@@ -114,20 +114,21 @@ def draw_gan() -> str:
     desc = (
         f"DCGAN for {SIDE}x{SIDE} images. The generator, {counts[0]:,} parameters, turns noise into an image: "
         f"{', '.join(shape_text(s.shape) for s in generator)}. The critic, {counts[1]:,} parameters, tells real images from made "
-        f"ones: {', '.join(shape_text(s.shape) for s in critic)}. Below: digits that a small dense generator makes of the same "
-        f"noise after {', '.join(map(str, times))} steps, beside real ones."
+        f"ones: {', '.join(shape_text(s.shape) for s in critic)}. Below: digits that a small dense generator makes "
+        f"after {', '.join(map(str, times))} steps, beside real ones."
     )
-    d = Drawing(640, 478, "Generative adversarial network", desc)
+    d = Drawing(640, 528, "Generative adversarial network", desc)
     for y, name, stages, count in ((0, "generator", generator, counts[0]), (146, "critic", critic, counts[1])):
         d.text(20, 22 + y, name, size=14, font_weight=600)
         d.text(620, 22 + y, f"{count:,} parameters", size=12, anchor="end", data_parameters=count)
         chain(d, stages, (10, 24 + y, 620, 120))
-    x = digit_images("train")[0][..., 0]
-    d.text(20, 314, "digits from the same noise, by a small dense generator", size=12, font_weight=600)
-    for i, (images, step) in enumerate(zip([*made[1:], x[: made.shape[1]]], [*times[1:], None], strict=True)):
-        y = 324 + 37 * i
-        d.text(120, y + 21, "real digits" if step is None else f"{step} steps", size=11.5, anchor="end")
-        d.raster(134, y, 486, 34, photographs(images, made.shape[1]), data_step=step)
+    x, y = digit_images("train")
+    real = np.stack([x[int(np.flatnonzero(y == k)[0]), ..., 0] for k in range(10)])
+    d.text(20, 314, "digits that a small dense generator makes, one for each label", size=12, font_weight=600)
+    for i, (images, step) in enumerate(zip([*made, real], [*times, None], strict=True)):
+        top = 324 + 49 * i
+        d.text(116, top + 27, "real digits" if step is None else f"{step} steps", size=12, anchor="end")
+        d.raster(130, top, 49 * 10 - 4, 44, photographs(images, 10), data_step=step)
     return d.svg()
 
 

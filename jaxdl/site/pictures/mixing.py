@@ -1,5 +1,6 @@
 """Mix-up and cut-mix of two images and their labels, by the library's own augmentations."""
 
+import math
 from functools import cache, partial
 
 import jax
@@ -22,9 +23,20 @@ PAIR = (9, 1)
 SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 
 
+LAMBDAS = np.linspace(0.005, 0.995, 100)
+
+
+def beta_density(alpha: float) -> np.ndarray:
+    """Density of Beta(α, α), of which λ is drawn, at `LAMBDAS`: Γ(2α)/Γ(α)² · (λ(1 − λ))^(α − 1)."""
+    return math.gamma(2 * alpha) / math.gamma(alpha) ** 2 * (LAMBDAS * (1 - LAMBDAS)) ** (alpha - 1)
+
+
 @cache
 def mixed_images() -> dict[str, np.ndarray]:
-    """`mixup` and `cutmix` of the pair by one draw each, with their labels; `shares`: mixtures for `SHARES`."""
+    """`mixup` and `cutmix` of the pair by one draw each, with their labels.
+
+    `shares` are mixtures for `SHARES`, `boxes` other draws of cut-mix.
+    """
     pair = np.stack([shown_clothing(label, number) for label, number in zip(PAIR, (3, 1), strict=True)])[..., None]
     batch = {"x": jnp.asarray(pair), "y": jnp.array(PAIR)}
 
@@ -36,11 +48,7 @@ def mixed_images() -> dict[str, np.ndarray]:
         keys = jax.random.split(jax.random.key(2), len(SHARES))
         some = jax.vmap(lambda key: mix.cutmix(1.0, 10)(key, batch))(keys)
         found |= {"boxes": some["x"][:, 0, ..., 0], "boxes labels": some["y"][:, 0]}
-        drawn = {
-            str(a): jax.vmap(lambda k, a=a: mix.beta(k, a))(jax.random.split(jax.random.key(1), 4000))
-            for a in (0.2, 1.0)
-        }
-        return found | {f"beta {a}": values for a, values in drawn.items()}
+        return found
 
     return {"pair": pair[..., 0], **{name: np.asarray(v) for name, v in quick_jit(run)(batch).items()}}
 
@@ -85,16 +93,7 @@ def draw_mix(slug: str) -> str:
     if slug == "cutmix":
         d.text(20, 214, "other draws", size=12, font_weight=600)
     else:
-        edges = np.linspace(0, 1, 21)
-        lines = [
-            Line(
-                (edges[1:] + edges[:-1]) / 2,
-                np.histogram(found[f"beta {a}"], edges, density=True)[0],
-                f"α = {a}",
-                colour,
-            )
-            for a, colour in ((0.2, PURPLE), (1.0, GREEN))
-        ]
+        lines = [Line(LAMBDAS, beta_density(a), f"α = {a:g}", c) for a, c in ((0.2, PURPLE), (1.0, GREEN))]
         axes = Axes(d, (444, 226, 176, 76), Chart(lines, "λ ~ Beta(α, α)", "", (0, 1), (0, 6)))
         axes.frame()
         axes.plot()

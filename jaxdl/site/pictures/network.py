@@ -12,7 +12,7 @@ from jaxdl.inspect.taps import layer_outputs
 from jaxdl.layers.pooling import max_pool
 from jaxdl.site.pictures.architectures import between, heading
 from jaxdl.site.pictures.blocks import BEND, CHANNELS, FEWER, PLACES, shape_text
-from jaxdl.site.pictures.charts import TILE, axis_number
+from jaxdl.site.pictures.charts import TILE
 from jaxdl.site.pictures.entries import Drawn
 from jaxdl.site.pictures.rasters import feature_maps, photographs
 from jaxdl.site.pictures.svg import BLUE, INK, RED, Drawing, Point
@@ -80,7 +80,7 @@ def draw_forward() -> str:
     for column, values, colour in zip(places, columns, (INK, BEND, CHANNELS), strict=True):
         for (x, y), value in zip(column, values, strict=True):
             d.circle(x, y, r, colour, fill=0.18, stroke=colour, stroke_width=1.5)
-            d.text(x, y + 4, axis_number(round(value, 1)), size=12, anchor="middle", data_value=f"{value:.4f}")
+            d.text(x, y + 4, f"{value:.1f}".replace("-", "−"), size=12, anchor="middle", data_value=f"{value:.4f}")
     for (_, y), name, value in zip(places[0], seen["columns"], seen["raw"], strict=True):
         words = name.replace("_", " ").removesuffix(" (cm)").removesuffix(" cm")
         d.text(146, y - 1, words, size=11.5, anchor="end")
@@ -104,7 +104,7 @@ def draw_small_forward() -> str:
         top = float(np.abs(flows).max())
         for a, row in zip(left, flows, strict=True):
             for b, flow in zip(right, row, strict=True):
-                if abs(flow) > 0.1 * top:
+                if abs(flow) > 0.15 * top:
                     d.path(
                         between(a, b, 5),
                         BLUE if flow > 0 else RED,
@@ -193,7 +193,7 @@ def network() -> str:
         d.box(
             x + 18, y - 7, max(room * float(p), 0.8), 14, CHANNELS, fill=0.5, width=0, rx=1, data_probability=f"{p:.5f}"
         )
-    d.text(x + room / 2 + 8, 26, "dense, softmax", size=15, anchor="middle", font_weight=600)
+    d.text(952, 26, "dense, softmax", size=15, anchor="end", font_weight=600)
     d.text(x + room / 2 + 8, 318, f"{len(seen['p'])} classes", size=14, anchor="middle")
     return d.svg()
 

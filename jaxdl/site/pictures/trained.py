@@ -6,6 +6,7 @@ A function trains once per process, in one compiled program, and returns NumPy a
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -139,45 +140,47 @@ def trained_vae(rows: int = 6, columns: int = 16) -> Float[np.ndarray, "rows col
 
 
 @cache
-def trained_gan(shown: int = 12) -> tuple[np.ndarray, list[int]]:
-    """Digits that a dense generator makes of the same noise at four times of training `(times, shown, 8, 8)`; the steps."""
-    make, judge, steps, batch = MLPGenerator((64,), (96, 96)), MLPCritic((96, 96)), 1600, 48
-    times = [0, 100, 400, steps]
+def trained_gan() -> tuple[np.ndarray, list[int]]:
+    """The ten digits that a dense conditional generator makes, at three times of training `(times, 10, 8, 8)`; the steps."""
+    make, judge = MLPGenerator((64,), (128, 128), classes=10), MLPCritic((128, 128), classes=10)
+    steps, batch, latent = 2000, 64, 8
+    times, labels = [100, 400, steps], jnp.arange(10)
 
-    def train(x: Array, key: Array) -> list[Array]:
+    def train(x: Array, y: Array, key: Array) -> list[Array]:
         start, noise, order = jax.random.split(key, 3)
-        fixed = jax.random.normal(noise, (shown, 16))
-        params = {"make": make.init(start, fixed, train=False), "judge": judge.init(start, x[:1], train=False)}
-        tx = optax.chain(adam(1.2e-3, b1=0.5))
+        fixed = jax.random.normal(noise, (len(labels), latent))
+        params = {
+            "make": make.init(start, fixed, labels, train=False),
+            "judge": judge.init(start, x[:1], y[:1], train=False),
+        }
+        rates = {"make": adam(5e-4, b1=0.5), "judge": adam(1e-3, b1=0.5)}
+        tx = optax.multi_transform(rates, {name: name for name in rates})
 
-        def losses_of(params: Any, real: Array, z: Array) -> Array:
+        def loss(params: Any, real: Array, y: Array, z: Array) -> Array:
             still = jax.lax.stop_gradient
-            fake = make.apply(params["make"], z, train=True)
-            critic = nonsaturating.critic(
-                judge.apply(params["judge"], real, train=True), judge.apply(params["judge"], still(fake), train=True)
-            )
-            return (critic + nonsaturating.generator(judge.apply(still(params["judge"]), fake, train=True))).mean()
+            fake = make.apply(params["make"], z, y, train=True)
+            logits = [judge.apply(params["judge"], x, y, train=True) for x in (real, still(fake))]
+            fooled = judge.apply(still(params["judge"]), fake, y, train=True)
+            return (nonsaturating.critic(*logits) + nonsaturating.generator(fooled)).mean()
 
         def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], None]:
             params, state = carry
-            a, b, c = jax.random.split(key, 3)
-            rows = x[jax.random.randint(a, (batch,), 0, len(x))]
-            rows = rows + 0.1 * jax.random.normal(c, rows.shape)
-            updates, state = tx.update(
-                jax.grad(losses_of)(params, rows, jax.random.normal(b, (batch, 16))), state, params
-            )
+            draw, noise = jax.random.split(key)
+            rows = jax.random.randint(draw, (batch,), 0, len(x))
+            grads = jax.grad(loss)(params, x[rows], y[rows], jax.random.normal(noise, (batch, latent)))
+            updates, state = tx.update(grads, state, params)
             return (optax.apply_updates(params, updates), state), None
 
         keys = jax.random.split(order, steps)
-        found, carry, done = [], (params, tx.init(params)), 0
-        for until in times:
-            carry, _ = jax.lax.scan(step, carry, keys[done:until])
-            done = until
-            found.append(make.apply(carry[0]["make"], fixed, train=False))
+        found, carry = [], (params, tx.init(params))
+        for begin, end in pairwise([0, *times]):
+            carry, _ = jax.lax.scan(step, carry, keys[begin:end])
+            found.append(make.apply(carry[0]["make"], fixed, labels, train=False))
         return found
 
-    made = quick_jit(train)(2 * digit_images("train")[0].reshape(-1, 64) - 1, jax.random.key(3))
-    return np.clip((np.stack(made) + 1) / 2, 0, 1).reshape(len(times), shown, 8, 8), times
+    x, y = digit_images("train")
+    made = quick_jit(train)(2 * x.reshape(-1, 64) - 1, y, jax.random.key(3))
+    return np.clip((np.stack(made) + 1) / 2, 0, 1).reshape(len(times), 10, 8, 8), times
 
 
 UNSEEN = (1, 8, 9)

@@ -59,8 +59,8 @@ def draw_forecast() -> str:
     errors = [float(np.abs(guess - one.truth).mean()) for guess in (one.forecast, np.full(HORIZON, last))]
     desc = (
         f"Left: {LOOKBACK} months of sunspots that a small LSTM reads, and its forecast of the next {HORIZON}, with a mean "
-        f"absolute error of {errors[0]:.1f}; repeating the last value has {errors[1]:.1f}. Right: the spectrogram of the telephone "
-        f"keys {' '.join(PRESSED)}, the form in which networks read sound: time to the right, frequency upwards."
+        f"absolute error of {errors[0]:.1f}; repeating the last value has {errors[1]:.1f}. Right: the spectrogram of the "
+        f"telephone keys {' '.join(PRESSED)}, the form in which networks read sound: time to the right, frequency upwards."
     )
     d = Drawing(640, 300, "Forecasting and speech recognition", desc)
     top = float(np.ceil(one.read.max() / 50)) * 50
