@@ -141,7 +141,7 @@ def draw_cell(slug: str) -> str:
         f"{', '.join(names)}; blue is positive, orange negative, gates are from 0 to 1."
     )
     base, each = 318, 46 if len(names) > 1 else 84
-    d = Drawing(640, base + each * len(names) + 26, title, desc)
+    d = Drawing(640, base + each * len(names) + 26, f"{title}, one step and its states over time", desc)
     heading(d, f"{title}:  {FORMULAS[slug]}", f"{facts.total:,} parameters ({CHANNELS} → {UNITS})")
     DIAGRAMS[slug](d)
     chart = Chart(
@@ -164,7 +164,7 @@ def draw_cell(slug: str) -> str:
 
 
 def draw_small_cell(slug: str) -> str:
-    d = Drawing(*TILE, NAMES[slug], f"The parts of {NAMES[slug]} in small", digits=1)
+    d = Drawing(*TILE, f"{NAMES[slug]} cell", f"The parts of {NAMES[slug]} in small", digits=1)
     if slug == "rnn":
         for i in range(3):
             x = 20 + 40 * i

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import jax
@@ -133,7 +134,7 @@ def trained_vae(rows: int = 6, columns: int = 16) -> Float[np.ndarray, "rows col
         params = brief_training(loss, start, batches, peak=3e-3)
         return jax.nn.sigmoid(model.apply(params, codes, train=False, method="decode"))
 
-    across, down = (jax.scipy.stats.norm.ppf(np.linspace(0.03, 0.97, n)) for n in (columns, rows))
+    across, down = ([NormalDist().inv_cdf(p) for p in np.linspace(0.03, 0.97, n)] for n in (columns, rows))
     codes = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2).astype(np.float32)
     made = quick_jit(train)(clothing_images("train")[0].reshape(-1, 784), codes)
     return np.asarray(made).reshape(rows, columns, 28, 28)
@@ -195,7 +196,7 @@ def trained_embedding() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     def train(x: Array, y: Array, test: Array) -> Array:
         def loss(params: Any, rows: Array) -> Array:
             z = normalize(model.apply(params["net"], x[rows], train=True))
-            centres = params["centres"] / jnp.linalg.norm(params["centres"], axis=0)
+            centres = params["centres"] / jnp.linalg.norm(params["centres"], axis=0, keepdims=True)
             return arcface(z @ centres, y[rows], margin=0.3, scale=16.0).mean()
 
         start = {
@@ -238,7 +239,7 @@ def trained_decays(decays: tuple[float, ...] = (0.0, 0.3, 3.0)) -> dict[str, np.
 
         def chunk(carry: tuple[Any, Any], rows: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
             params = carry[0]
-            norm = optax.global_norm(params)
+            norm = optax.tree.norm(params)
             seen = {"train": loss(params, x, y), "validation": loss(params, *held), "norm": norm}
             return jax.lax.scan(step, carry, rows)[0], seen
 
