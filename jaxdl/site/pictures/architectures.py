@@ -16,8 +16,8 @@ from jaxdl.site.pictures.blocks import (
     CHANNELS,
     FEWER,
     PLACES,
-    Stage,
-    chain,
+    DrawnArray,
+    array_chain,
     layer_shapes,
     legend_of,
     model_facts,
@@ -43,7 +43,7 @@ def heading(d: Drawing, title: str, note: str = "") -> None:
 # -- MLP --------------------------------------------------------------------------------------------------------------
 
 
-def between(a: Point, b: Point, r: float) -> list[Point]:
+def edge_to_edge(a: Point, b: Point, r: float) -> list[Point]:
     """The line between two circles of radius r, from edge to edge."""
     share = r / math.dist(a, b)
     x, y = (b[0] - a[0]) * share, (b[1] - a[1]) * share
@@ -56,7 +56,7 @@ def unit_columns(
     """Columns of units, every unit connected with every one of the next column."""
     places = [[(x, y + (i - (n - 1) / 2) * step) for i in range(n)] for x, n in zip(xs, counts, strict=True)]
     for left, right in pairwise(places):
-        lines = "".join(d.steps(between(a, b, r)) for a in left for b in right)
+        lines = "".join(d.steps(edge_to_edge(a, b, r)) for a in left for b in right)
         d.add("path", d=lines, stroke=INK, stroke_width=0.7, opacity=0.28, fill="none")
     for column, colour in zip(places, colours, strict=True):
         for x, top in column:
@@ -174,18 +174,18 @@ def draw_small_cnn() -> str:
 # -- the typical order ------------------------------------------------------------------------------------------------
 
 
-def typical_stages() -> list[Stage]:
+def typical_stages() -> list[DrawnArray]:
     shapes = layer_shapes(CNN(), IMAGE)
     pools = model_facts(CNN(), IMAGE, train=False, features=True).shapes
     return [
-        Stage("image", IMAGE),
-        Stage("conv, ReLU", shapes["Conv_0"], PLACES, "3×3"),
-        Stage("max-pool", pools["stage1"], FEWER, "2×2"),
-        Stage("conv, ReLU", shapes["Conv_1"], PLACES, "3×3"),
-        Stage("max-pool", pools["stage2"], FEWER, "2×2"),
-        Stage("flatten", shapes["Dropout_0"]),
-        Stage("dense", shapes["Dense_0"], CHANNELS),
-        Stage("softmax", shapes["Dense_0"], BEND),
+        DrawnArray("image", IMAGE),
+        DrawnArray("conv, ReLU", shapes["Conv_0"], PLACES, "3×3"),
+        DrawnArray("max-pool", pools["stage1"], FEWER, "2×2"),
+        DrawnArray("conv, ReLU", shapes["Conv_1"], PLACES, "3×3"),
+        DrawnArray("max-pool", pools["stage2"], FEWER, "2×2"),
+        DrawnArray("flatten", shapes["Dropout_0"]),
+        DrawnArray("dense", shapes["Dense_0"], CHANNELS),
+        DrawnArray("softmax", shapes["Dense_0"], BEND),
     ]
 
 
@@ -197,7 +197,7 @@ def draw_typical() -> str:
     )
     d = Drawing(640, 290, "The typical order of a CNN", desc)
     heading(d, "The sheet's network", f"{facts.total:,} parameters · {short_count(facts.multiply_adds)} multiply-adds")
-    chain(d, stages, (4, 36, 632, 152))
+    array_chain(d, stages, (4, 36, 632, 152))
     legend_of(d, 20, 210, (PLACES, FEWER, CHANNELS, BEND))
     kinds = {"Conv_0": ("conv1", PLACES), "Conv_1": ("conv2", PLACES), "Dense_0": ("dense", CHANNELS)}
     shares_bar(d, 20, 248, 600, {kinds[name][0]: (count, kinds[name][1]) for name, count in facts.parts.items()})
@@ -207,7 +207,7 @@ def draw_typical() -> str:
 def draw_small_typical() -> str:
     d = Drawing(*TILE, "The typical order of a CNN", "Slabs that become smaller and thicker, then bars", digits=1)
     stages = typical_stages()
-    chain(d, [*stages[:5], stages[6], stages[7]], (2, 3, 116, 66), text=False)
+    array_chain(d, [*stages[:5], stages[6], stages[7]], (2, 3, 116, 66), text=False)
     return d.svg()
 
 

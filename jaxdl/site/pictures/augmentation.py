@@ -1,5 +1,6 @@
 """Augmentations before and after: of images, texts and series, and the mixing of two images with their labels."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import jax
@@ -97,7 +98,8 @@ def augmented_texts() -> dict[str, list[str]]:
     tokenizer = Words.of([" ".join(words)])
     token = {word: int(tokenizer.encode(word)[0]) for word in words}
     masked = tokenizer.size
-    table = text.synonym_table({token[a]: [token[b] for b in more] for a, more in SYNONYMS.items()}, masked + 1)
+    numbers = {token[a]: [token[b] for b in more] for a, more in SYNONYMS.items()}
+    table = jnp.asarray(text.synonym_table(numbers, masked + 1))
     x = np.zeros((1, 16), np.int32) + tokenizer.pad
     tokens = tokenizer.encode(SENTENCE)
     x[0, : len(tokens)] = tokens
@@ -115,7 +117,7 @@ def augmented_texts() -> dict[str, list[str]]:
     return {name: [named[int(t)] for t in found[name][0] if int(t) != tokenizer.pad] for name in changes}
 
 
-def changed_words(before: list[str], after: list[str]) -> list[bool]:
+def changed_words(before: Sequence[str], after: Sequence[str]) -> list[bool]:
     """Which words of `after` are not in a longest common subsequence with `before`."""
     n, m = len(before), len(after)
     best = np.zeros((n + 1, m + 1), int)
@@ -132,7 +134,7 @@ def changed_words(before: list[str], after: list[str]) -> list[bool]:
     return new
 
 
-def word_row(d: Drawing, x: float, y: float, words: list[str], new: list[bool], row: str) -> None:
+def word_row(d: Drawing, x: float, y: float, words: Sequence[str], new: list[bool], row: str) -> None:
     """Words in boxes; new ones are tinted."""
     for word, changed in zip(words, new, strict=True):
         w = 7.3 * len(word) + 8
@@ -149,7 +151,7 @@ def draw_texts() -> str:
         "New words are tinted."
     )
     d = Drawing(640, 70 + 38 * len(found), "Text augmentation", desc)
-    for i, (name, words) in enumerate({"original": original, **found}.items()):
+    for i, (name, words) in enumerate({"original": list(original), **found}.items()):
         y = 32 + 38 * i
         d.text(12, y, name, size=12, font_weight=600)
         word_row(d, 94, y, words, changed_words(original, words), name)

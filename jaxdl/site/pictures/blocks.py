@@ -164,7 +164,7 @@ def slab(d: Drawing, x: float, base: float, shape: Sequence[int], colour: str, u
     return w + depth
 
 
-class Stage(NamedTuple):
+class DrawnArray(NamedTuple):
     """One array of a chain: its name, its shape, the colour of the layer that makes it, and a note."""
 
     name: str
@@ -173,7 +173,9 @@ class Stage(NamedTuple):
     note: str = ""
 
 
-def chain(d: Drawing, stages: Sequence[Stage], box: tuple[float, float, float, float], *, text: bool = True) -> None:
+def array_chain(
+    d: Drawing, stages: Sequence[DrawnArray], box: tuple[float, float, float, float], *, text: bool = True
+) -> None:
     """Arrays from left to right in columns of equal width, each with name, shape (places, then channels) and note below."""
     left, top, width, height = box
     each = width / len(stages)

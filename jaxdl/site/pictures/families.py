@@ -2,15 +2,14 @@
 
 from functools import partial
 
-from jaxdl.site.pictures import family_details
 from jaxdl.site.pictures.blocks import (
     BEND,
     CHANNELS,
     FEWER,
     NORM,
     PLACES,
-    Stage,
-    chain,
+    DrawnArray,
+    array_chain,
     legend_of,
     shape_text,
     short_count,
@@ -18,13 +17,21 @@ from jaxdl.site.pictures.blocks import (
 )
 from jaxdl.site.pictures.charts import TILE
 from jaxdl.site.pictures.entries import Drawn
+from jaxdl.site.pictures.family_details import (
+    detail_alexnet,
+    detail_efficientnet,
+    detail_inception,
+    detail_mobilenet,
+    detail_resnet,
+    detail_vgg,
+)
 from jaxdl.site.pictures.family_models import IMAGE, MODELS, family_facts
 from jaxdl.site.pictures.svg import INK, RED, Drawing
 
 NAMED = {"pooled": "mean"}
 
 
-def stages_of(slug: str) -> list[Stage]:
+def stages_of(slug: str) -> list[DrawnArray]:
     """The arrays that are drawn; an array is red where it has fewer places than the one before."""
     facts, (_, model) = family_facts(slug), MODELS[slug]
     notes: dict[str, str] = {}
@@ -44,24 +51,24 @@ def stages_of(slug: str) -> list[Stage]:
     else:
         names = [f"stage{i}" for i in range(1, 8)]
         notes = {f"stage{i}": f"{row[4]} × {row[1]}×{row[1]}" for i, row in enumerate(model.table, 1)}
-    shapes = facts.shapes | {"dense2": facts.shapes["pooled"]}  # the last hidden layer, where there are dense ones
-    stages, before = [Stage("image", IMAGE)], IMAGE
+    shapes = {**facts.shapes, "dense2": facts.shapes["pooled"]}  # the last hidden layer, where there are dense ones
+    stages, before = [DrawnArray("image", IMAGE)], IMAGE
     for name in names:
         shape = shapes[name]
         flat = len(shape) == 1
         colour = CHANNELS if flat and name != "pooled" else FEWER if shape[0] < before[0] or flat else PLACES
-        stages.append(Stage(NAMED.get(name, name), shape, colour, notes.get(name, "")))
+        stages.append(DrawnArray(NAMED.get(name, name), shape, colour, notes.get(name, "")))
         before = shape
-    return [*stages, Stage("head", facts.output, CHANNELS)]
+    return [*stages, DrawnArray("head", facts.output, CHANNELS)]
 
 
 DETAILS = {
-    "alexnet": (family_details.detail_alexnet, 56),
-    "vgg": (family_details.detail_vgg, 192),
-    "resnet": (family_details.detail_resnet, 122),
-    "inception": (family_details.detail_inception, 172),
-    "mobilenet": (family_details.detail_mobilenet, 172),
-    "efficientnet": (family_details.detail_efficientnet, 190),
+    "alexnet": (detail_alexnet, 56),
+    "vgg": (detail_vgg, 192),
+    "resnet": (detail_resnet, 122),
+    "inception": (detail_inception, 172),
+    "mobilenet": (detail_mobilenet, 172),
+    "efficientnet": (detail_efficientnet, 190),
 }
 REMARKS = {
     "alexnet": "Most parameters are in the first dense layer.",
@@ -85,7 +92,7 @@ def draw_family(slug: str) -> str:
     d.text(
         620, 22, f"{facts.total:,} parameters · {short_count(facts.multiply_adds)} multiply-adds", size=12, anchor="end"
     )
-    chain(d, stages, (4, 36, 632, 150))
+    array_chain(d, stages, (4, 36, 632, 150))
     legend_of(d, 20, 206, (PLACES, CHANNELS, FEWER, *((NORM, BEND) if slug == "resnet" else ())))
     detail(d, 228)
     return d.svg()
@@ -123,7 +130,7 @@ def draw_small_family(slug: str) -> str:
                 slab(d, x + i * 10 * factor, 66, (56, 56, 64), (PLACES, FEWER)[i % 2], 0.72 * factor)
     else:
         stages = stages_of(slug)
-        chain(d, [stages[0], *stages[2:-2:2], *stages[-2:]], (2, 3, 116, 66), text=False)
+        array_chain(d, [stages[0], *stages[2:-2:2], *stages[-2:]], (2, 3, 116, 66), text=False)
     return d.svg()
 
 

@@ -11,8 +11,8 @@ from jaxdl.site.pictures.blocks import (
     CHANNELS,
     FEWER,
     PLACES,
-    Stage,
-    chain,
+    DrawnArray,
+    array_chain,
     layer_shapes,
     model_facts,
     shape_text,
@@ -22,14 +22,15 @@ from jaxdl.site.pictures.charts import TILE
 from jaxdl.site.pictures.entries import Drawn
 from jaxdl.site.pictures.rasters import photographs
 from jaxdl.site.pictures.svg import INK, Drawing
-from jaxdl.site.pictures.trained import digit_images, trained_autoencoders, trained_gan
+from jaxdl.site.pictures.trained import digit_images
+from jaxdl.site.pictures.trained_generators import trained_autoencoders, trained_gan
 
 # -- autoencoder ------------------------------------------------------------------------------------------------------
 
 CODE = 8
 
 
-def bottleneck(d: Drawing, widths: list[int], box: tuple[float, float, float, float], *, text: bool) -> None:
+def layer_bars(d: Drawing, widths: list[int], box: tuple[float, float, float, float], *, text: bool) -> None:
     """Layers as bars as tall as they are wide; encoder and decoder meet at the code."""
     left, top, width, height = box
     each = width / (len(widths) - 1)
@@ -65,7 +66,7 @@ def draw_autoencoder() -> str:
     d.raster(554, 68, 64, 64, photographs(made[CODE]["made"].reshape(-1, 8, 8)[rows[0]][None], 1))
     d.arrow(92, 100, 112, 100)
     d.arrow(528, 100, 548, 100)
-    bottleneck(d, widths, (124, 40, 392, 120), text=True)
+    layer_bars(d, widths, (124, 40, 392, 120), text=True)
     code = made[CODE]["code"][rows[0]]
     d.text(320, 54, "code", size=12, anchor="middle", font_weight=600)
     d.text(54, 148, "x", size=13, anchor="middle", font_style="italic")
@@ -85,7 +86,7 @@ def draw_autoencoder() -> str:
 
 def draw_small_autoencoder() -> str:
     d = Drawing(*TILE, "Autoencoder", "Layers that become narrow and wide again", digits=1)
-    bottleneck(d, [64, 64, 32, 8, 32, 64, 64], (12, 6, 96, 60), text=False)
+    layer_bars(d, [64, 64, 32, 8, 32, 64, 64], (12, 6, 96, 60), text=False)
     return d.svg()
 
 
@@ -94,15 +95,17 @@ def draw_small_autoencoder() -> str:
 NOISE, SIDE = 100, 64
 
 
-def gan_stages() -> tuple[list[Stage], list[Stage]]:
+def gan_stages() -> tuple[list[DrawnArray], list[DrawnArray]]:
     """Generator and critic of DCGAN for 64x64 colour images."""
     makes = layer_shapes(DCGANGenerator((SIDE, SIDE, 3)), (NOISE,))
     judges = layer_shapes(DCGANCritic(), (SIDE, SIDE, 3))
-    generator = [Stage("noise", (NOISE,)), Stage("dense", makes["BatchNorm_0"], CHANNELS)]
-    generator += [Stage("conv ↑", shape, PLACES) for name, shape in makes.items() if name.startswith("ConvTranspose")]
-    critic = [Stage("image", (SIDE, SIDE, 3))]
-    critic += [Stage("conv", shape, FEWER) for name, shape in judges.items() if name.startswith("Conv_")]
-    return generator, [*critic, Stage("logit", judges["Dense_0"], CHANNELS)]
+    generator = [DrawnArray("noise", (NOISE,)), DrawnArray("dense", makes["BatchNorm_0"], CHANNELS)]
+    generator += [
+        DrawnArray("conv ↑", shape, PLACES) for name, shape in makes.items() if name.startswith("ConvTranspose")
+    ]
+    critic = [DrawnArray("image", (SIDE, SIDE, 3))]
+    critic += [DrawnArray("conv", shape, FEWER) for name, shape in judges.items() if name.startswith("Conv_")]
+    return generator, [*critic, DrawnArray("logit", judges["Dense_0"], CHANNELS)]
 
 
 def draw_gan() -> str:
@@ -121,7 +124,7 @@ def draw_gan() -> str:
     for y, name, stages, count in ((0, "generator", generator, counts[0]), (146, "critic", critic, counts[1])):
         d.text(20, 22 + y, name, size=14, font_weight=600)
         d.text(620, 22 + y, f"{count:,} parameters", size=12, anchor="end", data_parameters=count)
-        chain(d, stages, (10, 24 + y, 620, 120))
+        array_chain(d, stages, (10, 24 + y, 620, 120))
     x, y = digit_images("train")
     real = np.stack([x[int(np.flatnonzero(y == k)[0]), ..., 0] for k in range(10)])
     d.text(20, 314, "digits that a small dense generator makes, one for each label", size=12, font_weight=600)

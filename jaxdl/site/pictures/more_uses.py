@@ -4,13 +4,23 @@ import numpy as np
 
 from jaxdl.data.image.vision import FASHION
 from jaxdl.data.table import tabular
-from jaxdl.site.pictures import uses
 from jaxdl.site.pictures.architectures import heading
 from jaxdl.site.pictures.charts import TILE, Axes, Chart, Line
 from jaxdl.site.pictures.entries import Drawn
 from jaxdl.site.pictures.rasters import photographs
 from jaxdl.site.pictures.svg import BLUE, GREEN, INK, RED, Drawing
-from jaxdl.site.pictures.trained import UNSEEN, trained_embedding, trained_tables, trained_vae
+from jaxdl.site.pictures.trained import UNSEEN, trained_embedding, trained_tables
+from jaxdl.site.pictures.trained_generators import trained_vae
+from jaxdl.site.pictures.uses import (
+    draw_forecast,
+    draw_reduction,
+    draw_small_forecast,
+    draw_small_reduction,
+    draw_small_text_uses,
+    draw_small_vision,
+    draw_text_uses,
+    draw_vision,
+)
 
 # -- image generation -------------------------------------------------------------------------------------------------
 
@@ -181,10 +191,10 @@ def draw_small_table() -> str:
 
 
 ENTRIES = {
-    "forecasting-and-speech": Drawn(uses.draw_forecast, uses.draw_small_forecast),
-    "translation-and-text": Drawn(uses.draw_text_uses, uses.draw_small_text_uses),
-    "computer-vision": Drawn(uses.draw_vision, uses.draw_small_vision),
-    "dimensionality-reduction": Drawn(uses.draw_reduction, uses.draw_small_reduction),
+    "forecasting-and-speech": Drawn(draw_forecast, draw_small_forecast),
+    "translation-and-text": Drawn(draw_text_uses, draw_small_text_uses),
+    "computer-vision": Drawn(draw_vision, draw_small_vision),
+    "dimensionality-reduction": Drawn(draw_reduction, draw_small_reduction),
     "image-generation": Drawn(draw_generation, draw_small_generation),
     "face-recognition": Drawn(draw_recognition, draw_small_recognition),
     "tabular": Drawn(draw_table, draw_small_table),

@@ -10,7 +10,7 @@ import numpy as np
 from jaxdl.data.table import tabular
 from jaxdl.inspect.taps import layer_outputs
 from jaxdl.layers.pooling import max_pool
-from jaxdl.site.pictures.architectures import between, heading
+from jaxdl.site.pictures.architectures import edge_to_edge, heading
 from jaxdl.site.pictures.blocks import BEND, CHANNELS, FEWER, PLACES, shape_text
 from jaxdl.site.pictures.charts import TILE
 from jaxdl.site.pictures.entries import Drawn
@@ -55,7 +55,7 @@ def weighted_edges(d: Drawing, left: list[Point], right: list[Point], flows: np.
     for i, a in enumerate(left):
         for j, b in enumerate(right):
             flow = float(flows[i, j])
-            d.path(between(a, b, r), BLUE if flow >= 0 else RED, width=0.4 + 4.5 * abs(flow) / top, opacity=0.75,
+            d.path(edge_to_edge(a, b, r), BLUE if flow >= 0 else RED, width=0.4 + 4.5 * abs(flow) / top, opacity=0.75,
                    data_flow=f"{flow:.4f}")  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def draw_small_forward() -> str:
             for b, flow in zip(right, row, strict=True):
                 if abs(flow) > 0.15 * top:
                     d.path(
-                        between(a, b, 5),
+                        edge_to_edge(a, b, 5),
                         BLUE if flow > 0 else RED,
                         width=0.5 + 2.5 * abs(float(flow)) / top,
                         opacity=0.8,

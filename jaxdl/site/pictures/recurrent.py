@@ -10,7 +10,7 @@ from jaxdl.site.pictures.architectures import heading
 from jaxdl.site.pictures.blocks import BEND, PLACES, block, model_facts, operation
 from jaxdl.site.pictures.charts import TILE, Axes, Chart, Line
 from jaxdl.site.pictures.entries import Drawn
-from jaxdl.site.pictures.svg import BLUE, INK, Drawing
+from jaxdl.site.pictures.svg import BLUE, INK, Drawing, Point
 from jaxdl.site.pictures.trained_sequences import HIDDEN, LOOKBACK, trained_cells
 
 CHANNELS, UNITS = 64, 128
@@ -36,12 +36,13 @@ REMARKS = {
 }
 
 
-def path_of(d: Drawing, *points: tuple[float, float], head: bool = True, width: float = 1.5) -> None:
+def bent_arrow(d: Drawing, *points: Point, head: bool = True, width: float = 1.5) -> None:
     """A line with corners, and a head at its end."""
-    if len(points) > 2 or not head:
-        d.path(points if not head else points[:-1], INK, width=width)
+    places = list(points)
+    if len(places) > 2 or not head:
+        d.path(places[:-1] if head else places, INK, width=width)
     if head:
-        d.arrow(*points[-2], *points[-1], width=width)
+        d.arrow(*places[-2], *places[-1], width=width)
 
 
 def diagram_rnn(d: Drawing) -> None:
@@ -49,15 +50,15 @@ def diagram_rnn(d: Drawing) -> None:
     for i in range(5):
         x = 96 + 112 * i
         block(d, x - 34, 72, 68, 40, "tanh", "", PLACES, size=13)
-        path_of(d, (x, 146), (x, 114))
-        path_of(d, (x, 72), (x, 46))
+        bent_arrow(d, (x, 146), (x, 114))
+        bent_arrow(d, (x, 72), (x, 46))
         d.text(x, 162, f"x{'₁₂₃₄₅'[i]}", size=13, anchor="middle")
         d.text(x, 42, f"h{'₁₂₃₄₅'[i]}", size=13, anchor="middle")
-        path_of(d, (x - 78 if i else 22, 92), (x - 36, 92))
+        bent_arrow(d, (x - 78 if i else 22, 92), (x - 36, 92))
         d.text(x + 8, 132, "W", size=11)
         if i:
             d.text(x - 56, 86, "R", size=11, anchor="middle")
-    path_of(d, (578, 92), (622, 92))
+    bent_arrow(d, (578, 92), (622, 92))
 
 
 def diagram_lstm(d: Drawing) -> None:
@@ -81,17 +82,17 @@ def diagram_lstm(d: Drawing) -> None:
         side, anchor = (-27, "end") if name == "o" else (27, "start")
         d.text(x + side, row - 6, name, size=13, anchor=anchor, font_style="italic")
         d.text(x + side, row + 10, what, size=11, anchor=anchor)
-        path_of(d, (x, 168), (x, row + 16))
-    path_of(d, (130, row - 15), (130, top + 11))
+        bent_arrow(d, (x, 168), (x, row + 16))
+    bent_arrow(d, (130, row - 15), (130, top + 11))
     operation(d, 265, 88, "×", 9)
-    path_of(d, (220, row - 15), (220, 88), (255, 88))
-    path_of(d, (310, row - 15), (310, 88), (275, 88))
-    path_of(d, (265, 79), (265, top + 11))
+    bent_arrow(d, (220, row - 15), (220, 88), (255, 88))
+    bent_arrow(d, (310, row - 15), (310, 88), (275, 88))
+    bent_arrow(d, (265, 79), (265, top + 11))
     block(d, 517, 74, 46, 24, "tanh", "", BEND, size=12)
     d.line(540, top, 540, 74, width=1.5)
     operation(d, 540, row, "×")
-    path_of(d, (540, 98), (540, row - 11))
-    path_of(d, (492, row), (529, row))
+    bent_arrow(d, (540, 98), (540, row - 11))
+    bent_arrow(d, (492, row), (529, row))
     d.arrow(551, row, 610, row, width=1.5)
     d.text(622, row + 5, "h′", size=14, anchor="middle", font_style="italic")
     d.line(60, 168, 470, 168, width=1.5)
@@ -112,17 +113,17 @@ def diagram_gru(d: Drawing) -> None:
         block(d, x - 22, row - 15, 44, 30, kind, "", BEND, size=12)
         d.text(x + 27, row - 4, name, size=13, font_style="italic")
         d.text(x + 27, row + 11, what, size=11)
-        path_of(d, (x, 172), (x, row + 16))
-    path_of(d, (350, row - 15), (350, top + 11))
+        bent_arrow(d, (x, 172), (x, row + 16))
+    bent_arrow(d, (350, row - 15), (350, top + 11))
     operation(d, 250, row, "×")
-    path_of(d, (206, row), (239, row))
-    path_of(d, (250, top), (250, row - 11))
-    path_of(d, (250, row + 11), (250, 154), (506, 154), (506, row + 16))
+    bent_arrow(d, (206, row), (239, row))
+    bent_arrow(d, (250, top), (250, row - 11))
+    bent_arrow(d, (250, row + 11), (250, 154), (506, 154), (506, row + 16))
     operation(d, 520, 92, "×", 9)
-    path_of(d, (520, row - 15), (520, 101))
-    path_of(d, (350, 92), (510, 92))
+    bent_arrow(d, (520, row - 15), (520, 101))
+    bent_arrow(d, (350, 92), (510, 92))
     d.text(430, 87, "1 − z", size=12, anchor="middle")
-    path_of(d, (520, 83), (520, top + 11))
+    bent_arrow(d, (520, 83), (520, top + 11))
     d.line(60, 172, 520, 172, width=1.5)
     d.text(52, 177, "x, h", size=14, anchor="end", font_style="italic")
 

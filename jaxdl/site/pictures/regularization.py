@@ -1,6 +1,7 @@
 """Dropout, normalization, weight decay and early stopping: what the layers and rules do to real values."""
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jaxdl.engine import stopping
 from jaxdl.layers.dropout import dropout
 from jaxdl.layers.normalization import BatchNorm, LayerNorm
 from jaxdl.models.mlp import MLP
-from jaxdl.site.pictures.architectures import between
+from jaxdl.site.pictures.architectures import edge_to_edge
 from jaxdl.site.pictures.blocks import BEND, CHANNELS, NORM
 from jaxdl.site.pictures.charts import TILE, Chart, Line, axis_number
 from jaxdl.site.pictures.entries import Drawn, Plotted, plotted_entries
@@ -29,7 +30,7 @@ def dropout_at_work() -> dict[str, np.ndarray]:
 
     def run(x: jax.Array) -> dict[str, jax.Array]:
         first, second = jax.random.split(jax.random.key(5))
-        model = MLP((40,), 10)
+        model: Any = MLP((40,), 10)
         params = model.init(jax.random.key(1), x, train=False)["params"]["Dense_0"]
         hidden = jax.nn.relu(x @ params["kernel"])
         whole = jnp.ones((STEPS, 2, LAYERS[1]))
@@ -47,7 +48,7 @@ def masked_network(d: Drawing, x: float, y: float, masks: np.ndarray, scale: flo
     ]
     r = 6.5 * scale
     lines = [
-        d.steps(between(a, b, r))
+        d.steps(edge_to_edge(a, b, r))
         for i in range(len(LAYERS) - 1)
         for a, ka in zip(places[i], kept[i], strict=True)
         for b, kb in zip(places[i + 1], kept[i + 1], strict=True)
@@ -122,8 +123,10 @@ def normalized() -> dict[str, np.ndarray]:
     brightness = np.random.default_rng(0).permutation(np.linspace(0.25, 1.9, ROWS, dtype=np.float32))
     x = digit_images("test")[0][:ROWS].reshape(ROWS, -1) * brightness[:, None]
 
+    dense: Any = MLP((WIDTH,), 10)
+
     def run(x: jax.Array) -> dict[str, jax.Array]:
-        kernel = MLP((WIDTH,), 10).init(jax.random.key(8), x, train=False)["params"]["Dense_0"]["kernel"]
+        kernel = dense.init(jax.random.key(8), x, train=False)["params"]["Dense_0"]["kernel"]
         h = 2 * x @ kernel
         found = {"before": h}
         for name, norm in (("batch-norm", BatchNorm()), ("layer-norm", LayerNorm())):
@@ -231,13 +234,13 @@ def stopped_at(values: tuple[float, ...], steps: tuple[int, ...]) -> tuple[int, 
     def run(values: jax.Array, steps: jax.Array) -> tuple[jax.Array, jax.Array]:
         def step(best, given):
             value, at = given
-            best = stopping.update(rule, "min", best, value, at, ())
+            best = stopping.update(rule, "min", best, value, at, ({}, {}))
             return best, best.stopped
 
-        best, stops = jax.lax.scan(step, stopping.start((), "min"), (values, steps))
+        best, stops = jax.lax.scan(step, stopping.start(({}, {}), "min"), (values, steps))
         return best.step, steps[jnp.argmax(stops)]
 
-    best, stop = quick_jit(run)(np.float32(values), np.int32(steps))
+    best, stop = quick_jit(run)(np.array(values, np.float32), np.array(steps, np.int32))
     return int(best), int(stop)
 
 

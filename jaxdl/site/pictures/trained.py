@@ -1,13 +1,12 @@
 """Small models of images and tables that some pictures show at work, each trained in a second or two on bundled data.
 
-A function trains once per process, in one compiled program, and returns NumPy arrays. Sequences are in `trained_sequences`.
+A function trains once per process, in one compiled program, and returns NumPy arrays. Sequences are in `trained_sequences`,
+autoencoders and a GAN in `trained_generators`.
 """
 
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
-from itertools import pairwise
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import jax
@@ -19,14 +18,11 @@ from jaxtyping import Array, Float
 from jaxdl import losses
 from jaxdl.data.image import vision
 from jaxdl.data.table import tabular
-from jaxdl.losses.adversarial import nonsaturating
 from jaxdl.losses.margin import arcface
 from jaxdl.losses.metric_learning import normalize
-from jaxdl.models.autoencoder import Autoencoder, Normal
 from jaxdl.models.cnn import CNN
-from jaxdl.models.gan import MLPCritic, MLPGenerator
 from jaxdl.models.mlp import MLP
-from jaxdl.optim import adam, adamw, schedules
+from jaxdl.optim import adamw, schedules
 from jaxdl.runs.claim_training import minimise
 
 QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_parallel_codegen_split_count": 1}
@@ -77,7 +73,7 @@ class Trained(NamedTuple):
 @cache
 def trained_cnn() -> Trained:
     """The sheet's network on 8x8 digits."""
-    model = CNN(classes=10)
+    model: Any = CNN(classes=10)
 
     def train(x: Array, y: Array, test: Array) -> tuple[Any, Array]:
         def loss(params: Any, rows: Array) -> Array:
@@ -92,98 +88,6 @@ def trained_cnn() -> Trained:
     return Trained(model, params, float((found == truth).mean()))
 
 
-@cache
-def trained_autoencoders() -> dict[int, dict[str, np.ndarray]]:
-    """Width of the code -> `code` and `made`, the reconstruction, of the test digits, by a dense autoencoder."""
-
-    def train(x: Array, test: Array) -> dict[int, dict[str, Array]]:
-        found = {}
-        for width in (2, 8):
-            model = Autoencoder(MLP((64, 32), width), MLP((32, 64), 64))
-
-            def loss(params: Any, rows: Array, model: Any = model) -> Array:
-                return losses.squared_error(model.apply(params, x[rows], train=True), x[rows]).mean()
-
-            start = model.init(jax.random.key(0), x[:1], train=False)
-            params = brief_training(loss, start, drawn_rows(jax.random.key(1), 600, 64, len(x)), peak=6e-3)
-            code = model.apply(params, test, train=False, method="encode")[0]
-            found[width] = {"code": code, "made": model.apply(params, code, train=False, method="decode")}
-        return found
-
-    flat = [digit_images(split)[0].reshape(-1, 64) for split in ("train", "test")]
-    return jax.device_get(quick_jit(train)(*flat))
-
-
-@cache
-def trained_vae(rows: int = 6, columns: int = 16) -> Float[np.ndarray, "rows columns 28 28"]:
-    """Clothing decoded from a grid of codes over the plane, evenly over the normal distribution, by a VAE."""
-    model = Autoencoder(MLP((128,), 4), MLP((128,), 784), Normal())
-
-    def train(x: Array, codes: Array) -> Array:
-        def loss(params: Any, given: tuple[Array, Array]) -> Array:
-            rows, key = given
-            _, terms = model.apply(params, x[rows], train=True, method="encode")
-            noise = jax.random.normal(key, terms["mean"].shape)
-            z = terms["mean"] + jnp.exp(0.5 * terms["log_variance"]) * noise
-            logits = model.apply(params, z, train=True, method="decode")
-            made = losses.binary_cross_entropy(logits, x[rows]).sum(-1)
-            return (made + losses.kl_standard_normal(terms["mean"], terms["log_variance"])).mean()
-
-        start = model.init(jax.random.key(0), x[:1], train=False)
-        batches = drawn_rows(jax.random.key(1), 500, 48, len(x)), jax.random.split(jax.random.key(2), 500)
-        params = brief_training(loss, start, batches, peak=3e-3)
-        return jax.nn.sigmoid(model.apply(params, codes, train=False, method="decode"))
-
-    across, down = ([NormalDist().inv_cdf(p) for p in np.linspace(0.03, 0.97, n)] for n in (columns, rows))
-    codes = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2).astype(np.float32)
-    made = quick_jit(train)(clothing_images("train")[0].reshape(-1, 784), codes)
-    return np.asarray(made).reshape(rows, columns, 28, 28)
-
-
-@cache
-def trained_gan() -> tuple[np.ndarray, list[int]]:
-    """The ten digits that a dense conditional generator makes, at three times of training `(times, 10, 8, 8)`; the steps."""
-    make, judge = MLPGenerator((64,), (128, 128), classes=10), MLPCritic((128, 128), classes=10)
-    steps, batch, latent = 2000, 64, 8
-    times, labels = [100, 400, steps], jnp.arange(10)
-
-    def train(x: Array, y: Array, key: Array) -> list[Array]:
-        start, noise, order = jax.random.split(key, 3)
-        fixed = jax.random.normal(noise, (len(labels), latent))
-        params = {
-            "make": make.init(start, fixed, labels, train=False),
-            "judge": judge.init(start, x[:1], y[:1], train=False),
-        }
-        rates = {"make": adam(5e-4, b1=0.5), "judge": adam(1e-3, b1=0.5)}
-        tx = optax.multi_transform(rates, {name: name for name in rates})
-
-        def loss(params: Any, real: Array, y: Array, z: Array) -> Array:
-            still = jax.lax.stop_gradient
-            fake = make.apply(params["make"], z, y, train=True)
-            logits = [judge.apply(params["judge"], x, y, train=True) for x in (real, still(fake))]
-            fooled = judge.apply(still(params["judge"]), fake, y, train=True)
-            return (nonsaturating.critic(*logits) + nonsaturating.generator(fooled)).mean()
-
-        def step(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], None]:
-            params, state = carry
-            draw, noise = jax.random.split(key)
-            rows = jax.random.randint(draw, (batch,), 0, len(x))
-            grads = jax.grad(loss)(params, x[rows], y[rows], jax.random.normal(noise, (batch, latent)))
-            updates, state = tx.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        keys = jax.random.split(order, steps)
-        found, carry = [], (params, tx.init(params))
-        for begin, end in pairwise([0, *times]):
-            carry, _ = jax.lax.scan(step, carry, keys[begin:end])
-            found.append(make.apply(carry[0]["make"], fixed, labels, train=False))
-        return found
-
-    x, y = digit_images("train")
-    made = quick_jit(train)(2 * x.reshape(-1, 64) - 1, y, jax.random.key(3))
-    return np.clip((np.stack(made) + 1) / 2, 0, 1).reshape(len(times), 10, 8, 8), times
-
-
 UNSEEN = (1, 8, 9)
 """Classes of clothing that the embedding is not trained on: they stand for people that it has never seen."""
 
@@ -191,7 +95,8 @@ UNSEEN = (1, 8, 9)
 @cache
 def trained_embedding() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit embeddings, labels and images of test clothing of unseen classes, by a dense network trained with ArcFace."""
-    model, classes = MLP((128,), 32), 10 - len(UNSEEN)
+    model: Any = MLP((128,), 32)
+    classes = 10 - len(UNSEEN)
 
     def train(x: Array, y: Array, test: Array) -> Array:
         def loss(params: Any, rows: Array) -> Array:
@@ -223,7 +128,8 @@ def trained_decays(decays: tuple[float, ...] = (0.0, 0.3, 3.0)) -> dict[str, np.
     `train` and `validation` `(decays, evaluations)` are losses, `norm` the length of the weights, `weights` `(decays, n)` those
     of the first layer at the end; `steps` counts.
     """
-    model, every, count = MLP((64,), classes=10), 10, 60
+    model: Any = MLP((64,), classes=10)
+    every, count = 10, 60
 
     def train(x: Array, y: Array, held: tuple[Array, Array], decay: Array) -> dict[str, Array]:
         tx = adamw(3e-3, decay=decay)
@@ -263,7 +169,8 @@ def trained_tables() -> dict[str, Any]:
     """
     flowers, wines = tabular.iris(), tabular.wine()
     names = [wines.columns.index(name) for name in ("alcohol", "flavanoids")]
-    small, bent = MLP((5,), 3), MLP((16,), 3)
+    small: Any = MLP((5,), 3)
+    bent: Any = MLP((16,), 3)
 
     def standard(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         scale = x.mean(0), x.std(0)

@@ -51,7 +51,7 @@ def trained_cells() -> dict[str, Forecast]:
     def train(x: Array, y: Array, window: Array) -> dict[str, Any]:
         found = {}
         for name, cell in CELLS.items():
-            model = Forecaster(horizon=HORIZON, core=Recurrent(cell), from_last=True)
+            model: Any = Forecaster(horizon=HORIZON, core=Recurrent(cell), from_last=True)
 
             def loss(params: Any, rows: Array, model: Any = model) -> Array:
                 return losses.squared_error(model.apply(params, x[rows], train=True), y[rows]).mean()
@@ -100,7 +100,7 @@ def trained_translator() -> tuple[list[Translated], float]:
     )
     order = np.random.default_rng(0).permutation(1000)
     held, known = order[:200], order[200:]
-    model = Seq2Seq(
+    model: Any = Seq2Seq(
         vocab=target.size,
         source_vocab=source.size,
         width=48,
@@ -173,7 +173,7 @@ def trained_heads() -> Heads:
     for row, line in zip(x, lines, strict=True):
         row[: len(line)] = tokenizer.encode(line)[:time]
     answers = letter_answers(x, [tokenizer.encode(v)[0] for v in "aeiou"])
-    layer = MultiHead(width, len(TASKS), relative=T5Bias(buckets=16, max_distance=24))
+    layer: Any = MultiHead(width, len(TASKS), relative=T5Bias(buckets=16, max_distance=24))
 
     def train(x: Array, y: Array, given: Array) -> tuple[Array, Array]:
         def answer(params: Any, x: Array, **options: Any) -> Any:
@@ -213,10 +213,10 @@ class Languages(NamedTuple):
 
 
 @cache
-def trained_languages() -> Languages:
+def languages_at_work() -> Languages:
     """fastText on the n-grams of characters of sentences in twenty languages."""
     data = text_classes.languages(batch=64, time=48)
-    model = FastText(len(data.classes), buckets=4096, width=24, sizes=(1, 2, 3), pad=data.tokenizer.pad)
+    model: Any = FastText(len(data.classes), buckets=4096, width=24, sizes=(1, 2, 3), pad=data.tokenizer.pad)
     (x, y), (test, truth) = (
         (data.splits[part]["x"].astype(np.int32), np.asarray(data.splits[part]["y"])) for part in ("train", "test")
     )

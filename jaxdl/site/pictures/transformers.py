@@ -63,7 +63,7 @@ def branches(d: Drawing, x: float, y: float, parts: Sequence[Branch], *, first: 
     return x
 
 
-def frame(d: Drawing, x: float, y: float, w: float, h: float, label: str) -> None:
+def repeated(d: Drawing, x: float, y: float, w: float, h: float, label: str) -> None:
     """A dashed box around what is repeated."""
     d.add(
         "rect", x=x, y=y, width=w, height=h, rx=6, fill="none", stroke=INK, stroke_opacity=0.5, stroke_dasharray="4 3"
@@ -92,10 +92,10 @@ def draw_transformer() -> str:
     end = branches(
         d, 96, top, [("attention", notes["attention"], PLACES), ("MLP", notes["mlp"], CHANNELS)], first=False, w=74
     )
-    frame(d, 98, top - 50, end - 94, 84, f"× {config.depth}")
+    repeated(d, 98, top - 50, end - 94, 84, f"× {config.depth}")
     d.arrow(end, top, end + 34, top)
     d.text(end + 40, top - 2, "memory", size=12, font_weight=600)
-    d.text(end + 40, top + 13, shape_text(("time", width)), size=11)
+    d.text(end + 40, top + 13, f"time×{width}", size=11)
     d.text(20, low - 56, "target so far", size=12, font_weight=600)
     block(d, 20, low - 24, 76, 48, "embedding", "+ position", CHANNELS)
     parts = [
@@ -104,7 +104,7 @@ def draw_transformer() -> str:
         ("MLP", notes["mlp"], CHANNELS),
     ]
     end = branches(d, 96, low, parts, first=False, w=62)
-    frame(d, 98, low - 50, end - 94, 84, f"× {config.depth}")
+    repeated(d, 98, low - 50, end - 94, 84, f"× {config.depth}")
     x = 96 + 14 + 62 + 24 + 10 + 38 + 14 + 31
     d.path([(458, top + 20), (458, 168), (x, 168), (x, 190)], PLACES, width=2)
     d.arrow(x, 190, x, low - 25, PLACES, width=2)
@@ -187,7 +187,7 @@ def draw_vit() -> str:
     y = 246
     d.path([(340, 168), (340, 182), (44, 182), (44, y)], INK, width=1.5)
     end = branches(d, 44, y, [("attention", notes[0], PLACES), ("MLP", notes[1], CHANNELS)], first=True, w=84)
-    frame(d, 44, y - 52, end - 36, 86, f"× {model.depth}")
+    repeated(d, 44, y - 52, end - 36, 86, f"× {model.depth}")
     d.arrow(end, y, end + 24, y)
     block(d, end + 24, y - 18, 26, 36, "LN", "", NORM, size=11)
     d.arrow(end + 50, y, end + 66, y)

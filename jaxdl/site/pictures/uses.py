@@ -3,6 +3,7 @@
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data.audio.spectrogram import LogMel
@@ -14,17 +15,13 @@ from jaxdl.site.pictures.blocks import CHANNELS
 from jaxdl.site.pictures.charts import TILE, Axes, Chart, Line
 from jaxdl.site.pictures.rasters import photographs
 from jaxdl.site.pictures.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED, Drawing
-from jaxdl.site.pictures.trained import (
-    digit_images,
-    quick_jit,
-    trained_autoencoders,
-    trained_cnn,
-)
+from jaxdl.site.pictures.trained import digit_images, quick_jit, trained_cnn
+from jaxdl.site.pictures.trained_generators import trained_autoencoders
 from jaxdl.site.pictures.trained_sequences import (
     HORIZON,
     LOOKBACK,
+    languages_at_work,
     trained_cells,
-    trained_languages,
     trained_translator,
 )
 
@@ -97,7 +94,7 @@ def draw_small_forecast() -> str:
 
 def draw_text_uses() -> str:
     shown, exact = trained_translator()
-    languages = trained_languages()
+    languages = languages_at_work()
     one = max(shown[60:120], key=lambda s: len(s.english) * len(s.german))
     desc = (
         f"Top: the number “{' '.join(one.english[:-1])}” is translated part by part; under each step the three likeliest parts "
@@ -161,7 +158,7 @@ def seen_digits() -> dict[str, np.ndarray]:
     p = np.asarray(quick_jit(lambda x: jax.nn.softmax(model.apply(params, x, train=False)))(x))
     hardest = int(np.argmin(p[np.arange(len(y)), y]))
     rows = [*(int(np.flatnonzero(y == k)[5]) for k in (2, 4, 6, 8, 9)), hardest]
-    heat = np.asarray(grad_cam(model, (params["params"], {}), x[rows], "Conv_1"))
+    heat = np.asarray(grad_cam(model, (params["params"], {}), jnp.asarray(x[rows]), "Conv_1"))
     return {"images": x[rows, ..., 0], "labels": y[rows], "p": p[rows], "heat": heat}
 
 
@@ -182,7 +179,7 @@ def draw_vision() -> str:
         d.raster(x, 40, 84, 84, photographs(image[None], 1), data_image=i)
         d.raster(x, 132, 84, 84, photographs(0.45 * image[None], 1))
         fine = np.asarray(heat).repeat(8 // len(heat), 0).repeat(8 // len(heat), 1)
-        d.raster(x, 132, 84, 84, overlay(fine), data_heat=i)
+        d.raster(x, 132, 84, 84, blue_overlay(fine), data_heat=i)
         d.text(x, 236, f"{best}", size=15, font_weight=600, data_guess=best)
         d.box(x + 14, 225, max(52 * float(row[best]), 0.5), 12, CHANNELS, fill=0.45, width=0, rx=0)
         d.text(x + 14, 253, f"p = {row[best]:.2f}", size=11.5)
@@ -192,7 +189,7 @@ def draw_vision() -> str:
     return d.svg()
 
 
-def overlay(values: np.ndarray) -> np.ndarray:
+def blue_overlay(values: np.ndarray) -> np.ndarray:
     """RGBA: one bright blue, the more opaque the larger the value in [0, 1]."""
     alpha = np.round(31 * np.clip(values, 0, 1)) * 200 / 31
     colour = np.broadcast_to(np.array([86, 180, 233]), (*values.shape, 3))
