@@ -2,57 +2,21 @@
 
 import math
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from jaxdl.site.pictures import PICTURES, TILES, activations, losses, optimizers, svg
+from tests.site.reading import check_drawn, curve_of
 
-SVG = "{http://www.w3.org/2000/svg}"
 LIGHT, DARK = ("#ffffff", "#f8f9fb"), ("#131416", "#1a1c1e")
 """Backgrounds of furo's pages."""
-
-
-def curve_of(picture: str, panel: int, name: str) -> np.ndarray:
-    """The points of a curve in the units of its axes, read back from the SVG."""
-    root = ElementTree.fromstring(picture)
-    elements = list(root)
-    frames = [e for e in elements if "data-limits" in e.attrib]
-    start, end = elements.index(frames[panel]), [*map(elements.index, frames), len(elements)][panel + 1]
-    path = next(e for e in elements[start:end] if e.get("data-curve") == name)
-    places = np.array([float(v) for v in re.findall(r"-?[\d.]+", path.attrib["d"])]).reshape(-1, 2)
-    left, top, width, height = (float(frames[panel].attrib[k]) for k in ("x", "y", "width", "height"))
-    x0, x1, y0, y1 = map(float, frames[panel].attrib["data-limits"].split())
-    share = (places - [left, top]) / [width, height]
-    return np.stack([x0 + share[:, 0] * (x1 - x0), y1 - share[:, 1] * (y1 - y0)], 1)
-
-
-def check(picture: str, most: int) -> None:
-    """Valid XML with a view box, a title and a description, within its size."""
-    root = ElementTree.fromstring(picture)
-    assert (root.tag, root.get("role")) == (f"{SVG}svg", "img")
-    assert [float(v) for v in root.attrib["viewBox"].split()][2:] == [
-        float(root.attrib[k]) for k in ("width", "height")
-    ]
-    title, desc = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
-    assert title is not None
-    assert desc is not None
-    assert len(title.text or "") > 3
-    assert len(desc.text or "") > 20
-    assert len(picture.encode()) <= most
-    assert not re.search(r'\bid="|nan|inf\b', picture), "an id would clash with another picture's in one page"
-    assert set(re.findall(r'href="(.{10})', picture)) <= {"data:image"}
-
-
-DEAR = frozenset(PICTURES) - {*activations.ENTRIES, *losses.ENTRIES, *optimizers.ENTRIES}
 
 
 @pytest.mark.parametrize("topic", [activations, losses, optimizers], ids=lambda m: m.__name__.rpartition(".")[2])
 def test_charts_are_well_formed_and_small(topic):
     for drawn in topic.ENTRIES.values():
-        check(drawn.picture(), 60_000)
-        check(drawn.tile(), 4_000)
+        check_drawn(drawn)
 
 
 @pytest.mark.parametrize(
@@ -124,5 +88,19 @@ def test_a_png_is_read_by_another_library():
         np.testing.assert_array_equal(np.asarray(found.convert(mode)), pixels)
 
 
-def test_every_picture_has_a_tile():
-    assert PICTURES.keys() == TILES.keys()
+SLUGS = """
+mlp cnn rnn lstm gru transformer vit autoencoder gan alexnet vgg resnet inception mobilenet efficientnet typical-cnn
+relu leaky-relu elu sigmoid tanh softmax swish gelu
+binary-cross-entropy cross-entropy focal mse mae huber contrastive triplet arcface-cosface l1 l2 elastic-net
+sgd momentum nesterov adagrad rmsprop adam adamw lamb
+dropout batch-norm layer-norm weight-decay early-stopping
+image-augmentation text-augmentation time-series-augmentation mixup cutmix
+convolution pooling attention multi-head-attention positional-encoding seq2seq
+forecasting-and-speech translation-and-text computer-vision dimensionality-reduction image-generation face-recognition tabular
+forward-pass
+"""
+
+
+def test_every_entry_of_the_sheet_has_a_picture_and_a_tile():
+    assert len(SLUGS.split()) == 68
+    assert set(SLUGS.split()) == PICTURES.keys() == TILES.keys()

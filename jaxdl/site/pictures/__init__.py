@@ -8,9 +8,29 @@ Colours are the CSS variables of `svg.stylesheet()`, which the page defines once
 
 from collections.abc import Callable
 
-from jaxdl.site.pictures import activations, losses, optimizers
+from jaxdl.site.pictures import (
+    activations,
+    architectures,
+    attention,
+    augmentation,
+    convolution,
+    families,
+    generative,
+    losses,
+    mixing,
+    more_uses,
+    network,
+    optimizers,
+    recurrent,
+    regularization,
+    transformers,
+)
 from jaxdl.site.pictures.entries import Drawn
 
-DRAWN: dict[str, Drawn] = {**activations.ENTRIES, **losses.ENTRIES, **optimizers.ENTRIES}
+TOPICS = (
+    architectures, generative, recurrent, transformers, families, activations, losses, optimizers, regularization, augmentation,
+    mixing, convolution, attention, more_uses, network,
+)  # fmt: skip
+DRAWN: dict[str, Drawn] = {slug: drawn for topic in TOPICS for slug, drawn in topic.ENTRIES.items()}
 PICTURES: dict[str, Callable[[], str]] = {slug: drawn.picture for slug, drawn in DRAWN.items()}
 TILES: dict[str, Callable[[], str]] = {slug: drawn.tile for slug, drawn in DRAWN.items()}
