@@ -8,6 +8,7 @@ from jaxdl.data.audio.spectrogram import LogMel
 from jaxdl.data.audio.tones import KEYS, tone
 from jaxdl.site.pictures.blocks import CHANNELS
 from jaxdl.site.pictures.charts import TILE, Axes, Chart, Line
+from jaxdl.site.pictures.entries import Drawn
 from jaxdl.site.pictures.svg import BLUE, INK, RED, Drawing
 from jaxdl.site.pictures.trained import quick_jit
 from jaxdl.site.pictures.trained_sequences import (
