@@ -177,7 +177,7 @@ def test_dropped_units_are_those_of_hidden_layers_in_training():
 
 
 @pytest.mark.parametrize(("slug", "count"), [("batch-norm", 22), ("layer-norm", 14)])
-def test_behind_a_norm_every_mean_is_0_and_every_deviation_1(slug, count):
+def test_after_a_norm_every_mean_is_0_and_every_deviation_1(slug, count):
     picture = PICTURES[slug]()
     means, deviations = np.array(numbers(picture, "mean")), np.array(numbers(picture, "deviation"))
     assert len(means) == 2 * count

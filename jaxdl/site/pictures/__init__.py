@@ -18,18 +18,20 @@ from jaxdl.site.pictures import (
     generative,
     losses,
     mixing,
-    more_uses,
     network,
     optimizers,
     recurrent,
     regularization,
     transformers,
+    uses_of_images,
+    uses_of_sequences,
+    uses_of_vectors,
 )
 from jaxdl.site.pictures.entries import Drawn
 
 TOPICS = (
     architectures, generative, recurrent, transformers, families, activations, losses, optimizers, regularization, augmentation,
-    mixing, convolution, attention, more_uses, network,
+    mixing, convolution, attention, uses_of_sequences, uses_of_images, uses_of_vectors, network,
 )  # fmt: skip
 DRAWN: dict[str, Drawn] = {slug: drawn for topic in TOPICS for slug, drawn in topic.ENTRIES.items()}
 PICTURES: dict[str, Callable[[], str]] = {slug: drawn.picture for slug, drawn in DRAWN.items()}

@@ -166,7 +166,7 @@ def draw_small_texts() -> str:
         for i, words in enumerate((original, *list(found.values())[:4])):
             x = 2.0
             for word, new in zip(words, changed_words(original, words), strict=True):
-                w = 2.0 * len(word)
+                w = 1.85 * len(word)
                 if new == tinted:
                     bars += f"M{d.n(x)} {d.n(4 + 13.5 * i)}h{d.n(w)}v9h{d.n(-w)}z"
                 x += w + 1.8

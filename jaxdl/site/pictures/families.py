@@ -67,7 +67,7 @@ DETAILS = {
     "vgg": (detail_vgg, 192),
     "resnet": (detail_resnet, 122),
     "inception": (detail_inception, 172),
-    "mobilenet": (detail_mobilenet, 172),
+    "mobilenet": (detail_mobilenet, 182),
     "efficientnet": (detail_efficientnet, 190),
 }
 REMARKS = {
@@ -130,7 +130,8 @@ def draw_small_family(slug: str) -> str:
                 slab(d, x + i * 10 * factor, 66, (56, 56, 64), (PLACES, FEWER)[i % 2], 0.72 * factor)
     else:
         stages = stages_of(slug)
-        array_chain(d, [stages[0], *stages[2:-2:2], *stages[-2:]], (2, 3, 116, 66), text=False)
+        some = [*stages[1:6], *stages[-2:]] if slug == "vgg" else [stages[0], *stages[2:-2:2], *stages[-2:]]
+        array_chain(d, some, (8, 3, 108, 66) if slug == "vgg" else (2, 3, 116, 66), text=False)
     return d.svg()
 
 

@@ -168,14 +168,14 @@ def draw_norm(slug: str) -> str:
     desc = (
         f"{title}: each {over} is brought to mean 0 and deviation 1. Left: {ROWS} digits of different brightness behind a dense "
         f"layer of {WIDTH} channels, rows are examples and columns channels; blue is positive, orange negative. Right: the same "
-        f"behind the norm. Purple: mean and mean ± deviation of each {over}."
+        f"after the norm. Purple: mean and mean ± deviation of each {over}."
     )
     cell = 12 if axis == 0 else 10
     d = Drawing(640, 330 if axis == 0 else 250, title, desc)
     d.text(
         20, 22, f"{title}: over the {'batch' if axis == 0 else 'channels'}, for each {over}", size=14, font_weight=600
     )
-    for x, name, values in ((38, "before", seen["before"]), (356, "behind", seen[slug])):
+    for x, name, values in ((38, "before", seen["before"]), (356, "after the norm", seen[slug])):
         d.text(x, 52, name, size=12.5, font_weight=600)
         norm_panel(d, x, 60, values, axis, largest, cell)
         w, h = cell * WIDTH, cell * ROWS

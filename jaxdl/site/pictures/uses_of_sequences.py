@@ -1,22 +1,16 @@
-"""What networks are used for: small real examples on bundled data."""
+"""What networks of sequences are used for: a forecast, sound, a translation, the language of a text."""
 
 from functools import cache
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data.audio.spectrogram import LogMel
 from jaxdl.data.audio.tones import KEYS, tone
-from jaxdl.inspect.saliency import grad_cam
-from jaxdl.metrics.reduction import knn_accuracy, pca
-from jaxdl.site.pictures.architectures import heading
 from jaxdl.site.pictures.blocks import CHANNELS
 from jaxdl.site.pictures.charts import TILE, Axes, Chart, Line
-from jaxdl.site.pictures.rasters import photographs
-from jaxdl.site.pictures.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED, Drawing
-from jaxdl.site.pictures.trained import digit_images, quick_jit, trained_cnn
-from jaxdl.site.pictures.trained_generators import trained_autoencoders
+from jaxdl.site.pictures.entries import Drawn
+from jaxdl.site.pictures.svg import BLUE, INK, RED, Drawing
+from jaxdl.site.pictures.trained import quick_jit
 from jaxdl.site.pictures.trained_sequences import (
     HORIZON,
     LOOKBACK,
@@ -24,8 +18,6 @@ from jaxdl.site.pictures.trained_sequences import (
     trained_cells,
     trained_translator,
 )
-
-FIVE = (BLUE, RED, GREEN, PURPLE, ORANGE)
 
 # -- forecasting and speech -------------------------------------------------------------------------------------------
 
@@ -147,115 +139,7 @@ def draw_small_text_uses() -> str:
     return d.svg()
 
 
-# -- computer vision --------------------------------------------------------------------------------------------------
-
-
-@cache
-def seen_digits() -> dict[str, np.ndarray]:
-    """Six test digits, the last of them the one judged worst, with probabilities and Grad-CAM maps."""
-    model, params, _ = trained_cnn()
-    x, y = digit_images("test")
-    p = np.asarray(quick_jit(lambda x: jax.nn.softmax(model.apply(params, x, train=False)))(x))
-    hardest = int(np.argmin(p[np.arange(len(y)), y]))
-    rows = [*(int(np.flatnonzero(y == k)[5]) for k in (2, 4, 6, 8, 9)), hardest]
-    heat = np.asarray(grad_cam(model, (params["params"], {}), jnp.asarray(x[rows]), "Conv_1"))
-    return {"images": x[rows, ..., 0], "labels": y[rows], "p": p[rows], "heat": heat}
-
-
-def draw_vision() -> str:
-    seen, accuracy = seen_digits(), trained_cnn().accuracy
-    found = seen["p"].argmax(1)
-    verdicts = ", ".join(f"{label} as {guess}" for label, guess in zip(seen["labels"], found, strict=True))
-    desc = (
-        f"Six test digits, what a CNN with {accuracy:.1%} test accuracy takes them for ({verdicts}), and where it looks "
-        "(Grad-CAM of the second convolution). The last one is the digit that it judges worst."
-    )
-    d = Drawing(640, 300, "Computer vision", desc)
-    heading(d, "what is it, and where does the network look?", f"{accuracy:.1%} of the test digits are right")
-    for i, (image, heat, row, label) in enumerate(
-        zip(seen["images"], seen["heat"], seen["p"], seen["labels"], strict=True)
-    ):
-        x, best = 20 + 103 * i, int(row.argmax())
-        d.raster(x, 40, 84, 84, photographs(image[None], 1), data_image=i)
-        d.raster(x, 132, 84, 84, photographs(0.45 * image[None], 1))
-        fine = np.asarray(heat).repeat(8 // len(heat), 0).repeat(8 // len(heat), 1)
-        d.raster(x, 132, 84, 84, blue_overlay(fine), data_heat=i)
-        d.text(x, 236, f"{best}", size=15, font_weight=600, data_guess=best)
-        d.box(x + 14, 225, max(52 * float(row[best]), 0.5), 12, CHANNELS, fill=0.45, width=0, rx=0)
-        d.text(x + 14, 253, f"p = {row[best]:.2f}", size=11.5)
-        if best != label:
-            d.text(x, 272, f"it is a {label}", size=12, colour=RED, font_weight=600)
-    d.text(20, 292, "top: the image; below: blue where it speaks for the class", size=11.5)
-    return d.svg()
-
-
-def blue_overlay(values: np.ndarray) -> np.ndarray:
-    """RGBA: one bright blue, the more opaque the larger the value in [0, 1]."""
-    alpha = np.round(31 * np.clip(values, 0, 1)) * 200 / 31
-    colour = np.broadcast_to(np.array([86, 180, 233]), (*values.shape, 3))
-    return np.concatenate([colour, alpha[..., None]], -1).astype(np.uint8)
-
-
-def draw_small_vision() -> str:
-    seen = seen_digits()
-    d = Drawing(*TILE, "Computer vision", "A digit, and the probabilities of the classes", digits=1)
-    d.raster(4, 10, 52, 52, photographs(seen["images"][3][None], 1))
-    for k, p in enumerate(seen["p"][3]):
-        d.box(64 + 5.4 * k, 60 - 48 * float(p), 4.2, 48 * float(p) + 0.6, CHANNELS, fill=0.6, width=0, rx=0)
-    d.line(63, 61, 118, 61, opacity=0.6)
-    return d.svg()
-
-
-# -- dimensionality reduction -----------------------------------------------------------------------------------------
-
-POINTS = 130
-
-
-@cache
-def planes() -> list[tuple[str, np.ndarray, float]]:
-    """Name, codes of two numbers of the test digits, and accuracy of the nearest neighbours in the plane."""
-    x, y = digit_images("test")
-    fitted = pca(digit_images("train")[0], 2)
-    found = (("PCA", fitted.encode(x)), ("autoencoder", trained_autoencoders()[2]["code"]))
-    return [(name, np.asarray(code), knn_accuracy(code, y)) for name, code in found]
-
-
-def glyphs(d: Drawing, code: np.ndarray, labels: np.ndarray, box: tuple[float, float, float, float]) -> None:
-    """Each digit at its place in the plane, as its own sign."""
-    left, top, w, h = box
-    low, high = np.quantile(code, 0.005, 0), np.quantile(code, 0.995, 0)
-    share = np.clip((code - low) / (high - low), 0, 1)
-    for (x, y), label in zip(share[:POINTS], labels[:POINTS], strict=True):
-        d.text(left + w * float(x), top + h * (1 - float(y)) + 4, str(label), size=11.5, anchor="middle", colour=FIVE[label % 5],
-               font_weight=600 if label > 4 else None)  # fmt: skip
-
-
-def draw_reduction() -> str:
-    labels = digit_images("test")[1]
-    desc = (
-        f"{POINTS} test digits of 64 pixels, each drawn as its sign at two numbers: the first two principal components, and the "
-        "code of an autoencoder. In the plane the five nearest neighbours name the digit in "
-        f"{' and '.join(f'{accuracy:.0%} ({name})' for name, _, accuracy in planes())} of the cases."
-    )
-    d = Drawing(640, 312, "Dimensionality reduction", desc, digits=1)
-    for i, (name, code, accuracy) in enumerate(planes()):
-        x = 20 + 314 * i
-        d.text(x, 22, f"{name}, 64 → 2", size=13.5, font_weight=600)
-        d.text(x + 286, 22, f"neighbours: {accuracy:.0%}", size=12, anchor="end", data_accuracy=f"{accuracy:.4f}")
-        d.add("rect", x=x, y=34, width=286, height=262, fill="none", stroke=INK, stroke_opacity=0.35)
-        glyphs(d, code, labels, (x + 12, 46, 262, 238))
-    return d.svg()
-
-
-def draw_small_reduction() -> str:
-    d = Drawing(*TILE, "Dimensionality reduction", "Digits as points of a plane", digits=1)
-    (_, code, _), labels = planes()[1], digit_images("test")[1]
-    low, high = np.quantile(code, 0.01, 0), np.quantile(code, 0.99, 0)
-    share = np.clip((code - low) / (high - low), 0, 1)[:200]
-    for k in range(5):
-        d.dots(
-            [(5 + 110 * float(x), 67 - 62 * float(y)) for (x, y), n in zip(share, labels, strict=False) if n == k],
-            FIVE[k],
-            4,
-        )
-    return d.svg()
+ENTRIES = {
+    "forecasting-and-speech": Drawn(draw_forecast, draw_small_forecast),
+    "translation-and-text": Drawn(draw_text_uses, draw_small_text_uses),
+}

@@ -1,26 +1,80 @@
-"""What networks are used for, continued: images that are made, likeness of what was never seen, tables."""
+"""What networks of images are used for: naming them, making them, and telling the same from another."""
 
+from functools import cache
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data.image.vision import FASHION
-from jaxdl.data.table import tabular
+from jaxdl.inspect.saliency import grad_cam
 from jaxdl.site.pictures.architectures import heading
+from jaxdl.site.pictures.blocks import CHANNELS
 from jaxdl.site.pictures.charts import TILE, Axes, Chart, Line
 from jaxdl.site.pictures.entries import Drawn
 from jaxdl.site.pictures.rasters import photographs
-from jaxdl.site.pictures.svg import BLUE, GREEN, INK, RED, Drawing
-from jaxdl.site.pictures.trained import UNSEEN, trained_embedding, trained_tables
+from jaxdl.site.pictures.svg import BLUE, INK, RED, Drawing
+from jaxdl.site.pictures.trained import UNSEEN, digit_images, quick_jit, trained_cnn, trained_embedding
 from jaxdl.site.pictures.trained_generators import trained_vae
-from jaxdl.site.pictures.uses import (
-    draw_forecast,
-    draw_reduction,
-    draw_small_forecast,
-    draw_small_reduction,
-    draw_small_text_uses,
-    draw_small_vision,
-    draw_text_uses,
-    draw_vision,
-)
+
+# -- computer vision --------------------------------------------------------------------------------------------------
+
+
+@cache
+def seen_digits() -> dict[str, np.ndarray]:
+    """Six test digits, the last of them the one judged worst, with probabilities and Grad-CAM maps."""
+    model, params, _ = trained_cnn()
+    x, y = digit_images("test")
+    p = np.asarray(quick_jit(lambda x: jax.nn.softmax(model.apply(params, x, train=False)))(x))
+    hardest = int(np.argmin(p[np.arange(len(y)), y]))
+    rows = [*(int(np.flatnonzero(y == k)[5]) for k in (2, 4, 6, 8, 9)), hardest]
+    heat = np.asarray(grad_cam(model, (params["params"], {}), jnp.asarray(x[rows]), "Conv_1"))
+    return {"images": x[rows, ..., 0], "labels": y[rows], "p": p[rows], "heat": heat}
+
+
+def draw_vision() -> str:
+    seen, accuracy = seen_digits(), trained_cnn().accuracy
+    found = seen["p"].argmax(1)
+    verdicts = ", ".join(f"{label} as {guess}" for label, guess in zip(seen["labels"], found, strict=True))
+    desc = (
+        f"Six test digits, what a CNN with {accuracy:.1%} test accuracy takes them for ({verdicts}), and where it looks "
+        "(Grad-CAM of the second convolution). The last one is the digit that it judges worst."
+    )
+    d = Drawing(640, 300, "Computer vision", desc)
+    heading(d, "what is it, and where does the network look?", f"{accuracy:.1%} of the test digits are right")
+    for i, (image, heat, row, label) in enumerate(
+        zip(seen["images"], seen["heat"], seen["p"], seen["labels"], strict=True)
+    ):
+        x, best = 20 + 103 * i, int(row.argmax())
+        d.raster(x, 40, 84, 84, photographs(image[None], 1), data_image=i)
+        d.raster(x, 132, 84, 84, photographs(0.45 * image[None], 1))
+        fine = np.asarray(heat).repeat(8 // len(heat), 0).repeat(8 // len(heat), 1)
+        d.raster(x, 132, 84, 84, blue_overlay(fine), data_heat=i)
+        d.text(x, 236, f"{best}", size=15, font_weight=600, data_guess=best)
+        d.box(x + 14, 225, max(52 * float(row[best]), 0.5), 12, CHANNELS, fill=0.45, width=0, rx=0)
+        d.text(x + 14, 253, f"p = {row[best]:.2f}", size=11.5)
+        if best != label:
+            d.text(x, 272, f"it is a {label}", size=12, colour=RED, font_weight=600)
+    d.text(20, 292, "top: the image; below: blue where it speaks for the class", size=11.5)
+    return d.svg()
+
+
+def blue_overlay(values: np.ndarray) -> np.ndarray:
+    """RGBA: one bright blue, the more opaque the larger the value in [0, 1]."""
+    alpha = np.round(31 * np.clip(values, 0, 1)) * 200 / 31
+    colour = np.broadcast_to(np.array([86, 180, 233]), (*values.shape, 3))
+    return np.concatenate([colour, alpha[..., None]], -1).astype(np.uint8)
+
+
+def draw_small_vision() -> str:
+    seen = seen_digits()
+    d = Drawing(*TILE, "Computer vision", "A digit, and the probabilities of the classes", digits=1)
+    d.raster(4, 10, 52, 52, photographs(seen["images"][3][None], 1))
+    for k, p in enumerate(seen["p"][3]):
+        d.box(64 + 5.4 * k, 60 - 48 * float(p), 4.2, 48 * float(p) + 0.6, CHANNELS, fill=0.6, width=0, rx=0)
+    d.line(63, 61, 118, 61, opacity=0.6)
+    return d.svg()
+
 
 # -- image generation -------------------------------------------------------------------------------------------------
 
@@ -118,84 +172,8 @@ def draw_small_recognition() -> str:
     return d.svg()
 
 
-# -- tables -----------------------------------------------------------------------------------------------------------
-
-HUES = np.array([(0, 114, 178), (213, 94, 0), (0, 158, 115)])
-CLASS_COLOURS = (BLUE, RED, GREEN)
-
-
-def class_regions(p: np.ndarray) -> np.ndarray:
-    """RGBA of class probabilities `(rows, columns, 3)`: the hue of the likeliest, more opaque where it is surer."""
-    best = p.max(-1)
-    alpha = np.round(15 * (best - 1 / 3) * 1.5) * 130 / 15
-    return np.concatenate([HUES[p.argmax(-1)], alpha[..., None]], -1).astype(np.uint8)[::-1]
-
-
-def draw_table() -> str:
-    found, data = trained_tables(), tabular.wine()
-    x, y = data.splits["test"]["x"], np.asarray(data.splits["test"]["y"])
-    names = ("alcohol", "flavanoids", "color intensity", "proline")
-    columns = [
-        data.columns.index(name.replace(" ", "_") if name.replace(" ", "_") in data.columns else name) for name in names
-    ]
-    side, (points, labels), (mean, std) = found["wine_side"], found["wine_points"], found["wine_scale"]
-    right = float((nearest_classes(found, points) == labels).mean())
-    desc = (
-        f"Left: rows of the wine data, measures of wines of three cultivars. Right: an MLP reads two of the measures; colours "
-        f"are the classes that it finds, {right:.0%} of the training rows are on their own ground."
-    )
-    d = Drawing(640, 316, "Tabular data", desc)
-    d.text(20, 24, "rows and columns", size=14, font_weight=600)
-    for j, name in enumerate(names):
-        for k, word in enumerate(name.split()):
-            d.text(66 + 66 * j, 48 + 13 * k, word, size=11, anchor="middle", font_weight=600)
-    d.text(318, 48, "class", size=11, anchor="middle", font_weight=600)
-    d.line(20, 68, 344, 68, opacity=0.5)
-    rows = [int(np.flatnonzero(y == k)[n]) for n in range(3) for k in range(3)]
-    for i, row in enumerate(rows):
-        top = 88 + 24 * i
-        for j, column in enumerate(columns):
-            d.text(66 + 66 * j, top, f"{x[row, column]:.4g}", size=12.5, anchor="middle")
-        d.circle(302, top - 4, 5, CLASS_COLOURS[y[row]])
-        d.text(318, top, str(y[row]), size=12.5, anchor="middle")
-    box = (394.0, 44.0, 226.0, 214.0)
-    limits = [(float(mean[k] + side[0] * std[k]), float(mean[k] + side[-1] * std[k])) for k in (0, 1)]
-    d.raster(*box, class_regions(found["wine"]), data_regions="")
-    axes = Axes(d, box, Chart([], "alcohol", "flavanoids", limits[0], limits[1]))
-    axes.frame()
-    for k, colour in enumerate(CLASS_COLOURS):
-        places = points[labels == k] * std + mean
-        for px, py in places:
-            if limits[0][0] < px < limits[0][1] and limits[1][0] < py < limits[1][1]:
-                d.circle(*axes.at(float(px), float(py)), 3, colour, stroke=INK, stroke_width=0.5)
-    return d.svg()
-
-
-def nearest_classes(found: dict, points: np.ndarray) -> np.ndarray:
-    """The class of the grid point next to each point."""
-    side = found["wine_side"]
-    i, j = (
-        np.clip(np.round((points[:, k] - side[0]) / (side[1] - side[0])).astype(int), 0, len(side) - 1) for k in (1, 0)
-    )
-    return found["wine"][i, j].argmax(-1)
-
-
-def draw_small_table() -> str:
-    found = trained_tables()
-    points, labels = found["wine_points"]
-    d = Drawing(*TILE, "Tabular data", "Points of three classes, and the ground of each class", digits=1)
-    d.raster(0, 0, 120, 72, class_regions(found["wine"][::3, ::3]))
-    for k, colour in enumerate(CLASS_COLOURS):
-        d.dots([(60 + 23 * float(x), 36 - 13.8 * float(y)) for x, y in points[labels == k][:24]], colour, 4.5)
-    return d.svg()
-
-
 ENTRIES = {
-    "forecasting-and-speech": Drawn(draw_forecast, draw_small_forecast),
-    "translation-and-text": Drawn(draw_text_uses, draw_small_text_uses),
     "computer-vision": Drawn(draw_vision, draw_small_vision),
-    "dimensionality-reduction": Drawn(draw_reduction, draw_small_reduction),
     "image-generation": Drawn(draw_generation, draw_small_generation),
     "face-recognition": Drawn(draw_recognition, draw_small_recognition),
-    "tabular": Drawn(draw_table, draw_small_table),
 }
