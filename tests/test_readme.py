@@ -114,6 +114,8 @@ def test_the_readme_is_one_screen_of_pictures_and_links() -> None:
         assert (ROOT / name).stat().st_size < 300_000
 
 
+@pytest.mark.slow
+@pytest.mark.programs(200, "facts are computed eagerly")
 def test_the_readme_counts_the_verdicts() -> None:
     found = judged(ROOT / "results" / "claims")
     left = len(STATEMENTS) - len({one.decision.number for one in found})

@@ -29,7 +29,7 @@ def sheet_picture(tile: Callable[[str], str], *, dark: bool) -> str:
             x = place * WIDTH + 4
             small = re.sub(r"<title>.*?</desc>", "", tile(entry.slug), flags=re.DOTALL)
             parts.append(small.replace("<svg ", f'<svg x="{x}" y="{top + 24}" ', 1))
-            for line, words in enumerate(textwrap.wrap(entry.name, 19)):
+            for line, words in enumerate(textwrap.wrap(entry.name, 19, break_on_hyphens=False)):
                 at = f'x="{x + 60}" y="{top + 110 + 14 * line}" font-size="12.5" text-anchor="middle"'
                 parts.append(f"<text {at}>{escape(words)}</text>")
         column += len(group.entries)

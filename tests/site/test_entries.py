@@ -142,3 +142,17 @@ def compare_recurrent(theirs, ours, x: np.ndarray) -> None:
     wanted = theirs(torch.tensor(x))[0].detach().numpy()
     found = ours.apply({"params": from_torch(ours.cell, theirs.state_dict())}, jnp.asarray(x), train=False)[0]
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["light", "dark"])
+def test_the_picture_of_the_sheet_names_every_entry(kind):
+    from xml.etree import ElementTree
+
+    text = (ROOT / "docs" / f"sheet-{kind}.svg").read_text(encoding="utf-8")
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.fromstring(text)
+    words = re.sub(r"\s+", " ", " ".join(element.text or "" for element in root.findall(f"{svg}text")))
+    assert [entry.name for entry in ENTRIES.values() if entry.name not in words] == []
+    assert len(root.findall(f"{svg}svg")) == len(ENTRIES)
+    assert "currentColor" not in text
+    assert "var(" not in text
