@@ -11,6 +11,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.data.image import vision
+from jaxdl.losses.classification import cross_entropy
+from jaxdl.optim import adamw, schedules
 
 
 @cache
@@ -32,6 +34,32 @@ def minimise(
         return (optax.apply_updates(params, updates), state), None
 
     return jax.lax.scan(step, (params, transform.init(params)), batches)[0][0]
+
+
+@cache
+def clothing_trainer(network: Any, *, images: int, steps: int, lr: float, batch: int = 32) -> Callable[[int], float]:
+    """A function of a seed: test accuracy of a module `(x, *, train) -> logits` after training on clothing with AdamW.
+
+    The seed draws the images, the initialization and the order; x is (n, 28, 28, 1), in [-0.3, 0.7]. One program for all seeds.
+    """
+    parts = [vision.clothing().splits[name] for name in ("train", "test")]
+    data = [(jnp.asarray(part["x"] / 255.0 - 0.3, jnp.float32), jnp.asarray(part["y"])) for part in parts]
+    transform = adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=0.01)
+
+    def train(x: Array, y: Array, test: Array, labels: Array, key: Array) -> Array:
+        which, start, order = jax.random.split(key, 3)
+        chosen = jax.random.permutation(which, len(y))[:images]
+
+        def loss(params: Any, key: Array) -> Array:
+            rows = chosen[jax.random.randint(key, (batch,), 0, images)]
+            return cross_entropy(network.apply(params, x[rows], train=True), y[rows]).mean()
+
+        params = minimise(loss, network.init(start, x[:1], train=False), transform, jax.random.split(order, steps))
+        guess = lambda x: network.apply(params, x, train=False).argmax(-1)
+        return jnp.mean(jax.lax.map(guess, test.reshape(20, -1, *test.shape[1:])).reshape(-1) == labels)
+
+    program = jax.jit(train)
+    return lambda seed: float(program(*data[0], *data[1], jax.random.key(seed)))
 
 
 def population(train: Callable[..., jax.Array], block: int = 4) -> Callable[..., Any]:
