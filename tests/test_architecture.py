@@ -87,8 +87,13 @@ def imports(tree):
 
 def at_top(tree):
     """The modules imported when a file is."""
-    inner = {n for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.Lambda) for n in ast.walk(f)}
-    outer = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) and n not in inner]
+    outer, waiting = [], [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            outer.append(node)
+        elif not isinstance(node, ast.FunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
     return {name for node in outer for name, _ in imports(ast.Module([node], []))}
 
 

@@ -35,17 +35,21 @@ def imported_by(source: Path) -> list[Path]:
         tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []
-    package = next((m.__package__ or "" for m in list(sys.modules.values()) if file_of(m) == source), "")
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
+            parents = package_of(source).split(".") if node.level else []
+            base = ".".join([*parents[: len(parents) - node.level + 1], *([node.module] if node.module else [])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     paths = {file_of(sys.modules[part]) for name in names for part in prefixes(name) if part in sys.modules}
     return sorted(path for path in paths if path is not None and is_local(path))
+
+
+def package_of(source: Path) -> str:
+    """The package of the loaded module of a file."""
+    return next((m.__package__ or "" for m in list(sys.modules.values()) if file_of(m) == source), "")
 
 
 def prefixes(name: str) -> list[str]:
