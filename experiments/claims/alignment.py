@@ -1,8 +1,8 @@
 """English number words into French, from 1,000 pairs: an LSTM with and without attention, and a Transformer.
 
 `experiments/number_words.py` with 20 epochs instead of 10; its learning rate was not tuned again. Exact match of whole words on
-the 1,000 held-out numbers. Without attention the decoder gets the last states of the encoder only. A seed draws the initialization,
-the order and the dropout; the split is the same.
+the 1,000 held-out numbers. Without attention the decoder gets the last states of the encoder only. A seed draws the
+initialization, the order and the dropout; the split is the same.
 """
 
 from dataclasses import replace

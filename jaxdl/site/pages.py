@@ -160,7 +160,10 @@ def experiment_page(path: Path, results: Path) -> str:
     lines = [ORPHAN, f"# {path.stem}", "", "```text", said, "```", ""]
     lines += [f"Shows: {', '.join(homes)}.", ""] if homes else []
     lines += ["## Measured", "", *measured] if measured else []
-    return "\n".join([*lines, "## Code", "", "```python", text.rstrip(), "```", ""])
+    code = text.split('"""', 2)[2] if said else text
+    return "\n".join(
+        [*lines, "## Code", "", f"After that docstring, {path.name} reads:", "", "```python", code.strip(), "```", ""]
+    )
 
 
 def study_page(path: Path, trials: Mapping[int, Sequence[Trial]]) -> str:

@@ -78,6 +78,12 @@ def docstring(app, what, name, thing, options, lines: list[str]) -> None:  # Sph
     lines[:] = literal_blocks(lines)
 
 
+def short_signature(app, what, name, thing, options, signature, returns):  # Sphinx's event `autodoc-process-signature`
+    """`Array` in place of the private module that it comes from."""
+    short = lambda text: text and re.sub(r"\b(jaxlib|jax|numpy)(\.\w+)*\.(Array|ndarray)\b", r"\3", text)
+    return short(signature), short(returns)
+
+
 def foreign(app, what, name, thing, skip, options) -> bool | None:  # Sphinx's event `autodoc-skip-member`
     """A default value with a docstring of its own, such as `jnp.tanh`, is no member."""
     return True if what == "class" and not str(getattr(thing, "__module__", "jaxdl")).startswith("jaxdl") else None
