@@ -37,14 +37,19 @@ def minimise(
 
 
 @cache
-def clothing_trainer(network: Any, *, images: int, steps: int, lr: float, batch: int = 32) -> Callable[[int], float]:
-    """A function of a seed: test accuracy of a module `(x, *, train) -> logits` after training on clothing with AdamW.
+def clothing_trainer(
+    network: Any, *, images: int, steps: int, lr: float = 0.0, batch: int = 32, transform: Any = None
+) -> Callable[[int], float]:
+    """A function of a seed: test accuracy of a module `(x, *, train) -> logits` after training on clothing.
+
+    `transform` is an optimizer; None: AdamW with a warm-up to `lr` and a cosine decay.
 
     The seed draws the images, the initialization and the order; x is (n, 28, 28, 1), in [-0.3, 0.7]. One program for all seeds.
     """
     parts = [vision.clothing().splits[name] for name in ("train", "test")]
     data = [(jnp.asarray(part["x"] / 255.0 - 0.3, jnp.float32), jnp.asarray(part["y"])) for part in parts]
-    transform = adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=0.01)
+    if transform is None:
+        transform = adamw(schedules.warmup_cosine(peak=lr, steps=steps), decay=0.01)
 
     def train(x: Array, y: Array, test: Array, labels: Array, key: Array) -> Array:
         which, start, order = jax.random.split(key, 3)
