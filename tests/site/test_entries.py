@@ -159,8 +159,8 @@ def test_the_picture_of_the_sheet_names_every_entry(kind):
     assert "var(" not in text
 
 
-LACKING = {"gan", "efficientnet", "time-series-augmentation", "image-generation", "forward-pass"}
-"""Entries without a verdict on any of their claims; the list only shrinks. No entry lacks a picture, code, formula or oracle."""
+LACKING = {"forward-pass"}
+"""Entries without a verdict: of the forward pass the sheet claims nothing. No entry lacks a picture, code, formula or oracle."""
 
 
 def test_the_entries_that_lack_a_verdict_are_listed():
