@@ -131,8 +131,8 @@ GROUP = SheetGroup(
             "is this the same person?",
             "A network maps a face to a vector of length 1. Two faces are the same person if their cosine is large. It is "
             "trained on other people than it is used for.",
-            "Train with a margin loss on many people. Verify with pairs of people never seen. No faces are bundled: characters and "
-            "clothes of classes never seen stand for them.",
+            "Train with a margin loss on many people. Verify with pairs of people never seen. No faces are bundled: characters "
+            "and clothes of classes never seen stand for them.",
             r"\mathrm{same}(a, b) \;\Leftrightarrow\; \cos(f(a), f(b)) > \tau",
             ("tasks.metric_learning:MetricLearning", "models.iresnet:iresnet"),
             (
