@@ -154,7 +154,7 @@ def claim_page(found: Mapping[int, Sequence[Trial]]) -> str:
         "- **no difference shown**: the interval lies within the smallest difference that matters. **not decided**: it is wider.",
         "- **wrong**: the opposite was measured, in the setting that the study describes. It says nothing of other settings.",
         "",
-        f"{len(verdicts)} verdicts: {counted}. {open_} claims are not measured yet.",
+        f"{len(verdicts)} verdicts: {counted}." + (f" {open_} claims are not measured yet." if open_ else ""),
         "",
         "| number | claim | verdict | entry |",
         "|---|---|---|---|",
