@@ -23,7 +23,7 @@ Holm's correction; the verdict uses the corrected one.
 
 def tally(decisions: Sequence[Decision]) -> str:
     """How many verdicts of each kind there are."""
-    kinds = [one.verdict.split(" when")[0] for one in decisions]
+    kinds = ["holds in part" if " when" in one.verdict else one.verdict for one in decisions]
     numbers = {one.number for one in decisions}
     counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     return f"{len(decisions)} verdicts on {len(numbers)} claims: {counted}"

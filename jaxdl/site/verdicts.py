@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.runs import claims
+from jaxdl.runs.claim_page import tally
 from jaxdl.runs.claim_pictures import Judged, judged
 from jaxdl.site.pictures.svg import GREEN, INK, RED, Drawing
 from jaxdl.site.sheet import ENTRIES, SheetEntry
@@ -140,8 +141,7 @@ def claim_lines(entry: SheetEntry, found: Mapping[int, Sequence[Trial]]) -> list
 
 def claim_page(found: Mapping[int, Sequence[Trial]]) -> str:
     """All claims of the sheet: statement, verdict, the entry that shows it."""
-    verdicts = [one.verdict.split(" when")[0] for group in found.values() for one in group]
-    counted = ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(verdicts))
+    decided = [one.found.decision for group in found.values() for one in group]
     open_ = sum(not group for group in found.values())
     lines = [
         "# The sheet on trial",
@@ -154,7 +154,7 @@ def claim_page(found: Mapping[int, Sequence[Trial]]) -> str:
         "- **no difference shown**: the interval lies within the smallest difference that matters. **not decided**: it is wider.",
         "- **wrong**: the opposite was measured, in the setting that the study describes. It says nothing of other settings.",
         "",
-        f"{len(verdicts)} verdicts: {counted}." + (f" {open_} claims are not measured yet." if open_ else ""),
+        f"{tally(decided)}." + (f" {open_} claims are not measured yet." if open_ else ""),
         "",
         "| number | claim | verdict | entry |",
         "|---|---|---|---|",
