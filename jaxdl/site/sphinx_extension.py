@@ -1,16 +1,19 @@
 """What Sphinx is told beside its settings: formulas as MathML, and docstrings as plain text."""
 
-from docutils import nodes  # pyright: ignore[reportMissingImports]
-from latex2mathml.converter import convert  # pyright: ignore[reportMissingImports]
+from typing import Any
 
 from jaxdl.site.reference import docstring, foreign, short_signature
 
 
-def mathml(translator, node: nodes.math | nodes.math_block) -> None:
-    block = isinstance(node, nodes.math_block)
+def mathml(translator: Any, node: Any) -> None:
+    """Write a formula of a page, a node `math` or `math_block`, as MathML."""
+    from docutils.nodes import SkipNode  # pyright: ignore[reportMissingImports]
+    from latex2mathml.converter import convert  # pyright: ignore[reportMissingImports]
+
+    block = node.tagname == "math_block"
     text = convert(node.astext(), display="block" if block else "inline")
     translator.body.append(f'<div class="formula" tabindex="0">{text}</div>' if block else text)
-    raise nodes.SkipNode
+    raise SkipNode
 
 
 def setup(app) -> dict[str, bool]:
