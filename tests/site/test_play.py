@@ -53,6 +53,7 @@ def test_scripts_are_short_and_ask_for_nothing():
 
 
 @needs_node
+@pytest.mark.programs(90, "every activation with its derivative")
 def test_activations_and_their_derivatives_are_jaxdls():
     x = np.linspace(-5, 5, 41)
     names = run_node("activations.js", "Object.keys(m.ACTIVATIONS)")
@@ -154,6 +155,7 @@ def unpacked(text: str, *shape: int) -> np.ndarray:
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.programs(20, "its pieces are unpacked one by one")
 def test_a_digit_passes_through_the_network_as_in_jaxdl(site):
     data = data_of(site, "digit")
     shapes = {"Conv_0": (3, 3, 1, 32), "Conv_1": (3, 3, 32, 64), "Dense_0": (256, 10)}
@@ -179,6 +181,7 @@ def test_a_digit_passes_through_the_network_as_in_jaxdl(site):
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.programs(120, "a Transformer whose weights of attention are looked at, eagerly")
 def test_a_sentence_is_read_as_in_jaxdl(site):
     data, text = data_of(site, "attention"), "das Wetter ist heute schön"
     width, classes = data["width"], len(data["names"])
