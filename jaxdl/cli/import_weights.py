@@ -1,4 +1,4 @@
-"""`import-weights NAME FILE -o DIR`: convert PyTorch weights of a named model, given as safetensors or a state dict."""
+"""`import-weights [NAME] FILE -o DIR`: convert PyTorch weights of a named model, given as safetensors or a state dict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,21 @@ import tyro
 
 from jaxdl.cli.options import read_flags
 from jaxdl.experiment import ExperimentError
+from jaxdl.pretrained.files import config_beside
 from jaxdl.pretrained.folder import import_weights
-from jaxdl.pretrained.sizes import config_beside
 from jaxdl.record.manifest import result_file
 
 
 @dataclass(frozen=True)
 class Options:
-    """Convert weights named as in torchvision, timm or Hugging Face. A missing or superfluous tensor is an error."""
+    """Convert weights named as in torchvision, timm or Hugging Face. A missing or superfluous tensor is an error.
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A name that `python -m jaxdl models` lists, such as resnet50 or gpt2."""
-    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """A .safetensors file, a state dict written by torch.save (read without executing it), or a folder with one of them."""
+    FILE is a .safetensors file, a state dict written by torch.save (read without executing it), or a folder with one of them.
+    NAME is one that `python -m jaxdl models` lists, such as resnet50 or gpt2; a config.json beside the weights says it, too.
+    """
+
+    words: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(name="", metavar="[NAME] FILE")]
+    """The weights, and the name of their model where no config.json says it."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to make, with weights.safetensors, weights.json and, if there is one beside the file, tokenizer.json."""
     classes: int | None = None
@@ -40,17 +42,20 @@ class Options:
 
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl import-weights")
+    if len(options.words) not in (1, 2):
+        raise ExperimentError("import-weights takes a file or folder of weights, and before it the name of their model")
+    name, file = (None, *options.words)[-2:]
+    if not Path(str(file)).exists():
+        raise FileNotFoundError(f"no file {file}: give the weights{'' if name else ', after the name of their model'}")
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
         raise ExperimentError(f"{options.output} exists and is not empty: name another folder with -o")
 
     given = {name: getattr(options, name) for name in ("classes", "padding", "eps", "heads")}
     given = {name: value for name, value in given.items() if value is not None}
     with result_file(options.output) as new:
-        imported = import_weights(
-            options.name, options.file, new, naming=options.naming, ignore=options.ignore, **given
-        )
-    print(f"{options.output}: {options.name} from {imported.weights.naming} names, all tensors loaded")
-    if not config_beside(options.file).is_file():
+        imported = import_weights(name, file, new, naming=options.naming, ignore=options.ignore, **given)
+    print(f"{options.output}: {imported.name} from {imported.weights.naming} names, all tensors loaded")
+    if not config_beside(file).is_file():
         assumed = ", ".join(f"{name}={value}" for name, value in given.items()) or "those of the name"
         print(f"there is no config.json beside the weights: the options are {assumed}")
     return 0

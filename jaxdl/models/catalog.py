@@ -152,7 +152,7 @@ MODELS: dict[str, Entry] = {
         224,
         "Dosovitskiy et al. 2020, arXiv:2010.11929; Ti and S: Touvron et al. 2020, arXiv:2012.12877",
         {
-            f"vit_{size}_{patch}": partial(vit, size, patch)
+            f"vit_{size}_{patch}": partial(vit, size, patch=patch)
             for size, patches in {
                 "ti": (8, 16, 32),
                 "s": (8, 16, 32),

@@ -51,6 +51,7 @@ classifier = partial(partial, of, SequenceClassifier, classes=2)
 LANGUAGE: dict[str, SequenceInput] = {
     "bert_base": SequenceInput(partial(of, PooledEncoder, bert), 512, BERT),
     "bert_large": SequenceInput(partial(of, PooledEncoder, partial(bert, "large")), 512, BERT),
+    "bert_base_encoder": SequenceInput(partial(of, Encoder, bert), 512, BERT),
     "bert_base_mlm": SequenceInput(partial(of, MaskedLanguageModel, bert), 512, BERT),
     "bert_base_classifier": SequenceInput(classifier(bert), 512, BERT),
     "distilbert": SequenceInput(partial(of, Encoder, distilbert), 512, DISTILBERT),

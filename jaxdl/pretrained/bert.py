@@ -8,6 +8,16 @@ from jaxdl.pretrained.mapping import Names, NameTable
 
 ATTENTION = {"query": "self.query", "key": "self.key", "value": "self.value", "out": "output.dense"}
 
+POOLER, HEADS = r"(bert\.)?pooler\..*", (r"cls\..*", r"(qa_outputs|classifier)\..*")
+IGNORED = {
+    Encoder: (*HEADS, POOLER),
+    PooledEncoder: HEADS,
+    MaskedLanguageModel: (r"cls\.seq_relationship\..*", POOLER),
+    SequenceClassifier: HEADS[:1],
+}
+"""By model: tensors of pretrained files that it does not have, the heads of others and the pooler."""
+DISTILLED = r"vocab_(transform|layer_norm|projector)\..*"
+
 
 def names(model: Encoder | PooledEncoder | MaskedLanguageModel | SequenceClassifier, modules: set[str]) -> Names:
     """Namings of the family. Files of 2018 call the parameters of a norm gamma and beta; some files lack the prefix `bert.`."""
@@ -47,8 +57,7 @@ def bert(model: Any, prefix: str, ends: tuple[str, str] = ("weight", "bias")) ->
         }
         if masked
         else {},
-        # in pretrained files: next-sentence prediction, and the head or pooler that this model does not have
-        ignore=(r"cls\.seq_relationship\..*", r"(bert\.)?pooler\..*") if masked else (r"cls\..*",),
+        ignore=IGNORED[type(model)],
     )
 
 
@@ -71,5 +80,9 @@ def distilbert(model: Any, prefix: str) -> NameTable:
             **({"head/bias": "vocab_projector.bias"} if masked else {"head": "classifier"}),
         },
         copies={"vocab_projector.weight": f"{prefix}embeddings.word_embeddings.weight"} if masked else {},
-        ignore=() if masked else (r"vocab_(transform|layer_norm|projector)\..*",),
+        ignore=()
+        if masked
+        else (DISTILLED, r"(qa_outputs|(pre_)?classifier)\..*")
+        if type(model) is Encoder
+        else (DISTILLED,),
     )

@@ -71,6 +71,11 @@ def read_json(path: Path) -> dict[str, Any]:
         return found
 
 
+def config_beside(path: str | Path) -> Path:
+    """The `config.json` of weights, a file or a folder, whether it exists or not."""
+    return (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.json"
+
+
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays, by name, of a safetensors file, a PyTorch file, or a folder that holds one of them.
 

@@ -14,46 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.counts import unknown_model
-from jaxdl.models.alexnet import AlexNet, AlexNet2012
 from jaxdl.models.catalog import MODELS
-from jaxdl.models.efficientnet import EfficientNet
-from jaxdl.models.inception import GoogLeNet
-from jaxdl.models.inception_v3 import InceptionV3
-from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3
-from jaxdl.models.resnet import ResNet
-from jaxdl.models.transformer import Decoder, Encoder, EncoderDecoder
-from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, SequenceClassifier
-from jaxdl.models.vgg import VGG
-from jaxdl.models.vit import ViT
-from jaxdl.pretrained import bert, files, gpt2, inception, mobilenet, resnet, sizes, t5, vgg, vit
-from jaxdl.pretrained.mapping import Names, NameTable, leaves_by_path, modules, to_tensors, unflat, variables_of
+from jaxdl.pretrained import files, sizes
+from jaxdl.pretrained.architectures import described_beside, name_beside
+from jaxdl.pretrained.families import READS_TOKENS, image_of, inputs_of, names_of, shapes_of
+from jaxdl.pretrained.mapping import NameTable, leaves_by_path, to_tensors, unflat, variables_of
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
 from jaxdl.types import UserError
 
-FAMILIES = {
-    AlexNet: vgg.alexnet,
-    AlexNet2012: vgg.alexnet_2012,
-    VGG: vgg.vgg,
-    ResNet: resnet.names,
-    GoogLeNet: inception.googlenet,
-    InceptionV3: inception.inception_v3,
-    MobileNetV1: mobilenet.mobilenet_v1,
-    MobileNetV2: mobilenet.mobilenet_v2,
-    MobileNetV3: mobilenet.mobilenet_v3,
-    EfficientNet: mobilenet.efficientnet,
-    ViT: vit.names,
-    **dict.fromkeys((Encoder, PooledEncoder, MaskedLanguageModel, SequenceClassifier), bert.names),
-    Decoder: gpt2.names,
-    EncoderDecoder: t5.names,
-}
-READS_TOKENS = {
-    Encoder: 1,
-    PooledEncoder: 1,
-    MaskedLanguageModel: 1,
-    SequenceClassifier: 1,
-    Decoder: 1,
-    EncoderDecoder: 2,
-}
 TENSORS, TOKENIZER, DESCRIPTION = "weights.safetensors", "tokenizer.json", "weights.json"
 
 
@@ -65,34 +33,6 @@ class Weights:
     naming: str
     preprocess: Preprocess | None
     labels: tuple[str, ...] | None = None
-
-
-def image_of(model: Any) -> tuple[int, int, int]:
-    """Shape of an image with which the model can be initialised."""
-    if isinstance(model, ViT):
-        return model.grid[0] * model.patch, model.grid[1] * model.patch, 3
-    return (299, 299, 3) if isinstance(model, InceptionV3) else (224, 224, 3)
-
-
-def inputs_of(model: Any, image: Sequence[int] | None = None) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Shapes of the model's inputs: an image, or one or two arrays of tokens."""
-    if type(model) in READS_TOKENS:
-        return (jax.ShapeDtypeStruct((1, 2), jnp.int32),) * READS_TOKENS[type(model)]
-    return (jax.ShapeDtypeStruct((1, *(image or image_of(model))), jnp.float32),)
-
-
-def shapes_of(model: Any, image: Sequence[int] | None = None) -> dict[str, Any]:
-    init = lambda key, *inputs: model.init(key, *inputs, train=False)
-    return jax.eval_shape(init, jax.random.key(0), *inputs_of(model, image))
-
-
-def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
-    """Known namings of a model's tensors. Raises UserError for a family without any."""
-    if type(model) not in FAMILIES:
-        raise UserError(
-            f"{type(model).__name__} has no PyTorch names: take one of {', '.join(t.__name__ for t in FAMILIES)}"
-        )
-    return FAMILIES[type(model)](model, modules(path for _, path in leaves_by_path(shapes)))
 
 
 def load_weights(
@@ -193,7 +133,7 @@ class Imported:
 
 
 def import_weights(
-    name: str,
+    name: str | None,
     path: str | Path,
     out: str | Path,
     *,
@@ -204,13 +144,17 @@ def import_weights(
 ) -> Imported:
     """Read weights of the catalog's model `name` and write them to the folder `out`, with everything needed to use them.
 
+    Without a name (None) `config.json` beside the weights says which model it is.
+
     `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`, and `eps`, that of all
     norms). Where they are not given, `config.json` beside the weights decides. The folder holds `weights.safetensors`, with
     paths of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
     unknown name and for weights that do not fit.
     """
+    if name is None:
+        name = name_beside(path)
     if name not in MODELS:
-        raise unknown_model(name, MODELS)
+        raise UserError(f"{unknown_model(name, MODELS)}{described_beside(path)}")
     options = {**sizes.options_beside(path, name), **options}
     model, out = MODELS[name].configured(**options), Path(out)
     weights = load_weights(model, path, name=name, naming=naming, ignore=ignore)

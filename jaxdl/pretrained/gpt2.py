@@ -1,7 +1,8 @@
 """GPT-2 in Hugging Face's names (in OpenAI's layout: `x·W`, with queries, keys and values in one matrix), nanoGPT in its own."""
 
 from jaxdl.models.transformer import Decoder
-from jaxdl.pretrained.mapping import Layout, Names, NameTable, Place, dense, same
+from jaxdl.pretrained.layouts import Layout, dense, same
+from jaxdl.pretrained.mapping import Names, NameTable, Place
 
 PARTS = {"query": 0, "key": 1, "value": 2}
 

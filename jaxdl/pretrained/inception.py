@@ -2,7 +2,8 @@
 
 from jaxdl.models.inception import GoogLeNet
 from jaxdl.models.inception_v3 import InceptionV3
-from jaxdl.pretrained.mapping import Names, Place, Rules, flattened
+from jaxdl.pretrained.layouts import flattened
+from jaxdl.pretrained.mapping import Names, Place, Rules
 
 KINDS = {"conv": "conv", "norm": "bn"}
 

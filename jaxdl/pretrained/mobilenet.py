@@ -5,7 +5,8 @@ from itertools import groupby
 
 from jaxdl.models.efficientnet import EfficientNet
 from jaxdl.models.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3
-from jaxdl.pretrained.mapping import Names, Place, Rules, pointwise
+from jaxdl.pretrained.layouts import pointwise
+from jaxdl.pretrained.mapping import Names, Place, Rules
 
 Where = Callable[..., str]
 """Function from a block's numbers to its name, such as `blocks.2.0`."""

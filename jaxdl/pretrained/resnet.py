@@ -1,7 +1,8 @@
 """ResNets in the names of torchvision (and timm), Hugging Face and two CIFAR repositories."""
 
 from jaxdl.models.resnet import ResNet
-from jaxdl.pretrained.mapping import Names, Place, Rules, pointwise
+from jaxdl.pretrained.layouts import pointwise
+from jaxdl.pretrained.mapping import Names, Place, Rules
 
 BLOCK = r"stage(\d+)_block(\d+)"
 

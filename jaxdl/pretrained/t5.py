@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.models.transformer import EncoderDecoder
-from jaxdl.pretrained.mapping import Names, NameTable, Place, leading
+from jaxdl.pretrained.layouts import leading
+from jaxdl.pretrained.mapping import Names, NameTable, Place
 
 SIDES = {"encoder": ("attention", "mlp"), "decoder": ("attention", "cross_attention", "mlp")}
 """Branches of a block in T5's order; T5 numbers its layers."""
@@ -39,6 +40,8 @@ def t5(model: EncoderDecoder) -> NameTable:
             "head/dense": "lm_head",
         },
         copies=copies | ({"lm_head.weight": "shared.weight"} if config.tied else {}),
+        # transformers 5 ties the output matrix of a new model of version 1.1, too, and scales nothing
+        absent={} if config.tied else {"lm_head.weight": "shared.weight"},
         # in early files, but not used
         ignore=(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),
     )

@@ -5,7 +5,8 @@ All of these flatten maps in the order channels, height, width.
 
 from jaxdl.models.alexnet import AlexNet
 from jaxdl.models.vgg import VGG
-from jaxdl.pretrained.mapping import Names, Place, Rules, flattened, pointwise
+from jaxdl.pretrained.layouts import flattened, pointwise
+from jaxdl.pretrained.mapping import Names, Place, Rules
 
 
 def alexnet(model: AlexNet, modules: set[str]) -> Names:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from jaxdl.models.vit import ViT
-from jaxdl.pretrained.mapping import Names, Place, Rules, leading, positions
+from jaxdl.pretrained.layouts import leading, positions
+from jaxdl.pretrained.mapping import Names, Place, Rules
 
 PARTS = {"query": 0, "key": 1, "value": 2}
 

@@ -100,6 +100,7 @@ COUNTS = {
     "vit_s_16_gap": (22_122_472, 0, None),
     "bert_base": (109_482_240, 0, None),
     "bert_large": (335_141_888, 0, None),
+    "bert_base_encoder": (108_891_648, 0, None),
     "bert_base_mlm": (109_514_298, 0, None),
     "bert_base_classifier": (109_483_778, 0, None),
     "distilbert": (66_362_880, 0, None),
