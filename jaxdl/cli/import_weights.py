@@ -35,7 +35,7 @@ class Options:
     heads: int | None = None
     """Number of attention heads. None: what config.json says, else that of the model."""
     naming: str | None = None
-    """torchvision, timm or huggingface. None: the one that fits."""
+    """torchvision, timm, huggingface, ... None: the one that fits."""
     ignore: tuple[str, ...] = ()
     """Patterns of tensors to ignore, such as 'aux.*'."""
 
@@ -56,6 +56,6 @@ def run(args: Sequence[str]) -> int:
         imported = import_weights(name, file, new, naming=options.naming, ignore=options.ignore, **given)
     print(f"{options.output}: {imported.name} from {imported.weights.naming} names, all tensors loaded")
     if not config_beside(file).is_file():
-        assumed = ", ".join(f"{name}={value}" for name, value in given.items()) or "those of the name"
+        assumed = ", ".join(f"{name}={value}" for name, value in imported.options.items()) or "those of the name"
         print(f"there is no config.json beside the weights: the options are {assumed}")
     return 0

@@ -113,6 +113,7 @@ class Imported:
     name: str
     model: Any
     weights: Weights
+    options: Mapping[str, Any]
     tokenizer: Path | None = None
 
     def predict(self, images: Sequence[Any]) -> np.ndarray:
@@ -180,7 +181,7 @@ def import_weights(
     digests = {name: file_digest(out / name) for name in (TENSORS, TOKENIZER) if (out / name).is_file()}
     record["sha256"] = {**digests, DESCRIPTION: description_digest(record)}
     (out / DESCRIPTION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Imported(name, model, weights, tokenizer_in(out))
+    return Imported(name, model, weights, options, tokenizer_in(out))
 
 
 def tokenizer_in(folder: Path) -> Path | None:
@@ -217,7 +218,8 @@ def open_weights(folder: str | Path) -> Imported:
     if wrong:
         raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
-    return Imported(record["name"], model, Weights(variables, naming, preprocess, labels), tokenizer_in(folder))
+    weights = Weights(variables, naming, preprocess, labels)
+    return Imported(record["name"], model, weights, record["options"], tokenizer_in(folder))
 
 
 def description_digest(record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""MobileNets and EfficientNets in torchvision's, timm's and Hugging Face's names."""
+"""MobileNets and EfficientNets in the names of torchvision, timm, Hugging Face and EfficientNet-PyTorch."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -170,8 +170,15 @@ def efficientnet(model: EfficientNet, modules: set[str]) -> Names:
     def block(i: int, j: int) -> str:
         return f"stage{i}_block{j}"
 
+    def number(i: int, j: int) -> int:
+        return sum(depths[: i - 1]) + j - 1
+
     def serial(i: int, j: int) -> str:
-        return f"efficientnet.encoder.blocks.{sum(depths[: i - 1]) + j - 1}"
+        return f"efficientnet.encoder.blocks.{number(i, j)}"
+
+    def underscored(i: int, j: int, part: str, kind: str) -> str:
+        norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[part]
+        return f"_blocks.{number(i, j)}.{norm if kind == 'norm' else f'_{part}_conv'}"
 
     def huggingface(i: int, j: int, part: str, kind: str) -> str:
         group = {"expand": "expansion", "depthwise": "depthwise_conv", "project": "projection"}[part]
@@ -197,5 +204,14 @@ def efficientnet(model: EfficientNet, modules: set[str]) -> Names:
             "last/conv": "efficientnet.encoder.top_conv",
             "last/norm": "efficientnet.encoder.top_bn",
             "head": "classifier",
+        },
+        "efficientnet-pytorch": {
+            "stem/conv": "_conv_stem",
+            "stem/norm": "_bn0",
+            rf"{pattern}/(expand|depthwise|project)/(conv|norm)": underscored,
+            rf"{pattern}/squeeze/(\w+)": lambda i, j, n: Place(f"_blocks.{number(i, j)}._se_{n}", pointwise),
+            "last/conv": "_conv_head",
+            "last/norm": "_bn1",
+            "head": "_fc",
         },
     }

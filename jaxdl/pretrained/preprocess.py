@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxdl.data.image.reader import open_image
+from jaxdl.models.efficientnet import SIZES as EFFICIENT
 from jaxdl.pretrained.files import read_json, reading
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -81,6 +82,9 @@ def usual(name: str | None, naming: str, size: int) -> Preprocess:
     """
     if name == "inception_v3":
         return Preprocess(342, 299, **HALF)
+    if naming == "efficientnet-pytorch" and name:
+        size = EFFICIENT.get(name.removeprefix("efficientnet_"), (0, 0, size))[2]
+        return Preprocess(size, size, interpolation="bicubic")
     if naming == "torchvision" and name in TORCHVISION:
         return TORCHVISION[name]
     if naming.startswith("huggingface") and name and name.startswith("vit"):

@@ -6,8 +6,8 @@ from typing import Any
 
 from jaxdl.models.resnet import STAGES, basic, bottleneck
 from jaxdl.pretrained.architectures import IMAGE_NAMES
-from jaxdl.pretrained.files import config_beside, read_json, reading
-from jaxdl.pretrained.timm import timm_options
+from jaxdl.pretrained.files import config_beside, read_json, read_tensors, reading
+from jaxdl.pretrained.timm import TENSORFLOW, timm_options
 from jaxdl.types import UserError
 
 VIT = {
@@ -170,22 +170,21 @@ OMITTED = {
 }
 """By family: what transformers takes where a file does not say it, if no shape of a tensor shows it."""
 
-CONVOLUTIONAL = ("mobilenet", "efficientnet")
-TENSORFLOW = {"padding": "same", "eps": 1e-3}
-"""Options of weights that timm ported from TensorFlow, whose architectures begin with "tf_"."""
 
 DEEPEST = 1000
 """Largest number of blocks that is accepted, because a damaged number would take hours to build."""
 
 
 def options_beside(path: str | Path, name: str) -> dict[str, Any]:
-    """Read options of the catalog's model `name` from `config.json` beside the weights; empty without such a file.
+    """Read options of the catalog's model `name` from `config.json` beside the weights.
 
+    Without such a file EfficientNet-PyTorch's names say that the weights were trained in TensorFlow, and other names nothing.
     Raises UserError if the file describes a model that computes something else.
     """
     file = config_beside(path)
     if not file.is_file():
-        return {}
+        ported = name.startswith("efficientnet") and any(n.endswith("_conv_stem.weight") for n in read_tensors(path))
+        return dict(TENSORFLOW) if ported else {}
     config = read_json(file)
     with reading(file):
         if "architecture" in config:

@@ -49,7 +49,7 @@ def timm_model(config: Mapping[str, Any], file: Path) -> str:
 
 CONVOLUTIONAL = ("mobilenet", "efficientnet")
 TENSORFLOW = {"padding": "same", "eps": 1e-3}
-"""Options of weights that timm ported from TensorFlow, whose architectures begin with "tf_"."""
+"""Options of weights that were trained in TensorFlow: of timm's architectures that begin with "tf_"."""
 TORCH_EPS = ("mobilenet_v3", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
 """Names whose models have torchvision's ε = 0.001 here, where timm's have PyTorch's 1e-5."""
 ARGUMENTS = ("num_classes", "in_chans", "global_pool", "img_size", "drop_rate", "drop_path_rate")
