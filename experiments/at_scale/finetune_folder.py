@@ -74,7 +74,7 @@ def config(
     data = as_seen(data, crop=crop, mean=seen["mean"], std=seen["std"])
     steps = epochs * data.steps_per_epoch
     options = weights["options"] if name == weights["name"] else {}
-    network = MODELS[name].build(**{**options, "classes": len(data.classes)})
+    network = MODELS[name].configured(**{**options, "classes": len(data.classes)})
     if freeze and getattr(network, "norm", None) is not None and hasattr(network.norm(), "frozen"):
         network = network.clone(norm=partial(network.norm, frozen=True))
     optimizer = optax.chain(

@@ -40,6 +40,10 @@ class Options:
     """Patterns of tensors to ignore, such as 'aux.*'."""
 
 
+def shortened(names: Sequence[str], shown: int = 5) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
 def run(args: Sequence[str]) -> int:
     options = read_flags(Options, args, prog="python -m jaxdl import-weights")
     if len(options.words) not in (1, 2):
@@ -54,7 +58,13 @@ def run(args: Sequence[str]) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     with result_file(options.output) as new:
         imported = import_weights(name, file, new, naming=options.naming, ignore=options.ignore, **given)
-    print(f"{options.output}: {imported.name} from {imported.weights.naming} names, all tensors loaded")
+    weights = imported.weights
+    print(f"{options.output}: {imported.name} from {weights.naming} names, all tensors loaded")
+    if weights.ignored:
+        print(f"left out, because {imported.name} does not have them: {shortened(weights.ignored)}")
+    if weights.absent:
+        parts = sorted({name.split("/")[1] for name in weights.absent})
+        print(f"without {' and '.join(parts)}: --init-from draws it anew")
     if not config_beside(file).is_file():
         assumed = ", ".join(f"{name}={value}" for name, value in imported.options.items()) or "those of the name"
         print(f"there is no config.json beside the weights: the options are {assumed}")

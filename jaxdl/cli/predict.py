@@ -111,10 +111,17 @@ def by_weights(options: Options) -> int:
     """Predict for images with imported weights, prepared as the weights need it."""
     weights = open_weights(options.run)
     classes = weights.weights.labels or ()
+    embedded = {}
     for file in options.files:
-        probability = weights.predict([file])[0]
-        one = {"label": probability.argmax(), "probability": probability}
+        if weights.headless:
+            one = {"embedding": weights.features([file])[0]}
+            embedded[f"{file}"] = one["embedding"]
+        else:
+            probability = weights.predict([file])[0]
+            one = {"label": probability.argmax(), "probability": probability}
         print((as_json if options.json else as_text)(f"{file}", one, classes, options.top))
+    for line in similarities(embedded, as_json=options.json):
+        print(line)
     return 0
 
 

@@ -144,6 +144,7 @@ class ViT(nn.Module):
         stem: a module before the patches, such as the convolutions of `resnet.Stem` (Xiao et al. 2021, arXiv:2106.14881).
         pool: "token" (a class token), "average" (the mean over patches) or "attention".
         distilled: adds a second token and head; logits are their mean, the features `"class"` and `"distilled"` the two parts.
+        second_head: False leaves this head out; the second token then is one that others may attend to.
         representation: width of a tanh layer before the head.
         scale: initial value of layer scale.
         drop_path: rate of stochastic depth in the last block; it grows linearly from 0 in the first.
@@ -160,6 +161,7 @@ class ViT(nn.Module):
     pool: Literal["token", "average", "attention"] = "token"
     positions: Literal["learned", "sincos"] = "learned"
     distilled: bool = False
+    second_head: bool = True
     representation: int | None = None
     act: Act = gelu
     norm: Norm = vit_norm
@@ -198,7 +200,7 @@ class ViT(nn.Module):
         seen["pooled"] = pooled
         head = partial(Dense, self.classes, kernel_init=nn.initializers.zeros)
         logits = head(name="head")(pooled)
-        if self.distilled:
+        if self.distilled and self.second_head:
             seen["class"], seen["distilled"] = logits, head(name="head_distilled")(x[:, 1])
             logits = (seen["class"] + seen["distilled"]) / 2
         return (logits, seen) if features else logits

@@ -66,7 +66,10 @@ CLASSES = {
     "gpt2": {"Model": "gpt2{size}", "LMHeadModel": "gpt2{size}"},
     "t5": {"ForConditionalGeneration": "t5{size}", "WithLMHeadModel": "t5{size}"},
     "marian": {"MTModel": "marian"},
-    "deit": {"Model": "deit_{size}_16_distilled", "ForImageClassificationWithTeacher": "deit_{size}_16_distilled"},
+    "deit": dict.fromkeys(
+        ("Model", "ForImageClassification", "ForImageClassificationWithTeacher", "ForMaskedImageModeling"),
+        "deit_{size}_16_distilled",
+    ),
 }
 """By model type: the end of the class -> the catalog's name. Image models not listed here have one name for every head."""
 WIDTHS = {

@@ -17,7 +17,7 @@ from jaxdl.models.transformer_heads import MaskedLanguageModel, PooledEncoder, S
 from jaxdl.models.vgg import VGG
 from jaxdl.models.vit import ViT
 from jaxdl.pretrained import bert, gpt2, inception, mobilenet, resnet, t5, vgg, vit
-from jaxdl.pretrained.mapping import Names, leaves_by_path, modules
+from jaxdl.pretrained.mapping import Names, bare, leaves_by_path, modules
 from jaxdl.types import UserError
 
 FAMILIES = {
@@ -36,6 +36,13 @@ FAMILIES = {
     Decoder: gpt2.names,
     EncoderDecoder: t5.names,
 }
+NETWORKS = {
+    ResNet: "resnet.",
+    MobileNetV1: "mobilenet_v1.",
+    MobileNetV2: "mobilenet_v2.",
+    EfficientNet: "efficientnet.",
+}
+"""Prefix that Hugging Face's classes with a head give to their network; the class of the network alone has none."""
 READS_TOKENS = {
     Encoder: 1,
     PooledEncoder: 1,
@@ -71,4 +78,14 @@ def names_of(model: Any, shapes: Mapping[str, Any]) -> Names:
         raise UserError(
             f"{type(model).__name__} has no PyTorch names: take one of {', '.join(t.__name__ for t in FAMILIES)}"
         )
-    return FAMILIES[type(model)](model, modules(path for _, path in leaves_by_path(shapes)))
+    names = FAMILIES[type(model)](model, modules(path for _, path in leaves_by_path(shapes)))
+    if type(model) in NETWORKS and "huggingface" in names:
+        names = {**names, "huggingface, bare": bare(names["huggingface"], NETWORKS[type(model)])}
+    return names
+
+
+def optional_parts(model: Any) -> tuple[str, ...]:
+    """Patterns of the parts that a file may lack: the head, and what stands between a text model and its head."""
+    if isinstance(model, SequenceClassifier):
+        return ("head/.*", "pooler/.*")
+    return () if type(model) in READS_TOKENS else (r"head(_distilled)?/.*",)

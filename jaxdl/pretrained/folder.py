@@ -4,8 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,13 @@ from jaxdl.counts import unknown_model
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import files, sizes
 from jaxdl.pretrained.architectures import described_beside, name_beside
-from jaxdl.pretrained.families import READS_TOKENS, image_of, inputs_of, names_of, shapes_of
+from jaxdl.pretrained.families import READS_TOKENS, image_of, inputs_of, names_of, optional_parts, shapes_of
+from jaxdl.pretrained.imported import Imported, Weights
 from jaxdl.pretrained.mapping import NameTable, leaves_by_path, to_tensors, unflat, variables_of
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
 from jaxdl.types import UserError
 
 TENSORS, TOKENIZER, DESCRIPTION = "weights.safetensors", "tokenizer.json", "weights.json"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Variables of a model, the naming of their file, the preprocessing of images, and the names of the classes if known."""
-
-    variables: dict[str, Any]
-    naming: str
-    preprocess: Preprocess | None
-    labels: tuple[str, ...] | None = None
 
 
 def load_weights(
@@ -44,6 +34,7 @@ def load_weights(
     naming: str | None = None,
     fresh: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    optional: Sequence[str] = (),
     key: Any = None,
     preprocess: Preprocess | None = None,
 ) -> Weights:
@@ -57,6 +48,7 @@ def load_weights(
         naming: "torchvision", "timm" or "huggingface"; by default the one that fits best.
         fresh: patterns of paths of the model that are initialised from `key` instead, e.g. `("head/.*",)` for other classes.
         ignore: patterns of unexpected tensors that are allowed, e.g. `("aux.*",)` for a GoogLeNet without its auxiliary heads.
+        optional: patterns of paths of the model that the file may lack together, e.g. `("head/.*",)`; they are left out.
         key: of the initialisation of `fresh` parts.
         preprocess: preprocessing of images; by default from the files beside the weights, else the usual one.
 
@@ -64,16 +56,19 @@ def load_weights(
     """
     shapes = shapes_of(model, image)
     tensors = files.read_tensors(path)
-    loaded = variables_of(shapes, tensors, names_of(model, shapes), naming=naming, fresh=fresh, ignore=ignore)
+    how = {"naming": naming, "fresh": fresh, "ignore": ignore, "optional": optional}
+    loaded = variables_of(shapes, tensors, names_of(model, shapes), **how)
     variables = jax.tree.map(jnp.asarray, loaded.variables)
-    absent = {k: v for k, v in leaves_by_path(shapes).items() if k not in leaves_by_path(variables)}
-    if absent:
+    there = {"/".join(k) for k in leaves_by_path(variables)} | {*loaded.absent}
+    new = {k: v for k, v in leaves_by_path(shapes).items() if "/".join(k) not in there}
+    if new:
         variables = unflat(
-            {**leaves_by_path(variables), **_fresh(model, image, jax.random.key(0) if key is None else key, absent)}
+            {**leaves_by_path(variables), **_fresh(model, image, jax.random.key(0) if key is None else key, new)}
         )
     if type(model) not in READS_TOKENS:
         preprocess = preprocess or beside(path) or usual(name, loaded.naming, (image or image_of(model))[0])
-    return Weights(variables, loaded.naming, preprocess, labels_beside(path))
+    labels = None if loaded.absent else labels_beside(path)
+    return Weights(variables, loaded.naming, preprocess, labels, loaded.absent, loaded.ignored)
 
 
 def _fresh(model: Any, image: Sequence[int] | None, key: Any, wanted: Mapping[tuple[str, str], Any]) -> dict:
@@ -102,37 +97,6 @@ def save_torch(
 # -- folders ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Imported:
-    """Imported weights with their model. `predict(images)` takes files, PIL images or uint8 arrays.
-
-    A language model is called as `model.apply(weights.variables, tokens, train=False)`; `tokenizer` is its file of the package
-    `tokenizers`, if there is one.
-    """
-
-    name: str
-    model: Any
-    weights: Weights
-    options: Mapping[str, Any]
-    tokenizer: Path | None = None
-
-    def predict(self, images: Sequence[Any]) -> np.ndarray:
-        """Probabilities `(images, classes)`."""
-        if self.weights.preprocess is None:
-            raise UserError(
-                f"{self.name} reads tokens, not images: call model.apply(weights.variables, tokens, train=False)"
-            )
-        x = np.stack([self.weights.preprocess(image) for image in images])
-        return np.asarray(self._probabilities(self.weights.variables, x))
-
-    @cached_property
-    def _probabilities(self) -> Any:
-        return jax.jit(lambda variables, x: jax.nn.softmax(self.model.apply(variables, x, train=False)))
-
-    def label(self, index: int) -> str:
-        return self.weights.labels[index] if self.weights.labels else f"class {index}"
-
-
 def import_weights(
     name: str | None,
     path: str | Path,
@@ -150,17 +114,18 @@ def import_weights(
     `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`, and `eps`, that of all
     norms). Where they are not given, `config.json` beside the weights decides. The folder holds `weights.safetensors`, with
     paths of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
-    unknown name and for weights that do not fit.
+    unknown name and for weights that do not fit. Weights without a head (a backbone) are imported without one.
     """
     if name is None:
         name = name_beside(path)
     if name not in MODELS:
         raise UserError(f"{unknown_model(name, MODELS)}{described_beside(path)}")
-    options = {**sizes.options_beside(path, name), **options}
+    options = storable({**sizes.options_beside(path, name), **options})
     model, out = MODELS[name].configured(**options), Path(out)
-    weights = load_weights(model, path, name=name, naming=naming, ignore=ignore)
-    labels = tuple(labels) if labels else weights.labels
-    weights = Weights(weights.variables, weights.naming, weights.preprocess, labels)
+    how = {"naming": naming, "ignore": ignore, "optional": optional_parts(model)}
+    weights = load_weights(model, path, name=name, **how)
+    if labels:
+        weights = replace(weights, labels=tuple(labels))
     out.mkdir(parents=True, exist_ok=True)
     arrays = {
         f"{collection}/{path}": np.asarray(a) for (collection, path), a in leaves_by_path(weights.variables).items()
@@ -171,7 +136,8 @@ def import_weights(
         "options": options,
         "naming": weights.naming,
         "preprocess": weights.preprocess and weights.preprocess.to_json(),
-        "labels": labels,
+        "labels": weights.labels,
+        "absent": weights.absent,
         "source": {"file": Path(path).name, "sha256": file_digest(Path(path)) if Path(path).is_file() else None},
     }
     tokenizer = (Path(path) if Path(path).is_dir() else Path(path).parent) / TOKENIZER
@@ -182,6 +148,14 @@ def import_weights(
     record["sha256"] = {**digests, DESCRIPTION: description_digest(record)}
     (out / DESCRIPTION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Imported(name, model, weights, options, tokenizer_in(out))
+
+
+def storable(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, if `weights.json` can hold them."""
+    try:
+        return json.loads(json.dumps(options))
+    except TypeError as error:
+        raise UserError(f"options of imported weights are numbers, texts and lists of them: {error}") from None
 
 
 def tokenizer_in(folder: Path) -> Path | None:
@@ -203,7 +177,7 @@ def open_weights(folder: str | Path) -> Imported:
         model = MODELS[record["name"]].configured(**record["options"])
         labels = tuple(record["labels"]) if record["labels"] else None
         preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
-        naming, digests = record["naming"], dict(record.get("sha256", {}))
+        naming, digests, absent = record["naming"], dict(record.get("sha256", {})), tuple(record.get("absent", ()))
     for name, digest in digests.items():
         if name == DESCRIPTION:
             changed = description_digest(record) != digest
@@ -213,12 +187,13 @@ def open_weights(folder: str | Path) -> Imported:
             raise UserError(f"{folder / name} is not the file that import-weights wrote: import the weights again")
     arrays = files.read_tensors(folder / TENSORS)
     with files.reading(file):
-        wanted = {f"{c}/{p}": tuple(spec.shape) for (c, p), spec in leaves_by_path(shapes_of(model)).items()}
+        shapes = {"/".join(key): tuple(spec.shape) for key, spec in leaves_by_path(shapes_of(model)).items()}
+        wanted = {name: shape for name, shape in shapes.items() if name not in absent}
     wrong = sorted(n for n in {*arrays, *wanted} if n not in arrays or n not in wanted or arrays[n].shape != wanted[n])
     if wrong:
         raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
-    weights = Weights(variables, naming, preprocess, labels)
+    weights = Weights(variables, naming, preprocess, labels, absent)
     return Imported(record["name"], model, weights, record["options"], tokenizer_in(folder))
 
 

@@ -62,6 +62,21 @@ class NameTable(dict):
         return {*self.copies, *self.fixed}
 
 
+def bare(rules: Rules, prefix: str) -> NameTable:
+    """The same names without the prefix that a class with a head gives to its network, as a file of the network has them."""
+
+    def without(name: str | Place) -> str | Place:
+        if isinstance(name, Place):
+            return name._replace(name=name.name.removeprefix(prefix))
+        return name.removeprefix(prefix)
+
+    def changed(rule: Any) -> Any:
+        return (lambda *groups: without(rule(*groups))) if callable(rule) else without(rule)
+
+    ignore = rules.ignore if isinstance(rules, NameTable) else ()
+    return NameTable({pattern: changed(rule) for pattern, rule in rules.items()}, ignore=ignore)
+
+
 ENDINGS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
@@ -104,8 +119,12 @@ PREFIXES = ("module.", "model.", "_orig_mod.")
 
 
 class Loaded(NamedTuple):
+    """Variables from a file, its naming, the tensors that were left out, and the leaves of an optional part it lacks."""
+
     variables: dict[str, Any]
     naming: str
+    ignored: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def leaves_by_path(variables: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
@@ -134,11 +153,14 @@ def variables_of(
     naming: str | None = None,
     fresh: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> Loaded:
     """Make the variables (NumPy, float32) with the given `shapes` from the tensors of a file, by the naming that fits best.
 
     Leaves whose path matches a pattern in `fresh` are left out (a new head); `ignore` are patterns of unexpected tensors that
-    are allowed. Raises UserError that counts the missing, unexpected and wrongly shaped tensors and names some.
+    are allowed. A file may lack all leaves that match one of the patterns in `optional` together.
+
+    Raises UserError that counts the missing, unexpected and wrongly shaped tensors and names some.
     """
     tensors, wanted = _without_prefix(tensors), leaves_by_path(shapes)
     found = {n: {k: place_of_leaf(rules, k[1], len(s.shape)) for k, s in wanted.items()} for n, rules in names.items()}
@@ -152,8 +174,10 @@ def variables_of(
         raise UserError(f"no tensor of the file is one of this model's in {known} naming: it has {some}, ...")
     rules = names[best] if isinstance(names[best], NameTable) else NameTable(names[best])
     tensors, other = _without_extras(rules, tensors)
-    missing, wrong, used, out = [], [], set(), {}
+    missing, wrong, used, out, absent = [], [], set(), {}, _absent(found[best], tensors, optional)
     for key, spec in wanted.items():
+        if key in absent:
+            continue
         place = found[best][key]
         skip = any(re.fullmatch(pattern, key[1]) for pattern in fresh)
         if place is not None and skip:
@@ -169,9 +193,9 @@ def variables_of(
             wrong.append(f"{place.name} {tensors[place.name].shape} for {key[1]} {tuple(spec.shape)}")
             continue
         out[key] = np.ascontiguousarray(array, np.float32)
-    rest = [
-        n for n in tensors if n not in used and not any(re.fullmatch(p, n) for p in (*IGNORED, *rules.ignore, *ignore))
-    ]
+    unused = sorted(tensors.keys() - used)
+    other_than = lambda patterns: [n for n in unused if not any(re.fullmatch(p, n) for p in patterns)]
+    known, rest = other_than(IGNORED), other_than((*IGNORED, *rules.ignore, *ignore))
     problems = [
         ("missing", sorted(set(missing))),
         ("unexpected", rest),
@@ -182,7 +206,17 @@ def variables_of(
         some = lambda items: ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
         text = "; ".join(f"{what}: {some(items)}" for what, items in problems if items)
         raise UserError(f"the weights do not fit (read as {best}); nothing is loaded. {text}")
-    return Loaded(unflat(out), best)
+    ignored = tuple(n for n in known if n not in rest)
+    return Loaded(unflat(out), best, ignored, tuple("/".join(key) for key in absent))
+
+
+def _absent(
+    places: Mapping[tuple[str, str], Tensor | None], tensors: Mapping[str, Any], optional: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The leaves of the optional parts of which a file has no tensor."""
+    parts = [[key for key in places if re.fullmatch(pattern, key[1])] for pattern in optional]
+    has = lambda key: (place := places[key]) is not None and place.name in tensors
+    return [key for part in parts if not any(map(has, part)) for key in part]
 
 
 def to_tensors(variables: Mapping[str, Any], rules: Rules) -> dict[str, np.ndarray]:

@@ -214,6 +214,8 @@ def hugging_face_options(config: Mapping[str, Any], name: str, family: str, file
         options["hidden"] = 4 * options["width"]
     if family == "resnet":
         options |= resnet_options(config, file)
+    if family == "deit" and (config.get("architectures") or [""])[0].endswith("ForImageClassification"):
+        options["second_head"] = False  # it classifies by the first token alone
     if family in EPS:
         options["eps"] = number(config, *EPS[family], most=1.0, file=file)
     options |= {

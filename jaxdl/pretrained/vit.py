@@ -4,18 +4,25 @@ from collections.abc import Callable
 
 from jaxdl.models.vit import ViT
 from jaxdl.pretrained.layouts import leading, positions
-from jaxdl.pretrained.mapping import Names, Place, Rules
+from jaxdl.pretrained.mapping import Names, NameTable, Place, Rules, bare
 
 PARTS = {"query": 0, "key": 1, "value": 2}
+IGNORED = (r"((vit|deit)\.)?(pooler\..*|embeddings\.mask_token)", r"decoder\..*")
+"""Tensors of files without a classifier: a pooler that nothing reads, and what was trained to predict masked patches."""
 
 
 def names(model: ViT, modules: set[str]) -> Names:
     del modules
     extra = int(model.pool == "token") + int(model.distilled)
     tables = {"timm": timm(extra), "torchvision": torchvision(extra)}
+    two_heads = model.distilled and model.second_head
     for prefix in ("vit", "deit"):
-        tables[f"huggingface {prefix}"] = huggingface(prefix, extra, hub_block, model.distilled)
-        tables[f"huggingface {prefix} 5"] = huggingface(prefix, extra, new_block, model.distilled)
+        for end, block in (("", hub_block), (" 5", new_block)):
+            rules = NameTable(huggingface(prefix, extra, block, two_heads), ignore=IGNORED)
+            tables |= {
+                f"huggingface {prefix}{end}": rules,
+                f"huggingface {prefix}{end}, bare": bare(rules, f"{prefix}."),
+            }
     return tables
 
 

@@ -144,7 +144,7 @@ def of_run(folder: str) -> Network:
 
 def of_weights(folder: str) -> Network:
     found = open_weights(folder)
-    variables = dict(found.weights.variables)
+    variables = dict(found.whole)
     preprocess = found.weights.preprocess
     assert preprocess is not None, "judge() refuses weights that do not read images"
 

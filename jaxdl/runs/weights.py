@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,15 +57,24 @@ def described_weights(path: str | Path) -> dict[str, Any]:
     return json.loads((Path(path) / "weights.json").read_text(encoding="utf-8"))
 
 
-def weights_of(path: str | Path) -> tuple[dict[str, Any], str, str]:
-    """Return arrays by "collection/path" on the host, their description, and the images they expect ("" if unknown)."""
+class Source(NamedTuple):
+    """Arrays by "collection/path" on the host, their description, the images they expect ("" if unknown), and what they lack."""
+
+    leaves: dict[str, Any]
+    what: str
+    images: str = ""
+    absent: tuple[str, ...] = ()
+
+
+def weights_of(path: str | Path) -> Source:
+    """The weights of a run folder or of a folder of imported weights."""
     if is_weights(path):
         imported = open_weights(path)
         p = imported.weights.preprocess
         images = f"{p.crop}x{p.crop} pixels, {_scaling(p)}" if p else ""
-        return flat(imported.weights.variables), f"{imported.name} weights", images
+        return Source(flat(imported.weights.variables), f"{imported.name} weights", images, imported.weights.absent)
     params, model_state = open_at(path).weights
-    return flat(jax.device_get({"params": params, **model_state})), "run", ""
+    return Source(flat(jax.device_get({"params": params, **model_state})), "run")
 
 
 # -- what fits ---------------------------------------------------------------------------------------------------------
@@ -128,12 +137,13 @@ def initialised_from(program: Program, state: TrainState, say: Callable[[str], N
     exp = program.exp
     if exp.init_from is None:
         return state
-    theirs, what, images = weights_of(exp.init_from)
+    theirs, what, images, absent = weights_of(exp.init_from)
     ours = flat({"params": state.params, **state.model_state})
     for pattern in exp.fresh:
         if not any(re.search(pattern, name.partition("/")[2]) for name in ours):
             raise ExperimentError(f"fresh = {pattern!r} matches no parameter of this model")
-    found = match_leaves(ours, theirs, exp.fresh)
+    lacking = tuple(f"^{re.escape(name.partition('/')[2])}$" for name in absent)
+    found = match_leaves(ours, theirs, (*exp.fresh, *lacking))
     if found.problems:
         hint = "" if found.taken else " (nothing fits: is it another architecture?)"
         raise ExperimentError(
