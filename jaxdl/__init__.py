@@ -16,13 +16,26 @@ _LAZY = {
     "Experiment": "jaxdl.experiment",
     "Setup": "jaxdl.setup",
     "configure": "jaxdl.runtime",
+    "import_weights": "jaxdl.pretrained.folder",
     "load": "jaxdl.runs.members",
     "main": "jaxdl.cli.train",
+    "open_weights": "jaxdl.pretrained.folder",
     "sweep": "jaxdl.runs.sweep",
     "train": "jaxdl.runs.train",
     "trial": "jaxdl.runs.trial",
 }
-__all__ = ["Experiment", "Setup", "configure", "load", "main", "sweep", "train", "trial"]
+__all__ = [
+    "Experiment",
+    "Setup",
+    "configure",
+    "import_weights",
+    "load",
+    "main",
+    "open_weights",
+    "sweep",
+    "train",
+    "trial",
+]
 
 install_old_names()
 _shown = sys.excepthook

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "models": {*SCIENCE, "layers"},
     "tasks": {*SCIENCE, "reports", "losses", "metrics", "decode"},
     "record": {"types", "counts", "reports", "runtime"},
-    "pretrained": {"types", "counts", "models", "data"},
+    "pretrained": {"types", "counts", "models", "data", "decode"},
     "inspect": {"types", "counts", "runtime", "layers", "parameters", "calling"},
     "engine": {*SCIENCE, "reports", "runtime", "record"},
 }

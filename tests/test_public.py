@@ -22,7 +22,12 @@ BY_MODULE = ("jaxdl.augment", "jaxdl.data", "jaxdl.layers", "jaxdl.metrics", "ja
 """Packages whose modules are asked by name: `jaxdl.layers.dense`."""
 BASES = ("jaxdl.types", "jaxdl.reports")
 """Modules of what a user subclasses."""
-RETURNED = {"Run": "jaxdl.runs.run", "Sweep": "jaxdl.runs.sweep", "Evaluation": "jaxdl.engine.evaluate"}
+RETURNED = {
+    "Imported": "jaxdl.pretrained.imported",
+    "Run": "jaxdl.runs.run",
+    "Sweep": "jaxdl.runs.sweep",
+    "Evaluation": "jaxdl.engine.evaluate",
+}
 """Class -> its module: what the functions return."""
 
 

@@ -17,8 +17,11 @@ from jaxdl.cli.export import load as exported_function
 from jaxdl.cli.options import TrainedOptions, read_flags
 from jaxdl.data import files
 from jaxdl.data.image.reader import suffixes
+from jaxdl.data.text.parallel import read_sentences
 from jaxdl.data.walker import list_files
 from jaxdl.experiment import ExperimentError
+from jaxdl.models.transformer import Encoder, EncoderDecoder
+from jaxdl.models.transformer_heads import PooledEncoder
 from jaxdl.pretrained.files import read_json
 from jaxdl.pretrained.folder import open_weights
 from jaxdl.runs.run import as_rows
@@ -42,6 +45,8 @@ class Options(TrainedOptions):
     """One or more files, or folders of images."""
     top: int = 5
     """Number of classes to show, the most probable first."""
+    beam: int | None = None
+    """Search an answer with this many beams, for imported weights that translate. None: the likeliest token each time."""
     json: bool = False
     """Print one JSON object per line instead of text."""
 
@@ -53,6 +58,8 @@ def run(args: Sequence[str]) -> int:
     options = replace(options, files=tuple(chain.from_iterable(map(listed, options.files))))
     if options.top < 1:
         raise ExperimentError(f"--top {options.top}: must be 1 or more")
+    if options.beam is not None and options.beam < 1:
+        raise ExperimentError(f"--beam {options.beam}: must be 1 or more")
     runtime.configure(device=options.device)
     if (options.run / "weights.json").is_file():
         return by_weights(options)
@@ -108,21 +115,44 @@ def similarities(embedded: dict[str, np.ndarray], *, as_json: bool) -> Iterator[
 
 
 def by_weights(options: Options) -> int:
-    """Predict for images with imported weights, prepared as the weights need it."""
+    """Predict for images or lines of text with imported weights, prepared as the weights need it."""
     weights = open_weights(options.run)
-    classes = weights.weights.labels or ()
-    embedded = {}
+    classes, embedded = weights.weights.labels or (), {}
+    answers = isinstance(weights.model, EncoderDecoder)
+    if options.beam is not None and not answers:
+        raise ExperimentError(f"--beam is for models that answer with a text; {weights.name} does not")
     for file in options.files:
-        if weights.headless:
-            one = {"embedding": weights.features([file])[0]}
-            embedded[f"{file}"] = one["embedding"]
-        else:
-            probability = weights.predict([file])[0]
-            one = {"label": probability.argmax(), "probability": probability}
-        print((as_json if options.json else as_text)(f"{file}", one, classes, options.top))
+        inputs = text_lines(file, weights.name) if weights.reads_texts else [file]
+        try:
+            if answers:
+                for row, text in enumerate(weights.text.answers(inputs, beams=options.beam)):
+                    print(
+                        json.dumps({"file": f"{file}[{row}]", "text": text})
+                        if options.json
+                        else f"{file}[{row}]: {text}"
+                    )
+                continue
+            if weights.headless or isinstance(weights.model, Encoder | PooledEncoder):
+                outputs = {"embedding": weights.features(inputs)}
+            else:
+                probability = weights.predict(inputs)
+                outputs = {"label": probability.argmax(-1), "probability": probability}
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from None
+        for name, one in each_row(file, outputs, len(inputs)):
+            if "embedding" in one:
+                embedded[name] = one["embedding"]
+            print((as_json if options.json else as_text)(name, one, classes, options.top))
     for line in similarities(embedded, as_json=options.json):
         print(line)
     return 0
+
+
+def text_lines(file: Path, name: str) -> list[str]:
+    """The lines of a text file."""
+    if file.suffix != ".txt":
+        raise UserError(f"{file}: {name} reads texts, one a line of a .txt file")
+    return read_sentences(file)
 
 
 def by_export(options: Options) -> int:

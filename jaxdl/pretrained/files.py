@@ -62,12 +62,13 @@ def reading(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is damaged or of another form ({type(error).__name__}: {first})") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read the object in a JSON file. Raises UserError for anything else."""
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Read the object (or, with `kind`, the list) in a JSON file. Raises UserError for anything else."""
     with reading(path):
         found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise UserError(f"{path} holds a {type(found).__name__} instead of an object with names")
+        if not isinstance(found, kind):
+            wanted = "an object with names" if kind is dict else f"a {kind.__name__}"
+            raise UserError(f"{path} holds a {type(found).__name__} instead of {wanted}")
         return found
 
 

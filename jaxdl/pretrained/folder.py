@@ -20,6 +20,7 @@ from jaxdl.pretrained.families import READS_TOKENS, image_of, inputs_of, names_o
 from jaxdl.pretrained.imported import Imported, Weights
 from jaxdl.pretrained.mapping import NameTable, leaves_by_path, to_tensors, unflat, variables_of
 from jaxdl.pretrained.preprocess import Preprocess, beside, labels_beside, usual
+from jaxdl.pretrained.text_settings import TextSettings, text_settings_beside
 from jaxdl.types import UserError
 
 TENSORS, TOKENIZER, DESCRIPTION = "weights.safetensors", "tokenizer.json", "weights.json"
@@ -124,6 +125,7 @@ def import_weights(
     model, out = MODELS[name].configured(**options), Path(out)
     how = {"naming": naming, "ignore": ignore, "optional": optional_parts(model)}
     weights = load_weights(model, path, name=name, **how)
+    settings = text_settings_beside(path) if weights.preprocess is None else None
     if labels:
         weights = replace(weights, labels=tuple(labels))
     out.mkdir(parents=True, exist_ok=True)
@@ -137,6 +139,7 @@ def import_weights(
         "naming": weights.naming,
         "preprocess": weights.preprocess and weights.preprocess.to_json(),
         "labels": weights.labels,
+        "text": settings and settings.to_json(),
         "absent": weights.absent,
         "source": {"file": Path(path).name, "sha256": file_digest(Path(path)) if Path(path).is_file() else None},
     }
@@ -147,7 +150,7 @@ def import_weights(
     digests = {name: file_digest(out / name) for name in (TENSORS, TOKENIZER) if (out / name).is_file()}
     record["sha256"] = {**digests, DESCRIPTION: description_digest(record)}
     (out / DESCRIPTION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Imported(name, model, weights, options, tokenizer_in(out))
+    return Imported(name, model, weights, options, tokenizer_in(out), settings)
 
 
 def storable(options: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +180,7 @@ def open_weights(folder: str | Path) -> Imported:
         model = MODELS[record["name"]].configured(**record["options"])
         labels = tuple(record["labels"]) if record["labels"] else None
         preprocess = record["preprocess"] and Preprocess.from_json(record["preprocess"])
+        settings = TextSettings.from_json(record["text"]) if record.get("text") else None
         naming, digests, absent = record["naming"], dict(record.get("sha256", {})), tuple(record.get("absent", ()))
     for name, digest in digests.items():
         if name == DESCRIPTION:
@@ -194,7 +198,7 @@ def open_weights(folder: str | Path) -> Imported:
         raise UserError(f"{folder}: {', '.join(wrong)} do not fit {record['name']}")
     variables = unflat({tuple(name.split("/", 1)): jnp.asarray(a) for name, a in arrays.items()})
     weights = Weights(variables, naming, preprocess, labels, absent)
-    return Imported(record["name"], model, weights, record["options"], tokenizer_in(folder))
+    return Imported(record["name"], model, weights, record["options"], tokenizer_in(folder), settings)
 
 
 def description_digest(record: Mapping[str, Any]) -> str:

@@ -11,9 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.data.text.tokenizers import HuggingFace
 from jaxdl.pretrained.families import shapes_of
 from jaxdl.pretrained.mapping import leaves_by_path, unflat
 from jaxdl.pretrained.preprocess import Preprocess
+from jaxdl.pretrained.text_settings import TextSettings
+from jaxdl.pretrained.texts import TextModel
 from jaxdl.types import UserError
 
 
@@ -34,11 +37,11 @@ class Weights:
 
 @dataclass(frozen=True)
 class Imported:
-    """Imported weights with their model. `predict(images)` takes files, PIL images or uint8 arrays.
+    """Imported weights with their model. Images are files, PIL images or uint8 arrays.
 
-    Weights without a head have no classes: `features(images)` gives what a head would read.
-    A language model is called as `model.apply(weights.variables, tokens, train=False)`; `tokenizer` is its file of the package
-    `tokenizers`, if there is one.
+    `predict(images)` or `predict(texts)` gives probabilities of classes. Weights without a head have no classes: `features`
+    gives what a head would read of an image, or the embedding of a text. `text` is a text model with its tokenizer, whose
+    `answers(texts)` are translations. Any model is called as `model.apply(weights.variables, inputs, train=False)`.
     """
 
     name: str
@@ -46,33 +49,53 @@ class Imported:
     weights: Weights
     options: Mapping[str, Any]
     tokenizer: Path | None = None
+    settings: TextSettings | None = None
+    """Of a text model."""
+
+    @property
+    def reads_texts(self) -> bool:
+        return self.weights.preprocess is None
 
     @property
     def headless(self) -> bool:
         return bool(self.weights.absent)
 
-    def predict(self, images: Sequence[Any]) -> Float[np.ndarray, "images classes"]:
-        """Probabilities of the classes."""
-        x = self._prepared(images)
+    def predict(self, inputs: Sequence[Any]) -> Float[np.ndarray, "inputs classes"]:
+        """Probabilities of the classes of images or texts."""
         if self.headless:
             raise UserError(
-                f"these weights of {self.name} have no head: take features(images), or fine-tune them with init_from"
+                f"these weights of {self.name} have no head: take features(...), or fine-tune them with init_from"
             )
-        return np.asarray(self._probabilities(self.weights.variables, x))
+        if self.reads_texts:
+            return self.text.probabilities(inputs)
+        return np.asarray(self._probabilities(self.weights.variables, self._prepared(inputs)))
 
-    def features(self, images: Sequence[Any]) -> Float[np.ndarray, "images width"]:
-        """The vectors that the head reads, of a model with or without a head."""
-        return np.asarray(self._pooled(self.whole, self._prepared(images)))
+    def features(self, inputs: Sequence[Any]) -> Float[np.ndarray, "inputs width"]:
+        """The vectors that the head reads of images, of a model with or without a head; the embeddings of texts."""
+        if self.reads_texts:
+            return self.text.embeddings(inputs)
+        return np.asarray(self._pooled(self.whole, self._prepared(inputs)))
+
+    @cached_property
+    def text(self) -> TextModel:
+        """A text model with its tokenizer. Raises UserError where there is none."""
+        if not self.reads_texts:
+            raise UserError(f"{self.name} reads images")
+        if self.tokenizer is None:
+            raise UserError(
+                f"{self.name} has no tokenizer.json: import a folder that holds one, which transformers writes by "
+                "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            )
+        tokenizer = HuggingFace(self.tokenizer.read_text(encoding="utf-8"))
+        return TextModel(self.name, self.model, self.whole, tokenizer, self.settings or TextSettings())
 
     def label(self, index: int) -> str:
         return self.weights.labels[index] if self.weights.labels else f"class {index}"
 
     def _prepared(self, images: Sequence[Any]) -> np.ndarray:
-        if self.weights.preprocess is None:
-            raise UserError(
-                f"{self.name} reads tokens, not images: call model.apply(weights.variables, tokens, train=False)"
-            )
-        return np.stack([self.weights.preprocess(image) for image in images])
+        preprocess = self.weights.preprocess
+        assert preprocess is not None, "a text model does not come here"
+        return np.stack([preprocess(image) for image in images])
 
     @cached_property
     def _probabilities(self) -> Any:

@@ -82,6 +82,10 @@ class HuggingFace(BPE):
         END: (END, "[SEP]", "<|endoftext|>"),
     }
 
+    def encode_framed(self, texts: Sequence[str]) -> list[Tokens]:
+        """Texts with the special tokens that the file puts around a text: [CLS] and [SEP], </s>."""
+        return [np.asarray(encoding.ids, np.int32) for encoding in self._learned.encode_batch(list(texts))]
+
     def _number(self, special: str) -> int | None:
         found = (self._learned.token_to_id(name) for name in self.NAMES[special])
         return next((number for number in found if number is not None), None)
