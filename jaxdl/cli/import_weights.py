@@ -34,6 +34,16 @@ class Options:
     """ε of all norms; 1e-3 for convolutions trained in TensorFlow. None: what config.json says, else that of the model."""
     heads: int | None = None
     """Number of attention heads. None: what config.json says, else that of the model."""
+    resize: int | None = None
+    """Pixels of the shorter side to which an image is resized. None: what the files beside the weights say, else the usual."""
+    crop: int | None = None
+    """Pixels of the square that is cut out of its middle. None: as for --resize."""
+    mean: tuple[float, ...] | None = None
+    """What is subtracted of each channel in [0, 1], such as 0.485 0.456 0.406. None: as for --resize."""
+    std: tuple[float, ...] | None = None
+    """What each channel is then divided by, such as 0.229 0.224 0.225. None: as for --resize."""
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    """How an image is resized. None: as for --resize."""
     naming: str | None = None
     """torchvision, timm, huggingface, ... None: the one that fits."""
     ignore: tuple[str, ...] = ()
@@ -54,10 +64,11 @@ def run(args: Sequence[str]) -> int:
     if options.output.exists() and any(options.output.iterdir() if options.output.is_dir() else [options.output]):
         raise ExperimentError(f"{options.output} exists and is not empty: name another folder with -o")
 
-    given = {name: getattr(options, name) for name in ("classes", "padding", "eps", "heads")}
-    given = {name: value for name, value in given.items() if value is not None}
+    flags = lambda *names: {name: value for name in names if (value := getattr(options, name)) is not None}
+    how = {"naming": options.naming, "ignore": options.ignore}
+    how |= {"preprocess": flags("resize", "crop", "mean", "std", "interpolation")}
     with result_file(options.output) as new:
-        imported = import_weights(name, file, new, naming=options.naming, ignore=options.ignore, **given)
+        imported = import_weights(name, file, new, **how, **flags("classes", "padding", "eps", "heads"))
     weights = imported.weights
     print(f"{options.output}: {imported.name} from {weights.naming} names, all tensors loaded")
     if weights.ignored:
@@ -68,4 +79,7 @@ def run(args: Sequence[str]) -> int:
     if not config_beside(file).is_file():
         assumed = ", ".join(f"{name}={value}" for name, value in imported.options.items()) or "those of the name"
         print(f"there is no config.json beside the weights: the options are {assumed}")
+        if p := weights.preprocess:
+            scaled = f"minus {', '.join(map(str, p.mean))}, by {', '.join(map(str, p.std))}"
+            print(f"images are resized to {p.resize} ({p.interpolation}), cropped to {p.crop}, {scaled}")
     return 0

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.counts import unknown_model
+from jaxdl.counts import check_counts, unknown_model
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import files, sizes
 from jaxdl.pretrained.architectures import described_beside, name_beside
@@ -106,6 +106,7 @@ def import_weights(
     naming: str | None = None,
     ignore: Sequence[str] = (),
     labels: Sequence[str] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Imported:
     """Read weights of the catalog's model `name` and write them to the folder `out`, with everything needed to use them.
@@ -113,9 +114,10 @@ def import_weights(
     Without a name (None) `config.json` beside the weights says which model it is.
 
     `options` are arguments of the model (numbers and texts such as `classes=10`, `padding="same"`, and `eps`, that of all
-    norms). Where they are not given, `config.json` beside the weights decides. The folder holds `weights.safetensors`, with
-    paths of the model as names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Raises UserError for an
-    unknown name and for weights that do not fit. Weights without a head (a backbone) are imported without one.
+    norms). Where they are not given, `config.json` beside the weights decides. `preprocess` holds entries of `Preprocess` that
+    are other than the files say, such as `{"crop": 240}`. The folder holds `weights.safetensors`, with paths of the model as
+    names, `weights.json`, and `tokenizer.json` if there was one beside the weights. Weights without a head (a backbone) are
+    imported without one. Raises UserError for an unknown name and for weights that do not fit.
     """
     if name is None:
         name = name_beside(path)
@@ -125,6 +127,8 @@ def import_weights(
     model, out = MODELS[name].configured(**options), Path(out)
     how = {"naming": naming, "ignore": ignore, "optional": optional_parts(model)}
     weights = load_weights(model, path, name=name, **how)
+    if preprocess:
+        weights = replace(weights, preprocess=adjusted(weights.preprocess, preprocess, name))
     settings = text_settings_beside(path) if weights.preprocess is None else None
     if labels:
         weights = replace(weights, labels=tuple(labels))
@@ -151,6 +155,19 @@ def import_weights(
     record["sha256"] = {**digests, DESCRIPTION: description_digest(record)}
     (out / DESCRIPTION).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Imported(name, model, weights, options, tokenizer_in(out), settings)
+
+
+def adjusted(preprocess: Preprocess | None, values: Mapping[str, Any], name: str) -> Preprocess:
+    """The preprocessing with some entries of another value."""
+    if preprocess is None:
+        raise UserError(f"{', '.join(values)}: {name} reads texts, not images")
+    if unknown := sorted(values.keys() - asdict(preprocess).keys()):
+        raise UserError(f"{unknown[0]} is no entry of the preprocessing: it has {', '.join(asdict(preprocess))}")
+    check_counts(**{key: values[key] for key in ("resize", "crop") if key in values})
+    new = replace(preprocess, **{key: tuple(v) if isinstance(v, list | tuple) else v for key, v in values.items()})
+    if len(new.mean) not in (1, 3) or len(new.mean) != len(new.std) or not all(s > 0 for s in new.std):
+        raise UserError(f"mean {new.mean} and std {new.std}: take one number for each of 1 or 3 channels, std above 0")
+    return new
 
 
 def storable(options: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from jaxdl.__main__ import main
 from jaxdl.models.catalog import MODELS
 from jaxdl.pretrained import files
 from jaxdl.pretrained.folder import import_weights, open_weights, save_torch, shapes_of
+from jaxdl.pretrained.preprocess import Preprocess
 from jaxdl.runs.prepare import prepare
 from jaxdl.runs.weights import flat, initialised_from
 from jaxdl.setup import Setup
@@ -112,6 +113,38 @@ def test_a_run_draws_the_head(backbone, photos):
     for name, leaf in flat(variables).items():
         if "head" not in name:
             np.testing.assert_array_equal(leaves[name], leaf, err_msg=name)
+
+
+@pytest.mark.programs(60, "each array of a file is put on the device by itself")
+def test_flags_say_how_images_are_prepared(backbone, capsys):
+    """For a file that nothing beside it describes."""
+    folder, _, _ = backbone
+    (folder / "preprocessor_config.json").unlink()
+    whole = ["import-weights", "cifar_resnet20", str(folder / "net.safetensors"), "-o", str(folder / "out")]
+    model = MODELS["cifar_resnet20"].build(classes=2)
+    save_torch(
+        model,
+        jax.tree.map(lambda s: np.ones(s.shape, np.float32), shapes_of(model)),
+        folder / "net.safetensors",
+        naming="kuangliu",
+    )
+    flags = ["--resize", "40", "--crop", "32", "--mean", "0.1", "0.2", "0.3", "--std", "0.4", "0.5", "0.6"]
+    assert main([*whole, "--classes", "2", *flags, "--interpolation", "bicubic"]) == 0
+    said = capsys.readouterr().out
+    assert "the options are classes=2" in said
+    assert "images are resized to 40 (bicubic), cropped to 32, minus 0.1, 0.2, 0.3, by 0.4, 0.5, 0.6" in said
+    wanted = Preprocess(40, 32, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bicubic")
+    assert open_weights(folder / "out").weights.preprocess == wanted
+    for wrong, message in {
+        ("--std", "0.5"): "take one number for each of 1 or 3 channels",
+        ("--std", "0.5", "0", "1"): "std above 0",
+        ("--crop", "0"): "crop = 0 must be 1 or more",
+    }.items():
+        assert main([*whole[:-1], str(folder / "other"), "--classes", "2", *wrong]) == 2
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
+        assert not (folder / "other").exists()
 
 
 MAE = {"decoder_hidden_size": 8, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2, "mask_ratio": 0.0}

@@ -90,7 +90,7 @@ def test_round_trip_in_every_naming(family):
     image = image_of(model) if isinstance(model, ViT) else image
     variables = filled(model, image)
     names = names_of(model, variables)
-    complete = set(names) - PARTIAL.get(family, set())
+    complete = {name for name in names if name.removesuffix(", bare") not in PARTIAL.get(family, set())}
     assert complete
     for naming in complete:
         tensors = to_tensors(variables, names[naming])
