@@ -4,7 +4,7 @@ import pytest
 
 from jaxdl.__main__ import main
 
-pytestmark = pytest.mark.programs(20, "whole runs are the subject")
+pytestmark = pytest.mark.programs(40, "whole runs are the subject")
 
 
 def test_latest_is_the_newest_run_for_every_command(here, capfd, tiny_file, unreported):
